@@ -1,0 +1,1 @@
+"""kd_lab makes small text classifiers out of big ones: distil, prune, quantize, measure, compare."""

@@ -1,0 +1,171 @@
+"""Any Hugging Face encoder with a classification head, as teacher or student."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from kd_lab.errors import UserError
+from kd_lab.models.build import Surroundings
+from kd_lab.models.layers import base_prefix, take_layers
+from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
+from kd_lab.pretrained import Checkpoint
+from kd_lab.types import Batch, Outputs
+
+
+class EncoderClassifier(TorchClassifier):
+    """An `AutoModelForSequenceClassification`; saved in the layout that `from_pretrained` reads."""
+
+    head: ClassVar[tuple[str, ...]] = ("net.classifier", "net.pre_classifier", "net.bert.pooler")
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        settings = transformers.AutoConfig.for_model(**config)
+        self.net = transformers.AutoModelForSequenceClassification.from_config(settings)
+        self.two_segments = (getattr(settings, "type_vocab_size", None) or 0) > 1
+
+    def forward(self, batch: Batch) -> Outputs:
+        segments = {"token_type_ids": batch.token_type_ids} if self.two_segments and batch.token_type_ids is not None else {}
+        wants_hidden = "hidden" in self.returns
+        said = self.net(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            output_hidden_states=wants_hidden,
+            **segments,
+        )
+        return Outputs(said.logits.float(), said.hidden_states[-1].float() if wants_hidden else None)
+
+    def save(self, folder: Path) -> None:
+        """Writes what `AutoModelForSequenceClassification.from_pretrained(folder)` reads."""
+        settings = {**self.config, "architectures": [type(self.net).__name__]}
+        (folder / CONFIG).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in self.net.state_dict().items()}
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        model = cls({key: value for key, value in read_config(folder).items() if key != "architectures"})
+        model.net.load_state_dict(load_file(folder / WEIGHTS))
+        return model.eval()
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How to build an encoder.
+
+    Args:
+        architecture: the hub's name of the family, e.g. "bert" or "distilbert".
+        layers, width, heads, feed_forward: its shape; width and feed_forward in units.
+        max_positions: longest input in tokens.
+        dropout: probability in the encoder, and before the head.
+        init: "pretrained" takes the weights of `checkpoint`; "teacher" those of the fitted teacher; "random" none.
+        checkpoint: the pre-trained weights.
+        keep_layers: which layers of the checkpoint or teacher become this model's, in order; None takes all.
+            Spread over the depth as in DistilBERT (arXiv:1910.01108, section 3).
+    """
+
+    architecture: str
+    layers: int
+    width: int
+    heads: int
+    feed_forward: int
+    checkpoint: Checkpoint | None = None
+    init: Literal["pretrained", "teacher", "random"] = "pretrained"
+    keep_layers: tuple[int, ...] | None = None
+    max_positions: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.init not in ("pretrained", "teacher", "random"):
+            raise UserError(
+                "model.init", expected="pretrained, teacher or random", got=repr(self.init), cure="Choose one of them."
+            )
+        if self.keep_layers is not None and len(self.keep_layers) != self.layers:
+            raise UserError(
+                "model.keep_layers",
+                expected=f"{self.layers} layers, as model.layers says",
+                got=str(list(self.keep_layers)),
+                cure="Give one source layer for each of the model's layers.",
+            )
+
+    @property
+    def starts_from_teacher(self) -> bool:
+        return self.init == "teacher"
+
+    def parts(self) -> dict[str, Any]:
+        """Its options; the checkpoint only where its weights are used."""
+        return {**vars(self), "checkpoint": self.checkpoint if self.init == "pretrained" else None}
+
+    def build(self, around: Surroundings) -> EncoderClassifier:
+        """The encoder in training mode, with dropout on.
+
+        Raises:
+            UserError: the weights it should start from are not to be had or do not fit.
+        """
+        model = EncoderClassifier(self._settings(around))
+        if self.init != "random":
+            self._take(model, self._source(around))
+        return model.train()
+
+    def _settings(self, around: Surroundings) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "model_type": self.architecture,
+            "vocab_size": around.vocabulary,
+            "pad_token_id": around.pad_id,
+            "max_position_embeddings": self.max_positions,
+            "num_labels": around.classes,
+        }
+        if self.architecture == "distilbert":
+            shape = {"n_layers": self.layers, "dim": self.width, "n_heads": self.heads, "hidden_dim": self.feed_forward}
+            rates = {"dropout": self.dropout, "attention_dropout": self.dropout, "seq_classif_dropout": self.dropout}
+        else:
+            shape = {
+                "num_hidden_layers": self.layers,
+                "hidden_size": self.width,
+                "num_attention_heads": self.heads,
+                "intermediate_size": self.feed_forward,
+            }
+            rates = {"hidden_dropout_prob": self.dropout, "attention_probs_dropout_prob": self.dropout}
+        return {**settings, **shape, **rates}
+
+    def _source(self, around: Surroundings) -> dict[str, Tensor]:
+        if self.init == "pretrained":
+            if self.checkpoint is None:
+                raise UserError(
+                    "model.checkpoint", expected="pre-trained weights", got="none", cure="Give some, or init=random."
+                )
+            return load_file(self.checkpoint.weights())
+        if not isinstance(around.teacher, EncoderClassifier):
+            raise UserError(
+                "model.init=teacher",
+                expected="an encoder as teacher, to take its layers from",
+                got="no teacher" if around.teacher is None else type(around.teacher).__name__,
+                cure="Choose a teacher, e.g. teacher=minilm, or model.init=pretrained.",
+            )
+        return dict(around.teacher.net.state_dict())
+
+    def _take(self, model: EncoderClassifier, source: dict[str, Tensor]) -> None:
+        target = model.net.base_model.state_dict()
+        taken = take_layers(source, self.architecture, self.keep_layers)
+        wrong = sorted(
+            name
+            for name, weight in target.items()
+            if not name.startswith("pooler.") and (name not in taken or taken[name].shape != weight.shape)
+        )
+        if wrong:
+            name = wrong[0]
+            got = f"shape {list(taken[name].shape)}" if name in taken else "no such weight"
+            raise UserError(
+                f"model.init={self.init}",
+                expected=f"{base_prefix(self.architecture)}.{name} of shape {list(target[name].shape)}",
+                got=f"{got} ({len(wrong)} weights do not fit)",
+                cure="Make layers, width, feed_forward and vocabulary those of the weights, or use model.init=random.",
+            )
+        fitting = {name: weight for name, weight in taken.items() if name in target and weight.shape == target[name].shape}
+        model.net.base_model.load_state_dict(fitting, strict=False)

@@ -1,0 +1,59 @@
+"""Renames the weights of one encoder into another's layout, and picks layers."""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor
+
+_PAIRS = {  # within a layer: BERT's name -> DistilBERT's
+    "attention.self.query": "attention.q_lin",
+    "attention.self.key": "attention.k_lin",
+    "attention.self.value": "attention.v_lin",
+    "attention.output.dense": "attention.out_lin",
+    "attention.output.LayerNorm": "sa_layer_norm",
+    "intermediate.dense": "ffn.lin1",
+    "output.dense": "ffn.lin2",
+    "output.LayerNorm": "output_layer_norm",
+}
+_STACK = {"bert": "encoder.layer", "distilbert": "transformer.layer"}  # where a family keeps its layers
+_LAYER = re.compile(r"^(?:encoder|transformer)\.layer\.(\d+)\.(.+)\.(weight|bias)$")
+
+
+def base_prefix(architecture: str) -> str:
+    """The name under which a classifier of this family keeps its encoder, e.g. `bert`."""
+    return architecture.replace("-", "_")
+
+
+def take_layers(source: dict[str, Tensor], architecture: str, keep: tuple[int, ...] | None) -> dict[str, Tensor]:
+    """The weights of an encoder, named as `architecture` names them, with only the layers in `keep`.
+
+    Args:
+        source: a state dict of an encoder or of a classifier around one; a head is left out.
+        architecture: the family to name the weights for. BERT and DistilBERT are translated into each other;
+            other families keep their names.
+        keep: source layers in the order of the target's; None keeps all, in order.
+
+    Returns:
+        name within the encoder -> weight.
+    """
+    bare = {re.sub(rf"^({'|'.join(_STACK)}|{base_prefix(architecture)})\.", "", name): weight for name, weight in source.items()}
+    if architecture not in _STACK:
+        return bare
+    to_distilbert = architecture == "distilbert"
+    segments = bare.pop("embeddings.token_type_embeddings.weight", None) if to_distilbert else None
+    if segments is not None:  # DistilBERT has no segments: BERT adds the first one's vector to every token
+        bare["embeddings.position_embeddings.weight"] = bare["embeddings.position_embeddings.weight"] + segments[0]
+    names = _PAIRS if to_distilbert else {new: old for old, new in _PAIRS.items()}
+    place = None if keep is None else {layer: index for index, layer in enumerate(keep)}
+    taken = {}
+    for name, weight in bare.items():
+        match = _LAYER.match(name)
+        if match is None:
+            taken[name] = weight
+            continue
+        layer, part, kind = int(match[1]), match[2], match[3]
+        if place is None or layer in place:
+            index = layer if place is None else place[layer]
+            taken[f"{_STACK[architecture]}.{index}.{names.get(part, part)}.{kind}"] = weight
+    return taken

