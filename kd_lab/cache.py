@@ -144,7 +144,7 @@ def check(folder: Path) -> None:
     cure = f"Delete {folder} and run again; it will be made anew."
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(str(folder / MANIFEST), expected="a readable manifest", got=str(error), cure=cure) from error
     for name, (size, digest) in files.items():
         path = folder / name

@@ -50,7 +50,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
         module = card["class"].rpartition(".")[0]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             str(folder),
             expected=f"a saved classifier with {CARD}",
@@ -58,14 +58,27 @@ def read_card(folder: Path) -> dict[str, Any]:
             cure="Name the folder of a fitted or compressed model, e.g. multirun/runs/default/model.",
         ) from error
     if not module.startswith("kd_lab."):
-        raise UserError(
-            str(folder / CARD), expected="a class of kd_lab", got=card["class"], cure="Do not load this folder."
-        )
+        raise _foreign(folder, card["class"])
     return card
 
 
 def load(folder: Path) -> Classifier:
-    """The classifier that `save` wrote into `folder`."""
-    module, _, name = read_card(folder)["class"].rpartition(".")
-    classifier: Classifier = getattr(importlib.import_module(module), name).load(folder)
+    """The classifier that `save` wrote into `folder`.
+
+    Raises:
+        UserError: the folder is not one that kd_lab saved, or its class is none of kd_lab's.
+    """
+    kind = read_card(folder)["class"]
+    module, _, name = kind.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise _foreign(folder, kind) from error
+    if not isinstance(found, type) or found.__module__ != module:  # what a module of ours imports is not ours
+        raise _foreign(folder, kind)
+    classifier: Classifier = found.load(folder)  # type: ignore[attr-defined]
     return classifier
+
+
+def _foreign(folder: Path, kind: str) -> UserError:
+    return UserError(str(folder / CARD), expected="a class of kd_lab", got=kind, cure="Do not load this folder.")

@@ -66,7 +66,10 @@ def read(folder: Path) -> RunResult:
         got = stored.get("schema") if isinstance(stored, dict) else type(stored).__name__
         raise UserError(str(path), expected=f"result schema {SCHEMA}", got=repr(got), cure=cure)
     known = {entry.name for entry in fields(RunResult)}
-    return RunResult(**{key: value for key, value in stored.items() if key in known})
+    try:
+        return RunResult(**{key: value for key, value in stored.items() if key in known})
+    except TypeError as error:
+        raise UserError(str(path), expected="a cell's result", got=f"{error}", cure=cure) from error
 
 
 def collect(study: Path) -> Sequence[RunResult]:

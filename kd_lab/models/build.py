@@ -25,6 +25,10 @@ class ModelSpec(Protocol):
     """How to build a model; constructor arguments are its options."""
 
     @property
+    def name(self) -> str:
+        """What results call it."""
+
+    @property
     def starts_from_teacher(self) -> bool:
         """Whether `build` reads the fitted teacher's weights."""
 

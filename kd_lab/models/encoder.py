@@ -60,6 +60,7 @@ class Encoder:
     """How to build an encoder.
 
     Args:
+        name: what results call it.
         architecture: the hub's name of the family, e.g. "bert" or "distilbert".
         layers, width, heads, feed_forward: its shape; width and feed_forward in units.
         max_positions: longest input in tokens.
@@ -70,6 +71,7 @@ class Encoder:
             Spread over the depth as in DistilBERT (arXiv:1910.01108, section 3).
     """
 
+    name: str
     architecture: str
     layers: int
     width: int
@@ -99,8 +101,9 @@ class Encoder:
         return self.init == "teacher"
 
     def parts(self) -> dict[str, Any]:
-        """Its options; the checkpoint only where its weights are used."""
-        return {**vars(self), "checkpoint": self.checkpoint if self.init == "pretrained" else None}
+        """Its options but the name; the checkpoint only where its weights are used."""
+        options = {key: value for key, value in vars(self).items() if key != "name"}
+        return {**options, "checkpoint": self.checkpoint if self.init == "pretrained" else None}
 
     def build(self, around: Surroundings) -> EncoderClassifier:
         """The encoder in training mode, with dropout on.

@@ -53,6 +53,7 @@ class LstmAttention:
     """How to build the LSTM student; the defaults are the setting of seeds/003, 3.9 M parameters with BERT's pieces.
 
     Args:
+        name: what results call it.
         embedding: width of the word vectors.
         hidden: width H of each LSTM layer and of the attention.
         layers: number of LSTM layers.
@@ -62,6 +63,7 @@ class LstmAttention:
         word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
     """
 
+    name: str = "lstm_attention"
     embedding: int = 100
     hidden: int = 240
     layers: int = 2
@@ -77,6 +79,10 @@ class LstmAttention:
     @property
     def starts_from_teacher(self) -> bool:
         return False
+
+    def parts(self) -> dict[str, Any]:
+        """Its options but the name."""
+        return {key: value for key, value in vars(self).items() if key != "name"}
 
     def build(self, around: Surroundings) -> LstmAttentionClassifier:
         """The student in training mode."""

@@ -1,0 +1,97 @@
+"""Dynamic INT8 of an ONNX graph, by ONNX Runtime."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from kd_lab.classifier import Classifier
+from kd_lab.compression.onnx_classifier import OnnxClassifier
+from kd_lab.compression.onnx_export import export
+from kd_lab.compression.step import need_torch
+from kd_lab.errors import UserError
+from kd_lab.models.torch_classifier import TorchClassifier
+
+
+@dataclass(frozen=True)
+class OnnxInt8:
+    """Matrices, LSTM weights and embeddings as 8-bit integers, about a quarter of the size; needs no data.
+
+    Matrices and LSTM weights are symmetric, so that a pruned weight stays zero. Embeddings are not: there the stored
+    number that stands for 0.0 is some other one. Activations are quantized while it runs.
+
+    Args:
+        per_channel: one scale for each output of a matrix rather than one for the whole: closer to float, a little
+            slower. Embeddings have one scale either way.
+    """
+
+    per_channel: bool = False
+
+    def check(self, kind: type) -> type:
+        """The class that `apply` makes, or a UserError where it cannot take `kind`."""
+        if not issubclass(kind, OnnxClassifier):
+            need_torch("onnx_int8", kind, "Leave the other quantization out, e.g. compression=[prune_l1,onnx_int8].")
+        return OnnxClassifier
+
+    def apply(self, classifier: Classifier) -> OnnxClassifier:
+        """The classifier in INT8; a torch model is exported first.
+
+        Raises:
+            UserError: it is INT8 already.
+        """
+        self.check(type(classifier))
+        if isinstance(classifier, OnnxClassifier):
+            if classifier.quantized:
+                raise UserError(
+                    "compression.onnx_int8",
+                    expected="a model with float weights",
+                    got="an ONNX model that is INT8 already",
+                    cure="Apply onnx_int8 once, as the last step, e.g. compression=[prune_l1,onnx_int8].",
+                )
+            return OnnxClassifier(self._quantize(classifier.model))
+        assert isinstance(classifier, TorchClassifier)
+        return OnnxClassifier(self._quantize(export(classifier)))
+
+    def _quantize(self, model: bytes) -> bytes:
+        with TemporaryDirectory() as name, _silence():
+            folder = Path(name)
+            exported, prepared, quantized = (folder / part for part in ("exported", "prepared", "quantized"))
+            exported.write_bytes(_without_stale_shapes(model))
+            # folds what stands between a weight and its use, where the quantizer would not find it
+            quant_pre_process(str(exported), str(prepared), skip_symbolic_shape=True)
+            quantize_dynamic(str(prepared), str(quantized), per_channel=self.per_channel, weight_type=QuantType.QInt8)
+            return quantized.read_bytes()
+
+
+def _without_stale_shapes(model: bytes) -> bytes:
+    """The model without shapes noted for its weights: quantization transposes some (onnxruntime#25890)."""
+    proto = onnx.load_model_from_string(model)
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    kept = [note for note in proto.graph.value_info if note.name not in weights]
+    proto.graph.ClearField("value_info")
+    proto.graph.value_info.extend(kept)
+    serialized: bytes = proto.SerializeToString()
+    return serialized
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps the advice that the quantizer gives to the root logger from the screen."""
+    log = logging.getLogger()
+    log.addFilter(_is_error)
+    try:
+        yield
+    finally:
+        log.removeFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR

@@ -1,0 +1,260 @@
+"""How big and how fast a saved classifier is, measured as it would be deployed: alone in a fresh process."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from kd_lab.classifier import Classifier, load, read_card
+from kd_lab.errors import FitError
+from kd_lab.types import Batch
+
+LENGTHS = (16, 32, 128)  # tokens, of the synthetic requests
+CONTENDED = 0.15  # cores in other processes' hands above which times are marked
+BUDGET_S = 20.0  # no further round is begun after so long, as on a machine that others keep busy
+_REPEATS = 5  # of each synthetic request
+_LIBRARIES = (  # imported once, by the server that measuring processes are forked from; importing starts no threads
+    "torch.ao.quantization",
+    "safetensors.torch",
+    "onnx",
+    "onnxruntime",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.distilbert.modeling_distilbert",
+)
+
+Result = TypeVar("Result")
+Arrays = tuple[NDArray[np.int64] | None, ...]  # a Batch on its way through a pipe: its fields without the teacher
+
+
+def measure(
+    folder: Path,
+    requests: Sequence[Batch],
+    bulk: Sequence[Batch],
+    *,
+    reference: Path | None,
+    threads: int,
+    rounds: int,
+    max_tokens: int,
+    timeout_s: float = 600.0,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The cost of the classifier in `folder`, and of the one in `reference`, timed by turns in one process.
+
+    Args:
+        folder: a saved classifier.
+        requests, bulk: real examples, one a batch for the latency, 32 a batch for the throughput.
+        reference: the saved classifier to compare with, such as the teacher; None compares with nothing.
+        threads: torch's; a classifier with threads of its own takes as many when it is loaded.
+        rounds: how often each answers all `requests`, unless `BUDGET_S` is used up before.
+        max_tokens: longest input that the classifiers take; longer synthetic requests are cut to it.
+        timeout_s: longest that a measuring process may take.
+
+    Returns:
+        (own, reference's or empty), each with `parameters`, `parameters_nonzero` (learned weights);
+        `size_mib` (see `size_mib`); `peak_memory_mib` (resident memory at its highest while it is loaded and answers
+        one request of each length, above that of a process with the same libraries; some 20 of it are code and
+        buffers that the libraries take on first use); `latency_ms` (`p50`, `p95`, `p99` over `requests` of all
+        rounds); `latency_ms_by_length` (tokens -> median over random word pieces, one example a time);
+        `throughput_per_s` (examples of `bulk`); `speedup` (the reference's median latency over its own; None without
+        a reference); `threads`; `contended` (whether others used more than `CONTENDED` cores during the timing).
+
+    Raises:
+        UserError: a folder holds no classifier of kd_lab.
+        FitError: a measuring process failed, died or took too long.
+        ValueError: there are no requests or there is no bulk.
+    """
+    if not requests or not bulk:
+        raise ValueError("no requests or no bulk to time")
+    folders = [folder, reference] if reference else [folder]
+    kinds = [read_card(place)["class"].rpartition(".")[0] for place in folders]  # refuses a wrong folder here
+    asked, piled = [_arrays(batch) for batch in requests], [_arrays(batch) for batch in bulk]
+    one_a_length = [_arrays(batch) for batch in {batch.input_ids.shape[1]: batch for batch in requests}.values()]
+    timing = partial(_time, threads=threads, rounds=rounds, max_tokens=max_tokens)
+    costs = in_fresh_process(timing, folders, asked, piled, timeout_s=timeout_s)
+    for cost, place, kind in zip(costs, folders, kinds, strict=True):
+        cost["size_mib"] = size_mib(place)
+        cost["peak_memory_mib"] = in_fresh_process(
+            _peak_memory_mib, place, kind, one_a_length, threads, timeout_s=timeout_s
+        )
+        cost["speedup"] = costs[1]["latency_ms"]["p50"] / cost["latency_ms"]["p50"] if reference else None
+    return costs[0], costs[1] if reference else {}
+
+
+def size_mib(folder: Path) -> float:
+    """Weights on disk, MiB (2^20 bytes): the *.safetensors and *.onnx files of a saved classifier."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx")) / 2**20
+
+
+def in_fresh_process(work: Callable[..., Result], *arguments: Any, timeout_s: float) -> Result:
+    """What `work(*arguments)` returns in a process that holds the libraries and nothing of this one.
+
+    It is forked from a server that has imported the libraries and run nothing, so that it starts at once and without
+    threads: a fork of this process, in which torch has started threads, would hang.
+
+    Args:
+        work: a function at the top of a module; arguments and result travel through pipes.
+        timeout_s: the process is killed after so many seconds.
+
+    Raises:
+        FitError: `work` raised, its process died, or it took too long.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_LIBRARIES))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, work, arguments), daemon=True)
+    with receiver:
+        try:
+            with sender, _no_main():  # this end is closed, so that the end of the process is the end of the pipe
+                process.start()
+            if not receiver.poll(timeout_s):
+                raise FitError(f"measuring took more than {timeout_s:g} s and was stopped")
+            failure, result = receiver.recv()
+        except (EOFError, OSError) as error:
+            raise FitError(f"the measuring process died with {_last_words(process)}") from error
+        finally:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+    if failure:
+        raise FitError(f"measuring failed: {failure}")
+    answer: Result = result
+    return answer
+
+
+def _answer(sender: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        sender.send((None, work(*arguments)))
+    except Exception as error:  # told to the process that asked
+        sender.send((f"{type(error).__name__}: {error}", None))
+
+
+def _last_words(process: BaseProcess) -> str:
+    if process.pid is None:
+        return "the server that was to fork it"
+    process.join(10)
+    killed = process.exitcode == -signal.SIGKILL
+    return f"exit code {process.exitcode}" + (" (killed, most likely for want of memory)" if killed else "")
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hides the main module, which `multiprocessing` would run again in the process: a user's whole script."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _arrays(batch: Batch) -> Arrays:
+    tensors = (batch.row_ids, batch.input_ids, batch.attention_mask, batch.labels, batch.token_type_ids)
+    return tuple(None if tensor is None else tensor.cpu().numpy() for tensor in tensors)
+
+
+def _batches(arrays: Sequence[Arrays]) -> list[Batch]:
+    import torch
+
+    return [Batch(*(None if array is None else torch.from_numpy(array) for array in one)) for one in arrays]  # type: ignore[arg-type]
+
+
+def _peak_memory_mib(folder: Path, kind: str, requests: Sequence[Arrays], threads: int) -> float:
+    import torch
+
+    torch.set_num_threads(threads)
+    importlib.import_module(kind)
+    batches = _batches(requests)
+    with torch.inference_mode():
+        torch.nn.functional.linear(torch.ones(64, 64), torch.ones(64, 64))  # starts the libraries' threads
+        before = psutil.Process().memory_info().rss
+        _seconds(load(folder), batches)
+    peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return max(0.0, peak - before) / 2**20
+
+
+def _time(
+    folders: Sequence[Path],
+    requests: Sequence[Arrays],
+    bulk: Sequence[Arrays],
+    *,
+    threads: int,
+    rounds: int,
+    max_tokens: int,
+) -> list[dict[str, Any]]:
+    import torch
+
+    torch.set_num_threads(threads)
+    asked, piled = _batches(requests), _batches(bulk)
+    synthetic = {n: _synthetic(asked, n) for n in sorted({min(n, max_tokens) for n in LENGTHS})}
+    one_a_shape = list({batch.input_ids.shape: batch for batch in [*asked, *synthetic.values(), *piled]}.values())
+    with torch.inference_mode():
+        classifiers = [load(folder) for folder in folders]
+        for classifier in classifiers:
+            _seconds(classifier, one_a_shape)  # warms up: buffers and kernels are made per shape
+        start, others = time.perf_counter(), _cpu_s_of_others()
+        times: list[list[float]] = [[] for _ in folders]
+        for turn in range(rounds):
+            if turn == 0 or time.perf_counter() - start < BUDGET_S:
+                for i, classifier in enumerate(classifiers):
+                    times[i] += _seconds(classifier, asked)
+        by_length = [{n: _seconds(one, [synthetic[n]] * _REPEATS) for n in synthetic} for one in classifiers]
+        bulk_s = [sum(_seconds(classifier, piled)) for classifier in classifiers]
+        contended = _cpu_s_of_others() - others > CONTENDED * (time.perf_counter() - start)
+    costs = []
+    for classifier, own, lengths, seconds in zip(classifiers, times, by_length, bulk_s, strict=True):
+        parameters, nonzero = classifier.count_parameters()
+        costs.append(
+            {
+                "parameters": parameters,
+                "parameters_nonzero": nonzero,
+                "latency_ms": {f"p{q}": 1e3 * float(np.percentile(own, q)) for q in (50, 95, 99)},
+                "latency_ms_by_length": {str(n): 1e3 * float(np.median(lengths[n])) for n in lengths},
+                "throughput_per_s": sum(len(batch.labels) for batch in piled) / seconds,
+                "threads": threads,
+                "contended": contended,
+            }
+        )
+    return costs
+
+
+def _seconds(classifier: Classifier, batches: Sequence[Batch]) -> list[float]:
+    times = []
+    for batch in batches:
+        start = time.perf_counter_ns()
+        classifier(batch)
+        times.append((time.perf_counter_ns() - start) / 1e9)
+    return times
+
+
+def _synthetic(requests: Sequence[Batch], tokens: int) -> Batch:
+    """One example of random word pieces out of those in `requests`."""
+    import torch
+
+    pieces = torch.cat([batch.input_ids.flatten() for batch in requests])
+    places = torch.randint(len(pieces), (1, tokens), generator=torch.Generator().manual_seed(tokens))
+    ones, first = torch.ones(1, tokens, dtype=torch.int64), requests[0]
+    segments = None if first.token_type_ids is None else torch.zeros_like(ones)
+    return Batch(first.row_ids, pieces[places], ones, first.labels, segments)
+
+
+def _cpu_s_of_others() -> float:
+    """Seconds of processor time that all other processes of the machine have used."""
+    now = psutil.cpu_times()
+    return (
+        sum(getattr(now, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
+        - time.process_time()
+    )

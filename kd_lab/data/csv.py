@@ -1,0 +1,133 @@
+"""Any CSV file with a text column and a label column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kd_lab.cache import file_hash
+from kd_lab.data.texts import Split, SplitPlan, Texts
+from kd_lab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Csv:
+    """A CSV file, or one for each split.
+
+    Args:
+        path: the training rows, or all rows where no other file is given.
+        text_column, label_column: names in the header line.
+        pair_column: the second text of a pair; None for single sentences.
+        test_path, validation_path: files of their own; without them the rows are carved out by `split`.
+        encoding: of the files.
+        split: how to carve.
+        name: what results call it.
+        source: where to get the file, for the error when it is missing.
+    """
+
+    path: str
+    text_column: str = "text"
+    label_column: str = "label"
+    pair_column: str | None = None
+    test_path: str | None = None
+    validation_path: str | None = None
+    encoding: str = "utf-8"
+    split: SplitPlan = field(default_factory=SplitPlan)
+    name: str = "csv"
+    source: str | None = None
+
+    def _paths(self) -> dict[str, Path]:
+        given = {"train": self.path, "validation": self.validation_path, "test": self.test_path}
+        return {name: self._existing(Path(path).expanduser()) for name, path in given.items() if path}
+
+    def _existing(self, path: Path) -> Path:
+        if path.is_file():
+            return path
+        cure = f"Get it from {self.source}, or name its place with" if self.source else "Name the file with"
+        got = "a folder" if path.is_dir() else "no such file"
+        raise UserError(f"dataset file {path}", expected="a CSV file", got=got, cure=f"{cure} dataset.path=FILE.")
+
+    def parts(self) -> dict[str, Any]:
+        """Files by their content, columns, and the way of splitting."""
+        files = {name: file_hash(path) for name, path in self._paths().items()}
+        columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
+        return {"files": files, "columns": columns, "split": self.split}
+
+    def load(self) -> Texts:
+        """Reads the files; classes are the labels in order, by number where all are numbers.
+
+        Raises:
+            UserError: a file or column is missing, a file is empty or in another encoding, a label is missing.
+        """
+        tables = {name: self._read(path) for name, path in self._paths().items()}
+        found = {label for table in tables.values() for label in table[self.label_column]}
+        classes = tuple(sorted(found, key=_by_number if all(map(_is_integer, found)) else str))
+        index = {label: number for number, label in enumerate(classes)}
+        splits = {}
+        for name, table in tables.items():
+            labels = np.array([index[label] for label in table[self.label_column]], dtype=np.int64)
+            pairs = table[self.pair_column].tolist() if self.pair_column else None
+            splits[name] = Split(table[self.text_column].tolist(), labels, pairs)
+        return Texts(self.split.complete(splits), classes)
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        where = f"dataset file {path}"
+        try:
+            table = pd.read_csv(path, encoding=self.encoding, dtype=str, keep_default_na=False, na_values=[""])
+        except (UnicodeDecodeError, LookupError) as error:
+            raise UserError(
+                where, expected=f"text in {self.encoding}", got=str(error), cure="Name it, e.g. dataset.encoding=latin-1."
+            ) from error
+        except pd.errors.EmptyDataError as error:
+            raise UserError(where, expected="a header line and rows", got="an empty file", cure="Fill it.") from error
+        except pd.errors.ParserError as error:
+            raise UserError(where, expected="CSV", got=str(error), cure="Quote texts that hold commas.") from error
+        if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of the fields in excess
+            got = "more fields in the rows than in the header"
+            raise UserError(where, expected="CSV", got=got, cure="Quote texts that hold commas.")
+        columns = [self.text_column, self.label_column, *([self.pair_column] if self.pair_column else [])]
+        for option, column in zip(("text", "label", "pair"), columns, strict=False):
+            if column not in table.columns:
+                raise UserError(
+                    where,
+                    expected=f"a column {column!r}",
+                    got=", ".join(map(repr, table.columns)),
+                    cure=f"Name it with dataset.{option}_column=NAME.",
+                )
+        if table.empty:
+            raise UserError(where, expected="rows below the header", got="none", cure="Give a file that has some.")
+        self._refuse_missing(table, columns, where)
+        return table
+
+    def _refuse_missing(self, table: pd.DataFrame, columns: Sequence[str], where: str) -> None:
+        for column in columns:
+            missing = table[column].isna() | table[column].str.strip().eq("")
+            if column == self.label_column:
+                missing |= table[column].str.lower().isin(["nan", "none", "null"])
+            if missing.any():
+                line = int(np.flatnonzero(missing)[0]) + 1
+                kind = "a label" if column == self.label_column else "a text"
+                got = f"none ({int(missing.sum())} rows in all)"
+                raise UserError(
+                    f"{where}, column {column!r}, row {line}", expected=kind, got=got, cure="Mend or remove the rows."
+                )
+            if column != self.label_column and pd.to_numeric(table[column], errors="coerce").notna().all():
+                raise UserError(
+                    f"{where}, column {column!r}",
+                    expected="texts",
+                    got="numbers only",
+                    cure="Name another column with dataset.text_column=NAME.",
+                )
+
+
+def _is_integer(label: str) -> bool:
+    return label.removeprefix("-").isdecimal()
+
+
+def _by_number(label: str) -> tuple[int, str]:
+    return int(label), label  # 1 and 01 are two labels

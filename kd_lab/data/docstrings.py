@@ -1,0 +1,124 @@
+"""The data set that needs no download: which installed library did this docstring come from?"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_lab.data.texts import Split, SplitPlan, Texts
+from kd_lab.errors import UserError
+
+_DISTRIBUTION = {"sklearn": "scikit-learn"}  # import name -> distribution, where they differ
+_NICKNAMES = ("pytorch", "scikit", "np", "pd", "plt", "nx", "hf", "huggingface", "hugging face")
+MASK = "[MASK]"
+
+
+@dataclass(frozen=True)
+class Docstrings:
+    """First paragraphs of the docstrings of installed packages; the label is the package.
+
+    Every library's name is masked out of every text. Texts that say the same but for numbers, case and
+    punctuation, or that begin with the same eight words, are kept once; those that two libraries share, never. So no row
+    of one split stands in another. The same package versions give the same rows.
+
+    Args:
+        libraries: import names, one class each.
+        rows_per_library: at most this many rows each.
+        min_words, max_words: shorter texts are left out, longer ones cut.
+        split: how to carve validation and test.
+    """
+
+    libraries: tuple[str, ...]
+    rows_per_library: int = 650
+    min_words: int = 6
+    max_words: int = 32
+    split: SplitPlan = field(default_factory=SplitPlan)
+    name: str = "docstrings"
+
+    def parts(self) -> dict[str, Any]:
+        """The packages' versions and the options."""
+        versions = {library: _version(library) for library in self.libraries}
+        sizes = [self.rows_per_library, self.min_words, self.max_words]
+        return {"versions": versions, "sizes": sizes, "split": self.split}
+
+    def load(self) -> Texts:
+        """Reads the packages' sources with `ast`; nothing is imported or run.
+
+        Raises:
+            UserError: a library is not installed.
+        """
+        mask = _mask_pattern(self.libraries)
+        found: list[tuple[str, str, int]] = []  # (key, text, label)
+        for label, library in enumerate(self.libraries):
+            seen: set[str] = set()
+            for paragraph in _paragraphs(_folder(library)):
+                words = mask.sub(MASK, paragraph).split()[: self.max_words]
+                key = " ".join(re.findall("[a-z]+", " ".join(words).lower())[:8])
+                if len(words) >= self.min_words and key not in seen:
+                    seen.add(key)
+                    found.append((key, " ".join(words), label))
+                if len(seen) >= self.rows_per_library * 5 // 4:  # some are shared with another library and fall out
+                    break
+        libraries_of = Counter(key for key, _, _ in found)
+        own = [(text, label) for key, text, label in found if libraries_of[key] == 1]
+        kept: list[tuple[str, int]] = []
+        for label in range(len(self.libraries)):
+            kept += [row for row in own if row[1] == label][: self.rows_per_library]
+        order = np.random.default_rng(self.split.seed).permutation(len(kept))
+        labels = np.array([kept[row][1] for row in order], dtype=np.int64)
+        whole = Split([kept[row][0] for row in order], labels)
+        return Texts(self.split.complete({"train": whole}), tuple(self.libraries))
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(_DISTRIBUTION.get(library, library))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise UserError(
+            "dataset.libraries",
+            expected="installed packages",
+            got=f"{library}, which is not",
+            cure=f"pip install {_DISTRIBUTION.get(library, library)}, or leave it out.",
+        ) from error
+
+
+def _folder(library: str) -> Path:
+    found = importlib.util.find_spec(library)
+    if found is None or found.origin is None:
+        raise UserError("dataset.libraries", expected="packages with sources", got=library, cure="Leave it out.")
+    return Path(found.origin).parent
+
+
+def _mask_pattern(libraries: tuple[str, ...]) -> re.Pattern[str]:
+    """Names anywhere, as in MlflowException; nicknames as whole words."""
+    names, nicknames = (
+        "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+        for words in ({*libraries, *_DISTRIBUTION.values()}, _NICKNAMES)
+    )
+    return re.compile(rf"{names}|(?<![a-z])(?:{nicknames})(?![a-z])", re.IGNORECASE)
+
+
+def _paragraphs(folder: Path) -> Iterator[str]:
+    """First paragraphs of the package's docstrings, files in an order that mixes its sub-packages."""
+    files = (path for path in folder.rglob("*.py") if "tests" not in path.parts and "_vendor" not in path.parts)
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+        try:
+            tree = ast.parse(names[name].read_text(encoding="utf-8"))
+        except (SyntaxError, UnicodeDecodeError, ValueError):  # a template or a test of broken code
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                paragraph = (ast.get_docstring(node) or "").strip().split("\n\n")[0]
+                if paragraph.isascii() and ">>>" not in paragraph and "copyright" not in paragraph.lower():
+                    yield " ".join(paragraph.split())

@@ -1,0 +1,148 @@
+"""Data sets in the hub's layout: Parquet files in a local folder first, else from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kd_lab.cache import file_hash
+from kd_lab.data.texts import UNLABELLED, Split, SplitPlan, Texts
+from kd_lab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Hub:
+    """One configuration of a data set.
+
+    Args:
+        path: a folder with `<split>-*.parquet` files, looked in first; None skips it.
+        hub_id: the repository on the hub, looked in next; None skips it.
+        config: its configuration on the hub.
+        revision: a commit, tag or branch on the hub.
+        text_column, label_column: names of columns.
+        pair_column: the second text of a pair; None for single sentences.
+        splits: our split -> theirs. One that is left out is carved out of train by `split`.
+        split: how to carve.
+        name: what results call it.
+    """
+
+    text_column: str = "text"
+    label_column: str = "label"
+    path: str | None = None
+    hub_id: str | None = None
+    config: str | None = None
+    revision: str = "main"
+    pair_column: str | None = None
+    splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
+    split: SplitPlan = field(default_factory=SplitPlan)
+    name: str = "hub"
+
+    def _local(self) -> dict[str, list[Path]] | None:
+        if self.path is None:
+            return None
+        folder = Path(self.path).expanduser()
+        files = {name: sorted(folder.glob(f"{theirs}-*.parquet")) for name, theirs in self.splits.items()}
+        return files if all(files.values()) else None
+
+    def parts(self) -> dict[str, Any]:
+        """Local files by their content, else the revision on the hub; columns, and the way of splitting."""
+        local = self._local()
+        if local is not None:
+            source: Any = {name: [file_hash(path) for path in paths] for name, paths in local.items()}
+        else:
+            source = [self.hub_id, self.config, self.revision, dict(self.splits)]
+        return {"source": source, "columns": [self.text_column, self.pair_column, self.label_column], "split": self.split}
+
+    def load(self) -> Texts:
+        """Reads the splits that `splits` names.
+
+        Raises:
+            UserError: it is in neither place, a file is damaged, a column is missing or of another type.
+        """
+        local = self._local()
+        tables = self._download() if local is None else {name: _read(paths) for name, paths in local.items()}
+        raw = {name: self._columns(name, table) for name, table in tables.items()}
+        names = _class_names(tables["train"].schema, self.label_column)
+        found = {label for _, _, labels in raw.values() for label in labels} - {UNLABELLED}
+        classes = names or tuple(str(label) for label in sorted(found))
+        index = {label: number for number, label in enumerate(range(len(names)) if names else sorted(found))}
+        index[UNLABELLED] = UNLABELLED
+        splits = {
+            name: Split(texts, np.array([index[label] for label in labels], dtype=np.int64), pairs)
+            for name, (texts, pairs, labels) in raw.items()
+        }
+        return Texts(self.split.complete(splits), classes)
+
+    def _download(self) -> dict[str, pa.Table]:
+        looked = f"{self.path} (no {'-*.parquet, '.join(self.splits.values())}-*.parquet there)" if self.path else ""
+        reason = "no hub id"
+        if self.hub_id:
+            import datasets
+
+            try:
+                whole = datasets.load_dataset(self.hub_id, self.config, revision=self.revision)
+                return {name: whole[theirs].with_format("arrow")[:] for name, theirs in self.splits.items()}
+            except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
+                reason = f"hub id {self.hub_id} ({type(error).__name__})"
+        raise UserError(
+            f"dataset {self.name}",
+            expected="its files in a local folder or on the hub",
+            got=f"none: looked in {', then '.join(filter(None, (looked, reason)))}",
+            cure="Set KD_LAB_DATA or paths.data to the folder that holds it, or go online once.",
+        )
+
+    def _columns(self, name: str, table: pa.Table) -> tuple[list[str], list[str] | None, list[Any]]:
+        where = f"dataset {self.name}, split {name}"
+        wanted = {"text_column": self.text_column, "label_column": self.label_column, "pair_column": self.pair_column}
+        for option, column in wanted.items():
+            if column is None:
+                continue
+            if column not in table.column_names:
+                raise UserError(
+                    where,
+                    expected=f"a column {column!r}",
+                    got=", ".join(map(repr, table.column_names)),
+                    cure=f"Name it with dataset.{option}=NAME.",
+                )
+            kind = table.schema.field(column).type
+            if option != "label_column" and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                raise UserError(
+                    f"{where}, column {column!r}", expected="texts", got=str(kind), cure=f"Name another: dataset.{option}."
+                )
+        labels = table[self.label_column]
+        nan = pa.compute.is_nan(labels) if pa.types.is_floating(labels.type) else None
+        missing = labels.null_count + (pa.compute.sum(nan).as_py() or 0 if nan is not None else 0)
+        if missing:
+            raise UserError(
+                f"{where}, column {self.label_column!r}",
+                expected="a label on every row",
+                got=f"{missing} rows without",
+                cure="Mend or remove the rows; -1 marks a row without a label in train.",
+            )
+        pairs = table[self.pair_column].to_pylist() if self.pair_column else None
+        return table[self.text_column].to_pylist(), pairs, labels.to_pylist()
+
+
+def _read(paths: Iterable[Path]) -> pa.Table:
+    tables = []
+    for path in paths:
+        try:
+            tables.append(pq.read_table(path))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(
+                f"dataset file {path}", expected="Parquet", got=str(error), cure="Copy or download it again."
+            ) from error
+    return pa.concat_tables(tables)
+
+
+def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
+    import datasets
+
+    feature = datasets.Features.from_arrow_schema(schema).get(column)
+    return tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else None

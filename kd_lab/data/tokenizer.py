@@ -1,0 +1,81 @@
+"""Turns texts into word pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+
+from kd_lab.cache import file_hash
+from kd_lab.errors import UserError
+from kd_lab.pretrained import Checkpoint
+
+_CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """The tokenizer of a checkpoint.
+
+    Args:
+        checkpoint: whose tokenizer.json to use.
+        max_tokens: longer inputs are cut, the special pieces counted; of a pair the longer text first.
+    """
+
+    checkpoint: Checkpoint
+    max_tokens: int = 128
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 4:
+            raise UserError(
+                "tokenizer.max_tokens", expected="at least 4", got=str(self.max_tokens), cure="Give a larger number."
+            )
+
+    @property
+    def file(self) -> Path:
+        """tokenizer.json."""
+        return self.checkpoint.folder() / "tokenizer.json"
+
+    def parts(self) -> dict[str, Any]:
+        """The tokenizer by its content, and the cut."""
+        return {"tokenizer": file_hash(self.file), "max_tokens": self.max_tokens}
+
+    @cached_property
+    def _pieces(self) -> tokenizers.Tokenizer:
+        try:
+            pieces = tokenizers.Tokenizer.from_file(str(self.file))
+        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
+            raise UserError(
+                str(self.file), expected="a fast tokenizer", got=str(error), cure="Choose another checkpoint."
+            ) from error
+        pieces.no_padding()
+        pieces.enable_truncation(self.max_tokens)
+        return pieces
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of word pieces."""
+        return int(self._pieces.get_vocab_size())
+
+    @property
+    def pad_id(self) -> int:
+        """The piece that pads."""
+        for name in ("[PAD]", "<pad>", "<|padding|>"):
+            if (found := self._pieces.token_to_id(name)) is not None:
+                return int(found)
+        return 0
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
+        """For each chunk of rows: their pieces and their segments (0 first text, 1 second), one array a row."""
+        for start in range(0, len(texts), _CHUNK):
+            rows: list[Any] = list(texts[start : start + _CHUNK])
+            if pairs is not None:
+                rows = list(zip(rows, pairs[start : start + _CHUNK], strict=True))
+            encoded = self._pieces.encode_batch_fast(rows)
+            segments = [np.array(row.type_ids, np.int8) for row in encoded] if pairs is not None else []
+            yield [np.array(row.ids, np.int32) for row in encoded], segments

@@ -1,0 +1,98 @@
+"""Judges a saved classifier as it would be deployed: how right, how like its teacher, how big, how fast."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kd_lab import cost, metrics, significance
+from kd_lab.data.batches import Batches
+from kd_lab.data.tokens import Tokens
+from kd_lab.errors import UserError
+
+_BULK = 32  # rows in a batch when throughput is measured
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a classifier is timed.
+
+    Args:
+        threads: of the classifier while it is timed; None takes all cores.
+        requests: test rows sent one by one, at their own lengths.
+        rounds: times each is sent, student and teacher by turns.
+    """
+
+    threads: int | None = None
+    requests: int = 60
+    rounds: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "requests", "rounds"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise UserError(f"evaluation.{name}", expected="a whole number from 1", got=repr(value), cure="Give another.")
+
+    def cost(self, model: Path, reference: Path | None, tokens: Tokens) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the saved model costs, and what the reference costs (empty without one), measured by turns.
+
+        The requests are the same rows of test for every classifier of a data set.
+        """
+        test = tokens.split("test")
+        rows = np.random.default_rng(0).permutation(len(test))
+        source = Batches(test, _BULK, tokens.pad_id)
+        requests = [source.batch(row) for row in rows[: self.requests, None]]
+        bulk = [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 8 * _BULK), _BULK)]
+        threads = self.threads or os.cpu_count() or 1
+        return cost.measure(
+            model,
+            requests,
+            bulk,
+            reference=reference,
+            threads=threads,
+            rounds=self.rounds,
+            max_tokens=tokens.max_tokens,
+        )
+
+
+def scores(tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
+    """Metrics of each split with their 95 % intervals.
+
+    Args:
+        logits: split -> (N, C), in the order of the rows.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for split, said in logits.items():
+        labels, predictions = gold(tokens, split), said.argmax(1)
+        right = int((predictions == labels).sum())
+        found[split] = {
+            **metrics.evaluate(said, labels),
+            "accuracy_interval": list(significance.wilson(right, len(labels))),
+            "f1_macro_interval": list(significance.f1_macro_interval(predictions, labels, said.shape[1])),
+            "rows": len(labels),
+        }
+    return found
+
+
+def guessing(tokens: Tokens, logits: torch.Tensor) -> str | None:
+    """A warning where a teacher is no better on validation than the most frequent class: it has nothing to teach."""
+    labels = gold(tokens, "validation")
+    right = int((logits.argmax(1) == labels).sum())
+    rate = metrics.majority_rate(labels, gold(tokens, "train"))
+    if significance.wilson(right, len(labels))[0] > rate:
+        return None
+    return (
+        f"the teacher is at the majority-class rate on validation: accuracy {right / len(labels):.3f}, always "
+        f"answering the most frequent class {rate:.3f}; its outputs are noise to a student"
+    )
+
+
+def gold(tokens: Tokens, split: str) -> torch.Tensor:
+    """Labels (N,) of a split."""
+    return torch.from_numpy(np.array(tokens.split(split).labels))

@@ -1,0 +1,251 @@
+"""Fits a model once; the fitted model lies in the cache."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from kd_lab import classifier
+from kd_lab.cache import Cache, source_hash
+from kd_lab.data.batches import Batches
+from kd_lab.data.tokens import Tokens
+from kd_lab.errors import UserError
+from kd_lab.losses.loss import Loss
+from kd_lab.machine import best_device, best_precision
+from kd_lab.models.build import ModelSpec, Surroundings
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.module import Answers, Distillation
+from kd_lab.optimizer import AdamW
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How long and on what a model is fitted.
+
+    Args:
+        max_epochs: passes over train at most.
+        batch_size: rows in a forward pass.
+        accumulate: forward passes to an update.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        patience: epochs without a better `monitor` after which the fit stops.
+        monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation.
+        precision: "auto" chooses for the device, else Lightning's name, e.g. "32-true" or "bf16-mixed".
+        device: "auto", "cuda", "mps" or "cpu".
+    """
+
+    max_epochs: int = 4
+    batch_size: int = 32
+    accumulate: int = 1
+    clip_norm: float = 1.0
+    patience: int = 3
+    monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss"] = "accuracy"
+    precision: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "accumulate", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(f"trainer.{name}", expected="a whole number from 1", got=repr(value), cure="Give another.")
+        for name, allowed in (
+            ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss")),
+            ("device", ("auto", "cuda", "mps", "cpu")),
+            ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
+        ):
+            if getattr(self, name) not in allowed:
+                got = repr(getattr(self, name))
+                raise UserError(f"trainer.{name}", expected=f"one of {', '.join(allowed)}", got=got, cure="Choose one.")
+
+    def on_machine(self) -> tuple[str, str]:
+        """(device, precision) that really run here."""
+        device = best_device() if self.device == "auto" else self.device
+        return device, best_precision(device) if self.precision == "auto" else self.precision
+
+
+@dataclass(frozen=True)
+class FitSpec:
+    """All that decides a fit but its data and its teacher."""
+
+    model: ModelSpec
+    loss: Loss
+    optimizer: AdamW
+    trainer: Trainer
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model in the cache."""
+
+    folder: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """Its name in the cache."""
+        return self.folder.name
+
+    @property
+    def model(self) -> Path:
+        """The saved classifier."""
+        return self.folder / "model"
+
+    def load(self) -> TorchClassifier:
+        """The model, in evaluation mode."""
+        loaded = classifier.load(self.model)
+        assert isinstance(loaded, TorchClassifier)  # noqa: S101 - `fit` saved it
+        return loaded
+
+    def about(self) -> dict[str, Any]:
+        """history (one entry an epoch), seconds, device, precision."""
+        found: dict[str, Any] = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+        return found
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A fitted teacher and how it answers."""
+
+    fitted: Fitted
+    answers: Mapping[str, Answers]  # train, validation -> answers, from the cache or live
+
+
+def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
+    """All that a fit is made from.
+
+    Args:
+        tokens, teacher: fingerprints; the teacher's counts only where its outputs or its layers are used.
+    """
+    uses_teacher = bool(spec.loss.needs) or spec.model.starts_from_teacher
+    return {
+        "tokens": tokens,
+        "spec": vars(spec),
+        "on": spec.trainer.on_machine(),
+        "teacher": teacher if uses_teacher else None,
+        "code": source_hash("data/batches", "fit", "losses", "models", "module", "optimizer"),
+    }
+
+
+def fit(
+    spec: FitSpec,
+    tokens: Tokens,
+    teacher: Teacher | None,
+    cache: Cache,
+    card: Mapping[str, Any],
+    extras: Mapping[str, Path],
+    advance: Advance = lambda rows: None,
+) -> Fitted:
+    """The fitted model, from the cache or fitted now.
+
+    Args:
+        card: what `classifier.json` says beside the class.
+        extras: name -> file to put beside the weights, such as the tokenizer.
+        advance: called with the number of training rows done since the last call.
+
+    Raises:
+        UserError: model, loss and teacher do not fit together.
+        FitError: the loss is no longer a number.
+    """
+    spec.loss.check(len(tokens.classes), teacher is not None)
+    named = parts(spec, tokens.fingerprint, teacher.fitted.fingerprint if teacher else None)
+
+    def make(draft: Path) -> None:
+        model, about = _train(spec, tokens, teacher, cache, draft / "scratch", advance)
+        shutil.rmtree(draft / "scratch", ignore_errors=True)
+        classifier.save(model, draft / "model", card)
+        for name, path in extras.items():
+            shutil.copyfile(path, draft / "model" / name)
+        (draft / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    return Fitted(cache.build("fit", named, make))
+
+
+def _train(
+    spec: FitSpec, tokens: Tokens, teacher: Teacher | None, cache: Cache, scratch: Path, advance: Advance
+) -> tuple[TorchClassifier, dict[str, Any]]:
+    start = time.perf_counter()
+    settings, (device, precision) = spec.trainer, spec.trainer.on_machine()
+    pl.seed_everything(spec.seed, verbose=False)
+    from_layers = teacher.fitted.load() if teacher and spec.model.starts_from_teacher else None
+    around = Surroundings(
+        classes=len(tokens.classes),
+        vocabulary=tokens.vocabulary,
+        pad_id=tokens.pad_id,
+        tokens=tokens.fingerprint,
+        sentences=tokens.sentences,
+        cache=cache,
+        teacher=from_layers,
+    )
+    model = spec.model.build(around)
+    train = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=spec.seed)
+    validation = Batches(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
+    updates = math.ceil(len(train) / settings.accumulate) * settings.max_epochs
+    answers = teacher.answers if teacher and spec.loss.needs else {}
+    module = Distillation(model, spec.loss, spec.optimizer, updates, settings.clip_norm, answers)
+    monitor = {"monitor": f"validation/{settings.monitor}", "mode": "min" if settings.monitor in ("nll", "loss") else "max"}
+    best = ModelCheckpoint(scratch, filename="best", save_weights_only=True, **monitor)
+    history = _History(advance)
+    with _quiet():
+        pl.Trainer(
+            accelerator={"cuda": "gpu"}.get(device, device),
+            devices=1,
+            precision=precision,
+            max_epochs=settings.max_epochs,
+            accumulate_grad_batches=settings.accumulate,
+            callbacks=[best, EarlyStopping(patience=settings.patience, **monitor), history],
+            default_root_dir=scratch,
+            deterministic=True,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        ).fit(module, train, validation)
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    seconds = time.perf_counter() - start
+    about = {"history": history.epochs, "seconds": seconds, "device": device, "precision": precision}
+    return model.cpu().eval(), about
+
+
+class _History(Callback):
+    """Keeps what was logged in each epoch, and moves the bar."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self._advance = advance
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        self._advance(len(batch.labels))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        self.epochs.append({name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801 - reads like a keyword
+    """Silences Lightning's start-up lines: what matters of them stands in the result."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        self._loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *exception: Any) -> None:
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
+        super().__exit__(*exception)

@@ -1,0 +1,169 @@
+"""What every loss is: named terms, each with a weight, and the checks that a run makes before it starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from kd_lab.errors import UserError
+from kd_lab.types import Batch, Outputs
+
+NO_TEACHER = "Choose a teacher, e.g. teacher=minilm."
+
+
+class Term(nn.Module):
+    """One reason for a student to change, as a scalar; the file it lies in gives it its name."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()  # fields of the teacher's Outputs that it reads
+    returns: ClassVar[frozenset[str]] = frozenset({"logits"})  # fields of Outputs that the student must fill
+    fewest_classes: ClassVar[int] = 2  # with fewer, the term is constant or undefined
+
+    def __init__(self) -> None:  # nn.Module's takes *args, which are no options of a term
+        super().__init__()
+
+    def forward(self, student: Outputs, batch: Batch) -> Tensor:
+        """The term's size, a scalar in float32 or wider.
+
+        Args:
+            student: what the student says about the batch; gradients flow into it.
+            batch: the examples, with what the teacher says about them, which counts as constant.
+        """
+        raise NotImplementedError
+
+    def pair(self, student: Outputs, batch: Batch, field: str, cure: str) -> tuple[Tensor, Tensor]:
+        """`field` as the student and as the teacher say it, alike in shape; the teacher's is detached.
+
+        Half-precision numbers are widened to float32; float64 stays float64.
+
+        Raises:
+            UserError: one of the two is missing, or their shapes differ (then with `cure`).
+        """
+        name = type(self).__module__.rpartition(".")[-1]
+        ours = require(student, field, "student", name)
+        theirs = require(batch.teacher, field, "teacher", name)
+        if ours.shape != theirs.shape:
+            raise UserError(
+                f"loss term {name!r}",
+                expected=f"teacher {field} of the student's shape {list(ours.shape)}",
+                got=f"{list(theirs.shape)}",
+                cure=cure,
+            )
+        return wide(ours), wide(theirs.detach())
+
+
+class Loss(nn.Module):
+    """total = sum over terms of weight * term; a term of weight 0 is not computed.
+
+    Args:
+        terms: name -> term.
+        weights: name -> weight, at least 0; the same names.
+    """
+
+    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.terms = nn.ModuleDict(dict(terms.items()))
+        self.weights = dict(weights.items())
+
+    def forward(self, student: Outputs, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(total, {term: its size before weighting, detached}), all scalars.
+
+        Raises:
+            UserError: the student or the teacher did not say what a term needs.
+        """
+        total = torch.zeros((), device=student.logits.device)
+        sizes = {}
+        for name, term in self._active().items():
+            for field in sorted(term.returns):
+                require(student, field, "student", name)
+            for field in sorted(term.needs):
+                require(batch.teacher, field, "teacher", name)
+            size = term(student, batch)
+            sizes[name] = size.detach()
+            total = total + self.weights[name] * size
+        return total, sizes
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Fields of `Outputs` that the teacher must fill; empty when no teacher is needed."""
+        return frozenset[str]().union(*(term.needs for term in self._active().values()))
+
+    @property
+    def returns(self) -> frozenset[str]:
+        """Fields of `Outputs` that the student must fill."""
+        return frozenset[str]().union(*(term.returns for term in self._active().values()))
+
+    def check(self, classes: int, teacher: bool) -> None:
+        """Refuses, before any work is done, a run that this loss cannot train.
+
+        Args:
+            classes: C, how many classes the data has.
+            teacher: whether the run has a teacher.
+
+        Raises:
+            UserError: a term needs a teacher and there is none, or cannot work with so few classes.
+        """
+        for name, term in self._active().items():
+            if term.needs and not teacher:
+                fields = " and ".join(sorted(term.needs))
+                raise UserError(
+                    f"loss term {name!r}", expected=f"a teacher, for its {fields}", got="none", cure=NO_TEACHER
+                )
+            if classes < term.fewest_classes:
+                raise UserError(
+                    f"loss term {name!r}",
+                    expected=f"at least {term.fewest_classes} classes",
+                    got=str(classes),
+                    cure="Look at dataset.label_column, or choose another loss, e.g. loss=hybrid."
+                    if classes < 2
+                    else "Choose another loss, e.g. loss=hybrid.",
+                )
+
+    def _active(self) -> dict[str, Term]:
+        """The terms that count, by name."""
+        return {name: cast("Term", term) for name, term in self.terms.items() if self.weights[name] != 0}
+
+
+def require(outputs: Outputs | None, field: str, who: str, term: str) -> Tensor:
+    """`field` of what the `who`, "student" or "teacher", said.
+
+    Raises:
+        UserError: nothing was said, or not this.
+    """
+    value: Tensor | None = getattr(outputs, field, None)
+    if value is None:
+        raise UserError(
+            f"loss term {term!r}",
+            expected=f"{who} {field}",
+            got="none in the batch" if outputs is None else f"outputs without {field}",
+            cure=NO_TEACHER if outputs is None else f"Choose a {who} that gives {field}, or leave this term out.",
+        )
+    return value
+
+
+def wide(values: Tensor) -> Tensor:
+    """The same numbers in float32, or in float64 if they come so."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def checked(where: str, value: object, expected: str, holds: Callable[[float], bool], cure: str) -> float:
+    """`value` as a float, when it is a finite number for which `holds` is true.
+
+    Raises:
+        UserError: it is not; a truth value and text are no numbers.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not holds(value):
+        raise UserError(where, expected=expected, got=repr(value), cure=cure)
+    return float(value)
+
+
+def temperature_of(where: str, value: object) -> float:
+    """`value` when it can divide logits: finite and above 0.
+
+    Raises:
+        UserError: it cannot.
+    """
+    return checked(where, value, "a finite number above 0", lambda t: t > 0, f"Choose 2 to 10, e.g. {where}=2.")

@@ -1,0 +1,41 @@
+"""Divergence of the student's softened class probabilities from the teacher's."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kd_lab.losses.loss import Term, temperature_of
+from kd_lab.types import Batch, Outputs
+
+SAME_CLASSES = "Fit the teacher on the same data set, with the same labels."
+
+
+class KL(Term):
+    """T^2 * mean over rows of sum_c p_t (log p_t - log p_s), in nats; p = softmax(logits / T).
+
+    Summed over classes, not averaged, and always times T^2, which keeps the gradient's size as T grows (Hinton et
+    al., arXiv:1503.02531, section 2). 0 when student equals teacher, up to a shift of a row's logits, and above 0
+    otherwise. As T grows it approaches half the `logit_mse` of logits centred in each row (section 2.1).
+
+    Args:
+        temperature: T, above 0; 2 to 10 is usual.
+
+    Raises:
+        UserError: temperature is not such a number.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature_of("loss.terms.kl.temperature", temperature)
+
+    def forward(self, student: Outputs, batch: Batch) -> Tensor:
+        """From two logits (B, C) to a scalar."""
+        ours, theirs = self.pair(student, batch, "logits", SAME_CLASSES)
+        log_student = F.log_softmax(ours / self.temperature, dim=-1)
+        log_teacher = F.log_softmax(theirs / self.temperature, dim=-1)
+        return self.temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")

@@ -1,0 +1,99 @@
+"""The one LightningModule: a classifier learns from labels, from a teacher, or from both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from kd_lab.errors import FitError
+from kd_lab.losses.loss import Loss
+from kd_lab.metrics import evaluate
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.optimizer import AdamW
+from kd_lab.types import Batch, Outputs
+
+Answers = Callable[[Batch], Outputs]  # what a teacher says about a batch, from the cache or live
+
+
+class Distillation(pl.LightningModule):
+    """Fits `model` under `loss`; a teacher is a fit without answers of its own.
+
+    Args:
+        model: what is fitted; in training mode.
+        loss: what is minimised.
+        optimizer: how.
+        updates: number of optimizer steps in the whole fit, for the schedule.
+        clip_norm: largest norm of the gradient, 0 for no clipping. Clipped here and not by the Trainer, which refuses
+            to clip for a fused optimizer under mixed precision though nothing is scaled in bf16.
+        answers: split -> the teacher's answers; empty where the loss asks for none.
+    """
+
+    def __init__(
+        self,
+        model: TorchClassifier,
+        loss: Loss,
+        optimizer: AdamW,
+        updates: int,
+        clip_norm: float,
+        answers: Mapping[str, Answers],
+    ) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+        self.settings, self.updates, self.clip_norm, self.answers = optimizer, updates, clip_norm, answers
+        self._parts: Mapping[str, Tensor] = {}
+        self._said: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
+        model.returns = loss.returns
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Joins what the teacher says, once the batch is on the device."""
+        answers = self.answers.get("train" if self.trainer.training else "validation")
+        return batch if answers is None else batch._replace(teacher=answers(batch))
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """One batch's loss."""
+        total, self._parts = self.loss(self.model(batch), batch)
+        self._log("train", total, len(batch.labels))
+        return total
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Stops a fit whose loss is no longer a number.
+
+        Raises:
+            FitError: with the step and the terms to blame.
+        """
+        if not torch.isfinite(loss):
+            terms = ", ".join(f"{name} = {float(part)}" for name, part in self._parts.items() if not torch.isfinite(part))
+            blame = terms or f"the sum ({float(loss)}) of finite terms"
+            raise FitError(f"the loss is not finite at step {self.global_step}: {blame}. Lower the learning rate.")
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clips the gradient."""
+        if self.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.clip_norm)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """One batch's loss and logits."""
+        said = self.model(batch)
+        total, self._parts = self.loss(said, batch)
+        self._log("validation", total, len(batch.labels))
+        self._said.append((said.logits.detach().cpu(), batch.labels.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Metrics over the whole split at once: a mean of batches' F1 is not F1."""
+        logits, labels = (torch.cat(column) for column in zip(*self._said, strict=True))
+        self._said.clear()
+        self.log_dict({f"validation/{name}": value for name, value in evaluate(logits, labels).items()})
+
+    def configure_optimizers(self) -> Any:
+        """AdamW and its schedule, which moves with each update."""
+        optimizer = self.settings.build(self, [f"model.{prefix}" for prefix in self.model.head] + ["loss."])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.settings.factor(step, self.updates))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _log(self, split: str, total: Tensor, rows: int) -> None:
+        sizes = {f"{split}/loss": total.detach(), **{f"{split}/{name}": part for name, part in self._parts.items()}}
+        self.log_dict(sizes, on_step=False, on_epoch=True, batch_size=rows)

@@ -1,0 +1,66 @@
+"""AdamW with a rate for the encoder and one for the head, linear warm-up and linear decay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from kd_lab.errors import UserError
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """AdamW (arXiv:1711.05101, algorithm 2) in torch's fused form.
+
+    Args:
+        encoder_lr: peak learning rate of pre-trained weights.
+        head_lr: peak learning rate of weights that start from random.
+        weight_decay: of matrices; biases and normalisation weights are not decayed.
+        warmup: share of all steps in which the rate grows from 0; then it falls to 0 in a straight line.
+        betas: decay of the two moments.
+    """
+
+    encoder_lr: float = 5e-5
+    head_lr: float = 5e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __post_init__(self) -> None:
+        for name in ("encoder_lr", "head_lr", "weight_decay", "warmup"):
+            value = getattr(self, name)
+            top = 1.0 if name == "warmup" else float("inf")
+            if isinstance(value, bool | str) or not 0 <= value <= top:
+                raise UserError(
+                    f"optimizer.{name}", expected=f"a number from 0 to {top:g}", got=repr(value), cure="Give another."
+                )
+
+    def build(self, model: nn.Module, head: Iterable[str]) -> torch.optim.Optimizer:
+        """The optimizer over the model's parameters; those whose name starts with a prefix in `head` take `head_lr`."""
+        prefixes = tuple(head)
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, weight in model.named_parameters():
+            if weight.requires_grad:
+                groups.setdefault((name.startswith(prefixes), weight.ndim > 1), []).append(weight)
+        return torch.optim.AdamW(
+            [
+                {
+                    "params": weights,
+                    "lr": self.head_lr if in_head else self.encoder_lr,
+                    "weight_decay": self.weight_decay if decayed else 0.0,
+                }
+                for (in_head, decayed), weights in groups.items()
+            ],
+            betas=self.betas,
+            fused=True,
+        )
+
+    def factor(self, step: int, steps: int) -> float:
+        """Share of the peak rate at `step` of `steps`, both counted in updates, the first being step 0."""
+        warm = self.warmup * steps
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return max(0.0, (steps - step) / max(1.0, steps - warm))

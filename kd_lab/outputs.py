@@ -1,0 +1,111 @@
+"""A fitted model's outputs for a split, computed once and joined to batches by row id; or live, for each batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kd_lab.cache import Cache, source_hash
+from kd_lab.data.batches import Batches
+from kd_lab.data.tokens import Tokens, TokenSplit
+from kd_lab.errors import UserError
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.predict import Advance, autocast, predict, predict_batch
+from kd_lab.types import Batch, Outputs
+
+_CHECKED_ROWS = 8
+_verified: set[Path] = set()  # entries of which this process has computed or recomputed rows
+
+
+@dataclass(frozen=True)
+class CachedAnswers:
+    """A teacher's logits, looked up by row id."""
+
+    logits: torch.Tensor  # (N, C) float32, memory-mapped
+
+    def __call__(self, batch: Batch) -> Outputs:
+        return Outputs(self.logits[batch.row_ids.cpu()].to(batch.input_ids.device))
+
+
+@dataclass(frozen=True)
+class LiveAnswers:
+    """A teacher that runs for every batch; for what is too large to cache, such as hidden states."""
+
+    model: TorchClassifier
+    precision: str
+
+    def __call__(self, batch: Batch) -> Outputs:
+        device = batch.input_ids.device
+        self.model.eval().to(device)
+        with torch.no_grad(), autocast(device.type, self.precision):
+            said: Outputs = self.model(batch)
+        return said
+
+
+def parts(fit: str, split: str, precision: str) -> dict[str, Any]:
+    """All that cached outputs are made from; the tokens are in the fit's name."""
+    code = source_hash("data/batches", "models", "outputs", "predict")
+    return {"fit": fit, "split": split, "fields": ["logits"], "precision": precision, "code": code}
+
+
+def logits_of(
+    fit: str,
+    load: Callable[[], TorchClassifier],
+    tokens: Tokens,
+    split: str,
+    on: tuple[str, str],
+    cache: Cache,
+    advance: Advance = lambda rows: None,
+) -> torch.Tensor:
+    """The fitted model's logits (N, C) for a split, from the cache or computed now, verified when read.
+
+    Args:
+        fit: the model's fingerprint.
+        load: gives the model, in evaluation mode; called only when it is needed.
+        on: (device, precision).
+
+    Raises:
+        UserError: the cached rows are not those of this model and split.
+    """
+    rows, (device, precision) = tokens.split(split), on
+    named = parts(fit, split, precision)
+
+    def make(draft: Path) -> None:
+        said = predict(load().to(device), rows, tokens.pad_id, device, precision, advance)
+        np.save(draft / "logits.npy", said.numpy())
+        np.save(draft / "row_ids.npy", np.arange(len(rows)))
+        _verified.add(cache.folder("outputs", named))
+
+    folder = cache.build("outputs", named, make)
+    logits = torch.from_numpy(np.load(folder / "logits.npy", mmap_mode="c", allow_pickle=False))
+    if folder not in _verified:
+        _verify(folder, logits, load().to(device), rows, tokens.pad_id, on)
+        _verified.add(folder)
+    return logits
+
+
+def _verify(
+    folder: Path, logits: torch.Tensor, model: TorchClassifier, rows: TokenSplit, pad_id: int, on: tuple[str, str]
+) -> None:
+    """Recomputes a few rows: a cache paired with the wrong rows is refused, not learned from."""
+    ids = np.load(folder / "row_ids.npy", allow_pickle=False)
+    aligned = len(ids) == len(rows) and bool((ids == np.arange(len(rows))).all())
+    worst, tolerance = float("nan"), 0.0
+    if aligned:
+        chosen = np.sort(np.random.default_rng().permutation(len(rows))[:_CHECKED_ROWS])
+        now = predict_batch(model, Batches(rows, len(chosen), pad_id).batch(chosen), *on)
+        worst = float((now - logits[chosen]).abs().max())
+        share, rounding = (0.15, 2e-2) if "16" in on[1] else (0.01, 1e-5)  # rounding differs with a row's batch
+        tolerance = share * float(logits.std(dim=0).mean()) + rounding * float(logits.abs().mean())
+    if not worst <= tolerance:
+        raise UserError(
+            str(folder),
+            expected=f"this teacher's logits for these rows (within {tolerance:.3g})",
+            got=f"a difference of {worst:.3g} in rows recomputed at random" if aligned else "other row ids",
+            cure=f"Delete {folder} and run again; it will be made anew.",
+        )

@@ -1,0 +1,48 @@
+"""Runs a classifier over a split, without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from kd_lab.classifier import Classifier
+from kd_lab.data.batches import Batches
+from kd_lab.data.tokens import TokenSplit
+from kd_lab.types import Batch
+
+ROWS = 128  # in a forward pass
+Advance = Callable[[int], None]
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    """The arithmetic that Lightning's `precision` means, for a forward pass outside a Trainer."""
+    kind = torch.float16 if precision.startswith("16") and device == "cuda" else torch.bfloat16
+    return torch.autocast(device, kind, enabled="16" in precision)
+
+
+def predict(
+    model: Classifier, split: TokenSplit, pad_id: int, device: str, precision: str, advance: Advance = lambda rows: None
+) -> torch.Tensor:
+    """Logits (N, C) float32 in the order of the rows.
+
+    Args:
+        model: a torch model is expected on `device` and in evaluation mode.
+        advance: called with the number of rows done since the last call.
+    """
+    logits: torch.Tensor | None = None
+    for batch in Batches(split, ROWS, pad_id):
+        said = predict_batch(model, batch, device, precision)
+        if logits is None:
+            logits = torch.empty(len(split), said.shape[1])
+        logits[batch.row_ids] = said
+        advance(len(batch.labels))
+    assert logits is not None  # noqa: S101 - a split is never empty
+    return logits
+
+
+def predict_batch(model: Classifier, batch: Batch, device: str, precision: str) -> torch.Tensor:
+    """Logits (B, C) float32 on the CPU."""
+    moved = Batch(*(value.to(device) if isinstance(value, torch.Tensor) else value for value in batch))
+    with torch.inference_mode(), autocast(device, precision):
+        return model(moved).logits.float().cpu()

@@ -1,0 +1,35 @@
+"""What MLflow runs to serve a fitted model: it reads this file as code, so that nothing is pickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from pandas import DataFrame  # type: ignore[import-untyped]  # it comes with mlflow and has no types
+
+from kd_lab.text_classifier import TextClassifier
+
+
+class ServedModel(mlflow.pyfunc.PythonModel):
+    """A saved classifier, for `mlflow.pyfunc.load_model` and `mlflow models serve`."""
+
+    def load_context(self, context: Any) -> None:
+        """Reads the model from the artifact `model`."""
+        self.classifier = TextClassifier(Path(context.artifacts["model"]))
+
+    def predict(self, context: Any, model_input: DataFrame, params: dict[str, Any] | None = None) -> DataFrame:
+        """The label of each row and its probability.
+
+        Args:
+            model_input: a column `text`, and a column `text_pair` for a model of text pairs.
+
+        Returns:
+            a column `label` (string), and a column `probability` of that label.
+        """
+        pairs = model_input["text_pair"].tolist() if "text_pair" in model_input.columns else None
+        labels, probabilities = self.classifier.predict(model_input["text"].tolist(), pairs)
+        return DataFrame({"label": labels, "probability": probabilities.max(axis=1)})
+
+
+mlflow.models.set_model(ServedModel())

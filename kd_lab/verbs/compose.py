@@ -1,0 +1,81 @@
+"""Composes configs from conf/ and experiments/, and turns Hydra's complaints into one clear line."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kd_lab.errors import UserError
+from kd_lab.paths import default_data, root
+
+CONF = str(root() / "conf")
+MISTAKES = (HydraException, OmegaConfBaseException)  # what Hydra raises for what the user wrote
+
+
+def register() -> None:
+    """Defines the resolvers that conf/ uses."""
+    OmegaConf.register_new_resolver("root", lambda: str(root()), replace=True)
+    OmegaConf.register_new_resolver("default_data", lambda: str(default_data()), replace=True)
+    OmegaConf.register_new_resolver("cell_name", cell_name, replace=True)
+
+
+def cell_name(overrides: str) -> str:
+    """A folder name for the overrides that make a cell: the same each time, short enough for any disk."""
+    if not overrides:
+        return "default"
+    name = re.sub(r"[^\w.,=+\[\]-]", "-", overrides)
+    digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
+    return name if name == overrides and len(name) <= 120 else f"{name[:110]}-{digest}"
+
+
+def compose(overrides: Sequence[str] = ()) -> DictConfig:
+    """The config of a single run, for notebooks and tests.
+
+    Raises:
+        UserError: an override is wrong.
+    """
+    register()
+    try:
+        with initialize_config_dir(CONF, version_base="1.3"):
+            return hydra_compose("config", list(overrides))
+    except MISTAKES as error:
+        raise mistake(error) from error
+
+
+def mistake(error: Exception) -> UserError:
+    """Hydra's or OmegaConf's complaint as one line."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        return UserError(
+            f"override {unknown[1]}",
+            expected="an option that conf/ has",
+            got="an unknown one",
+            cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
+        )
+    choice = re.search(r"Could not find '([^']+)'|Could not load '([^']+)'", text)
+    if choice:
+        group, _, option = (choice[1] or choice[2]).rpartition("/")
+        there = sorted(path.stem for path in Path(CONF, group).glob("*.yaml"))
+        known = ", ".join(there) if there else "see kd-lab --help"
+        return UserError(f"override {group}", expected=f"one of {known}", got=option, cure="Choose one of them.")
+    missing = re.search(r"Missing mandatory value: (\S+)", text)
+    if missing:
+        name = missing[1]
+        return UserError(name, expected="a value", got="none", cure=f"Give it, e.g. {name}=VALUE.")
+    return UserError("overrides", expected="overrides as Hydra reads them", got=text[:300], cure="kd-lab --help.")
+
+
+def experiments() -> list[str]:
+    """Names that `experiments=` takes."""
+    folder = root() / "experiments"
+    specs = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
+    return sorted(spec.as_posix() for spec in specs)

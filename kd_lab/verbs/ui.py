@@ -1,0 +1,119 @@
+"""`kd-lab ui`: MLflow's pages over the runs, on this machine only, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from kd_lab.errors import UserError
+from kd_lab.tracking import connect
+
+_HOST = "127.0.0.1"  # the store has no password: it is never offered to other machines
+_GRACE_S = 10  # for the server to end by itself
+
+
+def ui(arguments: list[str]) -> int:
+    """Serves the store until Ctrl-C.
+
+    Args:
+        arguments: what follows `kd-lab ui` on the command line.
+
+    Returns:
+        exit code: 0 after Ctrl-C, 1 where the server ended by itself.
+
+    Raises:
+        UserError: there is no store, no such study in it, or the port is taken.
+    """
+    parser = argparse.ArgumentParser(prog="kd-lab ui", description="Compare runs in MLflow, on 127.0.0.1 only.")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="the study to open; the newest when left out")
+    parser.add_argument("--port", type=int, default=5000, help="where to listen (default: 5000)")
+    parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="the folder of the results")
+    chosen = parser.parse_args(arguments)
+    database = (chosen.multirun / "mlflow.db").resolve()
+    if not database.is_file():
+        raise UserError(
+            str(database),
+            expected="a store of runs",
+            got="no such file",
+            cure="Run something first, e.g. make demo, or name its folder with --multirun.",
+        )
+    _check_port(chosen.port)
+    experiment = _experiment(f"sqlite:///{database}", chosen.name)
+    print(f"MLflow: http://{_HOST}:{chosen.port}/#/experiments/{experiment}/runs", flush=True)
+    print("It answers in a few seconds; Ctrl-C ends it.", flush=True)
+    return _serve(database, chosen.port)
+
+
+def _check_port(port: int) -> None:
+    cure = "Choose another with --port, e.g. --port 5001."
+    if not 0 < port < 65536:
+        raise UserError("--port", expected="1 to 65535", got=str(port), cure=cure)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just ended is no hindrance
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            got = (error.strerror or str(error)).lower()
+            raise UserError("--port", expected=f"port {port} to be free", got=got, cure=cure) from error
+
+
+def _experiment(uri: str, name: str | None) -> str:
+    """The id of the study, or of the newest one."""
+    try:
+        found = connect(uri).search_experiments(order_by=["creation_time DESC"])
+    except Exception as error:  # MLflow and its database library each raise several kinds
+        raise UserError(
+            uri,
+            expected="a store that this MLflow can read",
+            got=str(error).partition("\n")[0],
+            cure="Move it away and run `kd-lab report NAME --sync` for each study: that makes it anew.",
+        ) from error
+    for experiment in found:
+        if name in (None, experiment.name):
+            return str(experiment.experiment_id)
+    if name is None:
+        return "0"
+    known = ", ".join(experiment.name for experiment in found if experiment.name != "Default") or "none yet"
+    raise UserError("kd-lab ui", expected=f"a study in the store ({known})", got=name, cure="Choose one of them.")
+
+
+def _serve(database: Path, port: int) -> int:
+    artifacts = (database.parent / "mlartifacts").as_uri()
+    where = ["--host", _HOST, "--port", str(port), "--workers", "1"]
+    store = ["--backend-store-uri", f"sqlite:///{database}", "--default-artifact-root", artifacts]
+    quiet = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONWARNINGS": "ignore",
+    }
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)  # whoever ends us ends the server
+    server = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+        [sys.executable, "-m", "mlflow", "server", *where, *store, "--uvicorn-opts", "--log-level=warning"],
+        env={**os.environ, **quiet},
+        start_new_session=True,
+    )
+    try:
+        code = server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end(server)
+    print(f"The server ended by itself with exit code {code}.", file=sys.stderr)
+    return 1
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ends the server and its workers: they share a process group that is theirs alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave them running
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, ending)
+            server.wait(_GRACE_S)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue

@@ -1,0 +1,85 @@
+"""Steps follow each other in the order given, and a wrong order is refused before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra.utils import instantiate
+
+from kd_lab.cache import describe
+from kd_lab.compression.onnx_classifier import OnnxClassifier
+from kd_lab.compression.onnx_export import OnnxExport
+from kd_lab.compression.onnx_int8 import OnnxInt8
+from kd_lab.compression.prune_l1 import PruneL1
+from kd_lab.compression.step import apply_all, check_all
+from kd_lab.compression.torch_int8 import TorchInt8
+from kd_lab.compression.torch_int8_classifier import TorchInt8Classifier
+from kd_lab.errors import UserError
+from kd_lab.models.encoder import EncoderClassifier
+
+STEPS = {"prune_l1": PruneL1(), "torch_int8": TorchInt8(), "onnx": OnnxExport(), "onnx_int8": OnnxInt8()}
+CONF = Path(__file__).parents[2] / "conf" / "compression"
+
+
+def chosen(*names: str):
+    return {name: STEPS[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("onnx_int8", "prune_l1"),
+        ("onnx", "prune_l1"),
+        ("torch_int8", "prune_l1"),
+        ("onnx", "torch_int8"),
+        ("torch_int8", "onnx"),
+        ("torch_int8", "onnx_int8"),
+        ("onnx_int8", "onnx"),
+    ],
+)
+def test_a_wrong_order_is_refused_naming_the_step_and_the_cure(names):
+    with pytest.raises(UserError, match=rf"^compression\.{names[1]}: .*(Put|Leave)"):
+        check_all(chosen(*names), EncoderClassifier)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        ((), EncoderClassifier),
+        (("prune_l1",), EncoderClassifier),
+        (("prune_l1", "torch_int8"), TorchInt8Classifier),
+        (("prune_l1", "onnx", "onnx_int8"), OnnxClassifier),
+    ],
+)
+def test_the_class_that_comes_out_is_known_beforehand(names, kind):
+    assert check_all(chosen(*names), EncoderClassifier) is kind
+
+
+def test_apply_all_refuses_before_the_first_step_runs(build, monkeypatch):
+    monkeypatch.setattr(TorchInt8, "apply", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(UserError, match=r"compression\.prune_l1"):
+        apply_all(chosen("torch_int8", "prune_l1"), build("lstm"))
+
+
+def test_steps_apply_in_order_and_no_step_gives_the_model_back(build, make_batch):
+    model = build("lstm").eval()
+    assert apply_all({}, model) is model
+    both = apply_all(chosen("prune_l1", "torch_int8"), model)
+    batch = make_batch(3, 7)
+    expected = TorchInt8().apply(PruneL1().apply(model))
+    assert torch.equal(both(batch).logits, expected(batch).logits)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_each_yaml_builds_its_step_under_its_own_name_with_the_default_options(name):
+    content = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    assert list(content) == [name]
+    assert instantiate(content[name]) == STEPS[name]
+
+
+def test_a_step_is_described_by_its_options():
+    assert describe(PruneL1(0.3)) == {"class": "kd_lab.compression.prune_l1.PruneL1", "amount": 0.3, "scope": "global"}
+    assert describe(OnnxInt8(True)) != describe(OnnxInt8())

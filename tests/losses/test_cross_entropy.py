@@ -1,0 +1,84 @@
+"""Cross-entropy: worked values, unlabelled rows, label smoothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss
+from torch import Tensor
+
+from kd_lab.errors import UserError
+from kd_lab.losses.term.cross_entropy import CrossEntropy
+from kd_lab.types import Batch, Outputs
+
+
+def batch(labels: list[int]) -> Batch:
+    tokens = torch.ones(len(labels), 2, dtype=torch.int64)
+    return Batch(torch.arange(len(labels)), tokens, tokens, torch.tensor(labels))
+
+
+def size(logits: Tensor, labels: list[int], label_smoothing: float = 0.0) -> Tensor:
+    return CrossEntropy(label_smoothing)(Outputs(logits), batch(labels))
+
+
+def test_worked_value() -> None:
+    # logits (ln 3, 0): p = (3/4, 1/4). Gold 0 costs ln 4/3, gold 1 costs ln 4; their mean is (ln 4/3 + ln 4) / 2.
+    logits = torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0]])
+    assert size(logits, [0, 1]).item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+
+
+def test_worked_value_with_label_smoothing() -> None:
+    # e = 0.2, C = 2: q = (0.9, 0.1); p = (3/4, 1/4): 0.9 ln 4/3 + 0.1 ln 4.
+    expected = 0.9 * math.log(4 / 3) + 0.1 * math.log(4)
+    assert size(torch.tensor([[math.log(3), 0.0]]), [0], 0.2).item() == pytest.approx(expected)
+
+
+def test_agrees_with_sklearn_log_loss() -> None:
+    logits = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = [row % 5 for row in range(20)]
+    assert size(logits, labels).item() == pytest.approx(log_loss(labels, logits.softmax(-1).numpy(), labels=range(5)))
+
+
+def test_unlabelled_rows_change_neither_value_nor_gradient() -> None:
+    logits = torch.tensor([[1.0, 2.0, 3.0], [5.0, -1.0, 0.0], [0.5, 0.0, 0.2]], requires_grad=True)
+    (grad,) = torch.autograd.grad(size(logits, [2, -1, 0], 0.1), logits)
+    labelled = logits[[0, 2]].detach().requires_grad_()
+    (expected,) = torch.autograd.grad(size(labelled, [2, 0], 0.1), labelled)
+    torch.testing.assert_close(grad[[0, 2]], expected)
+    assert grad[1].abs().sum() == 0
+    assert size(logits, [2, -1, 0]) == size(labelled, [2, 0])
+
+
+def test_batch_without_labels_gives_zero_with_a_live_graph() -> None:
+    logits = torch.randn(3, 4, requires_grad=True)
+    value = size(logits, [-1, -1, -1])
+    value.backward()
+    assert value.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() == 0
+
+
+def test_minimum_is_zero_at_certainty() -> None:
+    logits = torch.tensor([[100.0, 0.0], [0.0, 100.0]], requires_grad=True)
+    value = size(logits, [0, 1])
+    (grad,) = torch.autograd.grad(value, logits)
+    assert value.item() == 0
+    assert grad.abs().max() < 1e-30
+
+
+def test_minimum_with_label_smoothing_is_the_entropy_of_the_smoothed_label() -> None:
+    q = np.array([0.9, 0.1])  # e = 0.2, C = 2
+    logits = torch.tensor(np.log(q)).unsqueeze(0).requires_grad_()
+    value = size(logits, [0], 0.2)
+    (grad,) = torch.autograd.grad(value, logits)
+    assert value.item() == pytest.approx(-(q * np.log(q)).sum())
+    assert grad.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.0, math.nan, True, "0.1", None])
+def test_label_smoothing_must_be_a_fraction(wrong: float) -> None:
+    with pytest.raises(UserError, match="label_smoothing"):
+        CrossEntropy(wrong)

@@ -1,0 +1,119 @@
+"""KL: worked values, T squared, batch mean, and the mistakes that published code makes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import rel_entr, softmax
+from torch import Tensor
+
+from kd_lab.errors import UserError
+from kd_lab.losses.term.kl import KL
+from kd_lab.losses.term.logit_mse import LogitMse
+from kd_lab.types import Batch, Outputs
+
+seeds = st.integers(0, 10_000)
+
+
+def batch(teacher: Tensor) -> Batch:
+    rows = len(teacher)
+    tokens = torch.ones(rows, 2, dtype=torch.int64)
+    return Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
+
+
+def size(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    return KL(temperature)(Outputs(student), batch(teacher))
+
+
+def gradient(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    student = student.clone().requires_grad_()
+    return torch.autograd.grad(size(student, teacher, temperature), student)[0]
+
+
+def pair(seed: int, rows: int = 6, classes: int = 5) -> tuple[Tensor, Tensor]:
+    numbers = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(2, rows, classes, generator=numbers, dtype=torch.float64) * 2)
+
+
+def test_worked_value_at_temperature_1() -> None:
+    # p_t = (3/4, 1/4), p_s = (1/2, 1/2): 3/4 ln 3/2 + 1/4 ln 1/2 = 0.130812 nats.
+    student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(3), 0.0]])
+    assert size(student, teacher, 1.0).item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+
+
+def test_worked_value_at_temperature_2_is_multiplied_by_4() -> None:
+    # logits (2 ln 3, 0) / 2 = (ln 3, 0): the same probabilities as above, times T^2 = 4.
+    student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[2 * math.log(3), 0.0]])
+    assert size(student, teacher, 2.0).item() == pytest.approx(4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5)))
+
+
+def test_direction_is_teacher_against_student() -> None:
+    # Swapped, p_s = (3/4, 1/4) and p_t = (1/2, 1/2): 1/2 ln 2/3 + 1/2 ln 2 = 1/2 ln 4/3.
+    student, teacher = torch.tensor([[math.log(3), 0.0]]), torch.tensor([[0.0, 0.0]])
+    assert size(student, teacher, 1.0).item() == pytest.approx(0.5 * math.log(4 / 3))
+
+
+@given(seeds, st.floats(0.5, 20))
+@settings(max_examples=25, deadline=None)
+def test_agrees_with_scipy(seed: int, temperature: float) -> None:
+    student, teacher = pair(seed)
+    ours, theirs = (softmax(logits.numpy() / temperature, axis=-1) for logits in (student, teacher))
+    expected = temperature**2 * rel_entr(theirs, ours).sum(axis=-1).mean()
+    assert size(student, teacher, temperature).item() == pytest.approx(expected, rel=1e-7, abs=1e-10)
+
+
+@given(seeds, st.floats(0.5, 20))
+@settings(max_examples=25, deadline=None)
+def test_is_never_negative(seed: int, temperature: float) -> None:
+    assert size(*pair(seed), temperature) > 0
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_is_zero_at_equal_logits_up_to_a_shift_and_so_no_cross_entropy(temperature: float) -> None:
+    # A cross-entropy to soft labels is the teacher's entropy here (torchtune ForwardKLLoss: 1.33).
+    teacher = pair(0)[1]
+    assert size(teacher + 3, teacher, temperature).item() == pytest.approx(0, abs=1e-12)
+    assert gradient(teacher + 3, teacher, temperature).abs().max() < 1e-12
+
+
+def test_gradient_is_temperature_times_the_difference_of_probabilities() -> None:
+    student, teacher = pair(1)
+    expected = 3.0 * ((student / 3).softmax(-1) - (teacher / 3).softmax(-1)) / len(student)
+    torch.testing.assert_close(gradient(student, teacher, 3.0), expected)
+
+
+def test_gradient_keeps_its_size_when_the_temperature_grows() -> None:
+    # Without T^2 it would fall as 1/T^2: 100 times from T = 10 to T = 100 (IntelLabs/distiller #122, keras-io #870).
+    student, teacher = pair(2)
+    sizes = {temperature: gradient(student, teacher, temperature).norm().item() for temperature in (1, 10, 100, 1000)}
+    assert sizes[100] == pytest.approx(sizes[10], rel=0.1)
+    assert sizes[1000] == pytest.approx(sizes[100], rel=0.01)
+    assert 0.2 < sizes[10] / sizes[1] < 5
+
+
+def test_approaches_half_the_mse_of_centred_logits_at_high_temperature() -> None:
+    student, teacher = (logits - logits.mean(-1, keepdim=True) for logits in pair(3))
+    mse = LogitMse()(Outputs(student), batch(teacher))
+    assert size(student, teacher, 10_000.0).item() == pytest.approx(mse.item() / 2, rel=1e-3)
+
+
+def test_classes_that_nobody_believes_in_do_not_shrink_it() -> None:
+    # reduction="mean" divides by C as well (Teacher-free-KD #5, haitongli #2, LD #74).
+    student, teacher = pair(4)
+    nobody = torch.full_like(student, -1e4)
+    twice = size(torch.cat([student, nobody], -1), torch.cat([teacher, nobody], -1), 2.0)
+    assert twice.item() == pytest.approx(size(student, teacher, 2.0).item())
+
+
+def test_does_not_need_labels() -> None:
+    assert size(*pair(5), 2.0) > 0  # every label of `batch` is -1
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, math.inf, math.nan, True, "2", None])
+def test_temperature_must_be_a_finite_number_above_zero(wrong: float) -> None:
+    with pytest.raises(UserError, match="temperature: expected a finite number above 0"):
+        KL(wrong)

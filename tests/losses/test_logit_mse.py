@@ -1,0 +1,43 @@
+"""Logit MSE: worked values, mean over rows and classes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.metrics import mean_squared_error
+from torch import Tensor
+
+from kd_lab.losses.term.logit_mse import LogitMse
+from kd_lab.types import Batch, Outputs
+
+
+def size(student: Tensor, teacher: Tensor) -> Tensor:
+    rows = len(teacher)
+    tokens = torch.ones(rows, 2, dtype=torch.int64)
+    batch = Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
+    return LogitMse()(Outputs(student), batch)
+
+
+def test_worked_value() -> None:
+    # differences (1, 2) and (0, -3): (1 + 4 + 0 + 9) / 4 = 3.5
+    student, teacher = torch.tensor([[2.0, 2.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [1.0, 3.0]])
+    assert size(student, teacher).item() == 3.5
+
+
+def test_agrees_with_sklearn() -> None:
+    student, teacher = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert size(student, teacher).item() == pytest.approx(mean_squared_error(teacher.numpy(), student.numpy()))
+
+
+def test_is_zero_with_no_gradient_at_equality() -> None:
+    teacher = torch.randn(5, 3)
+    student = teacher.clone().requires_grad_()
+    value = size(student, teacher)
+    (grad,) = torch.autograd.grad(value, student)
+    assert value.item() == 0
+    assert grad.abs().max() == 0
+
+
+def test_a_shift_of_all_logits_counts() -> None:
+    teacher = torch.randn(5, 3)
+    assert size(teacher + 2, teacher).item() == pytest.approx(4, rel=1e-5)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kd_lab import classifier, cost
+from kd_lab.cache import Cache
+from kd_lab.errors import FitError, UserError
+from kd_lab.models.build import ModelSpec, Surroundings
+from kd_lab.models.encoder import Encoder
+from kd_lab.models.lstm_attention import LstmAttention
+from kd_lab.types import Batch
+
+VOCABULARY = 3000
+SMALL = LstmAttention(embedding=8, hidden=8, layers=1, init="random")
+LARGE = Encoder("large", "bert", layers=2, width=512, heads=8, feed_forward=2048, init="random")
+
+
+def batch(rows: int, tokens: int) -> Batch:
+    ids = torch.randint(5, VOCABULARY, (rows, tokens))
+    return Batch(torch.arange(rows), ids, torch.ones_like(ids), torch.zeros(rows, dtype=torch.int64))
+
+
+REQUESTS = [batch(1, tokens) for tokens in (4, 7, 9, 4)]
+BULK = [batch(32, 9), batch(8, 6)]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("saved")
+    around = Surroundings(3, VOCABULARY, 0, "tokens", list, Cache(root / "cache"))
+    specs: dict[str, ModelSpec] = {"small": SMALL, "large": LARGE}
+    for name, spec in specs.items():
+        classifier.save(spec.build(around), root / name, {"labels": ["a", "b", "c"]})
+    return root
+
+
+def measured(folder: Path, reference: Path | None, **options: object) -> tuple[dict, dict]:
+    settings = {"threads": 1, "rounds": 2, "max_tokens": 64, "timeout_s": 120, **options}
+    return cost.measure(folder, REQUESTS, BULK, reference=reference, **settings)
+
+
+@pytest.fixture(scope="module")
+def costs(saved: Path) -> tuple[dict, dict]:
+    torch.ones(300, 300) @ torch.ones(300, 300)  # torch's threads run here, which a plain fork would not survive
+    return measured(saved / "small", saved / "large")
+
+
+def test_both_costs_have_the_fields_of_a_result(costs: tuple[dict, dict]) -> None:
+    fields = {"parameters", "parameters_nonzero", "size_mib", "peak_memory_mib", "latency_ms", "latency_ms_by_length"}
+    for found in costs:
+        assert found.keys() == fields | {"throughput_per_s", "speedup", "threads", "contended"}
+        assert json.loads(json.dumps(found, allow_nan=False)) == found
+        assert found["threads"] == 1
+        assert isinstance(found["contended"], bool)
+        assert found["throughput_per_s"] > 0
+        assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p95"] <= found["latency_ms"]["p99"]
+
+
+def test_sizes_and_weights_are_those_of_the_saved_files(costs: tuple[dict, dict], saved: Path) -> None:
+    for found, name in zip(costs, ("small", "large"), strict=True):
+        counts = classifier.load(saved / name).count_parameters()
+        assert (found["parameters"], found["parameters_nonzero"]) == counts
+        assert found["size_mib"] == (saved / name / "model.safetensors").stat().st_size / 2**20
+
+
+def test_the_larger_model_takes_more_memory_and_at_least_its_weights(costs: tuple[dict, dict]) -> None:
+    small, large = costs
+    assert large["peak_memory_mib"] > large["size_mib"] > 30
+    assert small["peak_memory_mib"] < large["peak_memory_mib"] - 20
+
+
+def test_speedup_is_the_ratio_of_the_medians(costs: tuple[dict, dict]) -> None:
+    small, large = costs
+    assert small["speedup"] == large["latency_ms"]["p50"] / small["latency_ms"]["p50"]
+    assert large["speedup"] == 1.0
+
+
+def test_synthetic_requests_are_no_longer_than_the_model_takes(costs: tuple[dict, dict]) -> None:
+    assert list(costs[0]["latency_ms_by_length"]) == ["16", "32", "64"]
+
+
+def test_without_a_reference_there_is_no_speedup(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saved)  # a relative folder is found from here
+    own, none = measured(Path("small"), None, rounds=1)
+    assert none == {}
+    assert own["speedup"] is None
+
+
+def test_onnx_files_count_as_weights_and_cards_do_not(tmp_path: Path) -> None:
+    for name, size in {"model.onnx": 2**20, "model.safetensors": 2**19, "tokenizer.json": 2**22}.items():
+        (tmp_path / name).write_bytes(bytes(size))
+    assert cost.size_mib(tmp_path) == 1.5
+
+
+def test_a_folder_without_a_classifier_is_the_users_mistake(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"classifier\.json"):
+        measured(tmp_path, saved / "small")
+    with pytest.raises(UserError, match="no such folder"):
+        measured(saved / "small", tmp_path / "none")
+
+
+def test_a_model_that_does_not_load_fails_the_cell(saved: Path, tmp_path: Path) -> None:
+    for path in (saved / "small").iterdir():
+        (tmp_path / path.name).write_bytes(
+            path.read_bytes()[:200] if path.suffix == ".safetensors" else path.read_bytes()
+        )
+    with pytest.raises(FitError, match="measuring failed: SafetensorError"):
+        measured(tmp_path, None)
+
+
+def test_nothing_to_time_is_refused(saved: Path) -> None:
+    with pytest.raises(ValueError, match="no requests"):
+        cost.measure(saved / "small", [], BULK, reference=None, threads=1, rounds=1, max_tokens=9)
+
+
+def test_a_process_that_dies_fails_the_cell_with_its_exit_code() -> None:
+    with pytest.raises(FitError, match="exit code 3"):
+        cost.in_fresh_process(os._exit, 3, timeout_s=60)
+
+
+def test_a_process_killed_by_the_system_fails_the_cell() -> None:
+    with pytest.raises(FitError, match=r"exit code -9 .*memory"):
+        cost.in_fresh_process(signal.raise_signal, signal.SIGKILL, timeout_s=60)
+
+
+def test_a_process_that_hangs_is_killed() -> None:
+    start = time.monotonic()
+    with pytest.raises(FitError, match=r"more than 0\.5 s"):
+        cost.in_fresh_process(time.sleep, 600, timeout_s=0.5)
+    assert time.monotonic() - start < 60
+
+
+def test_results_larger_than_a_pipe_arrive() -> None:
+    assert cost.in_fresh_process(np.ones, 10**6, timeout_s=60).sum() == 10**6
+
+
+def test_every_call_has_a_process_of_its_own_and_leaves_none() -> None:
+    processes = {cost.in_fresh_process(os.getpid, timeout_s=60) for _ in range(20)}
+    assert len(processes) == 20
+    assert os.getpid() not in processes
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_a_script_without_a_main_guard_is_not_run_again(saved: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom kd_lab.cost import in_fresh_process\n"
+        "print('ran')\nprint(in_fresh_process(os.getppid, timeout_s=60) != 0)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "ran\nTrue\n"
+    assert done.stderr == ""
+
+
+def test_a_busy_neighbour_is_seen() -> None:
+    before = cost._cpu_s_of_others()
+    code = "import time\nwhile time.process_time() < 0.8: pass"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert cost._cpu_s_of_others() - before > 0.7
+
+
+def test_own_work_is_not_taken_for_a_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Now:
+        user, system, idle = 100.0, 5.0, 1000.0
+
+    monkeypatch.setattr(cost.psutil, "cpu_times", Now)
+    monkeypatch.setattr(cost.time, "process_time", lambda: 30.0)
+    assert cost._cpu_s_of_others() == 75.0
+
+
+def test_rounds_stop_when_the_time_for_them_is_used_up(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def seconds(_: object, batches: list[Batch]) -> list[float]:
+        asked.append(len(batches))
+        return [0.001] * len(batches)
+
+    monkeypatch.setattr(cost, "_seconds", seconds)
+    monkeypatch.setattr(cost, "BUDGET_S", 0.0)
+    arrays = [cost._arrays(one) for one in REQUESTS]
+    threads = torch.get_num_threads()
+    cost._time([saved / "small"], arrays, [cost._arrays(BULK[0])], threads=threads, rounds=50, max_tokens=64)
+    assert asked.count(len(REQUESTS)) == 1

@@ -1,0 +1,91 @@
+"""Settings make kd_lab's own objects and nothing else, whatever they name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from kd_lab.data.csv import Csv
+from kd_lab.data.texts import SplitPlan
+from kd_lab.errors import UserError
+from kd_lab.instantiate import build
+
+SPLIT = {"_target_": "kd_lab.data.texts.SplitPlan", "seed": 3}
+CSV = {"_target_": "kd_lab.data.csv.Csv", "path": "a.csv"}
+
+
+def test_an_object_and_those_within_it_are_built() -> None:
+    assert build({**CSV, "split": SPLIT}, "dataset") == Csv("a.csv", split=SplitPlan(seed=3))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "subprocess.run",
+        "builtins.eval",
+        "pandas.read_pickle",
+        "kd_lab.data.csv.pd.read_pickle",  # another's function through a module of ours
+        "kd_lab.fit.torch.load",
+        "kd_lab.data.csv.Path",  # another's class through a module of ours
+        "kd_lab.data.docstrings.importlib.import_module",
+        "kd_lab.cache.file_hash",  # ours, and no class
+        "kd_lab.data.csv.Nothing",
+        "kd_lab.no_such_module.Thing",
+        "kd_lab_evil.Thing",
+        "kd_lab",
+        "",
+    ],
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda call: call,
+        lambda call: {**CSV, "split": call},
+        lambda call: {**CSV, "split": {**SPLIT, "limit": [{"deep": call}]}},
+    ],
+    ids=["itself", "within", "deep within"],
+)
+def test_what_is_not_kd_labs_is_refused_and_not_called(
+    target: str, around: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(os, "system", lambda *_, **__: called.append("os.system"))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: called.append("subprocess.run"))
+    monkeypatch.setattr(pd, "read_pickle", lambda *_, **__: called.append("pandas.read_pickle"))
+    with pytest.raises(UserError) as caught:
+        build(around({"_target_": target, "_args_": [str(tmp_path)]}), "dataset")
+    assert caught.value.where == "dataset._target_"
+    assert caught.value.got == target
+    assert not called
+
+
+def test_a_target_hidden_in_an_interpolation_is_refused() -> None:
+    with pytest.raises(UserError):
+        build({"_target_": "kd_lab.data.texts.SplitPlan", "seed": {"_target_": "${oc.env:HOME}"}}, "dataset")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{**SPLIT, "tset_fraction": 0.1}, {"_target_": "kd_lab.data.csv.Csv"}],
+    ids=["an unknown option", "a missing option"],
+)
+def test_options_of_the_wrong_names_are_one_clear_line(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="argument") as caught:
+        build(settings, "dataset")
+    assert caught.value.where == "dataset"
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_of_the_object_itself_is_told_as_it_is() -> None:
+    with pytest.raises(UserError) as caught:
+        build({"_target_": "kd_lab.optimizer.AdamW", "warmup": 2}, "optimizer")
+    assert caught.value.where == "optimizer.warmup"
+    with pytest.raises(UserError) as caught:
+        build({**CSV, "split": {"_target_": "kd_lab.optimizer.AdamW", "warmup": 2}}, "dataset")
+    assert caught.value.where == "optimizer.warmup"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import f1_score
+
+from kd_lab.significance import bootstrap, f1_macro_interval, wilson
+
+
+def split(seed: int, rows: int, classes: int, right: float) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, classes, rows)
+    return np.where(draw.random(rows) < right, labels, draw.integers(0, classes, rows)), labels
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (87, 100), (4700, 5500)])
+def test_wilsons_interval_is_his_formula(successes: int, n: int) -> None:
+    z, rate = norm.ppf(0.975), successes / n
+    middle, half = rate + z**2 / (2 * n), z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
+    expected = np.array([middle - half, middle + half]) / (1 + z**2 / n)
+    assert wilson(successes, n) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_more_confidence_or_fewer_rows_widen_an_interval() -> None:
+    low, high = wilson(80, 100)
+    assert wilson(80, 100, confidence=0.99)[0] < low < high < wilson(80, 100, confidence=0.99)[1]
+    assert wilson(8, 10)[0] < low < high < wilson(8, 10)[1]
+
+
+def test_the_bootstrap_of_an_accuracy_agrees_with_wilson() -> None:
+    right = np.arange(1000) < 800
+    found = bootstrap(lambda rows: float(right[rows].mean()), 1000, samples=2000)
+    assert found == pytest.approx(wilson(800, 1000), abs=0.006)
+
+
+def test_an_interval_repeats_with_its_seed_and_moves_with_another() -> None:
+    said, gold = split(0, 200, 5, 0.7)
+    assert f1_macro_interval(said, gold, 5) == f1_macro_interval(said, gold, 5)
+    assert f1_macro_interval(said, gold, 5) != f1_macro_interval(said, gold, 5, seed=1)
+    assert bootstrap(np.mean, 50) == bootstrap(np.mean, 50) != bootstrap(np.mean, 50, seed=1)
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(300, 2), (150, 12)])
+def test_the_fast_macro_f1_interval_agrees_with_scikit_learn_on_drawn_rows(rows: int, classes: int) -> None:
+    said, gold = split(1, rows, classes, 0.6)
+    slow = bootstrap(lambda at: f1_score(gold[at], said[at], average="macro", zero_division=0), rows, samples=800)
+    assert f1_macro_interval(said, gold, classes, samples=8000) == pytest.approx(slow, abs=0.015)
+
+
+def test_the_macro_f1_interval_does_not_depend_on_how_draws_are_cut_into_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said, gold = split(2, 100, 4, 0.7)
+    whole = f1_macro_interval(said, gold, 4, samples=50)
+    monkeypatch.setattr("kd_lab.significance._CELLS", 30)
+    assert f1_macro_interval(said, gold, 4, samples=50) == whole
+
+
+def test_perfect_predictions_have_an_interval_of_no_width() -> None:
+    gold = np.repeat(np.arange(3), 4)
+    assert f1_macro_interval(gold, gold, 7) == (1.0, 1.0)
+
+
+def test_a_thousand_draws_of_151_classes_take_less_than_two_seconds() -> None:
+    said, gold = split(3, 5500, 151, 0.0)  # all wrong: the most distinct pairs
+    start = time.process_time()
+    f1_macro_interval(said, gold, 151)
+    assert time.process_time() - start < 2.0
