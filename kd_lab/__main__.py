@@ -1,13 +1,15 @@
-"""The command line: `kd-lab [overrides]` runs, `kd-lab VERB` does the rest. Starts fast: a verb imports what it needs."""
+"""The command line: `kd-lab [overrides]` runs, `kd-lab VERB` does the rest; each imports only what it needs."""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from kd_lab.errors import UserError
 from kd_lab.paths import root
 
+VERBS = ("report", "ui", "cache")  # each a file in verbs/ with a function of its name
 USAGE = """\
 kd-lab distils, prunes, quantizes and measures text classifiers.
 
@@ -45,21 +47,9 @@ def command(arguments: list[str]) -> int:
         if verb in ("--help", "-h", "help"):
             print(USAGE + groups() + EXAMPLES, end="")
             return 0
-        if verb == "report":
-            from kd_lab.verbs.report import report
-
-            return report(arguments[1:])
-        if verb == "ui":
-            from kd_lab.verbs.ui import ui
-
-            return ui(arguments[1:])
-        if verb == "cache":
-            from kd_lab.verbs.cache import cache
-
-            return cache(arguments[1:])
-        from kd_lab.verbs.run import run
-
-        return run(arguments)
+        name, given = (verb, arguments[1:]) if verb in VERBS else ("run", arguments)
+        code: int = getattr(import_module(f"kd_lab.verbs.{name}"), name)(given)
+        return code
     except UserError as error:
         print(f"kd-lab: {error}", file=sys.stderr)
         return 2

@@ -20,6 +20,7 @@ from filelock import FileLock
 from kd_lab.errors import UserError, disk_errors
 
 MANIFEST = "manifest.json"
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _checked: set[Path] = set()  # entries whose checksums this process has already compared
 
 
@@ -38,8 +39,8 @@ def describe(value: Any) -> Any:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "parts"):
         return {"class": kind, **describe(value.parts())}
-    names = [name for name in inspect.signature(type(value)).parameters]
-    return {"class": kind, **{name: describe(getattr(value, name)) for name in names}}
+    arguments = inspect.signature(type(value)).parameters
+    return {"class": kind, **{name: describe(getattr(value, name)) for name in arguments}}
 
 
 def fingerprint(parts: Any) -> str:
@@ -64,7 +65,7 @@ def source_hash(*names: str) -> str:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
             tree = ast.parse(file.read_text(encoding="utf-8"))
             for node in ast.walk(tree):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
                     node.body = node.body[1:]
             digest.update(ast.dump(tree).encode())
     return digest.hexdigest()[:16]

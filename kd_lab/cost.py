@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import resource
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from kd_lab.classifier import Classifier, load, read_card
-from kd_lab.errors import FitError
+from kd_lab.fresh_process import in_fresh_process
 from kd_lab.types import Batch
 
 LENGTHS = (16, 32, 128)  # tokens, of the synthetic requests
 CONTENDED = 0.15  # cores in other processes' hands above which times are marked
 BUDGET_S = 20.0  # no further round is begun after so long, as on a machine that others keep busy
 _REPEATS = 5  # of each synthetic request
-_LIBRARIES = (  # imported once, by the server that measuring processes are forked from; importing starts no threads
-    "torch.ao.quantization",
-    "safetensors.torch",
-    "onnx",
-    "onnxruntime",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.distilbert.modeling_distilbert",
-)
-
-Result = TypeVar("Result")
 Arrays = tuple[NDArray[np.int64] | None, ...]  # a Batch on its way through a pipe: its fields without the teacher
 
 
@@ -97,68 +82,6 @@ def measure(
 def size_mib(folder: Path) -> float:
     """Weights on disk, MiB (2^20 bytes): the *.safetensors and *.onnx files of a saved classifier."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx")) / 2**20
-
-
-def in_fresh_process(work: Callable[..., Result], *arguments: Any, timeout_s: float) -> Result:
-    """What `work(*arguments)` returns in a process that holds the libraries and nothing of this one.
-
-    It is forked from a server that has imported the libraries and run nothing, so that it starts at once and without
-    threads: a fork of this process, in which torch has started threads, would hang.
-
-    Args:
-        work: a function at the top of a module; arguments and result travel through pipes.
-        timeout_s: the process is killed after so many seconds.
-
-    Raises:
-        FitError: `work` raised, its process died, or it took too long.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_LIBRARIES))
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, work, arguments), daemon=True)
-    with receiver:
-        try:
-            with sender, _no_main():  # this end is closed, so that the end of the process is the end of the pipe
-                process.start()
-            if not receiver.poll(timeout_s):
-                raise FitError(f"measuring took more than {timeout_s:g} s and was stopped")
-            failure, result = receiver.recv()
-        except (EOFError, OSError) as error:
-            raise FitError(f"the measuring process died with {_last_words(process)}") from error
-        finally:
-            if process.pid is not None:
-                process.kill()
-                process.join()
-    if failure:
-        raise FitError(f"measuring failed: {failure}")
-    answer: Result = result
-    return answer
-
-
-def _answer(sender: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    try:
-        sender.send((None, work(*arguments)))
-    except Exception as error:  # told to the process that asked
-        sender.send((f"{type(error).__name__}: {error}", None))
-
-
-def _last_words(process: BaseProcess) -> str:
-    if process.pid is None:
-        return "the server that was to fork it"
-    process.join(10)
-    killed = process.exitcode == -signal.SIGKILL
-    return f"exit code {process.exitcode}" + (" (killed, most likely for want of memory)" if killed else "")
-
-
-@contextmanager
-def _no_main() -> Iterator[None]:
-    """Hides the main module, which `multiprocessing` would run again in the process: a user's whole script."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _arrays(batch: Batch) -> Arrays:

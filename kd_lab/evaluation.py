@@ -37,7 +37,9 @@ class Evaluation:
         for name in ("threads", "requests", "rounds"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
-                raise UserError(f"evaluation.{name}", expected="a whole number from 1", got=repr(value), cure="Give another.")
+                raise UserError(
+                    f"evaluation.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
+                )
 
     def cost(self, model: Path, reference: Path | None, tokens: Tokens) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the saved model costs, and what the reference costs (empty without one), measured by turns.

@@ -60,7 +60,9 @@ class Trainer:
         for name in ("max_epochs", "batch_size", "accumulate", "patience"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"trainer.{name}", expected="a whole number from 1", got=repr(value), cure="Give another.")
+                raise UserError(
+                    f"trainer.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
+                )
         for name, allowed in (
             ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss")),
             ("device", ("auto", "cuda", "mps", "cpu")),
@@ -106,7 +108,7 @@ class Fitted:
     def load(self) -> TorchClassifier:
         """The model, in evaluation mode."""
         loaded = classifier.load(self.model)
-        assert isinstance(loaded, TorchClassifier)  # noqa: S101 - `fit` saved it
+        assert isinstance(loaded, TorchClassifier)  # `fit` saved it
         return loaded
 
     def about(self) -> dict[str, Any]:
@@ -195,7 +197,10 @@ def _train(
     updates = math.ceil(len(train) / settings.accumulate) * settings.max_epochs
     answers = teacher.answers if teacher and spec.loss.needs else {}
     module = Distillation(model, spec.loss, spec.optimizer, updates, settings.clip_norm, answers)
-    monitor = {"monitor": f"validation/{settings.monitor}", "mode": "min" if settings.monitor in ("nll", "loss") else "max"}
+    monitor = {
+        "monitor": f"validation/{settings.monitor}",
+        "mode": "min" if settings.monitor in ("nll", "loss") else "max",
+    }
     best = ModelCheckpoint(scratch, filename="best", save_weights_only=True, **monitor)
     history = _History(advance)
     with _quiet():

@@ -24,7 +24,9 @@ def build(settings: Mapping[str, Any], where: str) -> Any:
     """
     for target in _targets(settings):
         if not _allowed(target):
-            raise UserError(f"{where}._target_", expected="a class of kd_lab", got=target, cure="See the options in conf/.")
+            raise UserError(
+                f"{where}._target_", expected="a class of kd_lab", got=target, cure="See the options in conf/."
+            )
     try:
         return hydra_instantiate(dict(settings), _convert_="all")
     except InstantiationException as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -57,7 +57,7 @@ class Distillation(pl.LightningModule):
         """One batch's loss."""
         total, self._parts = self.loss(self.model(batch), batch)
         self._log("train", total, len(batch.labels))
-        return total
+        return cast("Tensor", total)
 
     def on_before_backward(self, loss: Tensor) -> None:
         """Stops a fit whose loss is no longer a number.
@@ -66,7 +66,9 @@ class Distillation(pl.LightningModule):
             FitError: with the step and the terms to blame.
         """
         if not torch.isfinite(loss):
-            terms = ", ".join(f"{name} = {float(part)}" for name, part in self._parts.items() if not torch.isfinite(part))
+            terms = ", ".join(
+                f"{name} = {float(part)}" for name, part in self._parts.items() if not torch.isfinite(part)
+            )
             blame = terms or f"the sum ({float(loss)}) of finite terms"
             raise FitError(f"the loss is not finite at step {self.global_step}: {blame}. Lower the learning rate.")
 

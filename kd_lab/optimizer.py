@@ -23,8 +23,8 @@ class AdamW:
         betas: decay of the two moments.
     """
 
-    encoder_lr: float = 5e-5
-    head_lr: float = 5e-4
+    encoder_lr: float = 1e-4
+    head_lr: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
     betas: tuple[float, float] = (0.9, 0.999)

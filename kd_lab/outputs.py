@@ -29,6 +29,7 @@ class CachedAnswers:
     logits: torch.Tensor  # (N, C) float32, memory-mapped
 
     def __call__(self, batch: Batch) -> Outputs:
+        """Logits (B, C) on the batch's device."""
         return Outputs(self.logits[batch.row_ids.cpu()].to(batch.input_ids.device))
 
 
@@ -40,6 +41,7 @@ class LiveAnswers:
     precision: str
 
     def __call__(self, batch: Batch) -> Outputs:
+        """All that the model `returns`, without gradients."""
         device = batch.input_ids.device
         self.model.eval().to(device)
         with torch.no_grad(), autocast(device.type, self.precision):

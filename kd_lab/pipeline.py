@@ -19,7 +19,7 @@ from kd_lab.cache import Cache, fingerprint, source_hash
 from kd_lab.compression.step import apply_all
 from kd_lab.data.tokens import Tokens, tokenise
 from kd_lab.data.tokens import parts as tokens_parts
-from kd_lab.fit import Fitted, FitSpec, Teacher
+from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.instantiate import build
 from kd_lab.metrics import fidelity
 from kd_lab.paths import root

@@ -37,12 +37,17 @@ def predict(
             logits = torch.empty(len(split), said.shape[1])
         logits[batch.row_ids] = said
         advance(len(batch.labels))
-    assert logits is not None  # noqa: S101 - a split is never empty
+    assert logits is not None  # a split is never empty
     return logits
 
 
 def predict_batch(model: Classifier, batch: Batch, device: str, precision: str) -> torch.Tensor:
     """Logits (B, C) float32 on the CPU."""
-    moved = Batch(*(value.to(device) if isinstance(value, torch.Tensor) else value for value in batch))
+    segments = batch.token_type_ids
+    moved = batch._replace(
+        input_ids=batch.input_ids.to(device),
+        attention_mask=batch.attention_mask.to(device),
+        token_type_ids=None if segments is None else segments.to(device),
+    )
     with torch.inference_mode(), autocast(device, precision):
         return model(moved).logits.float().cpu()

@@ -75,7 +75,7 @@ class Checkpoint:
                 str(path),
                 expected=f"SHA-256 {self.sha256}",
                 got=_hash(path),
-                cure="The file is damaged or another one: install or download it again.",
+                cure="The file is damaged or another one: get it again, or accept another with ...sha256=null.",
             )
         return path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from pandas import DataFrame  # type: ignore[import-untyped]  # it comes with mlflow and has no types
+from pandas import DataFrame
 
 from kd_lab.text_classifier import TextClassifier
 

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -121,47 +117,6 @@ def test_a_model_that_does_not_load_fails_the_cell(saved: Path, tmp_path: Path) 
 def test_nothing_to_time_is_refused(saved: Path) -> None:
     with pytest.raises(ValueError, match="no requests"):
         cost.measure(saved / "small", [], BULK, reference=None, threads=1, rounds=1, max_tokens=9)
-
-
-def test_a_process_that_dies_fails_the_cell_with_its_exit_code() -> None:
-    with pytest.raises(FitError, match="exit code 3"):
-        cost.in_fresh_process(os._exit, 3, timeout_s=60)
-
-
-def test_a_process_killed_by_the_system_fails_the_cell() -> None:
-    with pytest.raises(FitError, match=r"exit code -9 .*memory"):
-        cost.in_fresh_process(signal.raise_signal, signal.SIGKILL, timeout_s=60)
-
-
-def test_a_process_that_hangs_is_killed() -> None:
-    start = time.monotonic()
-    with pytest.raises(FitError, match=r"more than 0\.5 s"):
-        cost.in_fresh_process(time.sleep, 600, timeout_s=0.5)
-    assert time.monotonic() - start < 60
-
-
-def test_results_larger_than_a_pipe_arrive() -> None:
-    assert cost.in_fresh_process(np.ones, 10**6, timeout_s=60).sum() == 10**6
-
-
-def test_every_call_has_a_process_of_its_own_and_leaves_none() -> None:
-    processes = {cost.in_fresh_process(os.getpid, timeout_s=60) for _ in range(20)}
-    assert len(processes) == 20
-    assert os.getpid() not in processes
-    for process in processes:
-        with pytest.raises(ProcessLookupError):
-            os.kill(process, 0)
-
-
-def test_a_script_without_a_main_guard_is_not_run_again(saved: Path, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import os\nfrom kd_lab.cost import in_fresh_process\n"
-        "print('ran')\nprint(in_fresh_process(os.getppid, timeout_s=60) != 0)\n"
-    )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout == "ran\nTrue\n"
-    assert done.stderr == ""
 
 
 def test_a_busy_neighbour_is_seen() -> None:

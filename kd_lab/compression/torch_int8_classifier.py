@@ -45,7 +45,9 @@ class TorchInt8Classifier:
         self.engine = engine
         self.parameters = source.count_parameters()[0]
         with warnings.catch_warnings(), _using(engine):
-            warnings.filterwarnings("ignore", message="(?s).*deprecated", module="torch")
+            warnings.filterwarnings(
+                "ignore", message=r"torch\.(ao\.quantization is|quantize_per_tensor.+ are) deprecated"
+            )
             self.net: TorchClassifier = quantize_dynamic(  # type: ignore[no-untyped-call]
                 copy.deepcopy(source).cpu(), {nn.Linear, nn.LSTM}, dtype=torch.qint8, inplace=True
             )

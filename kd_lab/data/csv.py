@@ -81,7 +81,10 @@ class Csv:
             table = pd.read_csv(path, encoding=self.encoding, dtype=str, keep_default_na=False, na_values=[""])
         except (UnicodeDecodeError, LookupError) as error:
             raise UserError(
-                where, expected=f"text in {self.encoding}", got=str(error), cure="Name it, e.g. dataset.encoding=latin-1."
+                where,
+                expected=f"text in {self.encoding}",
+                got=str(error),
+                cure="Name it, e.g. dataset.encoding=latin-1.",
             ) from error
         except pd.errors.EmptyDataError as error:
             raise UserError(where, expected="a header line and rows", got="an empty file", cure="Fill it.") from error

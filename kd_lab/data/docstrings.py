@@ -28,8 +28,8 @@ class Docstrings:
     """First paragraphs of the docstrings of installed packages; the label is the package.
 
     Every library's name is masked out of every text. Texts that say the same but for numbers, case and
-    punctuation, or that begin with the same eight words, are kept once; those that two libraries share, never. So no row
-    of one split stands in another. The same package versions give the same rows.
+    punctuation, or that begin with the same eight words, are kept once; those that two libraries share, never. So no
+    row of one split stands in another. The same package versions give the same rows.
 
     Args:
         libraries: import names, one class each.

@@ -57,7 +57,11 @@ class Hub:
             source: Any = {name: [file_hash(path) for path in paths] for name, paths in local.items()}
         else:
             source = [self.hub_id, self.config, self.revision, dict(self.splits)]
-        return {"source": source, "columns": [self.text_column, self.pair_column, self.label_column], "split": self.split}
+        return {
+            "source": source,
+            "columns": [self.text_column, self.pair_column, self.label_column],
+            "split": self.split,
+        }
 
     def load(self) -> Texts:
         """Reads the splits that `splits` names.
@@ -113,7 +117,10 @@ class Hub:
             kind = table.schema.field(column).type
             if option != "label_column" and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                 raise UserError(
-                    f"{where}, column {column!r}", expected="texts", got=str(kind), cure=f"Name another: dataset.{option}."
+                    f"{where}, column {column!r}",
+                    expected="texts",
+                    got=str(kind),
+                    cure=f"Name another: dataset.{option}.",
                 )
         labels = table[self.label_column]
         nan = pa.compute.is_nan(labels) if pa.types.is_floating(labels.type) else None

@@ -67,9 +67,13 @@ class SplitPlan:
         for name in ("test_fraction", "validation_fraction"):
             if not 0 < getattr(self, name) < 1:
                 got = repr(getattr(self, name))
-                raise UserError(f"dataset.split.{name}", expected="a number above 0 and below 1", got=got, cure="Give another.")
+                raise UserError(
+                    f"dataset.split.{name}", expected="a number above 0 and below 1", got=got, cure="Give another."
+                )
         if self.limit is not None and self.limit < 1:
-            raise UserError("dataset.split.limit", expected="rows, from 1", got=repr(self.limit), cure="Give more, or null.")
+            raise UserError(
+                "dataset.split.limit", expected="rows, from 1", got=repr(self.limit), cure="Give more, or null."
+            )
 
     def complete(self, splits: dict[str, Split]) -> dict[str, Split]:
         """Train, validation and test, carved out of train where they are missing."""
@@ -123,7 +127,9 @@ def checked(texts: Texts, where: str) -> Texts:
         for column in (split.texts, split.pairs or []):
             for row, text in enumerate(column):
                 if not isinstance(text, str) or not text.strip():
-                    got = "an empty text" if text is None or isinstance(text, str) else f"{type(text).__name__} {text!r}"
+                    got = (
+                        "an empty text" if text is None or isinstance(text, str) else f"{type(text).__name__} {text!r}"
+                    )
                     raise UserError(f"{place}, row {row}", expected="a text", got=got, cure="Mend or remove that row.")
     known = set(np.unique(texts.splits["train"].labels)) - {UNLABELLED}
     if len(known) < 2:

@@ -70,7 +70,9 @@ class Tokenizer:
                 return int(found)
         return 0
 
-    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
+    def encode(
+        self, texts: Sequence[str], pairs: Sequence[str] | None
+    ) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
         """For each chunk of rows: their pieces and their segments (0 first text, 1 second), one array a row."""
         for start in range(0, len(texts), _CHUNK):
             rows: list[Any] = list(texts[start : start + _CHUNK])

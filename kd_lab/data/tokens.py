@@ -71,7 +71,7 @@ class Tokens:
 
 def parts(dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Any]:
     """All that the tokens are made from."""
-    return {"dataset": dataset, "tokenizer": tokenizer, "code": source_hash("data/texts", "data/tokens", "data/tokenizer")}
+    return {"dataset": dataset, "tokenizer": tokenizer, "code": source_hash("data")}
 
 
 def tokenise(dataset: Dataset, tokenizer: Tokenizer, cache: Cache, advance: Advance = lambda rows: None) -> Tokens:

@@ -31,7 +31,10 @@ class EncoderClassifier(TorchClassifier):
         self.two_segments = (getattr(settings, "type_vocab_size", None) or 0) > 1
 
     def forward(self, batch: Batch) -> Outputs:
-        segments = {"token_type_ids": batch.token_type_ids} if self.two_segments and batch.token_type_ids is not None else {}
+        """Logits (B, C) and, when asked for, the last layer's token states (B, T, H)."""
+        segments = (
+            {"token_type_ids": batch.token_type_ids} if self.two_segments and batch.token_type_ids is not None else {}
+        )
         wants_hidden = "hidden" in self.returns
         said = self.net(
             input_ids=batch.input_ids,
@@ -50,6 +53,7 @@ class EncoderClassifier(TorchClassifier):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote; the model is in evaluation mode."""
         model = cls({key: value for key, value in read_config(folder).items() if key != "architectures"})
         model.net.load_state_dict(load_file(folder / WEIGHTS))
         return model.eval()
@@ -98,6 +102,7 @@ class Encoder:
 
     @property
     def starts_from_teacher(self) -> bool:
+        """Whether the fitted teacher's layers are its start."""
         return self.init == "teacher"
 
     def parts(self) -> dict[str, Any]:
@@ -170,5 +175,14 @@ class Encoder:
                 got=f"{got} ({len(wrong)} weights do not fit)",
                 cure="Make layers, width, feed_forward and vocabulary those of the weights, or use model.init=random.",
             )
-        fitting = {name: weight for name, weight in taken.items() if name in target and weight.shape == target[name].shape}
+        if extra := sorted(name for name in taken if name not in target and ".layer." in name):
+            raise UserError(
+                "model.keep_layers",
+                expected=f"which {self.layers} layers to take",
+                got=f"{self.keep_layers} from weights with more ({extra[-1]})",
+                cure=f"Name as many as model.layers={self.layers}, or take them all.",
+            )
+        fitting = {
+            name: weight for name, weight in taken.items() if name in target and weight.shape == target[name].shape
+        }
         model.net.base_model.load_state_dict(fitting, strict=False)

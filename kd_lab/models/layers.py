@@ -37,7 +37,8 @@ def take_layers(source: dict[str, Tensor], architecture: str, keep: tuple[int, .
     Returns:
         name within the encoder -> weight.
     """
-    bare = {re.sub(rf"^({'|'.join(_STACK)}|{base_prefix(architecture)})\.", "", name): weight for name, weight in source.items()}
+    prefix = rf"^({'|'.join(_STACK)}|{base_prefix(architecture)})\."
+    bare = {_modern(re.sub(prefix, "", name)): weight for name, weight in source.items()}
     if architecture not in _STACK:
         return bare
     to_distilbert = architecture == "distilbert"
@@ -57,3 +58,8 @@ def take_layers(source: dict[str, Tensor], architecture: str, keep: tuple[int, .
             index = layer if place is None else place[layer]
             taken[f"{_STACK[architecture]}.{index}.{names.get(part, part)}.{kind}"] = weight
     return taken
+
+
+def _modern(name: str) -> str:
+    """bert-base-uncased on the hub still calls the weight and bias of a LayerNorm gamma and beta."""
+    return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from kd_lab.cache import source_hash
 from kd_lab.errors import UserError
 from kd_lab.models.build import Surroundings
 from kd_lab.models.torch_classifier import TorchClassifier, masked_softmax
@@ -40,6 +41,7 @@ class LstmAttentionClassifier(TorchClassifier):
         self.classifier = nn.Linear(width, config["classes"])
 
     def forward(self, batch: Batch) -> Outputs:
+        """Logits (B, C) and, when asked for, the last layer's token states (B, T, H)."""
         states, _ = self.lstm(self.dropout(self.embedding(batch.input_ids)))  # (B, T, H)
         scores = self.score(torch.tanh(self.attention(states))).squeeze(-1)  # (B, T)
         weights = masked_softmax(scores.float(), batch.attention_mask)
@@ -74,10 +76,13 @@ class LstmAttention:
 
     def __post_init__(self) -> None:
         if self.init not in ("word2vec", "random"):
-            raise UserError("model.init", expected="word2vec or random", got=repr(self.init), cure="Choose one of them.")
+            raise UserError(
+                "model.init", expected="word2vec or random", got=repr(self.init), cure="Choose one of them."
+            )
 
     @property
     def starts_from_teacher(self) -> bool:
+        """Never: it has no layer that an encoder has."""
         return False
 
     def parts(self) -> dict[str, Any]:
@@ -109,6 +114,7 @@ class LstmAttention:
             "embedding": self.embedding,
             "epochs": self.word2vec_epochs,
             "seed": self.word2vec_seed,
+            "code": source_hash("models/lstm_attention"),
         }
         folder = around.cache.build("word2vec", parts, partial(self._train_word2vec, around))
         found = load_file(folder / "vectors.safetensors")

@@ -41,7 +41,9 @@ class TorchClassifier(nn.Module):
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
         (folder / CONFIG).write_text(json.dumps(self.config, indent=1), encoding="utf-8")
-        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in self.state_dict().items()}, folder / WEIGHTS)
+        save_file(
+            {name: tensor.detach().contiguous().cpu() for name, tensor in self.state_dict().items()}, folder / WEIGHTS
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Self:

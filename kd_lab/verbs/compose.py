@@ -45,7 +45,8 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     register()
     try:
         with initialize_config_dir(CONF, version_base="1.3"):
-            return hydra_compose("config", list(overrides))
+            config: DictConfig = hydra_compose("config", list(overrides))
+            return config
     except MISTAKES as error:
         raise mistake(error) from error
 

@@ -1,4 +1,4 @@
-"""`kd-lab report NAME`: prints a study's table, read out of its result.json files; brings MLflow level with them."""
+"""`kd-lab report NAME`: prints a study's table, read out of its result.json files, and brings MLflow level."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from kd_lab.errors import UserError
@@ -48,11 +47,11 @@ def report(arguments: Sequence[str]) -> int:
 
 
 def _sync(multirun: Path, cells: Sequence[RunResult]) -> None:
-    """Mirrors each cell into the store its config names, or into the default one where it was run with tracking=none."""
-    from kd_lab.pipeline import track
+    """Mirrors each cell into the store its config names; one run with tracking=none into the default store."""
+    from kd_lab.pipeline import plain, track
     from kd_lab.verbs.compose import compose
 
-    default = OmegaConf.to_container(compose(["tracking=mlflow", f"paths.multirun={multirun}"]).tracking, resolve=True)
+    default = plain(compose(["tracking=mlflow", f"paths.multirun={multirun}"]).tracking)
     for cell in cells:
         settings = cell.config.get("tracking") or {}
         track(cell, multirun / cell.name / cell.cell, settings if "uri" in settings else default)

@@ -87,4 +87,6 @@ def _show(cells: Sequence[RunResult]) -> None:
     out = Console() if sys.stdout.isatty() else Console(width=180)
     out.print(to_rich(cells, title=cells[0].name))
     folder = Path(str(cells[0].config["paths"]["multirun"])) / cells[0].name
-    out.print(f"Results: {folder}/*/result.json. Compare the runs: kd-lab ui {cells[0].name}", soft_wrap=True, highlight=False)
+    out.print(
+        f"Results: {folder}/*/result.json. Compare the runs: kd-lab ui {cells[0].name}", soft_wrap=True, highlight=False
+    )

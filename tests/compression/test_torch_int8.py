@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pytest
 import torch
@@ -76,6 +77,14 @@ def test_the_given_model_and_the_engine_stay_as_they_were(build):
     assert model.training
     assert torch.backends.quantized.engine == engine
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_it_warns_of_nothing(build, make_batch, folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small = TorchInt8().apply(build("lstm"))
+        small.save(folder)
+        TorchInt8Classifier.load(folder)(make_batch(3, 7))
 
 
 def test_an_unknown_engine_is_refused():

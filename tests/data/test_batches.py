@@ -11,6 +11,7 @@ import torch
 
 from kd_lab.data.batches import Batches
 from kd_lab.data.csv import Csv
+from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.data.tokens import Tokens, TokenSplit
 from kd_lab.types import Batch
 
@@ -107,9 +108,10 @@ def test_without_a_seed_every_pass_is_alike_and_by_length() -> None:
     assert widths == sorted(widths)
 
 
-def test_row_ids_lead_back_to_the_texts(toy_csv: Path, toy_tokens: Tokens, bert_tokenizer: object) -> None:
+def test_row_ids_lead_back_to_the_texts(toy_csv: Path, toy_tokens: Tokens, bert_tokenizer: Tokenizer) -> None:
     texts = Csv(str(toy_csv)).load()
-    pieces = tokenizers.Tokenizer.from_file(str(bert_tokenizer.file))  # type: ignore[attr-defined]
+    pieces = tokenizers.Tokenizer.from_file(str(bert_tokenizer.file))
+    pieces.no_padding()
     for name, split in texts.splits.items():
         for batch in Batches(toy_tokens.split(name), 16, toy_tokens.pad_id, seed=1):
             for row, label, ids_, mask in zip(batch.row_ids, batch.labels, batch.input_ids, batch.attention_mask, strict=True):

@@ -1,0 +1,209 @@
+"""The LSTM student: its size, blind to padding, and word vectors that are the same each time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kd_lab.cache import Cache, fingerprint
+from kd_lab.data.tokens import Tokens
+from kd_lab.errors import UserError
+from kd_lab.models.build import Surroundings
+from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
+from kd_lab.models.torch_classifier import masked_softmax
+from kd_lab.types import Batch
+
+SMALL = LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5, init="random")
+VOCABULARY, PAD = 30, 0
+SENTENCES = [[str(3 + (row * 7 + place) % 20) for place in range(5)] for row in range(60)]  # 23 to 29 never occur
+
+
+def around(cache: Cache, sentences: list[list[str]] | None = None) -> Surroundings:
+    return Surroundings(4, VOCABULARY, PAD, "tokens", lambda: sentences or SENTENCES, cache)
+
+
+def batch(*lengths: int) -> Batch:
+    numbers = torch.Generator().manual_seed(0)
+    pieces = torch.randint(1, VOCABULARY, (len(lengths), max(lengths)), generator=numbers)
+    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+    return Batch(torch.arange(len(lengths)), pieces * mask, mask, torch.zeros(len(lengths), dtype=torch.int64))
+
+
+def test_the_default_has_3_9_million_parameters_with_berts_pieces(own_cache: Cache) -> None:
+    model = LstmAttention(init="random").build(Surroundings(2, 30_522, 0, "tokens", list, own_cache))
+    vectors = 30_522 * 100
+    lstm = 4 * 240 * (100 + 240 + 2) + 4 * 240 * (240 + 240 + 2)  # four gates, two bias vectors each
+    attention = 240 * 240 + 240 + 240
+    assert model.count_parameters()[0] == vectors + lstm + attention + 240 * 2 + 2 == 3_901_802
+
+
+def test_it_is_built_in_training_mode_with_dropout_on(own_cache: Cache) -> None:
+    model = SMALL.build(around(own_cache))
+    assert all(module.training for module in model.modules())
+    assert not torch.equal(model(batch(5)).logits, model(batch(5)).logits)
+
+
+@pytest.mark.parametrize("filler", [PAD, 7])
+def test_logits_do_not_depend_on_padding(own_cache: Cache, filler: int) -> None:
+    model = SMALL.build(around(own_cache)).eval()
+    short = batch(5)
+    wide = torch.nn.functional.pad
+    long = short._replace(
+        input_ids=wide(short.input_ids, (0, 9), value=filler), attention_mask=wide(short.attention_mask, (0, 9))
+    )
+    torch.testing.assert_close(model(long).logits, model(short).logits, atol=1e-6, rtol=0)
+
+
+def test_logits_do_not_depend_on_the_batchs_other_rows(own_cache: Cache) -> None:
+    model = SMALL.build(around(own_cache)).eval()
+    together = batch(9, 1, 4, 7)
+    for row, length in enumerate((9, 1, 4, 7)):
+        alone = Batch(
+            together.row_ids[row : row + 1],
+            together.input_ids[row : row + 1, :length],
+            together.attention_mask[row : row + 1, :length],
+            together.labels[row : row + 1],
+        )
+        torch.testing.assert_close(model(alone).logits[0], model(together).logits[row], atol=1e-6, rtol=0)
+
+
+def test_the_order_of_words_counts(own_cache: Cache) -> None:
+    model = SMALL.build(around(own_cache)).eval()
+    given = batch(6)
+    assert not torch.allclose(model(given._replace(input_ids=given.input_ids.flip(1))).logits, model(given).logits)
+
+
+def test_attention_gives_padding_no_weight() -> None:
+    scores = torch.tensor([[0.0, 0.0, 5.0], [1.0, 2.0, 3.0], [7.0, 9.0, 9.0]])
+    weights = masked_softmax(scores, torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0]]))
+    e = np.exp
+    assert weights[0].tolist() == [0.5, 0.5, 0.0]
+    assert weights[1].tolist() == pytest.approx([e(n) / (e(1) + e(2) + e(3)) for n in (1, 2, 3)])
+    assert weights[2].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_it_computes_what_its_formula_says(own_cache: Cache) -> None:
+    model = SMALL.build(around(own_cache)).eval()
+    given = batch(3, 5)
+    model.returns = frozenset({"logits", "hidden"})
+    said = model(given)
+    assert said.hidden is not None
+    for row, length in enumerate((3, 5)):
+        states = said.hidden[row, :length]
+        scores = torch.tensor([float(model.score.weight[0] @ torch.tanh(model.attention(state))) for state in states])
+        pooled = sum(weight * state for weight, state in zip(scores.exp() / scores.exp().sum(), states, strict=True))
+        torch.testing.assert_close(model.classifier(pooled), said.logits[row], atol=1e-6, rtol=0)
+
+
+# word vectors
+
+
+def vectors(cache: Cache, seed: int = 0, spec: LstmAttention = replace(SMALL, init="word2vec")) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return spec.build(around(cache)).embedding.weight.detach()
+
+
+def test_word_vectors_are_the_same_in_two_caches(tmp_path: Path) -> None:
+    one, two = (vectors(Cache(tmp_path / name)) for name in ("one", "two"))
+    assert torch.equal(one, two)
+
+
+def test_word_vectors_are_the_same_in_another_process(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from kd_lab.cache import Cache
+from kd_lab.models.build import Surroundings
+from kd_lab.models.lstm_attention import LstmAttention
+cache = Cache(Path({str(tmp_path / "there")!r}))
+around = Surroundings(4, {VOCABULARY}, {PAD}, "tokens", lambda: {SENTENCES!r}, cache)
+LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5).build(around)
+"""
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": "7"}, check=True)
+    vectors(Cache(tmp_path / "here"))
+    found = [load_file(next((tmp_path / place).rglob("*.safetensors"))) for place in ("here", "there")]
+    assert all(torch.equal(found[0][name], found[1][name]) for name in ("ids", "vectors"))
+
+
+def test_they_are_trained_once_for_all_seeds_of_a_fit(tmp_path: Path) -> None:
+    cache, asked = Cache(tmp_path), []
+
+    def sentences() -> list[list[str]]:
+        asked.append("once")
+        return SENTENCES
+
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        replace(SMALL, init="word2vec").build(around(cache)._replace(sentences=sentences))
+    assert asked == ["once"]
+    seen = slice(3, 23)
+    assert torch.equal(vectors(cache, seed=0)[seen], vectors(cache, seed=1)[seen])
+    assert not torch.equal(vectors(cache)[seen], vectors(cache, spec=replace(SMALL, init="word2vec", word2vec_seed=1))[seen])
+
+
+def test_pieces_never_seen_keep_their_random_vector_and_padding_is_zero(own_cache: Cache) -> None:
+    trained = vectors(own_cache)
+    torch.manual_seed(0)
+    start = SMALL.build(around(own_cache)).embedding.weight.detach()
+    never = [1, 2, *range(23, VOCABULARY)]
+    assert torch.equal(trained[never], start[never])
+    assert not torch.isclose(trained[3:23], start[3:23]).all(dim=1).any()
+    assert trained[PAD].abs().sum() == start[PAD].abs().sum() == 0
+    assert trained[3:23].std() == pytest.approx(1, abs=0.01)
+
+
+def test_padding_stays_zero_even_where_the_tokens_hold_it(own_cache: Cache) -> None:
+    torch.manual_seed(0)
+    spec = replace(SMALL, init="word2vec")
+    model = spec.build(around(own_cache, [["0", "3", "4"]] * 20))
+    assert model.embedding.weight[PAD].abs().sum() == 0
+    model(batch(3, 5)).logits.sum().backward()
+    assert model.embedding.weight.grad is not None
+    assert model.embedding.weight.grad[PAD].abs().sum() == 0
+
+
+def test_words_that_occur_together_come_to_lie_together(own_cache: Cache) -> None:
+    groups = [["3", "4", "5", "6"], ["10", "11", "12", "13"]]
+    numbers = np.random.default_rng(0)
+    sentences = [numbers.permutation(groups[row % 2]).tolist() * 2 for row in range(400)]
+    spec = replace(SMALL, init="word2vec", embedding=16, word2vec_epochs=20)
+    weights = torch.nn.functional.normalize(spec.build(around(own_cache, sentences)).embedding.weight.detach(), dim=1)
+    alike = weights @ weights.T
+    assert alike[3, 4:7].min() > alike[3, 10:14].max()
+
+
+def test_tokens_of_the_cache_are_what_it_learns_from(toy_tokens: Tokens, own_cache: Cache) -> None:
+    there = Surroundings(3, toy_tokens.vocabulary, 0, toy_tokens.fingerprint, toy_tokens.sentences, own_cache)
+    replace(SMALL, init="word2vec").build(there)
+    ids = load_file(next(own_cache.root.glob("word2vec/*/vectors.safetensors")))["ids"]
+    assert set(ids.tolist()) == set(toy_tokens.split("train").pieces.tolist())
+
+
+# options and saving
+
+
+def test_what_is_loaded_is_what_was_saved_to_the_bit(own_cache: Cache, tmp_path: Path) -> None:
+    saved = SMALL.build(around(own_cache)).eval()
+    saved.save(tmp_path)
+    loaded = LstmAttentionClassifier.load(tmp_path)
+    assert not any(module.training for module in loaded.modules())
+    assert all(torch.equal(weight, saved.state_dict()[name]) for name, weight in loaded.state_dict().items())
+    assert torch.equal(loaded(batch(3, 5)).logits, saved(batch(3, 5)).logits)
+
+
+def test_an_unknown_start_is_refused() -> None:
+    with pytest.raises(UserError, match=r"model\.init: expected word2vec or random, got 'pretrained'"):
+        LstmAttention(init="pretrained")  # type: ignore[arg-type]
+
+
+def test_its_name_does_not_hold_what_results_call_it() -> None:
+    assert fingerprint(replace(SMALL, name="other")) == fingerprint(SMALL)
+    assert fingerprint(replace(SMALL, word2vec_seed=1)) != fingerprint(SMALL)
+    assert not SMALL.starts_from_teacher
