@@ -74,9 +74,10 @@ def load(folder: Path) -> Classifier:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise _foreign(folder, kind) from error
-    if not isinstance(found, type) or found.__module__ != module:  # what a module of ours imports is not ours
+    ours = isinstance(found, type) and found.__module__ == module  # what a module of ours imports is not ours
+    if not ours or not hasattr(found, "load"):
         raise _foreign(folder, kind)
-    classifier: Classifier = found.load(folder)  # type: ignore[attr-defined]
+    classifier: Classifier = found.load(folder)
     return classifier
 
 

@@ -50,7 +50,7 @@ class Evaluation:
         rows = np.random.default_rng(0).permutation(len(test))
         source = Batches(test, _BULK, tokens.pad_id)
         requests = [source.batch(row) for row in rows[: self.requests, None]]
-        bulk = [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 8 * _BULK), _BULK)]
+        bulk = [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 4 * _BULK), _BULK)]
         threads = self.threads or os.cpu_count() or 1
         return cost.measure(
             model,

@@ -24,7 +24,7 @@ class AdamW:
     """
 
     encoder_lr: float = 1e-4
-    head_lr: float = 1e-3
+    head_lr: float = 3e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
     betas: tuple[float, float] = (0.9, 0.999)

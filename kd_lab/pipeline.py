@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from kd_lab import classifier, confusion, evaluation, fit, machine, outputs, results, table
 from kd_lab.cache import Cache, fingerprint, source_hash
-from kd_lab.compression.step import apply_all
+from kd_lab.compression.step import apply_all, check_all
 from kd_lab.data.tokens import Tokens, tokenise
 from kd_lab.data.tokens import parts as tokens_parts
+from kd_lab.errors import UserError
 from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.instantiate import build
 from kd_lab.metrics import fidelity
@@ -50,6 +51,7 @@ def run(config: DictConfig, folder: Path) -> RunResult:
     if done is not None:
         return done
     tokens = cell.tokens()
+    cell.student.loss.check(len(tokens.classes), cell.teacher is not None)
     teacher = cell.fitted_teacher(tokens)
     student = cell.fitted("student", cell.student, tokens, teacher)
     model = cell.compressed(student)
@@ -95,7 +97,11 @@ def finished(folder: Path, fingerprint: str) -> RunResult | None:
     """The cell's result where it is there, finished, and of the same making."""
     if not (folder / results.FILE).is_file():
         return None
-    result = results.read(folder)
+    try:
+        result = results.read(folder)
+    except UserError as error:
+        say(f"{error} Doing so now.")
+        return None
     same = result.status == "finished" and result.fingerprint.get("result") == fingerprint
     return result if same else None
 
@@ -124,6 +130,7 @@ class Cell:
         self.student = self._spec("", config.seed)
         self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
+        check_all(self.steps, self.student.model.kind)
         self.evaluation: evaluation.Evaluation = self._part("evaluation")
         self.warnings: list[str] = []
         self.durations_s: dict[str, float] = {}
@@ -205,7 +212,8 @@ class Cell:
     def logits(self, fitted: Fitted, tokens: Tokens, split: str, precision: str) -> torch.Tensor:
         """What the fitted teacher says about a split, computed once."""
         on = (self.student.trainer.on_machine()[0], precision)
-        with self.timed(f"teacher on {split}", f"teacher on {split}, rows", len(tokens.split(split))) as advance:
+        label = f"teacher on {split} in {precision}"
+        with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
             return outputs.logits_of(fitted.fingerprint, fitted.load, tokens, split, on, self.cache, advance)
 
     def compressed(self, fitted: Fitted) -> Path:

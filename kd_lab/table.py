@@ -113,38 +113,34 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _telling(results: Sequence[RunResult]) -> list[dict[str, str]]:
-    """For each result, the options in which the results differ: column -> value."""
-    flat = [dict(_leaves(result.config)) for result in results]
-    losses = [" + ".join(_terms(result.config.get("loss") or {})) for result in results]
-    named = {
-        "data set": [options.get("dataset.name", MISSING) for options in flat],
-        "teacher": [options.get("teacher.model.name", MISSING) for options in flat],
-        "loss": losses if len({method(result.config) for result in results}) < len(results) else [],
-    }
-    told = {name: values for name, values in named.items() if len(set(values)) > 1}
-    varied = _varied(flat)
-    short = [key.rpartition(".")[2] for key in varied]
-    heads = {key: name if short.count(name) == 1 else key for key, name in zip(varied, short, strict=True)}
-    return [
-        {name: str(values[place]) for name, values in told.items()}
-        | {head: str(options.get(key, MISSING)) for key, head in heads.items()}
-        for place, options in enumerate(flat)
-    ]
+    """For each result, what its row must say beside model and method: column -> value.
+
+    Data set and teacher where there are several; an option where it differs between rows that are alike in all these.
+    """
+    flat: list[dict[str, Any]] = []
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    names = {"data set": "dataset.name", "teacher": "teacher.model.name"}
+    for result in results:
+        config = result.config
+        told = {name: str(_at(config, path) or MISSING) for name, path in names.items()}
+        kind = (str(_at(config, "model.name")), method(config), *told.values())
+        told |= {"loss": " + ".join(_terms(config.get("loss") or {}))}
+        told |= {key: value for key, value in _leaves(config) if _told(key)}
+        flat.append(told)
+        alike.setdefault(kind, []).append(told)
+    shown = [name for name in names if len({told[name] for told in flat}) > 1]
+    keys = sorted({key for told in flat for key in told} - set(names))
+    for key in keys:
+        if any(len({told[key] for told in group if key in told}) > 1 for group in alike.values()):
+            shown.append(key)
+    short = [key.rpartition(".")[2] for key in shown]
+    heads = {key: name if short.count(name) == 1 else key for key, name in zip(shown, short, strict=True)}
+    return [{head: str(told.get(key, MISSING)) for key, head in heads.items()} for told in flat]
 
 
-def _varied(flat: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the options that differ between configs which make the same things, e.g. two hybrid losses."""
-    varied: dict[str, None] = {}
-    groups = dict.fromkeys(key.partition(".")[0] for options in flat for key in options)
-    for group in groups.keys() - _UNTOLD:
-        kinds: dict[Any, list[dict[str, Any]]] = {}
-        for options in flat:
-            part = {key: value for key, value in options.items() if key.partition(".")[0] == group}
-            kind = tuple((key, value if key.endswith(("_target_", "name")) else None) for key, value in part.items())
-            kinds.setdefault(kind, []).append(part)
-        for parts in kinds.values():
-            varied |= dict.fromkeys(key for key in parts[0] if len({part[key] for part in parts}) > 1)
-    return sorted(varied)
+def _told(key: str) -> bool:
+    """Whether an option may become a column: not where a class, a name or a place stands."""
+    return key.partition(".")[0] not in _UNTOLD and not key.endswith(("_target_", ".name"))
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -18,9 +18,22 @@ SHARED = Path(os.environ.get("KD_LAB_DATA") or Path(__file__).resolve().parents[
 SLOW = os.environ.get("KD_LAB_SLOW") == "1" or "CI" in os.environ
 LEFT_OUT = pytest.StashKey[list[str]]()
 WORDS = {
-    "animals": "cat dog horse rabbit sheep goat cow hen duck goose pig fox".split(),
-    "weather": "rain snow hail wind fog frost thunder sunshine drizzle storm cloud mist".split(),
-    "food": "bread soup cheese rice pasta salad apple cake butter honey bean pear".split(),
+    "animals": ["cat", "dog", "horse", "rabbit", "sheep", "goat", "cow", "hen", "duck", "goose", "pig", "fox"],
+    "weather": [
+        "rain",
+        "snow",
+        "hail",
+        "wind",
+        "fog",
+        "frost",
+        "thunder",
+        "sunshine",
+        "drizzle",
+        "storm",
+        "cloud",
+        "mist",
+    ],
+    "food": ["bread", "soup", "cheese", "rice", "pasta", "salad", "apple", "cake", "butter", "honey", "bean", "pear"],
 }
 SENTENCES = (
     "we saw a lot of {} today",

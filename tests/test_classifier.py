@@ -45,12 +45,16 @@ def test_the_card_says_the_class_and_what_it_was_given(tmp_path: Path) -> None:
         "kd_lab_evil.Classifier",
         "kd_lab.outputs.torch",  # our module, another's object: torch.load would read the folder
         "kd_lab.models.encoder.transformers.AutoModel",
+        "kd_lab.verbs.compose.OmegaConf",  # it has a load, of YAML
+        "kd_lab.types.Batch",  # ours, but no classifier
         "kd_lab.models.encoder.nothing",
         "kd_lab.no_such_module.Classifier",
         "kd_lab.models.torch_classifier.read_config",  # no class
     ],
 )
-def test_a_class_that_is_not_kd_labs_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_class_that_is_not_kd_labs_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kd_lab_evil.py").write_text("raise RuntimeError('I ran')")
+    monkeypatch.syspath_prepend(tmp_path)
     classifier.save(small(), tmp_path, {})
     (tmp_path / classifier.CARD).write_text(json.dumps({"class": kind}))
     with pytest.raises(UserError) as caught:
@@ -66,7 +70,7 @@ def test_a_card_that_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_not_a_folder_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere: expected a saved classifier.*got no such folder"):
+    with pytest.raises(UserError, match=r"nowhere: expected a saved classifier.*got no such folder"):
         classifier.load(tmp_path / "nowhere")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="got no such folder"):

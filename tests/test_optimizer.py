@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from kd_lab.errors import UserError
-from kd_lab.models.encoder import Encoder
-from kd_lab.models.build import Surroundings
 from kd_lab.cache import Cache
+from kd_lab.errors import UserError
+from kd_lab.models.build import Surroundings
+from kd_lab.models.encoder import Encoder
 from kd_lab.optimizer import AdamW
 
 

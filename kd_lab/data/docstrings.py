@@ -39,9 +39,9 @@ class Docstrings:
     """
 
     libraries: tuple[str, ...]
-    rows_per_library: int = 650
+    rows_per_library: int = 605
     min_words: int = 6
-    max_words: int = 32
+    max_words: int = 24
     split: SplitPlan = field(default_factory=SplitPlan)
     name: str = "docstrings"
 

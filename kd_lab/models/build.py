@@ -29,6 +29,10 @@ class ModelSpec(Protocol):
         """What results call it."""
 
     @property
+    def kind(self) -> type[TorchClassifier]:
+        """The class that `build` makes."""
+
+    @property
     def starts_from_teacher(self) -> bool:
         """Whether `build` reads the fitted teacher's weights."""
 

@@ -101,6 +101,11 @@ class Encoder:
             )
 
     @property
+    def kind(self) -> type[TorchClassifier]:
+        """The class that `build` makes."""
+        return EncoderClassifier
+
+    @property
     def starts_from_teacher(self) -> bool:
         """Whether the fitted teacher's layers are its start."""
         return self.init == "teacher"

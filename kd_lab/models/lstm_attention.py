@@ -81,6 +81,11 @@ class LstmAttention:
             )
 
     @property
+    def kind(self) -> type[TorchClassifier]:
+        """The class that `build` makes."""
+        return LstmAttentionClassifier
+
+    @property
     def starts_from_teacher(self) -> bool:
         """Never: it has no layer that an encoder has."""
         return False

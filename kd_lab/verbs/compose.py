@@ -17,7 +17,7 @@ from kd_lab.errors import UserError
 from kd_lab.paths import default_data, root
 
 CONF = str(root() / "conf")
-MISTAKES = (HydraException, OmegaConfBaseException)  # what Hydra raises for what the user wrote
+MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
 
 
 def register() -> None:
@@ -65,12 +65,12 @@ def mistake(error: Exception) -> UserError:
     choice = re.search(r"Could not find '([^']+)'|Could not load '([^']+)'", text)
     if choice:
         group, _, option = (choice[1] or choice[2]).rpartition("/")
-        there = sorted(path.stem for path in Path(CONF, group).glob("*.yaml"))
+        there = experiments() if group == "experiments" else sorted(p.stem for p in Path(CONF, group).glob("*.yaml"))
         known = ", ".join(there) if there else "see kd-lab --help"
         return UserError(f"override {group}", expected=f"one of {known}", got=option, cure="Choose one of them.")
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:
-        name = missing[1]
+        name = str(getattr(error, "full_key", None) or missing[1])
         return UserError(name, expected="a value", got="none", cure=f"Give it, e.g. {name}=VALUE.")
     return UserError("overrides", expected="overrides as Hydra reads them", got=text[:300], cure="kd-lab --help.")
 

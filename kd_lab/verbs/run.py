@@ -13,6 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -36,7 +37,6 @@ def run(overrides: Sequence[str]) -> int:
         UserError: a mistake in the overrides, the data or the options of a single run.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logging.getLogger("kd_lab").addHandler(RichHandler(console=console, show_path=False, show_time=False))
     register()
     sys.argv = ["kd-lab", *overrides]
@@ -64,7 +64,7 @@ def _job(config: DictConfig) -> None:
         _fail(config, folder, error)
     except FitError as error:
         _fail(config, folder, error)
-    except MISTAKES as error:
+    except OmegaConfBaseException as error:  # a value that is missing or an interpolation that leads nowhere
         if alone:
             _leave_nothing(folder)
         raise mistake(error) from error

@@ -84,7 +84,7 @@ def test_the_order_is_decided_by_seed_and_epoch_alone() -> None:
     first, again, other = (Batches(split, 4, PAD, seed) for seed in (5, 5, 6))
     passes = [ids(list(first)) for _ in range(3)]
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002 - the global state must not matter
+    np.random.seed(1)
     assert [ids(list(again)) for _ in range(3)] == passes
     later = Batches(split, 4, PAD, 5)
     later.epoch = 2
@@ -114,6 +114,8 @@ def test_row_ids_lead_back_to_the_texts(toy_csv: Path, toy_tokens: Tokens, bert_
     pieces.no_padding()
     for name, split in texts.splits.items():
         for batch in Batches(toy_tokens.split(name), 16, toy_tokens.pad_id, seed=1):
-            for row, label, ids_, mask in zip(batch.row_ids, batch.labels, batch.input_ids, batch.attention_mask, strict=True):
+            for row, label, ids_, mask in zip(
+                batch.row_ids, batch.labels, batch.input_ids, batch.attention_mask, strict=True
+            ):
                 assert label == split.labels[row]
                 assert ids_[mask.bool()].tolist() == pieces.encode(split.texts[row]).ids

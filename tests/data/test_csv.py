@@ -32,9 +32,15 @@ def write(tmp_path: Path) -> Write:
 def test_every_row_of_the_file_is_in_one_split(toy_csv: Path) -> None:
     texts = Csv(str(toy_csv)).load()
     assert texts.classes == ("animals", "food", "weather")
-    read = [(text, texts.classes[label]) for some in texts.splits.values() for text, label in zip(*some[:2], strict=True)]
+    read = [
+        (text, texts.classes[label]) for some in texts.splits.values() for text, label in zip(*some[:2], strict=True)
+    ]
     assert sorted(read) == sorted(pd.read_csv(toy_csv).itertuples(index=False, name=None))
-    assert {name: len(some.texts) for name, some in texts.splits.items()} == {"train": 129, "validation": 15, "test": 36}
+    assert {name: len(some.texts) for name, some in texts.splits.items()} == {
+        "train": 129,
+        "validation": 15,
+        "test": 36,
+    }
 
 
 def test_columns_files_and_pairs_are_those_named(write: Write) -> None:
@@ -55,15 +61,21 @@ def test_numeric_labels_are_sorted_by_number(write: Write) -> None:
 
 
 def test_labels_that_are_not_all_numbers_are_sorted_as_words(write: Write) -> None:
-    path = write("text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["10", "9", "b", "B"] * 3)))
+    path = write(
+        "text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["10", "9", "b", "B"] * 3))
+    )
     assert Csv(path).load().classes == ("10", "9", "B", "b")
 
 
 def test_labels_of_the_same_number_keep_one_order(write: Write) -> None:
     """Python orders a set of strings anew in each process: the classes of a fitted model would change places."""
-    path = write("text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["1", "01", "001", "+1"] * 3)))
+    path = write(
+        "text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["1", "01", "001", "+1"] * 3))
+    )
     assert Csv(path).load().classes == tuple(sorted(["1", "01", "001", "+1"]))
-    path = write("text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["2", "1", "01", "001"] * 3)))
+    path = write(
+        "text,label\n" + "".join(f"text {row},{label}\n" for row, label in enumerate(["2", "1", "01", "001"] * 3))
+    )
     assert Csv(path).load().classes == ("001", "01", "1", "2")
 
 
@@ -78,7 +90,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(write: Write) -> None:
 
 def test_another_encoding_can_be_named(write: Write) -> None:
     path = write(("text,label\n" + ROWS.replace("text", "café")).encode("latin-1"))
-    assert "café number 0" in [text for some in Csv(path, encoding="latin-1").load().splits.values() for text in some.texts]
+    assert "café number 0" in [
+        text for some in Csv(path, encoding="latin-1").load().splits.values() for text in some.texts
+    ]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +126,9 @@ def test_a_bad_file_is_one_clear_line(write: Write, content: str | bytes, option
 def test_a_missing_file_is_refused_with_its_source_before_anything_is_made(
     tmp_path: Path, bert_tokenizer: Tokenizer, own_cache: Cache
 ) -> None:
-    with pytest.raises(UserError, match="expected a CSV file, got no such file. Get it from Kaggle, or .*dataset.path=FILE"):
+    with pytest.raises(
+        UserError, match=r"expected a CSV file, got no such file\. Get it from Kaggle, or .*dataset.path=FILE"
+    ):
         tokenise(Csv(str(tmp_path / "nowhere.csv"), source="Kaggle"), bert_tokenizer, own_cache)
     with pytest.raises(UserError, match="got a folder"):
         Csv(str(tmp_path)).load()

@@ -113,7 +113,7 @@ def test_a_masked_text_is_that_worked_out_by_hand(packages: Path) -> None:
 
 
 def test_a_library_that_is_not_installed_is_refused_by_name() -> None:
-    with pytest.raises(UserError, match="got no_such_library, which is not. pip install no_such_library"):
+    with pytest.raises(UserError, match=r"got no_such_library, which is not\. pip install no_such_library"):
         fingerprint(Docstrings(("numpy", "no_such_library")))
 
 

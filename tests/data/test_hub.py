@@ -24,7 +24,11 @@ NAMES = ["neg", "pos", "none of both"]
 
 def rows(number: int) -> datasets.Dataset:
     features = datasets.Features(
-        {"text": datasets.Value("string"), "second": datasets.Value("string"), "label": datasets.ClassLabel(names=NAMES)}
+        {
+            "text": datasets.Value("string"),
+            "second": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=NAMES),
+        }
     )
     content = {
         "text": [f"text {row}" for row in range(number)],
@@ -75,7 +79,9 @@ def test_pairs_are_read_with_their_rows(folder: Path) -> None:
         assert some.pairs == [text.replace("text", "second") for text in some.texts]
 
 
-def test_files_of_a_split_follow_each_other_in_order(tmp_path: Path) -> None:
+def test_files_of_a_split_follow_each_other_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    glob = Path.glob  # which gives the order of the disk
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: sorted(glob(folder, pattern), reverse=True))
     for part in (1, 0):
         content = {"text": [f"text {part}{row}" for row in range(4)], "label": [0, 1, 0, 1]}
         pq.write_table(pa.table(content), tmp_path / f"test-0000{part}-of-00002.parquet")
@@ -122,7 +128,11 @@ def test_rows_without_a_label_keep_minus_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
-        ({"text": ["a", "b"], "label": pa.array([0, None], pa.int64())}, {}, "a label on every row, got 1 rows without"),
+        (
+            {"text": ["a", "b"], "label": pa.array([0, None], pa.int64())},
+            {},
+            "a label on every row, got 1 rows without",
+        ),
         ({"text": ["a", "b"], "label": [0.0, float("nan")]}, {}, "a label on every row, got 1 rows without"),
         ({"text": ["a", "b"], "label": pa.array([float("nan"), None])}, {}, "a label on every row, got 2 rows without"),
         ({"text": [1, 2], "label": [0, 1]}, {}, "column 'text': expected texts, got int64.*dataset.text_column"),
@@ -198,7 +208,7 @@ PER_CLASS: dict[str, tuple[str, list[int]]] = {
 @pytest.mark.shared
 @pytest.mark.parametrize("option", REAL)
 def test_a_real_data_set_has_the_rows_and_classes_that_are_published(option: str, shared_data: Path) -> None:
-    config = compose([f"dataset={option.split()[0]}", *option.split()[1:], f"paths.data={shared_data}"])
+    config = compose([f"dataset={option.split(maxsplit=1)[0]}", *option.split()[1:], f"paths.data={shared_data}"])
     texts = build(plain(config.dataset), "dataset").load()
     rows_of, classes = REAL[option]
     assert len(texts.classes) == classes

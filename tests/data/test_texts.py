@@ -17,7 +17,9 @@ CLASSES = ("no", "yes", "maybe")
 
 def split(labels: list[int], pairs: bool = False) -> Split:
     texts = [f"row {row}" for row in range(len(labels))]
-    return Split(texts, np.array(labels, dtype=np.int64), [f"pair {row}" for row in range(len(labels))] if pairs else None)
+    return Split(
+        texts, np.array(labels, dtype=np.int64), [f"pair {row}" for row in range(len(labels))] if pairs else None
+    )
 
 
 def texts(**splits: Split) -> Texts:
@@ -115,7 +117,13 @@ def test_a_limit_is_kept_exactly_and_in_proportion(rows: list[int], limit: int, 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("test_fraction", 20), ("test_fraction", -0.1), ("validation_fraction", 0), ("validation_fraction", 1), ("limit", 0)],
+    [
+        ("test_fraction", 20),
+        ("test_fraction", -0.1),
+        ("validation_fraction", 0),
+        ("validation_fraction", 1),
+        ("limit", 0),
+    ],
 )
 def test_a_share_that_leaves_nothing_is_refused_by_name(option: str, value: float) -> None:
     with pytest.raises(UserError) as caught:
@@ -156,8 +164,10 @@ def test_sound_texts_pass_with_rows_that_have_no_label() -> None:
 
 def test_rows_that_stand_in_train_too_are_counted() -> None:
     train = Split(["a", "b", "c", "d"], np.zeros(4))
-    assert overlap({"train": train, "validation": Split(["e"], np.zeros(1)), "test": Split(["a", "e", "c"], np.zeros(3))}) == [
-        "2 of 3 test rows stand in train too, word for word"
-    ]
+    assert overlap(
+        {"train": train, "validation": Split(["e"], np.zeros(1)), "test": Split(["a", "e", "c"], np.zeros(3))}
+    ) == ["2 of 3 test rows stand in train too, word for word"]
     pairs = train._replace(pairs=["1", "2", "3", "4"])
-    assert not overlap({"train": pairs, "validation": Split(["a"], np.zeros(1), ["2"]), "test": Split(["e"], np.zeros(1), ["1"])})
+    assert not overlap(
+        {"train": pairs, "validation": Split(["a"], np.zeros(1), ["2"]), "test": Split(["e"], np.zeros(1), ["1"])}
+    )

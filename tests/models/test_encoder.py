@@ -136,7 +136,9 @@ def test_the_wheel_gives_the_hidden_states_that_transformers_gives(
     pieces = torch.tensor([[101, 7592, 1010, 2088, 102], [101, 2088, 102, 0, 0]])
     given = Batch(torch.arange(2), pieces, (pieces > 0).long(), torch.tensor([0, 1]))
     with torch.no_grad():
-        expected = theirs(input_ids=pieces, attention_mask=given.attention_mask, output_hidden_states=True).hidden_states
+        expected = theirs(
+            input_ids=pieces, attention_mask=given.attention_mask, output_hidden_states=True
+        ).hidden_states
     whole = Encoder("mini", "distilbert", 6, 384, 12, 1536, checkpoint=minilm)
     first = replace(whole, layers=2, keep_layers=(0, 1))
     for spec, layer in ((whole, 6), (first, 2), (replace(whole, architecture="bert"), 6)):
@@ -164,7 +166,9 @@ def test_the_head_starts_from_random_and_the_teacher_is_left_alone(around: Surro
     teacher = BERT.build(around).eval()
     before = {name: weight.clone() for name, weight in teacher.state_dict().items()}
     student = replace(BERT, init="teacher").build(around._replace(teacher=teacher))
-    assert torch.equal(student.net.bert.embeddings.word_embeddings.weight, before["net.bert.embeddings.word_embeddings.weight"])
+    assert torch.equal(
+        student.net.bert.embeddings.word_embeddings.weight, before["net.bert.embeddings.word_embeddings.weight"]
+    )
     assert not torch.equal(student.net.classifier.weight, before["net.classifier.weight"])
     with torch.no_grad():
         for weight in student.parameters():
@@ -194,7 +198,10 @@ def test_init_random_ignores_the_checkpoint(around: Surroundings, tmp_path: Path
         ({"layers": 5}, "got no such weight"),
         ({"layers": 2, "keep_layers": (0, 4)}, "got no such weight"),
         ({"layers": 2}, r"model\.keep_layers: expected which 2 layers"),  # once the first two, without a word
-        ({"layers": 2, "architecture": "roberta", "keep_layers": (1, 3)}, r"model\.keep_layers"),  # BERT is not translated to it
+        (
+            {"layers": 2, "architecture": "roberta", "keep_layers": (1, 3)},
+            r"model\.keep_layers",
+        ),  # BERT is not translated to it
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
@@ -211,7 +218,7 @@ def test_another_vocabulary_is_refused(around: Surroundings, checkpoint: Checkpo
 
 @pytest.mark.parametrize("teacher", [None, TorchClassifier({})], ids=["none", "no encoder"])
 def test_layers_of_a_teacher_that_has_none_are_refused(teacher: TorchClassifier | None, around: Surroundings) -> None:
-    with pytest.raises(UserError, match="model.init=teacher: expected an encoder as teacher"):
+    with pytest.raises(UserError, match=r"model\.init=teacher: expected an encoder as teacher"):
         replace(BERT, init="teacher").build(around._replace(teacher=teacher))
 
 

@@ -80,7 +80,9 @@ def test_the_old_names_of_normalisation_weights_are_understood() -> None:
     """bert-base-uncased on the hub calls them gamma and beta; from_pretrained renames them, load_file does not."""
     weights = bert().state_dict()
     old = {
-        f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): weight
+        f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): weight
         for name, weight in weights.items()
     }
     assert sum("gamma" in name for name in old) == 1 + 2 * LAYERS

@@ -1,0 +1,349 @@
+"""Every YAML composes, fits the signature it names, and repeats no default differently; every mistake is one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kd_lab.cache import fingerprint
+from kd_lab.errors import UserError
+from kd_lab.instantiate import build
+from kd_lab.paths import root
+from kd_lab.pipeline import plain
+from kd_lab.verbs.compose import CONF, compose, experiments, mistake, register
+
+GROUPS = {  # that config.yaml chooses from; the others are parts of their options
+    next(iter(entry)).removeprefix("override ")
+    for entry in OmegaConf.to_container(OmegaConf.load(Path(CONF, "config.yaml")))["defaults"]
+    if isinstance(entry, dict)
+}
+OPTIONS = sorted(
+    path.relative_to(CONF).with_suffix("").as_posix()
+    for path in Path(CONF).rglob("*.yaml")
+    if path.parent != Path(CONF)
+)
+NEEDED = {  # options that have no default by design
+    "dataset/csv": ["dataset.path=nowhere.csv"],
+    "dataset/parquet": ["dataset.path=nowhere"],
+    "dataset/hub": ["dataset.hub_id=some/data"],
+}
+DIFFERENT = {  # values that differ from the signature's default, and why
+    ("checkpoint/minilm", "package"): "a checkpoint is one file of weights; the signature's None is for any",
+    ("checkpoint/minilm", "sha256"): "as above",
+    ("dataset/parquet", "name"): "Hub is one class for two options; results tell them apart",
+    ("model/distilbert_mini", "keep_layers"): "it has half of MiniLM's layers, so it must say which",
+}
+each_option = pytest.mark.parametrize("option", OPTIONS)
+each_experiment = pytest.mark.parametrize("name", experiments())
+
+
+def overrides(option: str) -> list[str]:
+    """What chooses an option; a part of other options is put in a place of its own."""
+    group, _, name = option.rpartition("/")
+    if group not in GROUPS:
+        return [f"+{group}@alone={name}"]
+    return [f"{group}=[{name}]" if group == "compression" else f"{group}={name}", *NEEDED.get(option, [])]
+
+
+def with_hydra(*given: str) -> Any:
+    register()
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return hydra_compose("config", list(given), return_hydra_config=True)
+
+
+def targets(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Every mapping with a `_target_`, inner ones too."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            yield from targets(value)
+
+
+def parts(node: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(place, settings) of the outermost mappings with a `_target_`."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            where = f"{place}.{key}".lstrip(".")
+            if "_target_" in value:
+                yield where, value
+            else:
+                yield from parts(value, where)
+
+
+def options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in ("_target_", "defaults")}
+
+
+def default(kind: type, name: str) -> Any:
+    """The signature's default, with lists for tuples; `Parameter.empty` where there is none."""
+    if dataclasses.is_dataclass(kind):
+        fields = {field.name: field for field in dataclasses.fields(kind)}
+        if fields[name].default_factory is not dataclasses.MISSING:
+            return fields[name].default_factory()
+    found = inspect.signature(kind).parameters[name].default
+    return list(found) if isinstance(found, tuple) else found
+
+
+def assert_binds(settings: Mapping[str, Any]) -> None:
+    kind = get_object(settings["_target_"])
+    assert isinstance(kind, type)
+    signature = inspect.signature(kind)
+    signature.bind(**options(settings))
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}, f"{kind} takes anything"
+
+
+# every option
+
+
+def test_the_groups_are_those_that_others_rely_on() -> None:
+    promised = {
+        "dataset",
+        "tokenizer",
+        "model",
+        "teacher",
+        "loss",
+        "compression",
+        "optimizer",
+        "trainer",
+        "tracking",
+        "method",
+    }
+    assert promised <= GROUPS
+    assert {option.rpartition("/")[0] for option in OPTIONS} >= promised
+
+
+@each_option
+def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy_csv: Path) -> None:
+    given = [*overrides(option), f"paths.data={tmp_path}"]
+    if option in ("dataset/csv", "dataset/bbc"):
+        given += [f"dataset.path={toy_csv}"]
+    config = plain(compose(given))
+    group = option.split("/", maxsplit=1)[0]
+    mine = config.get("alone", config[group] if group in config and group != "method" else config)
+    for settings in targets(mine):
+        assert_binds(settings)
+    for where, settings in parts({group: mine}):
+        assert len(fingerprint(build(settings, where))) == 16
+
+
+def test_every_target_of_the_default_run_binds_and_can_be_named() -> None:
+    config = plain(compose())
+    for settings in targets(config):
+        assert_binds(settings)
+    built = {where: fingerprint(build(settings, where)) for where, settings in parts(config)}
+    assert {"dataset", "model", "loss", "optimizer", "trainer", "teacher.model", "teacher.loss", "tracking"} <= set(
+        built
+    )
+    assert built["optimizer"] == built["teacher.optimizer"]
+    assert built["model"] != built["teacher.model"]
+
+
+def test_a_default_in_a_yaml_is_the_signatures() -> None:
+    """Two defaults of one option drift apart: AdamW's rates once differed by a factor of two."""
+    differing = set()
+    for option in OPTIONS:
+        for settings in targets(OmegaConf.to_container(OmegaConf.load(Path(CONF, f"{option}.yaml")))):
+            kind = get_object(settings["_target_"])
+            for name, value in options(settings).items():
+                expected = default(kind, name)
+                if value == "???" or expected is inspect.Parameter.empty:
+                    continue
+                if value != expected or type(value) is not type(expected):
+                    differing.add((option, name))
+    assert differing == set(DIFFERENT)
+
+
+def test_a_list_of_compressions_keeps_its_order() -> None:
+    for steps in (["prune_l1", "onnx_int8"], ["onnx_int8", "prune_l1"]):
+        assert list(compose([f"compression=[{','.join(steps)}]"]).compression) == steps
+    assert compose().compression == {}
+
+
+def test_a_teacher_is_a_fit_with_options_of_its_own() -> None:
+    config = compose(
+        ["model=lstm_attention", "teacher=bert_base", "teacher.optimizer.encoder_lr=2e-5", "teacher.seed=7"]
+    )
+    assert config.teacher.model.name == "bert_base"
+    assert config.teacher.optimizer.encoder_lr == 2e-5
+    assert config.optimizer.encoder_lr == 1e-4
+    assert (config.teacher.seed, config.seed) == (7, 0)
+    assert list(config.teacher.loss.terms) == ["cross_entropy"]
+    assert compose(["teacher=none"]).teacher is None
+
+
+def test_the_losss_numbers_stand_at_its_top_for_sweeps() -> None:
+    config = compose(["loss.alpha=0.1", "loss.temperature=8", "loss.sequence_weight=1"])
+    loss = build(plain(config.loss), "loss")
+    assert (loss.alpha, loss.temperature, loss.sequence_weight) == (0.1, 8, 1)
+
+
+def test_places_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KD_LAB_DATA", "/some/data")
+    monkeypatch.setenv("KD_LAB_CACHE", "/some/cache")
+    config = compose(["dataset=clinc", "dataset.config=small"])
+    assert (config.paths.data, config.paths.cache) == ("/some/data", "/some/cache")
+    assert config.dataset.path == "/some/data/clinc_oos/small"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "columns", "test"),
+    [
+        ("clinc", ("text", None, "intent"), "test"),
+        ("imdb", ("text", None, "label"), "test"),
+        ("sst2", ("sentence", None, "label"), "validation"),
+        ("mrpc", ("sentence1", "sentence2", "label"), "test"),
+        ("qqp", ("question1", "question2", "label"), "validation"),
+        ("cola", ("sentence", None, "label"), "validation"),
+        ("rte", ("sentence1", "sentence2", "label"), "validation"),
+        ("ag_news", ("text", None, "label"), "test"),
+    ],
+)
+def test_published_data_sets_have_the_hubs_columns_and_a_labelled_test(
+    dataset: str, columns: tuple[str, str | None, str], test: str
+) -> None:
+    """GLUE's own test splits have no labels, but MRPC's has."""
+    found = compose([f"dataset={dataset}"]).dataset
+    assert (found.text_column, found.pair_column, found.label_column) == columns
+    assert found.splits.test == test
+    assert found.splits.get("validation") != test
+
+
+# experiments
+
+
+def test_the_demo_is_there() -> None:
+    assert "demo" in experiments()
+    assert experiments() == sorted(
+        path.relative_to(root() / "experiments").with_suffix("").as_posix()
+        for path in (root() / "experiments").rglob("*.yaml")
+    )
+
+
+@each_experiment
+def test_an_experiment_launches_all_its_cells_by_itself(name: str) -> None:
+    first = (root() / "experiments" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# @package _global_"  # Hydra reads it on the first line only
+    config = with_hydra(f"experiments={name}")
+    assert config.hydra.mode == RunMode.MULTIRUN
+    assert config.hydra.sweeper.params
+    assert config.name == name, "the study is named for its file, so that `kd-lab report` finds it"
+
+
+@each_experiment
+def test_every_cell_of_an_experiment_composes_and_binds(name: str) -> None:
+    """compose() does not look at hydra.sweeper.params: a mistyped axis shows only in the sweep."""
+    params = with_hydra(f"experiments={name}").hydra.sweeper.params
+    parser = OverridesParser.create()
+    axes = []
+    for override in parser.parse_overrides([f"{key}={value}" for key, value in params.items()]):
+        assert override.is_sweep_override(), f"{override.input_line} is no axis"
+        axes.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+    cells = list(itertools.product(*axes))
+    seen = []
+    for cell in cells:
+        config = plain(compose([f"experiments={name}", *cell]))
+        for settings in targets(config):
+            assert_binds(settings)
+        seen.append({key: value for key, value in config.items() if key != "name"})
+    assert all(one != other for one, other in itertools.combinations(seen, 2)), "two cells are the same run"
+
+
+def test_the_demo_has_each_student_by_each_method() -> None:
+    params = with_hydra("experiments=demo").hydra.sweeper.params
+    assert set(params.model.split(",")) == {"distilbert_mini", "lstm_attention"}
+    methods = "baseline distilled distilled_prune_l1 distilled_torch_int8 distilled_onnx_int8"
+    assert set(params.method.split(",")) == set(methods.split())
+    by_method = {method: compose(["experiments=demo", f"method={method}"]) for method in methods.split()}
+    assert [list(config.compression) for config in by_method.values()] == [
+        [],
+        [],
+        ["prune_l1"],
+        ["torch_int8"],
+        ["onnx_int8"],
+    ]
+    assert {method for method, config in by_method.items() if "alpha" not in config.loss} == {"baseline"}
+
+
+# mistakes
+
+
+@pytest.mark.parametrize(
+    ("given", "where", "words"),
+    [
+        (["foo=1"], "override foo", "an unknown one"),
+        (["loss.tmperature=3"], "override loss.tmperature", "an unknown one"),
+        (["model=foo"], "override model", "bert_base, distilbert, distilbert_mini, lstm_attention, minilm, got foo"),
+        (["teacher=foo"], "override teacher", "bert_base, minilm, none, got foo"),
+        (["compression=[prune_l1,foo]"], "override compression", "onnx, onnx_int8, prune_l1, torch_int8, got foo"),
+        (["dataset/split=foo"], "override dataset/split", "default, got foo"),
+        (["experiments=foo"], "override experiments", "got foo"),
+        (["model=["], "overrides", "no viable alternative"),
+        (["model"], "overrides", "missing EQUAL"),
+        (["model=distilbert_mini,lstm_attention"], "overrides", "--multirun"),
+        (["~foo"], "overrides", "does not exist"),
+    ],
+)
+def test_a_mistake_in_an_override_is_one_clear_line(given: list[str], where: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose(given)
+    assert caught.value.where == where
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", NEEDED)
+def test_a_missing_value_is_named_with_its_cure(option: str) -> None:
+    name = NEEDED[option][0].partition("=")[0]
+    config = compose([option.replace("/", "=")])
+    for node in (config, config.dataset):
+        with pytest.raises(OmegaConfBaseException) as caught:
+            plain(node)
+        said = mistake(caught.value)
+        assert str(said) == f"{name}: expected a value, got none. Give it, e.g. {name}=VALUE."
+
+
+def test_an_unknown_place_in_an_interpolation_is_one_clear_line() -> None:
+    with pytest.raises(OmegaConfBaseException) as caught:
+        plain(compose(["paths.data=${nothing}"]))
+    assert "Interpolation key 'nothing' not found" in str(mistake(caught.value))
+    assert "\n" not in str(mistake(caught.value))
+
+
+def test_hydra_silences_all_loggers_but_ours() -> None:
+    """Hydra's `disabled` logging also disabled `kd_lab`: nobody heard that MLflow was away."""
+    code = """
+import logging
+from logging.config import dictConfig
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from kd_lab.verbs.compose import CONF, register
+ours, other = logging.getLogger("kd_lab"), logging.getLogger("another")
+register()
+with initialize_config_dir(CONF, version_base="1.3"):
+    config = compose("config", return_hydra_config=True).hydra
+for name in ("hydra_logging", "job_logging", "job_logging"):
+    dictConfig(OmegaConf.to_container(config[name]))
+ours.warning("ours")
+other.warning("another's")
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stderr == "ours\n"
