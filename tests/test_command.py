@@ -1,4 +1,4 @@
-"""The command line, from start to finish on a small CSV, and the user's mistakes: one line, exit code 2, nothing left."""
+"""The command line from start to finish on a small CSV; the user's mistakes: one line, exit code 2, nothing left."""
 
 import json
 import subprocess
@@ -41,7 +41,9 @@ def csv(path):
 def sweep(tmp_path_factory):
     """A sweep of two cells, run once: (folder, exit code)."""
     folder = tmp_path_factory.mktemp("sweep")
-    rows = "".join(f"the {word} {kind} number {n},{kind}\n" for n in range(40) for kind, word in (("a", "red"), ("b", "old")))
+    rows = "".join(
+        f"the {word} {kind} number {n},{kind}\n" for n in range(40) for kind, word in (("a", "red"), ("b", "old"))
+    )
     (folder / "toy.csv").write_text("text,label\n" + rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -91,14 +93,18 @@ def test_a_second_sweep_trains_nothing_and_prints_the_same_table(sweep, monkeypa
     assert command(["report", "study"]) == 0
     shown = capsys.readouterr().out
     assert "prune_l1" in shown
-    assert [line for line in shown.splitlines() if "%" in line] == [line for line in printed.splitlines() if "%" in line]
+    assert [line for line in shown.splitlines() if "%" in line] == [
+        line for line in printed.splitlines() if "%" in line
+    ]
 
 
 def test_each_cell_keeps_picture_table_and_model(sweep):
     for cell in (path.parent for path in sweep[0].glob("multirun/study/*/result.json")):
         kept = {path.name for path in cell.iterdir()}
         assert {"result.json", "confusion.png", "table.md", "model"} <= kept
-        assert {"classifier.json", "tokenizer.json", "model.safetensors"} <= {path.name for path in (cell / "model").iterdir()}
+        assert {"classifier.json", "tokenizer.json", "model.safetensors"} <= {
+            path.name for path in (cell / "model").iterdir()
+        }
 
 
 def test_the_sweep_stands_in_mlflow_with_its_figures(sweep):
@@ -234,7 +240,9 @@ def test_help_takes_less_than_a_second_and_lists_every_group():
     from kd_lab.paths import root
 
     start = time.perf_counter()
-    shown = subprocess.run([sys.executable, "-m", "kd_lab", "--help"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [sys.executable, "-m", "kd_lab", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     assert time.perf_counter() - start < 1.0
     for path in (root() / "conf").glob("**/*.yaml"):
         group = path.parent.relative_to(root() / "conf").as_posix()

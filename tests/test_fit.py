@@ -189,7 +189,8 @@ def test_a_student_that_starts_from_its_teacher_has_its_layers(toy_tokens, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("max_epochs", 0), ("batch_size", -1), ("monitor", "loss2"), ("device", "tpu"), ("precision", "8")]
+    ("option", "value"),
+    [("max_epochs", 0), ("batch_size", -1), ("monitor", "loss2"), ("device", "tpu"), ("precision", "8")],
 )
 def test_an_impossible_trainer_option_is_named(option, value):
     with pytest.raises(UserError, match=f"trainer.{option}"):

@@ -29,7 +29,9 @@ def workplace(tmp_path_factory):
     """A folder with the reader's own file, and one cache for all blocks, as a reader has."""
     folder = tmp_path_factory.mktemp("readme")
     topics = {"sport": "match goal team", "food": "soup bread salt"}
-    rows = [f"the {word} of day {day},{topic}" for day in range(20) for topic in topics for word in topics[topic].split()]
+    rows = [
+        f"the {word} of day {day},{topic}" for day in range(20) for topic in topics for word in topics[topic].split()
+    ]
     (folder / "mine.csv").write_text("Text,Label\n" + "\n".join(rows), encoding="utf-8")
     return folder
 

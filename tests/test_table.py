@@ -167,13 +167,22 @@ def test_options_of_one_name_in_two_places_keep_their_places() -> None:
     assert list(rows(cells)[0])[2:4] == ["optimizer.scale", "trainer.scale"]
 
 
-def test_data_sets_losses_and_teachers_show_where_rows_differ_in_them() -> None:
-    mse = {**GOLD, "terms": {"m": {"_target_": "a.LogitMse"}}, "weights": {"m": 1.0}}
-    cells = [result(), result({"loss": mse, "dataset": {"name": "clinc"}, "teacher": {"model": {"name": "bert_base"}}})]
-    assert [(row["data set"], row["teacher"], row["loss"]) for row in rows(cells)[1:]] == [
-        ("docstrings", "minilm", "Hybrid"),
-        ("clinc", "bert_base", "LogitMse"),
+def test_data_sets_and_teachers_show_where_rows_differ_in_them() -> None:
+    cells = [result(), result({"dataset": {"name": "clinc"}, "teacher": {"model": {"name": "bert_base"}}})]
+    assert [(row["data set"], row["teacher"]) for row in rows(cells)[1:]] == [
+        ("docstrings", "minilm"),
+        ("clinc", "bert_base"),
     ]
+
+
+def test_losses_show_where_rows_that_are_otherwise_alike_differ_in_them() -> None:
+    mse = {**GOLD, "terms": {"m": {"_target_": "a.LogitMse"}}, "weights": {"m": 1.0}}
+    assert [row["loss"] for row in rows([result(), result({"loss": mse})])[1:]] == ["Hybrid", "LogitMse"]
+
+
+def test_what_follows_from_the_model_needs_no_column() -> None:
+    lstm = {"model": {"name": "lstm_attention"}, "trainer": {"max_epochs": 9}}
+    assert "max_epochs" not in rows([result(), result(lstm)])[0]
 
 
 def test_markdown_is_a_table_that_no_cell_can_break() -> None:

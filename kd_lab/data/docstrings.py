@@ -21,6 +21,7 @@ from kd_lab.errors import UserError
 _DISTRIBUTION = {"sklearn": "scikit-learn"}  # import name -> distribution, where they differ
 _NICKNAMES = ("pytorch", "scikit", "np", "pd", "plt", "nx", "hf", "huggingface", "hugging face")
 MASK = "[MASK]"
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,15 @@ def _paragraphs(folder: Path) -> Iterator[str]:
             tree = ast.parse(names[name].read_text(encoding="utf-8"))
         except (SyntaxError, UnicodeDecodeError, ValueError):  # a template or a test of broken code
             continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                paragraph = (ast.get_docstring(node) or "").strip().split("\n\n")[0]
-                if paragraph.isascii() and ">>>" not in paragraph and "copyright" not in paragraph.lower():
-                    yield " ".join(paragraph.split())
+        for node in _documented(tree):
+            paragraph = (ast.get_docstring(node) or "").strip().split("\n\n")[0]
+            if paragraph.isascii() and ">>>" not in paragraph and "copyright" not in paragraph.lower():
+                yield " ".join(paragraph.split())
+
+
+def _documented(node: _Documented) -> Iterator[_Documented]:
+    """The node and the classes and functions defined in it; expressions, nine tenths of a tree, are not looked at."""
+    yield node
+    for child in node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _documented(child)
