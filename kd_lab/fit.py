@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -21,61 +21,14 @@ from kd_lab import classifier
 from kd_lab.cache import Cache, source_hash
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
-from kd_lab.errors import UserError
 from kd_lab.losses.loss import Loss
-from kd_lab.machine import best_device, best_precision
 from kd_lab.models.build import ModelSpec, Surroundings
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers, Distillation
 from kd_lab.optimizer import AdamW
+from kd_lab.trainer import Trainer
 
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """How long and on what a model is fitted.
-
-    Args:
-        max_epochs: passes over train at most.
-        batch_size: rows in a forward pass.
-        accumulate: forward passes to an update.
-        clip_norm: largest norm of the gradient; 0 does not clip.
-        patience: epochs without a better `monitor` after which the fit stops.
-        monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation.
-        precision: "auto" chooses for the device, else Lightning's name, e.g. "32-true" or "bf16-mixed".
-        device: "auto", "cuda", "mps" or "cpu".
-    """
-
-    max_epochs: int = 4
-    batch_size: int = 32
-    accumulate: int = 1
-    clip_norm: float = 1.0
-    patience: int = 3
-    monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss"] = "accuracy"
-    precision: str = "auto"
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "accumulate", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(
-                    f"trainer.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
-                )
-        for name, allowed in (
-            ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss")),
-            ("device", ("auto", "cuda", "mps", "cpu")),
-            ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
-        ):
-            if getattr(self, name) not in allowed:
-                got = repr(getattr(self, name))
-                raise UserError(f"trainer.{name}", expected=f"one of {', '.join(allowed)}", got=got, cure="Choose one.")
-
-    def on_machine(self) -> tuple[str, str]:
-        """(device, precision) that really run here."""
-        device = best_device() if self.device == "auto" else self.device
-        return device, best_precision(device) if self.precision == "auto" else self.precision
 
 
 @dataclass(frozen=True)
@@ -137,7 +90,7 @@ def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
         "spec": vars(spec),
         "on": spec.trainer.on_machine(),
         "teacher": teacher if uses_teacher else None,
-        "code": source_hash("data/batches", "fit", "losses", "models", "module", "optimizer"),
+        "code": source_hash("data/batches", "fit", "losses", "models", "module", "optimizer", "trainer"),
     }
 
 

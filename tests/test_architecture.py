@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     (0, {"types", "errors", "machine", "paths", "progress"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process"}),
     (0, {"pretrained"}),  # its identity is a file's hash, which `cache` computes
-    (1, {"data", "models", "losses", "metrics", "cost", "confusion", "table", "significance", "optimizer"}),
+    (1, {"data", "models", "losses", "metrics", "cost", "confusion", "table", "significance", "optimizer", "trainer"}),
     (1, {"text_classifier"}),
     # compression takes models apart: it must know a torch classifier from an exported one, and how it is saved.
     # served_model is the file that MLflow reads as code; it wraps text_classifier.

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from kd_lab.cache import Cache, fingerprint
 from kd_lab.data.batches import Batches
 from kd_lab.errors import FitError, UserError
-from kd_lab.fit import FitSpec, Teacher, Trainer, fit, parts
+from kd_lab.fit import FitSpec, Teacher, fit, parts
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.losses.loss import Term
 from kd_lab.losses.term.cross_entropy import CrossEntropy
@@ -20,6 +20,7 @@ from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.module import Distillation
 from kd_lab.optimizer import AdamW
 from kd_lab.outputs import CachedAnswers, LiveAnswers, logits_of
+from kd_lab.trainer import Trainer
 
 EXACT = ("cpu", "32-true")
 

@@ -1,0 +1,55 @@
+"""How long a model is fitted, in what batches, and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kd_lab.errors import UserError
+from kd_lab.machine import best_device, best_precision
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How long and on what a model is fitted.
+
+    Args:
+        max_epochs: passes over train at most.
+        batch_size: rows in a forward pass.
+        accumulate: forward passes to an update.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        patience: epochs without a better `monitor` after which the fit stops.
+        monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation.
+        precision: "auto" chooses for the device, else Lightning's name, e.g. "32-true" or "bf16-mixed".
+        device: "auto", "cuda", "mps" or "cpu".
+    """
+
+    max_epochs: int = 4
+    batch_size: int = 32
+    accumulate: int = 1
+    clip_norm: float = 1.0
+    patience: int = 3
+    monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss"] = "accuracy"
+    precision: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "accumulate", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(
+                    f"trainer.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
+                )
+        for name, allowed in (
+            ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss")),
+            ("device", ("auto", "cuda", "mps", "cpu")),
+            ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
+        ):
+            if getattr(self, name) not in allowed:
+                got = repr(getattr(self, name))
+                raise UserError(f"trainer.{name}", expected=f"one of {', '.join(allowed)}", got=got, cure="Choose one.")
+
+    def on_machine(self) -> tuple[str, str]:
+        """(device, precision) that really run here."""
+        device = best_device() if self.device == "auto" else self.device
+        return device, best_precision(device) if self.precision == "auto" else self.precision
