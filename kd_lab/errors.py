@@ -7,9 +7,12 @@ recorded in the cell's result, the others go on, exit code 1.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TORCH_CANNOT_WRITE = "PytorchStreamWriter failed writing file"  # torch's writer does not say why
 
 
 class UserError(Exception):
@@ -29,12 +32,26 @@ def disk_errors(folder: Path) -> Iterator[None]:
     """Turns a full, read-only or forbidden disk under `folder` into one clear line."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except (UserError, FitError):
+        raise
+    except Exception as error:  # safetensors and torch have kinds of their own for a disk that is full
+        reason = _of_the_disk(error)
+        if reason is None:
             raise
         raise UserError(
             str(folder),
             expected="a folder with room to write",
-            got=error.strerror or str(error),
+            got=reason,
             cure="Free some space or choose another place, e.g. paths.cache=/other/disk.",
         ) from error
+
+
+def _of_the_disk(error: Exception) -> str | None:
+    """What is wrong with the disk, where that is why `error` was raised."""
+    full = os.strerror(errno.ENOSPC)
+    if full in str(error) or _TORCH_CANNOT_WRITE in str(error):
+        return full
+    if isinstance(error, OSError):
+        blamed = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.EEXIST)
+        return (error.strerror or str(error)) if error.errno in blamed else None
+    return None

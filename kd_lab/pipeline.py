@@ -19,7 +19,7 @@ from kd_lab.cache import Cache, fingerprint, source_hash
 from kd_lab.compression.step import apply_all, check_all
 from kd_lab.data.tokens import Tokens, tokenise
 from kd_lab.data.tokens import parts as tokens_parts
-from kd_lab.errors import UserError
+from kd_lab.errors import UserError, disk_errors
 from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.instantiate import build
 from kd_lab.metrics import fidelity
@@ -74,11 +74,12 @@ def run(config: DictConfig, folder: Path) -> RunResult:
             "metrics": evaluation.scores(tokens, teacher_said),
             "cost": teacher_cost,
         }
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = evaluation.gold(tokens, "test")
-    confusion.draw(labels, said["test"].argmax(1), tokens.classes, folder / "confusion.png")
-    (folder / "table.md").write_text(table.to_markdown([result]), encoding="utf-8")
-    shutil.copytree(model, folder / "model", copy_function=_link, dirs_exist_ok=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        labels = evaluation.gold(tokens, "test")
+        confusion.draw(labels, said["test"].argmax(1), tokens.classes, folder / "confusion.png")
+        (folder / "table.md").write_text(table.to_markdown([result]), encoding="utf-8")
+        shutil.copytree(model, folder / "model", copy_function=_link, dirs_exist_ok=True)
     result.write(folder)
     track(result, folder, result.config["tracking"])
     return result
