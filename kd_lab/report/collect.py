@@ -16,7 +16,7 @@ def studies(multirun: Path) -> list[str]:
 
 
 def study(multirun: Path, name: str) -> Sequence[RunResult]:
-    """A study's results, by cell.
+    """A study's results, by model and cell.
 
     Raises:
         UserError: there is no such study.
@@ -30,4 +30,4 @@ def study(multirun: Path, name: str) -> Sequence[RunResult]:
             got="none of that name",
             cure="Run it first, e.g. kd-lab experiments=demo.",
         )
-    return found
+    return sorted(found, key=lambda result: (str(result.config.get("model", {}).get("name")), result.cell))
