@@ -25,6 +25,7 @@ from kd_lab.table import to_rich
 from kd_lab.verbs.compose import CONF, MISTAKES, mistake, register
 
 _cells: list[RunResult] = []  # of this command, in order; jobs of the basic launcher share the process
+_mistakes: list[UserError] = []  # of a single run; raised inside the job, Hydra would print a line of its own
 
 
 def run(overrides: Sequence[str]) -> int:
@@ -41,12 +42,15 @@ def run(overrides: Sequence[str]) -> int:
     register()
     sys.argv = ["kd-lab", *overrides]
     _cells.clear()
+    _mistakes.clear()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(_job)()
     except MISTAKES as error:
         raise mistake(error) from error
     if _cells:
         _show(_cells)
+    if _mistakes:
+        raise _mistakes[0]
     return 1 if any(cell.status == "failed" for cell in _cells) else 0
 
 
@@ -57,17 +61,15 @@ def _job(config: DictConfig) -> None:
     say(f"{number}{config.name}/{folder.name}")
     try:
         _cells.append(pipeline.run(config, folder))
-    except UserError as error:
-        if alone:
-            _leave_nothing(folder)
-            raise
-        _fail(config, folder, error)
     except FitError as error:
         _fail(config, folder, error)
-    except OmegaConfBaseException as error:  # a value that is missing or an interpolation that leads nowhere
-        if alone:
+    except (UserError, OmegaConfBaseException) as error:  # the second: a missing value, a broken interpolation
+        told = error if isinstance(error, UserError) else mistake(error)
+        if alone or not isinstance(error, UserError):  # without its values no cell's config can be recorded
             _leave_nothing(folder)
-        raise mistake(error) from error
+            _mistakes.append(told)
+        else:
+            _fail(config, folder, told)
 
 
 def _fail(config: DictConfig, folder: Path, error: Exception) -> None:
