@@ -12,7 +12,7 @@ from kd_lab.paths import root
 
 VERBS = ("report", "ui", "cache")  # each a file in verbs/ with a function of its name
 THREADS = {  # read once, when torch is first imported
-    "GOMP_SPINCOUNT": "10000",  # a thread that waits gives its core away: beside one busy process, 20 times faster
+    "GOMP_SPINCOUNT": "10000",  # a thread that waits soon gives its core away: see experiments/LOG.md
     "TOKENIZERS_PARALLELISM": "true",
 }
 USAGE = """\

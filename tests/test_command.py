@@ -119,6 +119,19 @@ def test_the_sweep_stands_in_mlflow_with_its_figures(sweep):
         assert run.data.metrics["test/accuracy"] == pytest.approx(cells[run.info.run_name].metrics["test"]["accuracy"])
 
 
+def test_sync_brings_mlflow_level_exactly_once(toy_csv, workplace):
+    import mlflow
+
+    assert command([*csv(toy_csv), *QUICK, "name=late"]) == 0
+    assert not (workplace / "multirun" / "mlflow.db").exists()
+    for _ in range(2):
+        assert command(["report", "late", "--sync"]) == 0
+    client = mlflow.MlflowClient(f"sqlite:///{workplace}/multirun/mlflow.db")
+    [run] = client.search_runs([client.get_experiment_by_name("late").experiment_id])
+    [cell] = results.collect(workplace / "multirun" / "late")
+    assert run.data.metrics["test/accuracy"] == pytest.approx(cell.metrics["test"]["accuracy"])
+
+
 def test_a_cell_that_fails_is_recorded_and_the_others_go_on(toy_csv, workplace):
     sweep = ["-m", *csv(toy_csv), *QUICK, "name=study", "loss.temperature=0,2"]
     assert command(sweep) == 1

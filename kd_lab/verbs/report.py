@@ -51,7 +51,11 @@ def _sync(multirun: Path, cells: Sequence[RunResult]) -> None:
     from kd_lab.pipeline import plain, track
     from kd_lab.verbs.compose import compose
 
-    default = plain(compose(["tracking=mlflow", f"paths.multirun={multirun}"]).tracking)
+    config = compose(["tracking=mlflow"])
+    config.paths.multirun = str(
+        multirun.resolve()
+    )  # MLflow keeps a store by its address: a relative one could be another
+    default = plain(config.tracking)
     for cell in cells:
         settings = cell.config.get("tracking") or {}
         track(cell, multirun / cell.name / cell.cell, settings if "uri" in settings else default)
