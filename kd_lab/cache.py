@@ -22,6 +22,7 @@ from kd_lab.errors import UserError, disk_errors
 MANIFEST = "manifest.json"
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _checked: set[Path] = set()  # entries whose checksums this process has already compared
+_inputs: dict[Path, tuple[tuple[int, int], str]] = {}  # file -> (size, time of change), digest
 
 
 def describe(value: Any) -> Any:
@@ -50,7 +51,21 @@ def fingerprint(parts: Any) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, 64 hex digits."""
+    """SHA-256 of an input file's bytes, 64 hex digits; read once a process, unless its size or time changes."""
+    status = path.stat()
+    state = (status.st_size, status.st_mtime_ns)
+    known = _inputs.get(path)
+    if known is None or known[0] != state:
+        known = _inputs[path] = (state, _digest(path))
+    return known[1]
+
+
+def inputs() -> dict[str, tuple[int, int]]:
+    """Every input file that this process has hashed -> (bytes, time of change in ns)."""
+    return {str(path.resolve()): state for path, (state, _) in _inputs.items()}
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -120,7 +135,7 @@ class Cache:
             files = sorted(path for path in draft.rglob("*") if path.is_file())
             manifest = {
                 "parts": describe(parts),
-                "files": {str(path.relative_to(draft)): [path.stat().st_size, file_hash(path)] for path in files},
+                "files": {str(path.relative_to(draft)): [path.stat().st_size, _digest(path)] for path in files},
             }
             (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
             draft.chmod(0o755)
@@ -158,7 +173,7 @@ def check(folder: Path) -> None:
     for name, (size, digest) in files.items():
         path = folder / name
         actual = path.stat().st_size if path.is_file() else None
-        if actual != size or file_hash(path) != digest:
+        if actual != size or _digest(path) != digest:
             got = "no file" if actual is None else f"{actual} bytes" if actual != size else "other bytes"
             raise UserError(str(path), expected=f"the {size} bytes that were written", got=got, cure=cure)
     _checked.add(folder)

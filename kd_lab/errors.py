@@ -10,7 +10,9 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 _TORCH_CANNOT_WRITE = "PytorchStreamWriter failed writing file"  # torch's writer does not say why
 
@@ -21,6 +23,10 @@ class UserError(Exception):
     def __init__(self, where: str, *, expected: str, got: str, cure: str) -> None:
         self.where, self.expected, self.got, self.cure = where, expected, got, cure
         super().__init__(" ".join(f"{where}: expected {expected}, got {got}. {cure}".split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it travels to another process: its arguments have names."""
+        return partial(UserError, expected=self.expected, got=self.got, cure=self.cure), (self.where,)
 
 
 class FitError(Exception):

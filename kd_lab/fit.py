@@ -6,8 +6,10 @@ import json
 import logging
 import math
 import shutil
+import signal
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from kd_lab.models.build import ModelSpec, Surroundings
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers, Distillation
 from kd_lab.optimizer import AdamW
-from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, checkpoint
+from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, checkpoint, ignore
 from kd_lab.trainer import Trainer
 
 Advance = Callable[[int], None]
@@ -102,7 +104,7 @@ def fit(
     card: Mapping[str, Any],
     extras: Mapping[str, Path],
     advance: Advance = lambda rows: None,
-    observe: Observe = lambda epoch, logged: None,
+    observe: Observe = ignore,
 ) -> Fitted:
     """The fitted model, from the cache or fitted now; a fit that was cut off goes on from its last whole epoch.
 
@@ -160,9 +162,7 @@ def _train(
         "monitor": f"validation/{settings.monitor}",
         "mode": "min" if settings.monitor in ("nll", "loss") else "max",
     }
-    best = ModelCheckpoint(
-        scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor
-    )
+    best = ModelCheckpoint(scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor)
     history, stop = History(advance, observe), EarlyStopping(patience=settings.patience, **monitor)
     if earlier := checkpoint(scratch):
         train.epoch = earlier["kd_lab"]["epochs"]
@@ -170,7 +170,7 @@ def _train(
     if earlier and earlier["kd_lab"]["ended"]:
         history.load_state_dict(earlier["callbacks"][history.state_key])
     else:
-        with _quiet():
+        with _quiet(), _interruptible():
             pl.Trainer(
                 accelerator={"cuda": "gpu"}.get(device, device),
                 devices=1,
@@ -188,6 +188,16 @@ def _train(
     module.load_state_dict(torch.load(scratch / "best.ckpt", weights_only=True)["state_dict"])
     about = {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
     return model.cpu().eval(), about
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Gives Ctrl-C its meaning back: Lightning answers it with an exit and is deaf to further ones."""
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from error
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801 - reads like a keyword

@@ -78,10 +78,15 @@ def _last_words(process: BaseProcess) -> str:
 
 @contextmanager
 def _no_main() -> Iterator[None]:
-    """Hides the main module, which `multiprocessing` would run again in the process: a user's whole script."""
-    main = sys.modules["__main__"]
+    """Hides two things that `multiprocessing` would repeat in the process.
+
+    The main module: a user's whole script. The start method: in a worker of joblib it is one that only joblib knows.
+    """
+    main, method = sys.modules["__main__"], multiprocessing.get_start_method(allow_none=True)
     sys.modules["__main__"] = ModuleType("__main__")
+    multiprocessing.set_start_method("forkserver", force=True)
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        multiprocessing.set_start_method(method, force=True)

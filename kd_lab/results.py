@@ -1,4 +1,4 @@
-"""`result.json`, one a cell: the truth that tables, figures and MLflow are made from."""
+"""`result.json`, one a cell: the truth that tables, figures and MLflow are made from; `sweep.json`, one a sweep."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kd_lab.errors import UserError, disk_errors
 
 SCHEMA = 1
 FILE = "result.json"
+SWEEP = "sweep.json"  # in the study's folder, where one was swept: option -> values
 
 
 @dataclass
@@ -21,8 +22,9 @@ class RunResult:
 
     name: str  # the sweep or study, the folder under multirun/
     cell: str  # the setting within it, the folder under that
-    status: str  # "finished", or "failed" with `error`
+    status: str  # "finished", "failed" with `error`, or "pruned": given up by a search, `error` says when
     config: dict[str, Any]  # the resolved configuration
+    overrides: list[str] = field(default_factory=list)  # what made the cell, as on the command line
     git_commit: str | None = None  # of the code that ran, with "-dirty" where it was changed
     versions: dict[str, str] = field(default_factory=dict)  # package -> version
     machine: dict[str, Any] = field(default_factory=dict)  # processor, features, threads, device
@@ -75,3 +77,51 @@ def read(folder: Path) -> RunResult:
 def collect(study: Path) -> Sequence[RunResult]:
     """The results of all cells under `study`, by cell."""
     return [read(path.parent) for path in sorted(study.glob(f"*/{FILE}"))]
+
+
+def peek(folder: Path) -> RunResult | None:
+    """The result of the cell in `folder`, or None where there is none that can be read."""
+    try:
+        return read(folder)
+    except UserError:
+        return None
+
+
+def swept(study: Path) -> bool:
+    """Whether the study is a sweep, not single runs under one name."""
+    return (study / SWEEP).is_file()
+
+
+def axes(study: Path) -> dict[str, list[str]]:
+    """Option -> the values given to it in the study's sweeps; empty where there was none."""
+    try:
+        found: dict[str, list[str]] = json.loads((study / SWEEP).read_text(encoding="utf-8"))["axes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found
+
+
+def swept_label(study: Path, overrides: Sequence[str]) -> str:
+    """Those of a cell's overrides that its sweep varies; empty where it is no part of a sweep."""
+    varied = {key for key, values in axes(study).items() if len(values) > 1}
+    return ",".join(one for one in overrides if one.partition("=")[0] in varied)
+
+
+def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Adds the options of cells that are about to be launched to what earlier batches and lines have noted.
+
+    Args:
+        study: the folder under multirun/.
+        command: the line that launches them.
+        cells: the overrides of each.
+    """
+    known = axes(study)
+    for override in (one for overrides in cells for one in overrides):
+        key, _, value = override.partition("=")
+        if value not in known.setdefault(key, []):
+            known[key].append(value)
+    with disk_errors(study):
+        study.mkdir(parents=True, exist_ok=True)
+        draft = study / f".{SWEEP}.{os.getpid()}"
+        draft.write_text(json.dumps({"schema": SCHEMA, "command": list(command), "axes": known}, indent=1))
+        os.replace(draft, study / SWEEP)

@@ -17,6 +17,10 @@ Observe = Callable[[int, Mapping[str, float]], None]  # (epoch from 0, what was 
 LAST = "last.ckpt"
 
 
+def ignore(epoch: int, logged: Mapping[str, float]) -> None:
+    """Nobody watches."""
+
+
 class EpochSeed(Callback):
     """Seeds every generator anew for each epoch, so that an epoch does not depend on which process ran those before."""
 

@@ -1,16 +1,36 @@
-"""How far a measured number may lie from the true one, given that the test split is a sample."""
+"""How far a measured number may lie from the true one, given that the test rows and the seeds are samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
+from scipy.special import stdtrit
 from scipy.stats import binomtest
 
 CONFIDENCE = 0.95
 _CELLS = 2_000_000  # counts held at a time, 16 MB
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over the seeds of a setting.
+
+    Args:
+        mean: in the number's own unit, as are all but `n`.
+        sd: standard deviation (n - 1); with `low` and `high` None where there is one seed.
+        low, high: Student's t interval of the mean over seeds, on these rows. What other rows would say is not in it.
+        n: seeds.
+    """
+
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    n: int
 
 
 def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -93,6 +113,22 @@ def f1_macro_interval(
         scores.append(np.divide(2 * (drawn @ hits), either, out=np.zeros_like(either), where=either > 0).sum(axis=1))
         scores[-1] /= (either > 0).sum(axis=1)
     return _percentiles(np.concatenate(scores), confidence)
+
+
+def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Spread:
+    """Mean and spread of one number a seed.
+
+    Raises:
+        ValueError: there is no number.
+    """
+    if not values:
+        raise ValueError("no seed has this number")
+    mean, n = float(np.mean(values)), len(values)
+    if n == 1:
+        return Spread(mean, None, None, None, 1)
+    sd = float(np.std(values, ddof=1))
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd / n**0.5
+    return Spread(mean, sd, mean - half, mean + half, n)
 
 
 def _percentiles(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:

@@ -24,7 +24,7 @@ COLUMNS = (
 )
 MISSING = "-"
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
-_UNTOLD = {"name", "paths", "tracking", "evaluation"}  # parts of a config that do not make a row another row
+_UNTOLD = {"name", "search", "paths", "tracking", "evaluation"}  # parts of a config that do not make a row another row
 _LETTERS = 60  # of an error that fit into a cell
 
 

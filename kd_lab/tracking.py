@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
 import shutil
-import time
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from kd_lab.cache import fingerprint
+from kd_lab.mlflow_run import log_costs, log_model, log_values, parameters, tags
 from kd_lab.results import RunResult
 
 if TYPE_CHECKING:
@@ -32,19 +28,36 @@ _SETTINGS = {  # a value that the user set in the environment stands
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+_LEVEL = "kd_lab.level"  # a sweep's tag: the cells that it was brought level with
 log = logging.getLogger("kd_lab")
 
 
 class NoTracking:
     """Mirrors nothing."""
 
-    def mirror(self, result: RunResult, files: Mapping[str, Path], model: Path | None) -> str | None:
+    def begin(self, study: str) -> None:
+        """Nothing."""
+
+    def mirror(
+        self, result: RunResult, files: Mapping[str, Path], model: Path | None, title: str = "", *, parent: bool = False
+    ) -> str | None:
+        """None."""
+
+    def missing(self, results: Sequence[RunResult]) -> list[RunResult]:
+        """None of them."""
+        return []
+
+    def mirror_study(
+        self, cells: Sequence[RunResult], files: Mapping[str, Path], metrics: Mapping[str, float], words: dict[str, str]
+    ) -> str | None:
         """None."""
 
 
 @dataclass(frozen=True)
 class MlflowTracking:
-    """Mirrors each run into an MLflow store, once.
+    """Mirrors each run into an MLflow store, once; the runs of a sweep as children of one run.
+
+    A store that fails costs a warning, never a run.
 
     Args:
         uri: the store, `sqlite:///FILE` or a server's `http://...`.
@@ -58,54 +71,170 @@ class MlflowTracking:
     experiment: str | None = None
     log_model: bool = True
 
-    def mirror(self, result: RunResult, files: Mapping[str, Path], model: Path | None) -> str | None:
+    def begin(self, study: str) -> None:
+        """Makes the store, the experiment and the sweep's own run before several processes ask for them."""
+        with self._forgiving(study), self._alone():
+            client = connect(self.uri)
+            run = self._parent(client, self._experiment(client, study), study)
+            client.update_run(run, "RUNNING")
+
+    def mirror(
+        self, result: RunResult, files: Mapping[str, Path], model: Path | None, title: str = "", *, parent: bool = False
+    ) -> str | None:
         """Logs one run; one that is there already is left alone, one that was cut off is replaced.
 
         Args:
             result: what happened.
             files: name -> file to keep beside `result.json`, such as a figure.
             model: the folder of the fitted model, or None.
+            title: what the run is called; the cell's name where it is empty.
+            parent: whether it is a cell of a sweep.
 
         Returns:
             MLflow's id of the run, or None where the store failed: that is logged as a warning, never raised.
         """
-        try:
-            with _alone(self.uri):
-                return self._mirror(connect(self.uri), result, files, model if self.log_model else None)
-        except Exception as error:  # whatever is wrong with a tracking server, the cell's result is safe
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            cure = f"Nothing is lost: `kd-lab report {result.name} --sync` catches up."
-            log.warning("MLflow at %s did not take %s/%s (%s). %s", self.uri, result.name, result.cell, why, cure)
-            return None
+        with self._forgiving(f"{result.name}/{result.cell}", result.name), self._alone():
+            kept = model if self.log_model else None
+            return self._mirror(connect(self.uri), result, files, kept, title or result.cell, parent)
+        return None
 
-    def _mirror(self, client: MlflowClient, result: RunResult, files: Mapping[str, Path], model: Path | None) -> str:
-        finished = result.status == "finished"
-        identity = fingerprint([result.cell, (finished and result.fingerprint.get("result")) or asdict(result)])
-        name, place = self.experiment or result.name, Path(self.artifacts).resolve().as_uri()
-        if (found := client.get_experiment_by_name(name)) is not None:
-            experiment = str(found.experiment_id)
-        else:
-            experiment = client.create_experiment(name, None if self.uri.startswith("http") else place)
-        for earlier in client.search_runs([experiment], f"tags.`kd_lab.identity` = '{identity}'"):
+    def missing(self, results: Sequence[RunResult]) -> list[RunResult]:
+        """Those that the store does not hold whole and as they are; none where it is away."""
+        if not results:
+            return []
+        with self._forgiving(results[0].name), self._alone():
+            client, known = connect(self.uri), set()
+            experiment, page = self._experiment(client, results[0].name), None
+            for parent in client.search_runs([experiment], f"tags.`kd_lab.parent` = '{results[0].name}'"):
+                if parent.data.tags.get(_LEVEL) == _level(results):
+                    return []
+            while page != "":
+                runs = client.search_runs([experiment], max_results=1000, page_token=page)
+                states = [run.data.tags for run in runs if run.info.status != "RUNNING"]
+                known |= {(told.get("kd_lab.identity"), told.get("kd_lab.contended")) for told in states}
+                page = runs.token or ""
+            return [one for one in results if (_identity(one), tags(one).get("kd_lab.contended")) not in known]
+        return []
+
+    def mirror_study(
+        self, cells: Sequence[RunResult], files: Mapping[str, Path], metrics: Mapping[str, float], words: dict[str, str]
+    ) -> str | None:
+        """Brings a sweep's own run level with its cells.
+
+        Args:
+            cells: all that belong to it.
+            files: name -> file, such as its table and its pictures.
+            metrics: of the sweep as a whole, such as the best setting's.
+            words: tag -> what is to be said of it, such as the best setting.
+
+        Returns:
+            MLflow's id of the run, or None where the store failed.
+        """
+        study, state = cells[0].name, "FAILED" if any(cell.status == "failed" for cell in cells) else "FINISHED"
+        with self._forgiving(study), self._alone():
+            client = connect(self.uri)
+            run = self._parent(client, self._experiment(client, study), study)
+            texts = [path.read_bytes().hex() for path in files.values() if path.suffix == ".csv"]
+            identity, earlier = fingerprint([metrics, words, texts]), client.get_run(run)
+            if earlier.data.tags.get("kd_lab.identity") == identity:  # pictures are made from the same figures
+                if earlier.info.status != state:
+                    client.set_terminated(run, state)
+                return run
+            with TemporaryDirectory() as folder:
+                for name, path in files.items():
+                    shutil.copyfile(path, Path(folder) / name)
+                client.log_artifacts(run, folder)
+            for name, value in metrics.items():
+                client.log_metric(run, name, value)
+            for name, text in {**words, "kd_lab.identity": identity, _LEVEL: _level(cells)}.items():
+                client.set_tag(run, name, text)
+            client.set_terminated(run, state)
+            return run
+        return None
+
+    def _mirror(
+        self,
+        client: MlflowClient,
+        result: RunResult,
+        files: Mapping[str, Path],
+        model: Path | None,
+        title: str,
+        parent: bool,
+    ) -> str:
+        experiment, about = self._experiment(client, result.name), tags(result)
+        for earlier in client.search_runs([experiment], f"tags.`kd_lab.identity` = '{_identity(result)}'"):
+            run = str(earlier.info.run_id)
             if earlier.info.status != "RUNNING":
-                return str(earlier.info.run_id)
-            for half in client.search_logged_models([experiment], f"source_run_id = '{earlier.info.run_id}'"):
+                if earlier.data.tags.get("kd_lab.contended") == "true" != about.get("kd_lab.contended"):
+                    _log_files(client, run, result, files)
+                    log_costs(client, run, result)
+                    client.delete_tag(run, "kd_lab.contended")
+                return run
+            for half in client.search_logged_models([experiment], f"source_run_id = '{run}'"):
                 client.delete_logged_model(half.model_id)
-            client.delete_run(earlier.info.run_id)
-        tags = {**_tags(result), "kd_lab.identity": identity}
-        run = str(client.create_run(experiment, tags=tags, run_name=result.cell).info.run_id)
-        with TemporaryDirectory() as folder:
-            result.write(Path(folder))
-            for name, path in files.items():
-                shutil.copyfile(path, Path(folder) / name)
-            client.log_artifacts(run, folder)
-        leaves = _leaves(result.config, ".").items()
-        texts = {_safe(name): leaf if isinstance(leaf, str) else json.dumps(leaf) for name, leaf in leaves}
-        parameters = {name: text[:500] for name, text in texts.items()}  # MLflow's pages are of no use with longer ones
-        logged = _log_model(client, experiment, run, parameters, model) if model else None
-        _log_values(client, run, result, parameters, logged)
-        client.set_terminated(run, "FINISHED" if finished else "FAILED")
+            client.delete_run(run)
+        if parent:
+            about["mlflow.parentRunId"] = self._parent(client, experiment, result.name)
+        about["kd_lab.identity"] = _identity(result)
+        run = str(client.create_run(experiment, tags=about, run_name=title).info.run_id)
+        _log_files(client, run, result, files)
+        values = parameters(result.config)
+        logged = log_model(client, experiment, run, values, model) if model else None
+        log_values(client, run, result, values, logged)
+        client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED")
         return run
+
+    def _experiment(self, client: MlflowClient, study: str) -> str:
+        name, place = self.experiment or study, Path(self.artifacts).resolve().as_uri()
+        if (found := client.get_experiment_by_name(name)) is not None:
+            return str(found.experiment_id)
+        return str(client.create_experiment(name, place if self._is_file else None))
+
+    def _parent(self, client: MlflowClient, experiment: str, study: str) -> str:
+        """The sweep's own run, made where it is not there yet."""
+        query = f"tags.`kd_lab.parent` = '{study}'"
+        if not (found := client.search_runs([experiment], query)):
+            with nullcontext() if self._is_file else FileLock(self._lock, timeout=600):
+                found = client.search_runs([experiment], query)
+                if not found:
+                    found = [client.create_run(experiment, tags={"kd_lab.parent": study}, run_name=study)]
+        return str(found[0].info.run_id)
+
+    @property
+    def _is_file(self) -> bool:
+        return self.uri.startswith("sqlite:///")
+
+    @property
+    def _lock(self) -> Path:
+        """Beside the SQLite file, or beside the artifacts where a server keeps the runs."""
+        file = Path(self.uri.removeprefix("sqlite:///")) if self._is_file else Path(self.artifacts)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.with_name(f".{file.name}.lock")
+
+    def _alone(self) -> AbstractContextManager[Any]:
+        """One process at a time on a SQLite file: two that create it at once crash each other."""
+        return FileLock(self._lock, timeout=600) if self._is_file else nullcontext()
+
+    def _forgiving(self, what: str, study: str | None = None) -> _Forgiving:
+        cure = f"Nothing is lost: `kd-lab report {study or what} --sync` catches up."
+        return _Forgiving(f"MLflow at {self.uri} did not take {what}", cure)
+
+
+@dataclass(frozen=True)
+class _Forgiving:
+    """Whatever is wrong with a tracking server costs a warning: the cell's result is safe."""
+
+    what: str
+    cure: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        log.warning("%s (%s). %s", self.what, " ".join(f"{kind.__name__}: {error}".split())[:300], self.cure)  # type: ignore[union-attr]
+        return True
 
 
 def connect(uri: str) -> MlflowClient:
@@ -118,82 +247,20 @@ def connect(uri: str) -> MlflowClient:
     return MlflowClient(uri)
 
 
-def _alone(uri: str) -> AbstractContextManager[Any]:
-    """One process at a time on a SQLite file: two that create it at once crash each other."""
-    file = Path(uri.removeprefix("sqlite:///"))
-    lock = file.with_name(f".{file.name}.lock")
-    return FileLock(lock, timeout=600) if uri.startswith("sqlite:///") else nullcontext()
+def _identity(result: RunResult) -> str:
+    """The same for the same cell made in the same way; a failure is known by all it says."""
+    made = result.fingerprint.get("result") if result.status == "finished" else None
+    return fingerprint([result.cell, made or asdict(result)])
 
 
-def _log_values(client: MlflowClient, run: str, result: RunResult, values: dict[str, str], model: str | None) -> None:
-    """Parameters and metrics; epochs as `epoch/...`, apart from the final values of the compressed model."""
-    from mlflow.entities import Metric, Param
-
-    now = int(time.time() * 1000)
-    parts = {**result.metrics, "fidelity": result.fidelity, "cost": result.cost, "durations_s": result.durations_s}
-    final = {f"{part}/{name}": number for part in parts for name, number in _numbers(parts[part]).items()}
-    metrics = [Metric(_safe(name), number, now, 0, model_id=model, run_id=run) for name, number in final.items()]
-    for epoch, found in enumerate(result.history):
-        metrics += [Metric(_safe(f"epoch/{name}"), number, now, epoch) for name, number in _numbers(found).items()]
-    parameters = [Param(name, value) for name, value in values.items()]
-    for start in range(0, max(len(metrics), len(parameters)), 100):  # MLflow takes 100 parameters at once
-        client.log_batch(run, metrics[start : start + 100], parameters[start : start + 100])
+def _level(results: Sequence[RunResult]) -> str:
+    """Names a set of runs as they are now."""
+    return fingerprint(sorted(f"{_identity(one)} {tags(one).get('kd_lab.contended')}" for one in results))
 
 
-def _log_model(client: MlflowClient, experiment: str, run: str, parameters: dict[str, str], model: Path) -> str:
-    """What `mlflow.pyfunc.log_model` does, without its global store and active run."""
-    import mlflow
-
-    column = mlflow.types.ColSpec
-    asks = mlflow.types.Schema([column("string", "text"), column("string", "text_pair", required=False)])
-    answers = mlflow.types.Schema([column("string", "label"), column("double", "probability")])
-    needs = ("kd_lab", "mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "onnxruntime")
-    logged = client.create_logged_model(experiment, "model", run, params=parameters, model_type="classifier")
-    with TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it advises an input example
-        mlflow.pyfunc.save_model(
-            Path(folder) / "model",
-            python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={"model": model.resolve().as_uri()},  # a cell's name may hold letters special to MLflow
-            signature=mlflow.models.ModelSignature(asks, answers),
-            pip_requirements=[f"{name}=={version(name)}" for name in needs],
-            mlflow_model=mlflow.models.Model(run_id=run, model_uuid=logged.model_id, model_id=logged.model_id),
-        )
-        client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
-    return str(logged.model_id)
-
-
-def _tags(result: RunResult) -> dict[str, str]:
-    commit, warned = result.git_commit or "", "\n".join(result.warnings)
-    tags = {f"kd_lab.fingerprint.{name}": value for name, value in result.fingerprint.items()}
-    tags |= {"kd_lab.status": result.status, "kd_lab.error": result.error or "", "kd_lab.warnings": warned}
-    tags |= {"kd_lab.git_commit": commit, "mlflow.source.git.commit": commit.removesuffix("-dirty")}
-    return {name: value for name, value in tags.items() if value}
-
-
-def _leaves(value: Any, joint: str, name: str = "") -> dict[str, Any]:
-    """Flat name -> leaf of nested mappings; the mappings in a list are numbered from 0."""
-    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        value = dict(enumerate(value))
-    if not isinstance(value, Mapping) or not value:
-        return {name: value}
-    before = f"{name}{joint}" if name else ""
-    return {flat: leaf for key in value for flat, leaf in _leaves(value[key], joint, f"{before}{key}").items()}
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The numeric leaves: `latency_ms: {p50: 3}` is `latency_ms_p50`; a pair is `_low` and `_high`."""
-    found: dict[str, float] = {}
-    for name, leaf in _leaves(values, "_").items():
-        if isinstance(leaf, list | tuple) and len(leaf) == 2:
-            found |= _numbers({f"{name}_low": leaf[0], f"{name}_high": leaf[1]})
-        elif isinstance(leaf, int | float) and not isinstance(leaf, bool):
-            found[name] = float(leaf)
-    return found
-
-
-def _safe(name: str) -> str:
-    """The name in the letters that MLflow allows, at most 250, and no path but its own."""
-    return re.sub(r"[^\w.\- :/]|^/|/(?=[/.]|$)", "_", name)[:250]
+def _log_files(client: MlflowClient, run: str, result: RunResult, files: Mapping[str, Path]) -> None:
+    with TemporaryDirectory() as folder:
+        result.write(Path(folder))
+        for name, path in files.items():
+            shutil.copyfile(path, Path(folder) / name)
+        client.log_artifacts(run, folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from kd_lab.pretrained import Checkpoint
 
 SHARED = Path(os.environ.get("KD_LAB_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SLOW = os.environ.get("KD_LAB_SLOW") == "1" or "CI" in os.environ
+BROWSER = all(map(shutil.which, ("chromium", "chromedriver"))) and find_spec("selenium")
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda one: float(one.parent.name))  # Debian's
 LEFT_OUT = pytest.StashKey[list[str]]()
 WORDS = {
     "animals": ["cat", "dog", "horse", "rabbit", "sheep", "goat", "cow", "hen", "duck", "goose", "pig", "fox"],
@@ -51,6 +55,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reasons["shared"] = f"no data sets in {SHARED}: set KD_LAB_DATA"
     if not SLOW:
         reasons["slow"] = "set KD_LAB_SLOW=1"
+    if not BROWSER:
+        reasons["browser"] = "apt-get install chromium chromium-driver, pip install selenium"
+    if not (POSTGRES and (POSTGRES[-1] / "initdb").is_file() and find_spec("psycopg2")):
+        reasons["postgres"] = "apt-get install postgresql, pip install psycopg2-binary"
     out = {item: next((mark for mark in reasons if item.get_closest_marker(mark)), None) for item in items}
     config.hook.pytest_deselected(items=[item for item, mark in out.items() if mark])
     items[:] = [item for item, mark in out.items() if not mark]

@@ -18,21 +18,38 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[int, set[str]], ...] = (
     (0, {"types", "errors", "machine", "paths", "progress"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process"}),
-    (0, {"pretrained"}),  # its identity is a file's hash, which `cache` computes
-    (1, {"data", "models", "losses", "metrics", "cost", "confusion", "table", "significance", "optimizer", "trainer"}),
-    (1, {"text_classifier"}),
+    (0, {"pretrained", "stamp"}),  # its identity is a file's hash, which `cache` computes
+    (
+        1,
+        {
+            "data",
+            "models",
+            "losses",
+            "metrics",
+            "cost",
+            "confusion",
+            "table",
+            "significance",
+            "optimizer",
+            "trainer",
+            "search",
+        },
+    ),
+    (1, {"text_classifier", "calibration"}),
     # compression takes models apart: it must know a torch classifier from an exported one, and how it is saved.
     # served_model is the file that MLflow reads as code; it wraps text_classifier.
     (1, {"compression", "served_model"}),
-    (2, {"module", "resume", "tracking", "predict"}),
+    (2, {"module", "resume", "mlflow_run", "predict"}),
+    (2, {"tracking"}),
     (3, {"fit", "outputs", "evaluation"}),
+    (4, {"cell"}),
     (4, {"pipeline"}),
-    (5, {"report"}),
+    (5, {"report", "launch"}),
     (5, {"verbs"}),
     (5, {"__main__"}),
 )
 LINE = {part: line for line, (_, parts) in enumerate(LAYERS) for part in parts}
-SEE_CONFIGS = {"pipeline", "verbs"}
+SEE_CONFIGS = {"cell", "pipeline", "launch", "verbs"}
 
 
 def tree(file: Path) -> ast.Module:

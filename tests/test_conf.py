@@ -35,7 +35,7 @@ GROUPS = {  # that config.yaml chooses from; the others are parts of their optio
 OPTIONS = sorted(
     path.relative_to(CONF).with_suffix("").as_posix()
     for path in Path(CONF).rglob("*.yaml")
-    if path.parent != Path(CONF)
+    if path.parent != Path(CONF) and "hydra" not in path.parts[len(Path(CONF).parts) :]  # Hydra builds its own parts
 )
 NEEDED = {  # options that have no default by design
     "dataset/csv": ["dataset.path=nowhere.csv"],

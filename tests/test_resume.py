@@ -17,7 +17,7 @@ from kd_lab.cache import Cache
 from kd_lab.data.csv import Csv
 from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.data.tokens import Tokens, tokenise
-from kd_lab.fit import Fitted, FitSpec, fit
+from kd_lab.fit import FitSpec, Fitted, fit
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import Encoder
@@ -32,7 +32,7 @@ MODELS = {
 }
 
 
-class Cut(Exception):
+class Cut(Exception):  # noqa: N818 - it is no error
     """What ends a fit here in the place of a kill."""
 
 
@@ -79,9 +79,10 @@ def test_a_fit_that_had_ended_is_not_gone_on_with(toy_tokens, tmp_path, monkeypa
     stops_early = {"max_epochs": 9, "patience": 1}
     whole = fitted(toy_tokens, tmp_path / "whole", "lstm", trainer=stops_early)
     assert len(whole.about()["history"]) < 9
-    with monkeypatch.context() as patch, pytest.raises(Cut):
+    with monkeypatch.context() as patch:
         patch.setattr(classifier, "save", lambda *_: (_ for _ in ()).throw(Cut))
-        fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=stops_early)
+        with pytest.raises(Cut):
+            fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=stops_early)
     assert_same(whole, fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=stops_early))
 
 

@@ -4,10 +4,10 @@ import time
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, sem, t
 from sklearn.metrics import f1_score
 
-from kd_lab.significance import bootstrap, f1_macro_interval, wilson
+from kd_lab.significance import Spread, bootstrap, f1_macro_interval, over_seeds, wilson
 
 
 def split(seed: int, rows: int, classes: int, right: float) -> tuple[np.ndarray, np.ndarray]:
@@ -69,3 +69,15 @@ def test_a_thousand_draws_of_151_classes_take_less_than_two_seconds() -> None:
     start = time.process_time()
     f1_macro_interval(said, gold, 151)
     assert time.process_time() - start < 2.0
+
+
+def test_the_interval_over_seeds_is_students() -> None:
+    found = over_seeds([0.8, 0.82, 0.87])
+    assert found == Spread(pytest.approx(0.83), pytest.approx(0.036056, abs=1e-6), found.low, found.high, 3)
+    assert (found.low, found.high) == pytest.approx(t.interval(0.95, 2, 0.83, sem([0.8, 0.82, 0.87])))
+
+
+def test_one_seed_has_a_mean_and_no_spread() -> None:
+    assert over_seeds([0.8]) == Spread(0.8, None, None, None, 1)
+    with pytest.raises(ValueError, match="no seed"):
+        over_seeds([])

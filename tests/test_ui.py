@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -10,6 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,7 +21,8 @@ import pytest
 
 from kd_lab.errors import UserError
 from kd_lab.results import RunResult
-from kd_lab.tracking import MlflowTracking
+from kd_lab.tracking import MlflowTracking, connect
+from kd_lab.verbs.mlflow_view import link
 from kd_lab.verbs.ui import ui
 
 _VERB = "import sys; from kd_lab.verbs.ui import ui; sys.exit(ui(sys.argv[1:]))"
@@ -43,6 +48,14 @@ def get(url: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
+def wait_for(fact: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if fact():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{fact} did not come true within 10 s")
+
+
 def wait_until_healthy(url: str, server: subprocess.Popen[str]) -> None:
     for _ in range(240):
         assert server.poll() is None, "the server ended before it answered"
@@ -55,21 +68,28 @@ def wait_until_healthy(url: str, server: subprocess.Popen[str]) -> None:
     pytest.fail("the server did not answer within a minute")
 
 
-def test_the_server_answers_on_127_0_0_1_alone_and_ctrl_c_ends_it_whole(multirun: Path) -> None:
+def test_the_server_answers_on_127_0_0_1_alone_opens_in_a_browser_and_ctrl_c_ends_it_whole(multirun: Path) -> None:
     port = free_port()
-    arguments = ["--port", str(port), "--multirun", str(multirun), "seeds/older"]
-    server = subprocess.Popen([sys.executable, "-c", _VERB, *arguments], stdout=subprocess.PIPE, text=True)
+    opened = multirun.with_name("opened.txt")
+    browser = multirun.with_name("browser")
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{opened}"\n', encoding="utf-8")
+    browser.chmod(0o755)
+    arguments = ["--port", str(port), "--multirun", str(multirun), "seeds/older", "--open"]
+    own = {**os.environ, "BROWSER": f"{shlex.quote(str(browser))} %s"}
+    server = subprocess.Popen([sys.executable, "-c", _VERB, *arguments], stdout=subprocess.PIPE, text=True, env=own)
     url = f"http://127.0.0.1:{port}"
     try:
         assert server.stdout is not None
         link = server.stdout.readline().removeprefix("MLflow: ").strip()
         wait_until_healthy(url, server)
         assert b"<html" in get(link.partition("#")[0])[1]
-        experiment = link.removeprefix(f"{url}/#/experiments/").removesuffix("/runs")
+        experiment = link.removeprefix(f"{url}/#/experiments/").partition("/runs")[0]
         found = json.loads(get(f"{url}/api/2.0/mlflow/experiments/get?experiment_id={experiment}")[1])
         assert found["experiment"]["name"] == "seeds/older"
         run = next((multirun / "mlartifacts").glob("*/artifacts/result.json")).parts[-3]
         assert json.loads(get(f"{url}/get-artifact?run_uuid={run}&path=result.json")[1])["config"] == {"seed": 1}
+        wait_for(opened.is_file)
+        assert opened.read_text(encoding="utf-8").strip() == link
         family = psutil.Process(server.pid).children(recursive=True)
         listening = [place.laddr for one in family for place in one.net_connections() if place.status == "LISTEN"]
         assert [(place.ip, place.port) for place in listening] == [("127.0.0.1", port)]
@@ -103,6 +123,26 @@ def test_the_newest_study_is_linked_where_none_is_named(
     ui(["--port", str(port), "--multirun", str(multirun), "seeds/older"])
     assert capsys.readouterr().out != newest
     assert served == [port] * 3
+
+
+def test_the_page_shows_swept_options_and_measures_and_opens_without_them_where_the_store_is_read_only(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "multirun"
+    store = MlflowTracking(f"sqlite:///{place}/mlflow.db", str(place / "mlartifacts"))
+    for alpha in (0.1, 0.5):
+        cell = RunResult("s", f"loss.alpha={alpha}", "finished", {"seed": 1, "loss": {"alpha": alpha, "also": alpha}})
+        assert store.mirror(replace(cell, metrics={"test": {"accuracy": alpha, "ece": alpha}}), {}, None)
+    client = connect(store.uri)
+    experiment = client.get_experiment_by_name("s").experiment_id
+    page = link(client, experiment)
+    assert page == f"/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey=kd_lab"
+    view = json.loads(client.get_experiment(experiment).tags["mlflow.sharedViewState.kd_lab"])
+    assert view["selectedColumns"] == ["params.`loss.alpha`", "metrics.`test/accuracy`"]
+    (chart,) = view["compareRunCharts"]
+    assert (chart["selectedParams"], chart["selectedMetrics"]) == (["loss.alpha"], ["test/accuracy"])
+    client.delete_experiment(experiment)  # it takes no more tags, as a store that is read only
+    assert link(client, experiment) == f"/#/experiments/{experiment}/runs?workflowType=machine_learning"
 
 
 def test_a_missing_store_says_what_to_do_and_makes_none(tmp_path: Path, served: list[int]) -> None:

@@ -9,10 +9,14 @@ from kd_lab import results
 from kd_lab.errors import UserError
 from kd_lab.results import RunResult
 
+_DEPTHS = ("*/*", "*/*/*")  # study/cell and paper/study/cell
+_COPIES = "mlartifacts"  # MLflow's
+
 
 def studies(multirun: Path) -> list[str]:
-    """Names of the studies that hold results."""
-    return sorted({path.parent.parent.name for path in multirun.glob(f"*/*/{results.FILE}")})
+    """Names of the studies that hold results: their folders under multirun/, such as "demo" or "seeds/clinc"."""
+    found = [path.relative_to(multirun) for depth in _DEPTHS for path in multirun.glob(f"{depth}/{results.FILE}")]
+    return sorted({path.parent.parent.as_posix() for path in found if path.parts[0] != _COPIES})
 
 
 def study(multirun: Path, name: str) -> Sequence[RunResult]:

@@ -19,6 +19,8 @@ from kd_lab.paths import default_data, root
 CONF = str(root() / "conf")
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
 
+_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # launcher -> what brings it
+
 
 def register() -> None:
     """Defines the resolvers that conf/ uses."""
@@ -65,6 +67,9 @@ def mistake(error: Exception) -> UserError:
     choice = re.search(r"Could not find '([^']+)'|Could not load '([^']+)'", text)
     if choice:
         group, _, option = (choice[1] or choice[2]).rpartition("/")
+        if group == "hydra/launcher" and option in _EXTRAS:
+            cure = f"pip install 'kd_lab[{_EXTRAS[option]}]'"
+            return UserError(f"{group}={option}", expected="the package of its plug-in", got="none", cure=cure)
         there = experiments() if group == "experiments" else sorted(p.stem for p in Path(CONF, group).glob("*.yaml"))
         known = ", ".join(there) if there else "see kd-lab --help"
         return UserError(f"override {group}", expected=f"one of {known}", got=option, cure="Choose one of them.")

@@ -1,61 +1,116 @@
-"""`kd-lab report NAME`: prints a study's table, read out of its result.json files, and brings MLflow level."""
+"""`kd-lab report NAME`: a study's table, verdict, documents and figures, made from its cells; brings MLflow level."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from kd_lab.errors import UserError
-from kd_lab.report.collect import studies, study
+from kd_lab.errors import UserError, disk_errors
+from kd_lab.paths import root
+from kd_lab.report import check_table, index, settings_table
+from kd_lab.report.check import Check, check
+from kd_lab.report.collect import studies
+from kd_lab.report.study_report import FOLDER, StudyReport, write
 from kd_lab.results import RunResult
 from kd_lab.table import to_markdown, to_rich
 
 
 def report(arguments: Sequence[str]) -> int:
-    """Prints the table.
+    """Writes the report, prints its table and says where the rest lies.
 
     Returns:
-        exit code: 0, or 1 where a cell of the study failed.
+        exit code: 0, or 1 where a cell of the study failed or a published figure was missed.
 
     Raises:
-        UserError: no name, or no such study.
+        UserError: no name, no such study, or nothing published to check it against.
     """
-    parser = argparse.ArgumentParser("kd-lab report", description="Print a study's table.")
+    parser = argparse.ArgumentParser("kd-lab report", description="Report a study: table, verdict, figures.")
     parser.add_argument("name", nargs="?", help="the study, a folder under multirun/")
     parser.add_argument("--list", action="store_true", help="list the studies instead")
     parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
+    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 on a miss")
+    parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
     options = parser.parse_args(arguments)
     if options.list:
         print("\n".join(studies(options.multirun)))
         return 0
+    if options.index:
+        print(f"Written: {index.update(root() / 'experiments')}")
+        return 0
     if options.name is None:
         raise UserError("report", expected="the name of a study", got="none", cure="kd-lab report --list shows them.")
-    cells = study(options.multirun, options.name)
+    held = check(options.multirun, options.name, root() / "experiments") if options.check else None
+    study = write(options.multirun, options.name)
     if options.sync:
-        _sync(options.multirun, cells)
+        _sync(options.multirun, study)
     if options.markdown:
-        print(to_markdown(cells))
+        print(markdown(study))
     else:
-        (Console() if sys.stdout.isatty() else Console(width=180)).print(to_rich(cells, title=options.name))
-    return 1 if any(cell.status == "failed" for cell in cells) else 0
+        show(study, options.name, options.multirun / options.name / FOLDER)
+    if held:
+        _show_check(held, options.multirun)
+    failed = any(cell.status == "failed" for cell in study.cells)
+    return 1 if failed or (held and held.missed) else 0
 
 
-def _sync(multirun: Path, cells: Sequence[RunResult]) -> None:
-    """Mirrors each cell into the store its config names; one run with tracking=none into the default store."""
-    from kd_lab.pipeline import plain, track
+def _show_check(held: Check, multirun: Path) -> None:
+    """Prints a check and writes it: beside the report, and, of the checkout's own results, where it is committed."""
+    (Console() if sys.stdout.isatty() else Console(width=180)).print(check_table.to_rich(held))
+    page = check_table.to_text(held, f"kd-lab report {held.name} --check")
+    kept = [multirun / held.name / FOLDER / "check.md"]
+    if multirun.resolve() == root() / "multirun":
+        kept.append(root() / "experiments" / held.name / index.TABLE)
+    for path in kept:
+        with disk_errors(path):
+            path.write_text(page, encoding="utf-8")
+    if len(kept) > 1:
+        kept.append(index.update(root() / "experiments"))
+    print(f"Written: {', '.join(map(str, kept))}")
+
+
+def show(study: StudyReport, title: str, folder: Path) -> None:
+    """Prints a report: settings where one ran with several seeds, else cells; the verdict; what failed; the files."""
+    out = Console() if sys.stdout.isatty() else Console(width=180)
+    if _seeds(study):
+        out.print(settings_table.to_rich(study.settings, study.verdicts, title))
+    else:
+        out.print(to_rich(study.cells, title))
+    said = settings_table.notes(study.cells) if _seeds(study) else []  # a table of cells has them below it
+    files = f"Written to {folder}: {', '.join(study.files)}"
+    for line in (*study.verdict.splitlines(), *said, files):
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def markdown(study: StudyReport) -> str:
+    """The table that `show` prints, as Markdown, with the verdict where settings are compared."""
+    if _seeds(study):
+        return settings_table.to_markdown(study.settings, study.verdicts, settings_table.notes(study.cells))
+    return to_markdown(study.cells)
+
+
+def _seeds(study: StudyReport) -> bool:
+    return any(len(setting.cells) + len(setting.failed) > 1 for setting in study.settings)
+
+
+def _sync(multirun: Path, study: StudyReport) -> None:
+    """Mirrors what is missing into the store each cell's config names; one run with tracking=none into the default."""
+    from kd_lab.cell import plain
     from kd_lab.verbs.compose import compose
+    from kd_lab.verbs.sweep import mirror
 
     config = compose(["tracking=mlflow"])
-    config.paths.multirun = str(
-        multirun.resolve()
-    )  # MLflow keeps a store by its address: a relative one could be another
+    config.paths.multirun = str(multirun.resolve())  # a store is kept by its address: a relative one could be another
     default = plain(config.tracking)
-    for cell in cells:
-        settings = cell.config.get("tracking") or {}
-        track(cell, multirun / cell.name / cell.cell, settings if "uri" in settings else default)
+
+    def settings(cell: RunResult) -> Mapping[str, Any]:
+        chosen: Mapping[str, Any] = cell.config.get("tracking") or {}
+        return chosen if "uri" in chosen else default
+
+    mirror(study, multirun / study.cells[0].name, settings)

@@ -14,18 +14,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 from rich.logging import RichHandler
 
-from kd_lab import pipeline
+from kd_lab import launch, stamp
 from kd_lab.errors import FitError, UserError
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
-from kd_lab.table import to_rich
+from kd_lab.search.trial import Pruned, Trial
 from kd_lab.verbs.compose import CONF, MISTAKES, mistake, register
 
-_cells: list[RunResult] = []  # of this command, in order; jobs of the basic launcher share the process
+_cells: list[Path] = []  # folders of the cells that ran in this process
 _mistakes: list[UserError] = []  # of a single run; raised inside the job, Hydra would print a line of its own
+register()  # here, for the processes of other launchers, which import this module to find `job`
 
 
 def run(overrides: Sequence[str]) -> int:
@@ -39,56 +39,78 @@ def run(overrides: Sequence[str]) -> int:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
     logging.getLogger("kd_lab").addHandler(RichHandler(console=console, show_path=False, show_time=False))
-    register()
     sys.argv = ["kd-lab", *overrides]
-    _cells.clear()
-    _mistakes.clear()
+    for kept in (_cells, _mistakes, launch.cells, launch.broken, launch.ran_now):
+        kept.clear()
     try:
-        hydra.main(config_path=CONF, config_name="config", version_base="1.3")(_job)()
+        hydra.main(config_path=CONF, config_name="config", version_base="1.3")(job)()
     except MISTAKES as error:
         raise mistake(error) from error
-    if _cells:
-        _show(_cells)
     if _mistakes:
         raise _mistakes[0]
-    return 1 if any(cell.status == "failed" for cell in _cells) else 0
+    if not (folders := launch.cells or _cells):
+        return 0  # Hydra was asked for something else, such as --cfg
+    from kd_lab.verbs import sweep
+
+    for reason in dict.fromkeys(launch.broken):
+        say(f"a worker was lost ({reason}): the same line again runs what is missing")
+    close = sweep.close if launch.cells else sweep.show_cell
+    return 1 if close(list(dict.fromkeys(folders))) or launch.broken else 0
 
 
-def _job(config: DictConfig) -> None:
+def job(config: DictConfig) -> str | UserError:
+    """One cell, in whatever process a launcher runs it.
+
+    Returns:
+        the cell's folder; or the mistake for which it has no config to record.
+    """
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
+    overrides = launch.own(hydra_config.overrides.task)
     number = "" if alone else f"{hydra_config.job.num + 1}. "
     say(f"{number}{config.name}/{folder.name}")
+    _cells.append(folder)
+    if not alone and not hydra_config.launcher._target_.endswith("BasicLauncher"):
+        os.environ["TTY_COMPATIBLE"] = "0"  # bars of several processes would overwrite each other
     try:
-        _cells.append(pipeline.run(config, folder))
-    except FitError as error:
-        _fail(config, folder, error)
-    except (UserError, OmegaConfBaseException) as error:  # the second: a missing value, a broken interpolation
-        told = error if isinstance(error, UserError) else mistake(error)
-        if alone or not isinstance(error, UserError):  # without its values no cell's config can be recorded
-            _leave_nothing(folder)
-            _mistakes.append(told)
-        else:
-            _fail(config, folder, told)
+        result = _run(config, folder, overrides)
+    except OmegaConfBaseException as error:  # a missing value, a broken interpolation: no cell's config can be recorded
+        return _refuse(mistake(error), folder)
+    except UserError as error:
+        if alone:
+            return _refuse(error, folder)
+        _fail(config, folder, error, overrides)
+    except Pruned as told:
+        _fail(config, folder, told, overrides, "pruned")
+    except Exception as error:  # whatever became of this cell, the others go on
+        _fail(config, folder, error, overrides)
+    else:
+        if result.status == "finished":
+            stamp.write(folder.parent, overrides, folder.name, result.fingerprint["result"])
+    return str(folder)
 
 
-def _fail(config: DictConfig, folder: Path, error: Exception) -> None:
-    say(f"failed: {error}")
-    _cells.append(pipeline.failed(config, folder, error))
+def _run(config: DictConfig, folder: Path, overrides: Sequence[str]) -> RunResult:
+    from kd_lab import pipeline
+    from kd_lab.resume import ignore
+
+    return pipeline.run(config, folder, overrides, Trial(**config.search).observe if config.search else ignore)
 
 
-def _leave_nothing(folder: Path) -> None:
-    """Removes what Hydra wrote for a run that could not start, unless an earlier result lies there."""
+def _fail(config: DictConfig, folder: Path, error: Exception, overrides: Sequence[str], status: str = "failed") -> None:
+    from kd_lab import pipeline
+
+    result = pipeline.failed(config, folder, error, overrides, status)
+    plain = isinstance(error, UserError | FitError | Pruned)
+    where = "" if plain else f" (the traceback is in {folder / 'error.txt'})"
+    say(f"{status}: {result.error}{where}")
+
+
+def _refuse(told: UserError, folder: Path) -> UserError:
+    """Keeps the mistake, and removes what Hydra wrote for it unless an earlier result lies there."""
+    _mistakes.append(told)
     if not (folder / "result.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
         if folder.parent.is_dir() and not any(folder.parent.iterdir()):
             folder.parent.rmdir()
-
-
-def _show(cells: Sequence[RunResult]) -> None:
-    out = Console() if sys.stdout.isatty() else Console(width=180)
-    out.print(to_rich(cells, title=cells[0].name))
-    folder = Path(str(cells[0].config["paths"]["multirun"])) / cells[0].name
-    out.print(
-        f"Results: {folder}/*/result.json. Compare the runs: kd-lab ui {cells[0].name}", soft_wrap=True, highlight=False
-    )
+    return told

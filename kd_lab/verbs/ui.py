@@ -8,10 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+import webbrowser
 from pathlib import Path
 
 from kd_lab.errors import UserError
 from kd_lab.tracking import connect
+from kd_lab.verbs.mlflow_view import link
 
 _HOST = "127.0.0.1"  # the store has no password: it is never offered to other machines
 _GRACE_S = 10  # for the server to end by itself
@@ -33,6 +38,8 @@ def ui(arguments: list[str]) -> int:
     parser.add_argument("name", metavar="NAME", nargs="?", help="the study to open; the newest when left out")
     parser.add_argument("--port", type=int, default=5000, help="where to listen (default: 5000)")
     parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="the folder of the results")
+    open_it = argparse.BooleanOptionalAction
+    parser.add_argument("--open", action=open_it, help="open it in the browser (default: where there is a display)")
     chosen = parser.parse_args(arguments)
     database = (chosen.multirun / "mlflow.db").resolve()
     if not database.is_file():
@@ -43,10 +50,33 @@ def ui(arguments: list[str]) -> int:
             cure="Run something first, e.g. make demo, or name its folder with --multirun.",
         )
     _check_port(chosen.port)
-    experiment = _experiment(f"sqlite:///{database}", chosen.name)
-    print(f"MLflow: http://{_HOST}:{chosen.port}/#/experiments/{experiment}/runs", flush=True)
+    store = f"sqlite:///{database}"
+    server = f"http://{_HOST}:{chosen.port}"
+    experiment = _experiment(store, chosen.name)
+    page = server + link(connect(store), experiment)
+    print(f"MLflow: {page}", flush=True)
     print("It answers in a few seconds; Ctrl-C ends it.", flush=True)
+    if _has_display() if chosen.open is None else chosen.open:
+        threading.Thread(target=_open, args=(server, page), daemon=True).start()
     return _serve(database, chosen.port)
+
+
+def _has_display() -> bool:
+    """Whether someone sits at a screen here; a browser of the terminal would take the terminal away."""
+    screen = sys.platform in ("darwin", "win32") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
+    return screen and sys.stdout.isatty()
+
+
+def _open(server: str, page: str) -> None:
+    """Opens the page once the server answers, within a minute."""
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"{server}/health", timeout=5).close()  # noqa: S310 - our own server
+        except OSError:
+            time.sleep(0.25)
+        else:
+            webbrowser.open(page)
+            return
 
 
 def _check_port(port: int) -> None:

@@ -1,0 +1,236 @@
+"""What a config means: the parts it names, and the steps of a cell's story."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from kd_lab import classifier, evaluation, fit, machine, outputs
+from kd_lab.cache import Cache, fingerprint, source_hash
+from kd_lab.classifier import Classifier
+from kd_lab.compression.step import apply_all, check_all
+from kd_lab.cost import size_mib
+from kd_lab.data.tokens import Tokens, tokenise
+from kd_lab.data.tokens import parts as tokens_parts
+from kd_lab.fit import FitSpec, Fitted, Teacher
+from kd_lab.instantiate import build
+from kd_lab.paths import root
+from kd_lab.predict import predict
+from kd_lab.progress import say, step
+from kd_lab.results import RunResult
+from kd_lab.resume import Observe, ignore
+
+EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
+JUDGED = ("validation", "test")
+Costs = tuple[dict[str, Any], dict[str, Any]]  # of the classifier, and of its reference or empty
+_scores: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}  # (teacher, tokens) -> its metrics
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain data."""
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    return settings
+
+
+class Cell:
+    """What a config means: the parts it names, and the steps of the story that need them."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
+        self.cache = Cache(Path(config.paths.cache).expanduser())
+        self.dataset = self._part("dataset")
+        self.tokenizer = self._part("tokenizer")
+        self.student = self._spec("", config.seed)
+        self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
+        self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
+        check_all(self.steps, self.student.model.kind)
+        self.evaluation: evaluation.Evaluation = self._part("evaluation")
+        self.warnings: list[str] = []
+        self.durations_s: dict[str, float] = {}
+        self.outputs: set[str] = set()  # the cached outputs of the teacher that were read
+
+    def _part(self, where: str) -> Any:
+        return build(plain(OmegaConf.select(self.config, where)), where)
+
+    def _spec(self, prefix: str, seed: int) -> FitSpec:
+        model, loss, optimizer, trainer = (
+            self._part(prefix + part) for part in ("model", "loss", "optimizer", "trainer")
+        )
+        return FitSpec(model, loss, optimizer, trainer, seed)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """The name of every artifact, known before any is made."""
+        tokens = fingerprint(tokens_parts(self.dataset, self.tokenizer))
+        teacher = fingerprint(fit.parts(self.teacher, tokens, None)) if self.teacher else ""
+        student = fingerprint(fit.parts(self.student, tokens, teacher or None))
+        compressed = fingerprint(self._compressed_parts(student)) if self.steps else student
+        code = source_hash("cell", "cost", "evaluation", "metrics", "pipeline", "predict", "significance")
+        result = {"compressed": compressed, "teacher": teacher, "evaluation": self.evaluation, "code": code}
+        named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": compressed}
+        return {**{name: value for name, value in named.items() if value}, "result": fingerprint(result)}
+
+    @cached_property
+    def _timing_parts(self) -> dict[str, Any]:
+        """All that a time depends on: what is computed and where, not the values of the weights."""
+        return {
+            "tokens": self.fingerprints["tokens"],
+            "model": self.student.model,
+            "steps": list(self.steps.items()),
+            "reference": self.teacher.model if self.teacher else None,
+            "evaluation": self.evaluation,
+            "machine": [machine.describe_machine(), machine.versions()],
+            "code": source_hash("compression", "cost", "data/batches", "evaluation", "fresh_process", "models"),
+        }
+
+    def _compressed_parts(self, student: str) -> dict[str, Any]:
+        return {"fit": student, "steps": list(self.steps.items()), "code": source_hash("compression", "models")}
+
+    @contextmanager
+    def timed(self, name: str, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """A step with a progress bar, its seconds kept under `name`."""
+        start = time.perf_counter()
+        with step(label, total) as advance:
+            yield advance
+        self.durations_s[name] = round(time.perf_counter() - start, 3)
+
+    def warn(self, text: str) -> None:
+        """Says it now and in the result."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            say(f"warning: {text}")
+
+    def tokens(self) -> Tokens:
+        """The data set as word pieces."""
+        with self.timed("tokens", f"tokenise {self.dataset.name}") as advance:
+            tokens = tokenise(self.dataset, self.tokenizer, self.cache, advance)
+        for text in tokens.warnings:
+            self.warn(f"dataset {self.dataset.name}: {text}")
+        return tokens
+
+    def fitted(
+        self, role: str, spec: FitSpec, tokens: Tokens, teacher: Teacher | None, observe: Observe = ignore
+    ) -> Fitted:
+        """The student or the teacher, fitted."""
+        card = {"labels": tokens.classes, "max_tokens": tokens.max_tokens, "pad_id": tokens.pad_id}
+        total = spec.trainer.max_epochs * len(tokens.split("train"))
+        with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
+            files = {"tokenizer.json": self.tokenizer.file}
+            return fit.fit(spec, tokens, teacher, self.cache, card, files, advance, observe)
+
+    def fitted_teacher(self, tokens: Tokens) -> Teacher | None:
+        """The teacher, with answers for the student's loss: from the cache where logits suffice, else live."""
+        if self.teacher is None:
+            return None
+        fitted = self.fitted("teacher", self.teacher, tokens, None)
+        if text := evaluation.guessing(tokens, self.logits(fitted, tokens, "validation", EXACT)):
+            self.warn(text)
+        needs, precision = self.student.loss.needs, self.student.trainer.on_machine()[1]
+        if not needs:
+            return Teacher(fitted, {})
+        splits = ("train", "validation")
+        if needs <= {"logits"}:
+            return Teacher(
+                fitted,
+                {split: outputs.CachedAnswers(self.logits(fitted, tokens, split, precision)) for split in splits},
+            )
+        live = fitted.load()
+        live.returns = needs | {"logits"}
+        return Teacher(fitted, dict.fromkeys(splits, outputs.LiveAnswers(live, precision)))
+
+    def teacher_folder(self) -> Path:
+        """Where the fitted teacher's model lies, or would."""
+        return self.cache.root / "fit" / self.fingerprints["teacher"] / "model"
+
+    def logits(self, fitted: Fitted, tokens: Tokens, split: str, precision: str) -> torch.Tensor:
+        """What the fitted teacher says about a split, computed once."""
+        on = (self.student.trainer.on_machine()[0], precision)
+        self.outputs.add(fingerprint(outputs.parts(fitted.fingerprint, split, precision)))
+        label = f"teacher on {split} in {precision}"
+        with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
+            return outputs.logits_of(fitted.fingerprint, fitted.load, tokens, split, on, self.cache, advance)
+
+    def compressed(self, fitted: Fitted) -> Path:
+        """The folder of the saved classifier that is measured."""
+        if not self.steps:
+            return fitted.model
+        with self.timed("compression", f"compress by {', '.join(self.steps)}") as advance:
+
+            def make(draft: Path) -> None:
+                card = {**classifier.read_card(fitted.model), "compression": list(self.steps)}
+                small = apply_all(self.steps, fitted.load())
+                classifier.save(small, draft / "model", {key: card[key] for key in card if key != "class"})
+                shutil.copyfile(fitted.model / "tokenizer.json", draft / "model" / "tokenizer.json")
+                advance(1)
+
+            return self.cache.build("compressed", self._compressed_parts(fitted.fingerprint), make) / "model"
+
+    def said_by(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
+        """The classifier's logits for validation and test, as it would be deployed."""
+        said = {}
+        for split in JUDGED:
+            rows = tokens.split(split)
+            with self.timed(f"student on {split}", f"student on {split}, rows", len(rows)) as advance:
+                said[split] = predict(model, rows, tokens.pad_id, "cpu", EXACT, advance)
+        return said
+
+    def cost(self, folder: Path, model: Classifier, reference: Path | None, tokens: Tokens) -> Costs:
+        """What the classifier saved in `folder` costs, and what the reference costs.
+
+        Times are measured once for all cells that compute the same on the same machine: a sweep over temperatures
+        would measure the same thing again and again, and call the noise a difference.
+        """
+
+        def make(draft: Path) -> None:
+            measured = self.evaluation.cost(folder, reference, tokens)
+            (draft / "costs.json").write_text(json.dumps(measured), encoding="utf-8")
+
+        with self.timed("cost", "measure size, memory and latency"):
+            entry = self.cache.build("timing", self._timing_parts, make)
+        own, theirs = json.loads((entry / "costs.json").read_text(encoding="utf-8"))
+        own["parameters"], own["parameters_nonzero"] = model.count_parameters()
+        own["size_mib"] = size_mib(folder)
+        return {**own, "timing": entry.name}, theirs
+
+    def forget_cost(self) -> None:
+        """Has the next cell of this kind measure its times anew."""
+        shutil.rmtree(self.cache.folder("timing", self._timing_parts), ignore_errors=True)
+
+    def about_teacher(self, fitted: Fitted, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """What a result says of the teacher but for its cost."""
+        assert self.teacher is not None
+        named = (fitted.fingerprint, tokens.fingerprint)
+        if named not in _scores:  # one teacher serves many cells
+            _scores[named] = evaluation.scores(tokens, said)
+        return {"model": self.teacher.model.name, "fingerprint": fitted.fingerprint, "metrics": _scores[named]}
+
+    def passes(self, epochs: int) -> dict[str, Any]:
+        """How often the teacher would have gone over a split if nothing were kept, and which outputs were kept."""
+        taught = 2 * epochs if self.student.loss.needs else 0  # train and validation in each epoch
+        return {"passes": taught + len(JUDGED), "outputs": sorted(self.outputs)}
+
+    def result(self, cell: str, overrides: Sequence[str], about: Mapping[str, Any]) -> RunResult:
+        """The cell's result without its figures."""
+        return RunResult(
+            name=self.config.name,
+            cell=cell,
+            status="finished",
+            config=plain(self.config),
+            overrides=list(overrides),
+            git_commit=machine.git_commit(root()),
+            versions=machine.versions(),
+            machine={**machine.describe_machine(), "device": about["device"], "precision": about["precision"]},
+            fingerprint=self.fingerprints,
+            history=about["history"],
+            durations_s=self.durations_s,
+            warnings=self.warnings,
+        )

@@ -1,0 +1,93 @@
+"""The numbers of a setting that figures show: where they stand in a result, their names and units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from kd_lab import significance
+from kd_lab.report.settings import Setting
+from kd_lab.table import MISSING
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a result."""
+
+    name: str
+    unit: str
+    path: str  # dotted, into a RunResult
+    scale: float = 1.0  # from what is stored to `unit`
+
+
+ACCURACY = Measure("test accuracy", "%", "metrics.test.accuracy", 100)
+VALIDATION = Measure("validation accuracy", "%", "metrics.validation.accuracy", 100)
+AGREEMENT = Measure("agreement with teacher", "%", "fidelity.agreement", 100)
+SIZE = Measure("size", "MiB", "cost.size_mib")
+LATENCY = Measure("latency p50", "ms", "cost.latency_ms.p50")
+
+
+def mean(setting: Setting, measure: Measure) -> float | None:
+    """Mean over seeds, in the measure's unit; None where no finished cell has it."""
+    found = setting.over_seeds(measure.path)
+    return measure.scale * fmean(found) if found else None
+
+
+def best(settings: Sequence[Setting]) -> Setting | None:
+    """The setting of highest mean validation accuracy, the first of equals: what one would pick without the test."""
+    known = [(score, setting) for setting in settings if (score := mean(setting, VALIDATION)) is not None]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def smallest_split(settings: Sequence[Setting]) -> int | None:
+    """Rows of the smallest test split among the finished cells; None where no cell tells."""
+    return min(_rows(settings), default=None)
+
+
+def _rows(settings: Sequence[Setting]) -> set[int]:
+    told = (cell.metrics.get("test", {}).get("rows") for setting in settings for cell in setting.cells)
+    return {int(rows) for rows in told if rows}
+
+
+def half_width(accuracy: float, rows: int) -> float:
+    """Half of Wilson's 95 % interval of an accuracy, percent, measured on so many rows; in points."""
+    low, high = significance.wilson(round(accuracy / 100 * rows), rows)
+    return 100 * (high - low) / 2
+
+
+def noise(settings: Sequence[Setting]) -> list[str]:
+    """A sentence for captions: how far the highest mean test accuracy may lie from the true one, given the rows."""
+    rows = smallest_split(settings)
+    known = [score for setting in settings if (score := mean(setting, ACCURACY)) is not None]
+    if rows is None or not known:
+        return []
+    top = max(known)
+    half = half_width(top, rows)
+    split = "Test split" if len(_rows(settings)) == 1 else "Smallest test split"
+    return [f"{split} of {rows:,} rows: an accuracy of {top:.1f} % is known to ± {half:.1f} points (95 %, one seed)."]
+
+
+def number(text: str) -> float | None:
+    """A finite number written as text, or None."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def values(settings: Sequence[Setting], axis: str) -> list[str]:
+    """The values of an axis: by size where they are `numeric`, `MISSING` first, else in order of first appearance."""
+    found = list(dict.fromkeys(setting.values[axis] for setting in settings))
+    return (
+        sorted(found, key=lambda text: number(text) or 0.0 if text != MISSING else -math.inf)
+        if numeric(found)
+        else found
+    )
+
+
+def numeric(found: Sequence[str]) -> bool:
+    """Whether all values are finite numbers, apart from settings to which the axis does not apply."""
+    return all(number(text) is not None for text in found if text != MISSING)

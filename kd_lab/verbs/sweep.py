@@ -1,0 +1,97 @@
+"""What happens when the last cell has run: times taken anew, the report, MLflow brought level."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kd_lab import launch, results
+from kd_lab.progress import say, step
+from kd_lab.report.study_report import FOLDER, StudyReport, write
+from kd_lab.results import RunResult
+from kd_lab.table import to_rich
+
+
+def show_cell(folders: Sequence[Path]) -> bool:
+    """Prints the table of a single run; says whether it failed."""
+    cells = [results.read(folder) for folder in folders]
+    (Console() if sys.stdout.isatty() else Console(width=180)).print(to_rich(cells, title=cells[0].name))
+    _say_where(cells[0].name, folders[0].parent)
+    return any(cell.status == "failed" for cell in cells)
+
+
+def close(folders: Sequence[Path]) -> bool:
+    """Reports a sweep and brings MLflow level with it; says whether a cell of it failed.
+
+    Args:
+        folders: those of its cells, in order.
+    """
+    from kd_lab.verbs.report import show
+
+    first, study = results.read(folders[0]), folders[0].parent
+    multirun = study.parents[first.name.count("/")]
+    _time_again([folder for folder in folders if folder in launch.ran_now])
+    with step("write the report"):
+        report = write(multirun, first.name)
+    say(passes_saved(report.cells))
+    show(report, first.name, study / FOLDER)
+    _say_where(first.name, study)
+    mirror(report, study, lambda cell: first.config["tracking"])
+    names = {folder.name for folder in folders}
+    return any(cell.status == "failed" for cell in report.cells if cell.cell in names)
+
+
+def passes_saved(cells: Sequence[RunResult]) -> str:
+    """How much work of the teacher the cache saved, in a line; a pass goes over one split once."""
+    taught = [cell.teacher for cell in cells if cell.teacher.get("outputs")]
+    if not taught:
+        return "no cell asked a teacher"
+    fits = len({teacher["fingerprint"] for teacher in taught})
+    made = len({output for teacher in taught for output in teacher["outputs"]})
+    needed = sum(teacher["passes"] for teacher in taught)
+    return (
+        f"teacher: {fits} fit{'s' * (fits != 1)} and {made} passes over a split serve {len(taught)} cells; "
+        f"{needed - made} of {needed} passes saved"
+    )
+
+
+def mirror(report: StudyReport, study: Path, settings: Callable[[RunResult], Mapping[str, Any]]) -> None:
+    """Brings MLflow level with a study: those of its cells that are missing there, and the sweep's own run.
+
+    Args:
+        report: the study's.
+        study: its folder.
+        settings: the tracking of a cell.
+    """
+    from kd_lab.instantiate import build
+
+    swept = results.swept(study)
+    tracking = build(settings(report.cells[0]), "tracking")
+    for cell in tracking.missing(report.cells) if swept else report.cells:
+        from kd_lab.pipeline import track
+
+        track(cell, study / cell.cell, settings(cell))
+    if swept:
+        saved = passes_saved(report.cells)
+        words = {"kd_lab.verdict": report.verdict, "mlflow.note.content": f"{report.verdict}\n\n{saved}"}
+        tracking.mirror_study(report.cells, report.files, report.metrics, words)
+
+
+def _time_again(folders: Sequence[Path]) -> None:
+    """Measures anew the times of cells that ran beside each other, now that all are done."""
+    cells = {folder: results.read(folder) for folder in folders}
+    busy = {folder: cell for folder, cell in cells.items() if cell.cost.get("contended")}
+    if busy:
+        from kd_lab.pipeline import time_again
+
+        done: set[str] = set()
+        for folder, cell in busy.items():
+            time_again(cell, folder, done)
+
+
+def _say_where(name: str, study: Path) -> None:
+    say(f"Results: {study}/*/result.json. Compare the runs: kd-lab ui {name}")

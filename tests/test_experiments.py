@@ -1,0 +1,103 @@
+"""What experiments/ claims: every published figure names its source and a row that the spec's cells have."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from kd_lab.paths import root
+from kd_lab.pipeline import plain
+from kd_lab.report import check_table, index
+from kd_lab.report.check import Check, Judged, judge
+from kd_lab.report.expected import FILE, Row, read
+from kd_lab.report.measured import of_row
+from kd_lab.results import RunResult
+from kd_lab.verbs.compose import CONF, compose, experiments, register
+
+HERE = root() / "experiments"
+CHECKED = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.rglob(FILE))
+each_checked = pytest.mark.parametrize("name", CHECKED)
+
+
+def cells(name: str) -> list[RunResult]:
+    """What the cells of a spec would be called, before any has run."""
+    register()
+    with initialize_config_dir(CONF, version_base="1.3"):
+        params = hydra_compose("config", [f"experiments={name}"], return_hydra_config=True).hydra.sweeper.params
+    overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    axes = [[f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()] for one in overrides]
+    found = []
+    for choice in itertools.product(*axes):
+        config = plain(compose([f"experiments={name}", *choice]))
+        teacher = {"model": config["teacher"]["model"]["name"]} if config["teacher"] else {}
+        found.append(RunResult(name, ",".join(choice), "not run", config, teacher=teacher))
+    return found
+
+
+@each_checked
+def test_every_published_figure_has_cells_in_the_spec_or_says_why_not(name: str) -> None:
+    there = cells(name)
+    for figure in read(HERE / name / FILE):
+        rows = [Row.parse(figure.row)] + ([figure.metric.other] if figure.metric and figure.metric.other else [])
+        if figure.tolerance is not None or figure.metric is not None:
+            for row in rows:
+                assert of_row(row, there), f"{row} is no row of {name}"
+
+
+@each_checked
+def test_a_row_means_one_setting(name: str) -> None:
+    there = cells(name)
+    for figure in read(HERE / name / FILE):
+        row = Row.parse(figure.row)
+        if not row.is_teacher:
+            seeds = [cell.config["seed"] for cell in of_row(row, there)]
+            assert len(seeds) == len(set(seeds)), f"{figure.row} means several cells of one seed"
+
+
+@each_checked
+def test_every_source_is_named_and_every_trap_is_printed(name: str) -> None:
+    figures = read(HERE / name / FILE)
+    there = cells(name)
+    judged = [judge(figure, there) for figure in figures]
+    assert all(one.verdict.startswith("not run here: ") for one in judged), "nothing has run"
+    printed = [" ".join(row) for row in check_table.rows(Check(name, judged, there, "2026-01-01"))]
+    for figure, row in zip(figures, printed, strict=True):
+        assert figure.trap in row
+        assert figure.source.startswith(("github.com/", "arXiv:", "doi:"))
+
+
+@each_checked
+def test_a_checked_study_has_a_spec_and_says_what_differs(name: str) -> None:
+    assert name in experiments()
+    text = (HERE / name / "README.md").read_text(encoding="utf-8")
+    for part in ("**The claim.**", "**What differs, and why.**", "**The verdict**", f"kd-lab experiments={name}"):
+        assert part in text
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKED if (HERE / name / index.TABLE).is_file()])
+def test_the_committed_table_holds_the_published_figures_of_today(name: str) -> None:
+    """A figure that is mended in expected.csv leaves a stale table.md behind."""
+    lines = (HERE / name / index.TABLE).read_text(encoding="utf-8").splitlines()
+    judged = [Judged(figure, None, "") for figure in read(HERE / name / FILE)]
+    for row in check_table.rows(Check(name, judged, [], "")):
+        told = dict(zip(check_table.COLUMNS, row, strict=True))
+        [line] = [line for line in lines if line.startswith(f"| {told['row']} | {told['column']} |")]
+        for column in ("theirs", "tolerance", "trap"):
+            assert f"| {told[column]} |" in line, f"run kd-lab report {name} --check"
+
+
+def test_the_index_is_current() -> None:
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    there = text.partition(f"{index.BEGIN}\n")[2].partition(index.END)[0]
+    assert there == index.render(HERE), "run kd-lab report --index"
+
+
+def test_every_study_says_in_its_spec_what_it_shows() -> None:
+    for name in experiments():
+        lines = Path(HERE, f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        assert lines[1].startswith("# "), f"{name}: the second line is what the index shows"
