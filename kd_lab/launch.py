@@ -70,11 +70,13 @@ class Remaining(Launcher):
             say(f"{len(folders) - len(left)} of {len(folders)} cells have finished before")
         if left:
             self._begin()
+            began = time.time()
             ran = self._run([job_overrides[place] for place in left], initial_job_idx)
             for place, folder in zip(left, ran, strict=True):
                 folders[place] = folder
                 stamp.adopt(self.study, own(job_overrides[place]))
-                ran_now.add(folder)
+                if _written_since(folder, began):
+                    ran_now.add(folder)
         cells.extend(folder for folder in folders if folder is not None)
         return [_returned(overrides, str(folder)) for overrides, folder in zip(job_overrides, folders, strict=True)]
 
@@ -115,8 +117,7 @@ class Remaining(Launcher):
         folder = self.study / str(config.hydra.sweep.subdir)
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         broken.append(reason)
-        result = folder / results.FILE
-        if result.is_file() and result.stat().st_mtime >= began:
+        if _written_since(folder, began):
             return folder
         OmegaConf.set_struct(config, False)
         del config["hydra"]
@@ -129,6 +130,11 @@ class Remaining(Launcher):
         from kd_lab.instantiate import build
 
         build(plain(self.config.tracking), "tracking").begin(str(self.config.name))
+
+
+def _written_since(folder: Path, began: float) -> bool:
+    result = folder / results.FILE
+    return result.is_file() and result.stat().st_mtime >= began
 
 
 def _returned(overrides: Sequence[str], value: Any) -> JobReturn:

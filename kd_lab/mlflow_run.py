@@ -79,7 +79,12 @@ def tags(result: RunResult) -> dict[str, str]:
     found = {f"kd_lab.fingerprint.{name}": value for name, value in result.fingerprint.items()}
     if result.cost.get("contended"):
         found["kd_lab.contended"] = "true"
-    found |= {"kd_lab.status": result.status, "kd_lab.error": result.error or "", "kd_lab.warnings": warned}
+    found |= {
+        "kd_lab.cell": result.cell,
+        "kd_lab.status": result.status,
+        "kd_lab.error": result.error or "",
+        "kd_lab.warnings": warned,
+    }
     found |= {"kd_lab.git_commit": commit, "mlflow.source.git.commit": commit.removesuffix("-dirty")}
     return {name: value for name, value in found.items() if value}
 

@@ -114,9 +114,85 @@ def test_the_sweep_stands_in_mlflow_with_its_figures(sweep):
     client = mlflow.MlflowClient(f"sqlite:///{folder}/multirun/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
     cells = {cell.cell: cell for cell in results.collect(folder / "multirun" / "study")}
-    assert {run.info.run_name for run in runs} == set(cells)
-    for run in runs:
-        assert run.data.metrics["test/accuracy"] == pytest.approx(cells[run.info.run_name].metrics["test"]["accuracy"])
+    [parent] = [run for run in runs if "kd_lab.parent" in run.data.tags]
+    children = [run for run in runs if run is not parent]
+    assert {run.data.tags["kd_lab.cell"] for run in children} == set(cells)
+    assert {run.info.run_name for run in children} == {"compression=[]", "compression=[prune_l1]"}
+    for run in children:
+        cell = cells[run.data.tags["kd_lab.cell"]]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.metrics["test/accuracy"] == pytest.approx(cell.metrics["test"]["accuracy"])
+        assert run.data.metrics["epoch/train/kl"] >= 0
+        kept = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert {"result.json", "confusion.png", "calibration.png", "table.md"} <= kept
+    assert parent.data.metrics["cells/finished"] == 2
+    assert {"table.csv", "table.md", "pareto.png"} <= {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert "kd_lab.verdict" in parent.data.tags
+
+
+def test_a_sweep_run_again_logs_nothing_again(sweep, monkeypatch):
+    import mlflow
+
+    folder, _, arguments = sweep
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/multirun/mlflow.db")
+
+    def everything():
+        runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
+        points = [client.get_metric_history(run.info.run_id, name) for run in runs for name in run.data.metrics]
+        return sorted(run.info.run_id for run in runs), sum(map(len, points)), {run.info.status for run in runs}
+
+    before = everything()
+    assert command(arguments) == 0
+    assert everything() == before
+    assert before[2] == {"FINISHED"}
+
+
+def test_the_last_line_says_how_many_teacher_passes_were_saved(sweep, monkeypatch, capsys):
+    """One epoch for both cells: train and validation to learn from, validation and test to be judged by."""
+    folder, _, arguments = sweep
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+    assert command(arguments) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 of 2 cells have finished before" in said
+    assert "teacher: 1 fit and 4 passes over a split serve 2 cells; 4 of 8 passes saved" in said
+
+
+def test_a_cell_composed_anew_is_found_finished_where_its_stamp_is_gone(sweep, monkeypatch):
+    folder, _, arguments = sweep
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(Distillation, "training_step", None)
+    stamps = list(folder.glob("multirun/study/.stamps/*.json"))
+    assert len(stamps) == 2
+    for stamp in stamps:
+        stamp.unlink()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("multirun/study/*/result.json")}
+    assert command(arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(folder.glob("multirun/study/.stamps/*.json"))) == 2
+
+
+def test_any_error_in_a_cell_is_recorded_with_its_traceback_and_the_others_go_on(toy_csv, workplace, monkeypatch):
+    """As when the memory of a GPU runs out: no error of ours."""
+    step = Distillation.training_step
+
+    def out_of_memory(self, batch, index):
+        if getattr(self.loss, "temperature", None) == 3:  # the teacher's loss has none
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Distillation, "training_step", out_of_memory)
+    assert command(["-m", *csv(toy_csv), *QUICK, "name=study", "loss.temperature=3,2"]) == 1
+    cells = {cell.status: cell for cell in results.collect(workplace / "multirun" / "study")}
+    assert set(cells) == {"failed", "finished"}
+    assert cells["failed"].error.startswith("RuntimeError: CUDA out of memory")
+    trace = (workplace / "multirun" / "study" / cells["failed"].cell / "error.txt").read_text()
+    assert "Traceback" in trace
+    assert command(["report", "study"]) == 1
+    assert "CUDA out of memory" in (workplace / "multirun" / "study" / "report" / "table.md").read_text()
 
 
 def test_sync_brings_mlflow_level_exactly_once(toy_csv, workplace):

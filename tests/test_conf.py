@@ -296,6 +296,8 @@ def test_the_demo_has_each_student_by_each_method() -> None:
         (["compression=[prune_l1,foo]"], "override compression", "onnx, onnx_int8, prune_l1, torch_int8, got foo"),
         (["dataset/split=foo"], "override dataset/split", "default, got foo"),
         (["experiments=foo"], "override experiments", "got foo"),
+        (["experiments=seeds/foo"], "override experiments", "seeds/clinc, seeds/clinc_size, got seeds/foo"),
+        (["trainer.strategy=ddp"], "override trainer.strategy", "side by side: -m hydra/launcher=joblib"),
         (["model=["], "overrides", "no viable alternative"),
         (["model"], "overrides", "missing EQUAL"),
         (["model=distilbert_mini,lstm_attention"], "overrides", "--multirun"),

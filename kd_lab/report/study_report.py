@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_lab.cache import fingerprint, source_hash
 from kd_lab.errors import disk_errors
 from kd_lab.report import documents, settings_table
 from kd_lab.report.answers import answers
@@ -16,6 +18,7 @@ from kd_lab.report.verdict import Verdict, spread, verdicts
 from kd_lab.results import RunResult
 
 FOLDER = "report"
+FIGURES = ".figures.json"  # what the figures beside it were made from
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,32 @@ def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
-        drawn = _draw(settings, folder) if figures and not alone else []
+        drawn = _draw(settings, folder, texts["cells.csv"]) if figures and not alone else []
     files = {path.name: path for path in [*(folder / file for file in texts), *drawn]}
     best = found[0].best.label if len(found) == 1 and found[0].best else None
     return StudyReport(cells, settings, found, files, _metrics(cells, found), best)
 
 
-def _draw(settings: Sequence[Setting], folder: Path) -> list[Path]:
+def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
+    """The figures; those that show the same cells already are left as they are: a thousand settings take seconds."""
+    made = {"cells": fingerprint(shown), "code": source_hash("report", "table", "significance")}
+    note = folder / FIGURES
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        paths = [folder / name for name in known["files"]]
+        if known["made"] == made and all(path.is_file() for path in paths):
+            return paths
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none yet, or none to be trusted
     from kd_lab.report import heatmap, parallel, pareto
 
-    return [
+    drawn = [
         *heatmap.draw(settings, folder / "heatmap"),
         *parallel.draw(settings, folder / "parallel"),
         *pareto.draw(settings, folder / "pareto"),
     ]
+    note.write_text(json.dumps({"made": made, "files": [path.name for path in drawn]}), encoding="utf-8")
+    return drawn
 
 
 def _metrics(cells: Sequence[RunResult], found: Sequence[Verdict]) -> dict[str, float]:

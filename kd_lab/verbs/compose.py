@@ -17,6 +17,8 @@ from kd_lab.errors import UserError
 from kd_lab.paths import default_data, root
 
 CONF = str(root() / "conf")
+# Under Lightning's strategies a second process would run the whole command line again, and wait for the first one's fit.
+_SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
 
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # launcher -> what brings it
@@ -57,6 +59,13 @@ def mistake(error: Exception) -> UserError:
     """Hydra's or OmegaConf's complaint as one line."""
     text = " ".join(str(error).split())
     unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown and unknown[1] in _SEVERAL_DEVICES:
+        return UserError(
+            f"override {unknown[1]}",
+            expected="one device for each cell",
+            got="several",
+            cure="Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2.",
+        )
     if unknown:
         return UserError(
             f"override {unknown[1]}",
@@ -70,6 +79,8 @@ def mistake(error: Exception) -> UserError:
         if group == "hydra/launcher" and option in _EXTRAS:
             cure = f"pip install 'kd_lab[{_EXTRAS[option]}]'"
             return UserError(f"{group}={option}", expected="the package of its plug-in", got="none", cure=cure)
+        if group.startswith("experiments/"):  # a study's name may have folders
+            group, option = "experiments", f"{group.removeprefix('experiments/')}/{option}"
         there = experiments() if group == "experiments" else sorted(p.stem for p in Path(CONF, group).glob("*.yaml"))
         known = ", ".join(there) if there else "see kd-lab --help"
         return UserError(f"override {group}", expected=f"one of {known}", got=option, cure="Choose one of them.")
