@@ -20,8 +20,10 @@ kd-lab distils, prunes, quantizes and measures text classifiers.
 
   kd-lab [GROUP=OPTION] [name.of.option=VALUE] ...    run one cell
   kd-lab -m loss.temperature=1,2,4 seed=0,1,2 ...     run a sweep, a cell for each combination
+  kd-lab -m hydra/launcher=joblib ...                 cells side by side; also ray, slurm, slurm_local
+  kd-lab -m hydra/sweeper=optuna ...                  search instead of a grid: 'loss.alpha=interval(0,1)'
   kd-lab experiments=NAME                             run a study with its own axes
-  kd-lab report NAME [--sync] [--markdown] [--list]   print a study's table, bring MLflow level with it
+  kd-lab report NAME [--sync] [--check] [--markdown]  a study's table, verdict, figures; against published ones
   kd-lab ui [NAME]                                    compare runs in MLflow, on 127.0.0.1
   kd-lab cache [ls|gc]                                what is kept, and how to free it
   kd-lab --cfg job [overrides]                        print every option of a run and its value

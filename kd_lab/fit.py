@@ -92,7 +92,9 @@ def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
         "spec": vars(spec),
         "on": spec.trainer.on_machine(),
         "teacher": teacher if uses_teacher else None,
-        "code": source_hash("data/batches", "fit", "losses", "models", "module", "optimizer", "resume", "trainer"),
+        "code": source_hash(
+            "data/batches", "fit", "losses", "metrics", "models", "module", "optimizer", "resume", "trainer"
+        ),
     }
 
 

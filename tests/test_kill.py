@@ -1,4 +1,4 @@
-"""A sweep killed with -9, whole process group, at random moments, and started again each time, loses and repeats nothing.
+"""A sweep killed with -9, the whole process group, at random moments, and started again, loses and repeats nothing.
 
 KD_LAB_KILLS=20 kills twenty times; KD_LAB_KILL_SEED chooses the moments.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,11 +21,11 @@ from kd_lab import results
 from kd_lab.results import RunResult
 
 KILLS = int(os.environ.get("KD_LAB_KILLS", "3"))
-LINE = (
+LINE = shlex.split(
     "-m dataset=csv dataset.path=toy.csv name=killed model=lstm_attention model.word2vec_epochs=1 "
     "trainer.max_epochs=5 trainer.batch_size=8 trainer.patience=5 teacher.trainer.max_epochs=2 "
     "evaluation.requests=5 evaluation.rounds=1 loss.temperature=1,2,4 loss.alpha=0.2,0.8 seed=0,1"
-).split()
+)
 CELLS = 12
 LONGEST_S = 25.0  # from the start to the kill: some fall into the imports, most into the cells
 

@@ -17,7 +17,7 @@ from kd_lab.errors import UserError
 from kd_lab.paths import default_data, root
 
 CONF = str(root() / "conf")
-# Under Lightning's strategies a second process would run the whole command line again, and wait for the first one's fit.
+# A second process of Lightning's would run the whole command line again, and wait for the first one's fit for ever.
 _SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
 
