@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from kd_lab.cache import fingerprint
 from kd_lab.mlflow_run import log_costs, log_model, log_values, parameters, tags
+from kd_lab.mlflow_store import Store, connect, find_parent
 from kd_lab.results import RunResult
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_SETTINGS = {  # a value that the user set in the environment stands
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's 7 keep a cell waiting for minutes when the server is away
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 _LEVEL = "kd_lab.level"  # a sweep's tag: the cells that it was brought level with
-log = logging.getLogger("kd_lab")
 
 
 class NoTracking:
@@ -73,9 +61,9 @@ class MlflowTracking:
 
     def begin(self, study: str) -> None:
         """Makes the store, the experiment and the sweep's own run before several processes ask for them."""
-        with self._forgiving(study), self._alone():
+        with self._store.forgiving(study, study), self._store.alone():
             client = connect(self.uri)
-            run = self._parent(client, self._experiment(client, study), study)
+            run = self._store.parent(client, self._experiment(client, study), study)
             client.update_run(run, "RUNNING")
 
     def mirror(
@@ -93,7 +81,7 @@ class MlflowTracking:
         Returns:
             MLflow's id of the run, or None where the store failed: that is logged as a warning, never raised.
         """
-        with self._forgiving(f"{result.name}/{result.cell}", result.name), self._alone():
+        with self._store.forgiving(f"{result.name}/{result.cell}", result.name), self._store.alone():
             kept = model if self.log_model else None
             return self._mirror(connect(self.uri), result, files, kept, title or result.cell, parent)
         return None
@@ -102,12 +90,13 @@ class MlflowTracking:
         """Those that the store does not hold whole and as they are; none where it is away."""
         if not results:
             return []
-        with self._forgiving(results[0].name), self._alone():
+        study = results[0].name
+        with self._store.forgiving(study, study), self._store.alone():
             client, known = connect(self.uri), set()
-            experiment, page = self._experiment(client, results[0].name), None
-            for parent in client.search_runs([experiment], f"tags.`kd_lab.parent` = '{results[0].name}'"):
-                if parent.data.tags.get(_LEVEL) == _level(results):
-                    return []
+            experiment, page = self._experiment(client, study), None
+            parent = find_parent(client, experiment, study)
+            if parent and client.get_run(parent).data.tags.get(_LEVEL) == _level(results):
+                return []
             while page != "":
                 runs = client.search_runs([experiment], max_results=1000, page_token=page)
                 states = [run.data.tags for run in runs if run.info.status != "RUNNING"]
@@ -131,9 +120,9 @@ class MlflowTracking:
             MLflow's id of the run, or None where the store failed.
         """
         study, state = cells[0].name, "FAILED" if any(cell.status == "failed" for cell in cells) else "FINISHED"
-        with self._forgiving(study), self._alone():
+        with self._store.forgiving(study, study), self._store.alone():
             client = connect(self.uri)
-            run = self._parent(client, self._experiment(client, study), study)
+            run = self._store.parent(client, self._experiment(client, study), study)
             texts = [path.read_bytes().hex() for path in files.values() if path.suffix == ".csv"]
             identity, earlier = fingerprint([metrics, words, texts]), client.get_run(run)
             if earlier.data.tags.get("kd_lab.identity") == identity:  # pictures are made from the same figures
@@ -151,6 +140,13 @@ class MlflowTracking:
             client.set_terminated(run, state)
             return run
         return None
+
+    @property
+    def _store(self) -> Store:
+        return Store(self.uri, self.artifacts)
+
+    def _experiment(self, client: MlflowClient, study: str) -> str:
+        return self._store.experiment(client, self.experiment or study)
 
     def _mirror(
         self,
@@ -174,7 +170,7 @@ class MlflowTracking:
                 client.delete_logged_model(half.model_id)
             client.delete_run(run)
         if parent:
-            about["mlflow.parentRunId"] = self._parent(client, experiment, result.name)
+            about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)
         about["kd_lab.identity"] = _identity(result)
         run = str(client.create_run(experiment, tags=about, run_name=title).info.run_id)
         _log_files(client, run, result, files)
@@ -183,68 +179,6 @@ class MlflowTracking:
         log_values(client, run, result, values, logged)
         client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED")
         return run
-
-    def _experiment(self, client: MlflowClient, study: str) -> str:
-        name, place = self.experiment or study, Path(self.artifacts).resolve().as_uri()
-        if (found := client.get_experiment_by_name(name)) is not None:
-            return str(found.experiment_id)
-        return str(client.create_experiment(name, place if self._is_file else None))
-
-    def _parent(self, client: MlflowClient, experiment: str, study: str) -> str:
-        """The sweep's own run, made where it is not there yet."""
-        query = f"tags.`kd_lab.parent` = '{study}'"
-        if not (found := client.search_runs([experiment], query)):
-            with nullcontext() if self._is_file else FileLock(self._lock, timeout=600):
-                found = client.search_runs([experiment], query)
-                if not found:
-                    found = [client.create_run(experiment, tags={"kd_lab.parent": study}, run_name=study)]
-        return str(found[0].info.run_id)
-
-    @property
-    def _is_file(self) -> bool:
-        return self.uri.startswith("sqlite:///")
-
-    @property
-    def _lock(self) -> Path:
-        """Beside the SQLite file, or beside the artifacts where a server keeps the runs."""
-        file = Path(self.uri.removeprefix("sqlite:///")) if self._is_file else Path(self.artifacts)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file.with_name(f".{file.name}.lock")
-
-    def _alone(self) -> AbstractContextManager[Any]:
-        """One process at a time on a SQLite file: two that create it at once crash each other."""
-        return FileLock(self._lock, timeout=600) if self._is_file else nullcontext()
-
-    def _forgiving(self, what: str, study: str | None = None) -> _Forgiving:
-        cure = f"Nothing is lost: `kd-lab report {study or what} --sync` catches up."
-        return _Forgiving(f"MLflow at {self.uri} did not take {what}", cure)
-
-
-@dataclass(frozen=True)
-class _Forgiving:
-    """Whatever is wrong with a tracking server costs a warning: the cell's result is safe."""
-
-    what: str
-    cure: str
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        log.warning("%s (%s). %s", self.what, " ".join(f"{kind.__name__}: {error}".split())[:300], self.cure)  # type: ignore[union-attr]
-        return True
-
-
-def connect(uri: str) -> MlflowClient:
-    """A quiet client of the store; it makes a SQLite store that is not there yet."""
-    os.environ.update({**_SETTINGS, **os.environ})
-    from mlflow import MlflowClient
-
-    for chatter in ("mlflow", "alembic"):
-        logging.getLogger(chatter).setLevel(logging.WARNING)
-    return MlflowClient(uri)
 
 
 def _identity(result: RunResult) -> str:

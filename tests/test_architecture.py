@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     # compression takes models apart: it must know a torch classifier from an exported one, and how it is saved.
     # served_model is the file that MLflow reads as code; it wraps text_classifier.
     (1, {"compression", "served_model"}),
-    (2, {"module", "resume", "mlflow_run", "predict"}),
+    (2, {"module", "resume", "mlflow_run", "mlflow_store", "predict"}),
     (2, {"tracking"}),
     (3, {"fit", "outputs", "evaluation"}),
     (4, {"cell"}),

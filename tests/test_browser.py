@@ -11,8 +11,9 @@ from mlflow_pages import Pages, chromium, compare_link, served
 from PIL import Image
 
 from kd_lab import confusion
+from kd_lab.mlflow_store import connect
 from kd_lab.results import RunResult
-from kd_lab.tracking import MlflowTracking, connect
+from kd_lab.tracking import MlflowTracking
 
 pytestmark = pytest.mark.browser
 

@@ -22,10 +22,11 @@ from conftest import POSTGRES
 from kd_lab import classifier, results
 from kd_lab.__main__ import command
 from kd_lab.cache import Cache
+from kd_lab.mlflow_store import connect
 from kd_lab.models.build import Surroundings
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.results import RunResult
-from kd_lab.tracking import MlflowTracking, connect
+from kd_lab.tracking import MlflowTracking
 
 pytestmark = pytest.mark.postgres
 

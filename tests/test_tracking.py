@@ -20,11 +20,12 @@ from omegaconf import OmegaConf
 
 from kd_lab import classifier, results, tracking
 from kd_lab.cache import Cache
+from kd_lab.mlflow_store import connect
 from kd_lab.models.build import Surroundings
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.results import RunResult
 from kd_lab.text_classifier import TextClassifier
-from kd_lab.tracking import MlflowTracking, NoTracking, connect
+from kd_lab.tracking import MlflowTracking, NoTracking
 
 CONF = Path(__file__).parents[1] / "conf" / "tracking"
 

@@ -20,8 +20,9 @@ import psutil
 import pytest
 
 from kd_lab.errors import UserError
+from kd_lab.mlflow_store import connect
 from kd_lab.results import RunResult
-from kd_lab.tracking import MlflowTracking, connect
+from kd_lab.tracking import MlflowTracking
 from kd_lab.verbs.mlflow_view import link
 from kd_lab.verbs.ui import ui
 

@@ -15,7 +15,7 @@ import webbrowser
 from pathlib import Path
 
 from kd_lab.errors import UserError
-from kd_lab.tracking import connect
+from kd_lab.mlflow_store import connect
 from kd_lab.verbs.mlflow_view import link
 
 _HOST = "127.0.0.1"  # the store has no password: it is never offered to other machines

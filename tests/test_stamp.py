@@ -1,0 +1,101 @@
+"""A stamp holds only while overrides, code, conf/, packages, places and data mean what they meant."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kd_lab import stamp
+from kd_lab.cache import file_hash
+
+OVERRIDES = ["dataset=csv", "loss.temperature=2", "seed=1"]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study whose one cell was made from one data file."""
+    monkeypatch.setattr("kd_lab.cache._inputs", {})
+    data = tmp_path / "data.csv"
+    data.write_text("text,label\n")
+    file_hash(data)
+    folder = tmp_path / "study"
+    folder.mkdir()
+    forget()
+    stamp.write(folder, OVERRIDES, "cell", "abc")
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    """What a new process does not know."""
+    stamp.world.cache_clear()
+    stamp._state.cache_clear()
+
+
+def test_a_stamp_is_found_by_the_overrides_in_their_order(study):
+    assert stamp.read(study, OVERRIDES) == ("cell", "abc")
+    assert stamp.read(study, OVERRIDES[::-1]) is None
+    assert stamp.read(study, [*OVERRIDES, "trainer.max_epochs=1"]) is None
+    assert stamp.read(study.parent, OVERRIDES) is None
+
+
+def test_other_data_ends_it(study):
+    data = study.parent / "data.csv"
+    data.write_text("text,label\nmore,a\n")
+    forget()
+    assert stamp.read(study, OVERRIDES) is None
+
+
+def test_a_data_file_that_is_gone_ends_it(study):
+    (study.parent / "data.csv").unlink()
+    forget()
+    assert stamp.read(study, OVERRIDES) is None
+
+
+@pytest.mark.parametrize("name", ["KD_LAB_DATA", "CUDA_VISIBLE_DEVICES"])
+def test_another_environment_ends_it(study, monkeypatch, name):
+    monkeypatch.setenv(name, "/elsewhere")
+    forget()
+    assert stamp.read(study, OVERRIDES) is None
+
+
+def test_another_folder_ends_it_since_paths_may_be_relative(study, monkeypatch):
+    monkeypatch.chdir(study)
+    forget()
+    assert stamp.read(study, OVERRIDES) is None
+
+
+def test_other_code_or_conf_ends_it(study, monkeypatch):
+    """The world is a hash over every source and YAML; here one more file appears."""
+    sources = stamp._sources
+    (study / "new.yaml").write_text("a: 1\n")
+    monkeypatch.setattr(stamp, "_sources", lambda place: [*sources(place), study / "new.yaml"])
+    forget()
+    assert stamp.read(study, OVERRIDES) is None
+
+
+def test_a_damaged_stamp_is_none(study):
+    [path] = (study / stamp.FOLDER).glob("*.json")
+    for text in ("", "[]", "{}", json.dumps({"world": stamp.world(), "inputs": {}})):
+        path.write_text(text)
+        assert stamp.read(study, OVERRIDES) is None
+
+
+def test_a_workers_stamp_is_adopted_with_its_inputs(study, monkeypatch):
+    """A SLURM node has other features than the machine that launched it."""
+    [path] = (study / stamp.FOLDER).glob("*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "world": "another"}))
+    assert stamp.read(study, OVERRIDES) is None
+    stamp.adopt(study, OVERRIDES)
+    assert stamp.read(study, OVERRIDES) == ("cell", "abc")
+    os.utime(study.parent / "data.csv", ns=(1, 1))
+    forget()
+    assert stamp.read(study, OVERRIDES) is None
+
+
+def test_there_is_nothing_to_adopt_where_no_cell_finished(tmp_path: Path):
+    stamp.adopt(tmp_path, OVERRIDES)
+    assert not (tmp_path / stamp.FOLDER).exists()
