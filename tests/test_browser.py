@@ -36,6 +36,7 @@ def multirun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = MlflowTracking(f"sqlite:///{folder}/mlflow.db", str(folder / "mlartifacts"))
     assert store.mirror(RunResult("older", "only", "finished", {"seed": 1}), {}, None)
     store.begin(STUDY)
+    results = []
     for cell, (temperature, alpha) in CELLS.items():
         accuracy = 0.8 + 0.02 * temperature - 0.02 * alpha
         result = RunResult(
@@ -48,7 +49,8 @@ def multirun(tmp_path_factory: pytest.TempPathFactory) -> Path:
             history=[{"train/loss": 1 / epoch, "validation/accuracy": accuracy - 0.3 / epoch} for epoch in (1, 2, 3)],
         )
         assert store.mirror(result, {"confusion.png": picture}, None, parent=True)
-    assert store.mirror_study(STUDY, {"heatmap.png": heatmap}, {"best/accuracy": 0.87}, {"best": "4"}, failed=False)
+        results.append(result)
+    assert store.mirror_study(results, {"heatmap.png": heatmap}, {"best/accuracy": 0.87}, {"kd_lab.verdict": "4"})
     return folder
 
 

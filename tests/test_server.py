@@ -145,11 +145,12 @@ def result(name: str, cell: str) -> RunResult:
 
 
 def runs(store: MlflowTracking, name: str) -> dict[str, Any]:
-    """Name -> run; two of one name fail."""
+    """Cell, or name of a run that is none -> run; two of one cell fail."""
     client = connect(store.uri)
     found = client.search_runs([client.get_experiment_by_name(name).experiment_id])
-    assert len({run.info.run_name for run in found}) == len(found)
-    return {run.info.run_name: run for run in found}
+    cells = {run.data.tags.get("kd_lab.cell", run.info.run_name): run for run in found}
+    assert len(cells) == len(found)
+    return cells
 
 
 @pytest.fixture
@@ -239,3 +240,5 @@ def test_a_server_killed_between_two_cells_costs_a_warning_and_sync_brings_it_le
             assert run.info.status == "FINISHED"
             assert run.data.metrics["test/accuracy"] == pytest.approx(cell.metrics["test"]["accuracy"])
             assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert parent.info.status == "FINISHED"
+        assert parent.data.metrics["cells/finished"] == 2

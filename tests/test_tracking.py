@@ -126,6 +126,7 @@ def test_every_value_of_the_result_stands_in_mlflow(store: MlflowTracking, tmp_p
         "kd_lab.fingerprint.result": "3" * 16,
         "kd_lab.git_commit": "0123456789abcdef0123456789abcdef01234567-dirty",
         "mlflow.source.git.commit": "0123456789abcdef0123456789abcdef01234567",
+        "kd_lab.cell": ours.cell,
         "kd_lab.status": "finished",
         "kd_lab.warnings": "12 rows of test stand in train too\nanother",
         "mlflow.runName": ours.cell,
@@ -164,7 +165,7 @@ def test_a_run_that_was_killed_half_way_is_replaced(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(tracking, "_log_values", killed)
+        patched.setattr(tracking, "log_values", killed)
         with pytest.raises(KeyboardInterrupt):
             store.mirror(result("seeds/killed"), {}, model)
     (half,) = runs(store, "seeds/killed")
