@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -172,7 +173,8 @@ class MlflowTracking:
         if parent:
             about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)
         about["kd_lab.identity"] = _identity(result)
-        run = str(client.create_run(experiment, tags=about, run_name=title).info.run_id)
+        began = int(1000 * (time.time() - sum(result.durations_s.values())))  # what MLflow shows as its duration
+        run = str(client.create_run(experiment, start_time=began, tags=about, run_name=title).info.run_id)
         _log_files(client, run, result, files)
         values = parameters(result.config)
         logged = log_model(client, experiment, run, values, model) if model else None
