@@ -146,6 +146,11 @@ class Cache:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
+    def leftovers(self) -> Sequence[tuple[Path, int]]:
+        """What killed processes left, as (folder, bytes): drafts, and checkpoints to go on from."""
+        hidden = [path for path in sorted(self.root.glob("*/.*")) if path.is_dir()]
+        return [(path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())) for path in hidden]
+
     def entries(self) -> Sequence[tuple[str, Path, int]]:
         """Every whole artifact as (kind, folder, bytes), by kind and name."""
         found = []

@@ -124,7 +124,12 @@ def fit(
     named = parts(spec, tokens.fingerprint, teacher.fitted.fingerprint if teacher else None)
 
     def make(draft: Path) -> None:
-        model, about = _train(spec, tokens, teacher, cache, cache.unfinished("fit", named), advance, observe)
+        scratch = cache.unfinished("fit", named)
+        try:
+            model, about = _train(spec, tokens, teacher, cache, scratch, advance, observe)
+        except Exception:  # it would fail again in the same way; a kill or Ctrl-C is none
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
         classifier.save(model, draft / "model", card)
         for name, path in extras.items():
             shutil.copyfile(path, draft / "model" / name)

@@ -349,8 +349,14 @@ def test_a_study_that_is_not_there_is_told(capsys):
 def test_the_cache_is_listed_and_freed(toy_csv, workplace, monkeypatch, capsys):
     monkeypatch.setenv("KD_LAB_CACHE", str(workplace / "kept"))
     assert command([*csv(toy_csv), *QUICK]) == 0
+    cut_off = workplace / "kept" / "fit" / ".0123456789abcdef.unfinished"
+    cut_off.mkdir()
+    (cut_off / "last.ckpt").write_bytes(b"what a kill left")
     capsys.readouterr()
     assert command(["cache"]) == 0
-    assert "tokens" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "tokens" in out
+    assert "cut off" in out
     assert command(["cache", "gc", "--days", "0"]) == 0
     assert not list((workplace / "kept").glob("*/*/manifest.json"))
+    assert not cut_off.exists()

@@ -32,7 +32,7 @@ MODELS = {
 }
 
 
-class Cut(Exception):  # noqa: N818 - it is no error
+class Cut(BaseException):  # noqa: N818 - like KeyboardInterrupt
     """What ends a fit here in the place of a kill."""
 
 
@@ -93,6 +93,18 @@ def test_nothing_unfinished_is_left_once_the_fit_is_whole(toy_tokens, tmp_path):
     fitted(toy_tokens, tmp_path, "lstm")
     left = [path.name for path in (tmp_path / "fit").iterdir() if not path.name.endswith(".lock")]
     assert len(left) == 1
+
+
+def test_a_fit_that_fails_by_itself_leaves_nothing_to_go_on_from(toy_tokens, tmp_path):
+    """As one that a search gives up: it would fail again in the same way, and its checkpoint takes room."""
+
+    def give_up(epoch: int, logged) -> None:
+        if epoch == 2:
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fitted(toy_tokens, tmp_path, "lstm", observe=give_up)
+    assert not list((tmp_path / "fit").glob(".*.unfinished"))
 
 
 def test_a_fit_that_was_killed_goes_on_in_another_process(toy_csv, tmp_path, minilm):

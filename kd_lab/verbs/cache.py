@@ -31,7 +31,7 @@ def cache(arguments: Sequence[str]) -> int:
     out, kept = Console(), Cache(options.root)
     if options.what == "gc":
         freed = 0
-        for _, folder, size in kept.entries():
+        for folder, size in [*((folder, size) for _, folder, size in kept.entries()), *kept.leftovers()]:
             if time.time() - folder.stat().st_mtime > options.days * _DAY_S:
                 shutil.rmtree(folder)
                 freed += size
@@ -41,6 +41,8 @@ def cache(arguments: Sequence[str]) -> int:
     sizes: dict[str, list[int]] = {}
     for kind, _, size in kept.entries():
         sizes.setdefault(kind, []).append(size)
+    if left := kept.leftovers():
+        sizes["cut off"] = [size for _, size in left]
     for kind, all_sizes in sizes.items():
         table.add_row(kind, str(len(all_sizes)), f"{sum(all_sizes) / 2**20:.1f}")
     out.print(table)
