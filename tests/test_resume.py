@@ -32,7 +32,7 @@ MODELS = {
 }
 
 
-class Cut(BaseException):  # noqa: N818 - like KeyboardInterrupt
+class Cut(BaseException):
     """What ends a fit here in the place of a kill."""
 
 
