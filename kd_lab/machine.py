@@ -107,12 +107,15 @@ def versions() -> dict[str, str]:
 
 
 def git_commit(root: Path) -> str | None:
-    """The commit checked out in `root`, with "-dirty" where tracked files were changed; None outside git."""
+    """The commit checked out in `root`, with "-dirty" where tracked files were changed; None outside git.
+
+    Markdown does not count: a report that writes its table would make the next result look unclean.
+    """
     git = ("git", "--no-optional-locks", "-C", str(root))
     commit = _output(*git, "rev-parse", "HEAD")
     if not commit:
         return None
-    changed = _output(*git, "status", "--porcelain", "--untracked-files=no")
+    changed = _output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)*.md")
     return commit if changed == "" else f"{commit}-dirty"
 
 

@@ -102,3 +102,13 @@ def test_outside_git_or_without_it_there_is_no_commit(tmp_path: Path, monkeypatc
     assert machine.git_commit(tmp_path / "none") is None
     monkeypatch.setenv("PATH", "")
     assert machine.git_commit(tmp_path) is None
+
+
+def test_a_changed_markdown_file_leaves_the_checkout_clean(repository: Path) -> None:
+    (repository / "table.md").write_text("| a |\n")
+    for line in (["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "table"]):
+        subprocess.run(["git", "-C", str(repository), *line], check=True)
+    (repository / "table.md").write_text("| b |\n")
+    commit = machine.git_commit(repository)
+    assert commit is not None
+    assert not commit.endswith("-dirty")
