@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from debian import BROWSER, POSTGRES
 
 from kd_lab.cache import Cache
 from kd_lab.data.csv import Csv
@@ -18,8 +18,6 @@ from kd_lab.pretrained import Checkpoint
 
 SHARED = Path(os.environ.get("KD_LAB_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SLOW = os.environ.get("KD_LAB_SLOW") == "1" or "CI" in os.environ
-BROWSER = all(map(shutil.which, ("chromium", "chromedriver"))) and find_spec("selenium")
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda one: float(one.parent.name))  # Debian's
 LEFT_OUT = pytest.StashKey[list[str]]()
 WORDS = {
     "animals": ["cat", "dog", "horse", "rabbit", "sheep", "goat", "cow", "hen", "duck", "goose", "pig", "fox"],

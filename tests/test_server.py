@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import POSTGRES
+from debian import POSTGRES
 
 from kd_lab import classifier, results
 from kd_lab.__main__ import command
