@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,24 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from kd_lab import classifier, evaluation, fit, machine, outputs
-from kd_lab.cache import Cache, fingerprint, source_hash
+from kd_lab.cache import Cache, file_hash, fingerprint, source_hash
 from kd_lab.classifier import Classifier
+from kd_lab.compression.around import Around, Hold
 from kd_lab.compression.step import apply_all, check_all
 from kd_lab.cost import size_mib
+from kd_lab.data.tokenizer import TokenizerFile
 from kd_lab.data.tokens import Tokens, tokenise
 from kd_lab.data.tokens import parts as tokens_parts
+from kd_lab.errors import UserError
 from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.instantiate import build
+from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.paths import root
 from kd_lab.predict import predict
 from kd_lab.progress import say, step
 from kd_lab.results import RunResult
 from kd_lab.resume import Observe, ignore
+from kd_lab.text_classifier import TOKENIZER
 
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 JUDGED = ("validation", "test")
@@ -52,7 +57,7 @@ class Cell:
         self.student = self._spec("", config.seed)
         self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
-        check_all(self.steps, self.student.model.kind)
+        check_all(self.steps, self.student.model.kind, self.student.model)
         self.evaluation: evaluation.Evaluation = self._part("evaluation")
         self.warnings: list[str] = []
         self.durations_s: dict[str, float] = {}
@@ -124,7 +129,7 @@ class Cell:
         card = {"labels": tokens.classes, "max_tokens": tokens.max_tokens, "pad_id": tokens.pad_id}
         total = spec.trainer.max_epochs * len(tokens.split("train"))
         with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
-            files = {"tokenizer.json": self.tokenizer.file}
+            files = {TOKENIZER: self.tokenizer.path}
             return fit.fit(spec, tokens, teacher, self.cache, card, files, advance, observe)
 
     def fitted_teacher(self, tokens: Tokens) -> Teacher | None:
@@ -159,20 +164,80 @@ class Cell:
         with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
             return outputs.logits_of(fitted.fingerprint, fitted.load, tokens, split, on, self.cache, advance)
 
-    def compressed(self, fitted: Fitted) -> Path:
+    def compressed(self, fitted: Fitted, tokens: Tokens, teacher: Teacher | None) -> Path:
         """The folder of the saved classifier that is measured."""
         if not self.steps:
             return fitted.model
-        with self.timed("compression", f"compress by {', '.join(self.steps)}") as advance:
+        parts = self._compressed_parts(fitted.fingerprint)
+        epochs = sum(getattr(option, "epochs", 0) for option in self.steps.values())
+        rows = epochs * len(tokens.split("train"))
+        label = f"compress by {', '.join(self.steps)}" + (", rows trained on" if rows else "")
+        with self.timed("compression", label, rows or None) as advance:
 
             def make(draft: Path) -> None:
-                card = {**classifier.read_card(fitted.model), "compression": list(self.steps)}
-                small = apply_all(self.steps, fitted.load())
-                classifier.save(small, draft / "model", {key: card[key] for key in card if key != "class"})
-                shutil.copyfile(fitted.model / "tokenizer.json", draft / "model" / "tokenizer.json")
-                advance(1)
+                card = {key: value for key, value in classifier.read_card(fitted.model).items() if key != "class"}
+                around = Around(
+                    tokens=tokens,
+                    tokenizer=fitted.model / TOKENIZER,
+                    scratch=self.cache.unfinished("compressed", parts),
+                    retokenise=self._retokenised,
+                    training=partial(self._recover, teacher, advance),
+                )
+                small = apply_all(self.steps, fitted.load(), around)
+                card |= {"pad_id": around.tokens.pad_id, "compression": list(self.steps)}
+                classifier.save(small, draft / "model", card)
+                shutil.copyfile(around.tokenizer, draft / "model" / TOKENIZER)
+                (draft / "notes.json").write_text(json.dumps(around.notes, indent=1), encoding="utf-8")
+                advance(0)
 
-            return self.cache.build("compressed", self._compressed_parts(fitted.fingerprint), make) / "model"
+            return self.cache.build("compressed", parts, make) / "model"
+
+    def notes(self, saved: Path) -> dict[str, Any]:
+        """What the steps of compression have to say of what they did."""
+        file = saved.parent / "notes.json"
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if self.steps else {}
+        return found
+
+    def _recover(
+        self,
+        teacher: Teacher | None,
+        advance: Callable[[int], None],
+        model: TorchClassifier,
+        around: Around,
+        epochs: int,
+        rate: float,
+        hold: Hold | None,
+    ) -> None:
+        """How a step of compression trains on; what was learned when it was cut off is not learned again."""
+        if around.tokens.fingerprint != self.fingerprints["tokens"] and self.student.loss.needs - {"logits"}:
+            raise UserError(
+                "compression",
+                expected="a loss of logits alone, since the teacher does not read the trimmed word pieces",
+                got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
+                cure="Put trim_vocabulary after the steps that train, or choose loss=hybrid.",
+            )
+        scratch = around.scratch / str(len(around.notes.setdefault("training", {})))
+        about = fit.recover(
+            self.student,
+            teacher,
+            scratch,
+            model,
+            around.tokens,
+            epochs=epochs,
+            rate=rate,
+            hold=hold,
+            advance=advance,
+        )
+        around.notes["training"][scratch.name] = {"epochs": about["history"], "seconds": round(about["seconds"], 3)}
+
+    def _retokenised(self, file: Path) -> Tokens:
+        """The data set as the pieces of another tokenizer.json."""
+        return tokenise(self.dataset, TokenizerFile(file, self.tokenizer.max_tokens), self.cache)
+
+    def read_by(self, saved: Path, tokens: Tokens) -> Tokens:
+        """The data set as the saved classifier reads it: retokenised where its tokenizer is another."""
+        file = saved / TOKENIZER
+        return tokens if file_hash(file) == file_hash(self.tokenizer.path) else self._retokenised(file)
 
     def said_by(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
         """The classifier's logits for validation and test, as it would be deployed."""
@@ -184,14 +249,14 @@ class Cell:
         return said
 
     def cost(self, folder: Path, model: Classifier, reference: Path | None, tokens: Tokens) -> Costs:
-        """What the classifier saved in `folder` costs, and what the reference costs.
+        """What the classifier saved in `folder` costs, and what the reference, which reads `tokens`, costs.
 
         Times are measured once for all cells that compute the same on the same machine: a sweep over temperatures
         would measure the same thing again and again, and call the noise a difference.
         """
 
         def make(draft: Path) -> None:
-            measured = self.evaluation.cost(folder, reference, tokens)
+            measured = self.evaluation.cost(folder, self.read_by(folder, tokens), reference, tokens)
             (draft / "costs.json").write_text(json.dumps(measured), encoding="utf-8")
 
         with self.timed("cost", "measure size, memory and latency"):

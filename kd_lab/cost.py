@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -26,12 +26,22 @@ _REPEATS = 5  # of each synthetic request
 Arrays = tuple[NDArray[np.int64] | None, ...]  # a Batch on its way through a pipe: its fields without the teacher
 
 
+class Load(NamedTuple):
+    """Real examples that a classifier is asked while it is measured."""
+
+    requests: Sequence[Batch]  # one example each, for the latency
+    bulk: Sequence[Batch]  # 32 examples each, for the throughput
+
+    def arrays(self) -> tuple[list[Arrays], list[Arrays]]:
+        """The same on its way through a pipe."""
+        return [_arrays(batch) for batch in self.requests], [_arrays(batch) for batch in self.bulk]
+
+
 def measure(
     folder: Path,
-    requests: Sequence[Batch],
-    bulk: Sequence[Batch],
+    asked: Load,
     *,
-    reference: Path | None,
+    reference: tuple[Path, Load] | None,
     threads: int,
     rounds: int,
     max_tokens: int,
@@ -41,8 +51,9 @@ def measure(
 
     Args:
         folder: a saved classifier.
-        requests, bulk: real examples, one a batch for the latency, 32 a batch for the throughput.
-        reference: the saved classifier to compare with, such as the teacher; None compares with nothing.
+        asked: what it is asked.
+        reference: the saved classifier to compare with, such as the teacher, and what that is asked: the same
+            examples, in its own word pieces; None compares with nothing.
         threads: torch's; a classifier with threads of its own takes as many when it is loaded.
         rounds: how often each answers all `requests`, unless `BUDGET_S` is used up before.
         max_tokens: longest input that the classifiers take; longer synthetic requests are cut to it.
@@ -62,18 +73,18 @@ def measure(
         FitError: a measuring process failed, died or took too long.
         ValueError: there are no requests or there is no bulk.
     """
-    if not requests or not bulk:
+    sides = [(folder, asked), reference] if reference else [(folder, asked)]
+    if not all(asking.requests and asking.bulk for _, asking in sides):
         raise ValueError("no requests or no bulk to time")
-    folders = [folder, reference] if reference else [folder]
+    folders = [place for place, _ in sides]
     kinds = [read_card(place)["class"].rpartition(".")[0] for place in folders]  # refuses a wrong folder here
-    asked, piled = [_arrays(batch) for batch in requests], [_arrays(batch) for batch in bulk]
-    one_a_length = [_arrays(batch) for batch in {batch.input_ids.shape[1]: batch for batch in requests}.values()]
     timing = partial(_time, threads=threads, rounds=rounds, max_tokens=max_tokens)
-    costs = in_fresh_process(timing, folders, asked, piled, timeout_s=timeout_s)
-    for cost, place, kind in zip(costs, folders, kinds, strict=True):
+    costs = in_fresh_process(timing, folders, [asking.arrays() for _, asking in sides], timeout_s=timeout_s)
+    for cost, (place, asking), kind in zip(costs, sides, kinds, strict=True):
+        one_a_length = {batch.input_ids.shape[1]: _arrays(batch) for batch in asking.requests}
         cost["size_mib"] = size_mib(place)
         cost["peak_memory_mib"] = in_fresh_process(
-            _peak_memory_mib, place, kind, one_a_length, threads, timeout_s=timeout_s
+            _peak_memory_mib, place, kind, list(one_a_length.values()), threads, timeout_s=timeout_s
         )
         cost["speedup"] = costs[1]["latency_ms"]["p50"] / cost["latency_ms"]["p50"] if reference else None
     return costs[0], costs[1] if reference else {}
@@ -111,8 +122,7 @@ def _peak_memory_mib(folder: Path, kind: str, requests: Sequence[Arrays], thread
 
 def _time(
     folders: Sequence[Path],
-    requests: Sequence[Arrays],
-    bulk: Sequence[Arrays],
+    loads: Sequence[tuple[Sequence[Arrays], Sequence[Arrays]]],
     *,
     threads: int,
     rounds: int,
@@ -121,32 +131,36 @@ def _time(
     import torch
 
     torch.set_num_threads(threads)
-    asked, piled = _batches(requests), _batches(bulk)
-    synthetic = {n: _synthetic(asked, n) for n in sorted({min(n, max_tokens) for n in LENGTHS})}
-    one_a_shape = list({batch.input_ids.shape: batch for batch in [*asked, *synthetic.values(), *piled]}.values())
+    asked, piled = zip(*((_batches(requests), _batches(bulk)) for requests, bulk in loads), strict=True)
+    lengths = sorted({min(n, max_tokens) for n in LENGTHS})
+    synthetic = [{n: _synthetic(own, n) for n in lengths} for own in asked]
     with torch.inference_mode():
         classifiers = [load(folder) for folder in folders]
-        for classifier in classifiers:
-            _seconds(classifier, one_a_shape)  # warms up: buffers and kernels are made per shape
+        for i, classifier in enumerate(classifiers):
+            batches = [*asked[i], *synthetic[i].values(), *piled[i]]
+            _seconds(classifier, list({batch.input_ids.shape: batch for batch in batches}.values()))  # warms up
         start, others = time.perf_counter(), _cpu_s_of_others()
         times: list[list[float]] = [[] for _ in folders]
         for turn in range(rounds):
             if turn == 0 or time.perf_counter() - start < BUDGET_S:
                 for i, classifier in enumerate(classifiers):
-                    times[i] += _seconds(classifier, asked)
-        by_length = [{n: _seconds(one, [synthetic[n]] * _REPEATS) for n in synthetic} for one in classifiers]
-        bulk_s = [sum(_seconds(classifier, piled)) for classifier in classifiers]
+                    times[i] += _seconds(classifier, asked[i])
+        by_length = [
+            {n: _seconds(one, [batch] * _REPEATS) for n, batch in own.items()}
+            for one, own in zip(classifiers, synthetic, strict=True)
+        ]
+        bulk_s = [sum(_seconds(one, own)) for one, own in zip(classifiers, piled, strict=True)]
         contended = _cpu_s_of_others() - others > CONTENDED * (time.perf_counter() - start)
     costs = []
-    for classifier, own, lengths, seconds in zip(classifiers, times, by_length, bulk_s, strict=True):
+    for classifier, own, medians, seconds, pile in zip(classifiers, times, by_length, bulk_s, piled, strict=True):
         parameters, nonzero = classifier.count_parameters()
         costs.append(
             {
                 "parameters": parameters,
                 "parameters_nonzero": nonzero,
                 "latency_ms": {f"p{q}": 1e3 * float(np.percentile(own, q)) for q in (50, 95, 99)},
-                "latency_ms_by_length": {str(n): 1e3 * float(np.median(lengths[n])) for n in lengths},
-                "throughput_per_s": sum(len(batch.labels) for batch in piled) / seconds,
+                "latency_ms_by_length": {str(n): 1e3 * float(np.median(medians[n])) for n in medians},
+                "throughput_per_s": sum(len(batch.labels) for batch in pile) / seconds,
                 "threads": threads,
                 "contended": contended,
             }

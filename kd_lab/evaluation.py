@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from kd_lab import cost, metrics, significance
+from kd_lab.cost import Load
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import UserError
@@ -41,25 +42,29 @@ class Evaluation:
                     f"evaluation.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
                 )
 
-    def cost(self, model: Path, reference: Path | None, tokens: Tokens) -> tuple[dict[str, Any], dict[str, Any]]:
+    def cost(
+        self, model: Path, tokens: Tokens, reference: Path | None, reference_tokens: Tokens
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the saved model costs, and what the reference costs (empty without one), measured by turns.
 
-        The requests are the same rows of test for every classifier of a data set.
+        The requests are the same rows of test for every classifier of a data set, each in its own word pieces.
         """
+        return cost.measure(
+            model,
+            self._load(tokens),
+            reference=(reference, self._load(reference_tokens)) if reference else None,
+            threads=self.threads or os.cpu_count() or 1,
+            rounds=self.rounds,
+            max_tokens=tokens.max_tokens,
+        )
+
+    def _load(self, tokens: Tokens) -> Load:
         test = tokens.split("test")
         rows = np.random.default_rng(0).permutation(len(test))
         source = Batches(test, _BULK, tokens.pad_id)
-        requests = [source.batch(row) for row in rows[: self.requests, None]]
-        bulk = [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 4 * _BULK), _BULK)]
-        threads = self.threads or os.cpu_count() or 1
-        return cost.measure(
-            model,
-            requests,
-            bulk,
-            reference=reference,
-            threads=threads,
-            rounds=self.rounds,
-            max_tokens=tokens.max_tokens,
+        return Load(
+            [source.batch(row) for row in rows[: self.requests, None]],
+            [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 4 * _BULK), _BULK)],
         )
 
 

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import json
-import logging
-import math
 import shutil
-import signal
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from kd_lab import classifier
 from kd_lab.cache import Cache, source_hash
-from kd_lab.data.batches import Batches
+from kd_lab.compression.around import Hold
 from kd_lab.data.tokens import Tokens
 from kd_lab.losses.loss import Loss
 from kd_lab.models.build import ModelSpec, Surroundings
 from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.module import Answers, Distillation
+from kd_lab.module import Answers
 from kd_lab.optimizer import AdamW
-from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, checkpoint, ignore
+from kd_lab.resume import Observe, ignore
 from kd_lab.trainer import Trainer
-
-Advance = Callable[[int], None]
+from kd_lab.training import Advance, train
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
         "on": spec.trainer.on_machine(),
         "teacher": teacher if uses_teacher else None,
         "code": source_hash(
-            "data/batches", "fit", "losses", "metrics", "models", "module", "optimizer", "resume", "trainer"
+            "data/batches", "fit", "losses", "metrics", "models", "module", "optimizer", "resume", "trainer", "training"
         ),
     }
 
@@ -147,9 +139,7 @@ def _train(
     advance: Advance,
     observe: Observe,
 ) -> tuple[TorchClassifier, dict[str, Any]]:
-    settings, (device, precision) = spec.trainer, spec.trainer.on_machine()
     pl.seed_everything(spec.seed, verbose=False)
-    from_layers = teacher.fitted.load() if teacher and spec.model.starts_from_teacher else None
     around = Surroundings(
         classes=len(tokens.classes),
         vocabulary=tokens.vocabulary,
@@ -157,69 +147,69 @@ def _train(
         tokens=tokens.fingerprint,
         sentences=tokens.sentences,
         cache=cache,
-        teacher=from_layers,
+        teacher=teacher.fitted.load() if teacher and spec.model.starts_from_teacher else None,
     )
     model = spec.model.build(around)
-    train = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=spec.seed)
-    validation = Batches(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
-    updates = math.ceil(len(train) / settings.accumulate) * settings.max_epochs
-    answers = teacher.answers if teacher and spec.loss.needs else {}
-    module = Distillation(model, spec.loss, spec.optimizer, updates, settings.clip_norm, answers)
-    monitor = {
-        "monitor": f"validation/{settings.monitor}",
-        "mode": "min" if settings.monitor in ("nll", "loss") else "max",
-    }
-    best = ModelCheckpoint(scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor)
-    history, stop = History(advance, observe), EarlyStopping(patience=settings.patience, **monitor)
-    if earlier := checkpoint(scratch):
-        train.epoch = earlier["kd_lab"]["epochs"]
-        advance(train.epoch * len(tokens.split("train")))
-    if earlier and earlier["kd_lab"]["ended"]:
-        history.load_state_dict(earlier["callbacks"][history.state_key])
-    else:
-        with _quiet(), _interruptible():
-            pl.Trainer(
-                accelerator={"cuda": "gpu"}.get(device, device),
-                devices=1,
-                precision=precision,
-                max_epochs=settings.max_epochs,
-                accumulate_grad_batches=settings.accumulate,
-                callbacks=[EpochSeed(spec.seed), history, stop, best, LastCheckpoint(scratch)],
-                default_root_dir=scratch,
-                deterministic=True,
-                logger=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-            ).fit(module, train, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
-    module.load_state_dict(torch.load(scratch / "best.ckpt", weights_only=True)["state_dict"])
-    about = {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
-    return model.cpu().eval(), about
+    about = train(
+        model,
+        spec.loss,
+        spec.optimizer,
+        spec.trainer,
+        spec.seed,
+        tokens,
+        _answers(spec, teacher),
+        scratch,
+        advance=advance,
+        observe=observe,
+    )
+    return model, about
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Gives Ctrl-C its meaning back: Lightning answers it with an exit and is deaf to further ones."""
-    try:
-        yield
-    except SystemExit as error:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise KeyboardInterrupt from error
+def recover(
+    spec: FitSpec,
+    teacher: Teacher | None,
+    scratch: Path,
+    model: TorchClassifier,
+    tokens: Tokens,
+    *,
+    epochs: int,
+    rate: float,
+    hold: Hold | None = None,
+    advance: Advance = lambda rows: None,
+) -> dict[str, Any]:
+    """Trains a fitted model on, in place, under the loss and the teacher of its fit.
+
+    Args:
+        spec, teacher: of its fit.
+        scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
+        tokens: the data set as the model reads it now; the same rows in the same order as at its fit.
+        epochs: passes over train, the last one's weights are kept.
+        rate: peak learning rates as a share of the fit's.
+        hold: what is imposed on the weights meanwhile.
+
+    Returns:
+        history (one entry an epoch), seconds, device, precision.
+
+    Raises:
+        FitError: the loss is no longer a number.
+    """
+    pl.seed_everything(spec.seed, verbose=False)
+    settings = replace(spec.trainer, max_epochs=epochs)
+    answers = _answers(spec, teacher)
+    return train(
+        model,
+        spec.loss,
+        spec.optimizer.scaled(rate),
+        settings,
+        spec.seed,
+        tokens,
+        answers,
+        scratch,
+        keep="last",
+        hold=hold,
+        advance=advance,
+    )
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801 - reads like a keyword
-    """Silences Lightning's start-up lines: what matters of them stands in the result."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        self._loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *exception: Any) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)
-        super().__exit__(*exception)
+def _answers(spec: FitSpec, teacher: Teacher | None) -> Mapping[str, Answers]:
+    return teacher.answers if teacher and spec.loss.needs else {}

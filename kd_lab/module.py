@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from kd_lab.compression.around import Hold
 from kd_lab.errors import FitError
 from kd_lab.losses.loss import Loss
 from kd_lab.metrics import evaluate
@@ -30,6 +31,7 @@ class Distillation(pl.LightningModule):
         clip_norm: largest norm of the gradient, 0 for no clipping. Clipped here and not by the Trainer, which refuses
             to clip for a fused optimizer under mixed precision though nothing is scaled in bf16.
         answers: split -> the teacher's answers; empty where the loss asks for none.
+        hold: what a step of compression imposes on the weights meanwhile.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class Distillation(pl.LightningModule):
         updates: int,
         clip_norm: float,
         answers: Mapping[str, Answers],
+        hold: Hold | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.loss = model, loss
+        self.model, self.loss, self.hold = model, loss, hold
         self.settings, self.updates, self.clip_norm, self.answers = optimizer, updates, clip_norm, answers
         self._parts: Mapping[str, Tensor] = {}
         self._said: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
@@ -55,6 +58,8 @@ class Distillation(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One batch's loss."""
+        if self.hold:
+            self.hold.before_forward()
         total, self._parts = self.loss(self.model(batch), batch)
         self._log("train", total, len(batch.labels))
         return cast("Tensor", total)
@@ -74,8 +79,26 @@ class Distillation(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clips the gradient."""
+        if self.hold:
+            self.hold.before_update()
         if self.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.clip_norm)
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """Updates the weights."""
+        super().optimizer_step(*arguments, **options)
+        if self.hold:
+            self.hold.after_update(min(1.0, (self.global_step + 1) / self.updates))
+
+    def on_validation_start(self) -> None:
+        """Validates the model as it will be used."""
+        if self.hold:
+            self.hold.before_forward()
+
+    def on_validation_end(self) -> None:
+        """What a checkpoint keeps is what the optimizer changes."""
+        if self.hold:
+            self.hold.before_update()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """One batch's loss and logits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -37,6 +37,10 @@ class AdamW:
                 raise UserError(
                     f"optimizer.{name}", expected=f"a number from 0 to {top:g}", got=repr(value), cure="Give another."
                 )
+
+    def scaled(self, share: float) -> AdamW:
+        """The same with peak learning rates multiplied by `share`."""
+        return replace(self, encoder_lr=share * self.encoder_lr, head_lr=share * self.head_lr)
 
     def build(self, model: nn.Module, head: Iterable[str]) -> torch.optim.Optimizer:
         """The optimizer over the model's parameters; those whose name starts with a prefix in `head` take `head_lr`."""

@@ -52,9 +52,9 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     cell.student.loss.check(len(tokens.classes), cell.teacher is not None)
     teacher = cell.fitted_teacher(tokens)
     student = cell.fitted("student", cell.student, tokens, teacher, observe)
-    saved = cell.compressed(student)
+    saved = cell.compressed(student, tokens, teacher)
     model = classifier.load(saved)
-    said = cell.said_by(model, tokens)
+    said = cell.said_by(model, cell.read_by(saved, tokens))
     cost, teacher_cost = cell.cost(saved, model, teacher.fitted.model if teacher else None, tokens)
     if cost["contended"]:
         cell.warn(BUSY)
@@ -62,6 +62,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     result = cell.result(folder.name, overrides, student.about())
     result.metrics = evaluation.scores(tokens, said)
     result.cost = cost
+    result.compression = cell.notes(saved)
     if teacher:
         teacher_said = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
         result.fidelity = fidelity(said["test"], teacher_said["test"])

@@ -33,6 +33,7 @@ class RunResult:
     fidelity: dict[str, float] = field(default_factory=dict)  # agreement, kl (nats), with the teacher on test
     teacher: dict[str, Any] = field(default_factory=dict)  # model, fingerprint, metrics, cost; empty without one
     cost: dict[str, Any] = field(default_factory=dict)  # parameters, size_mib, latency_ms, ...
+    compression: dict[str, Any] = field(default_factory=dict)  # step -> what it has to say of what it did
     history: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch: each loss term, each metric
     durations_s: dict[str, float] = field(default_factory=dict)  # step -> seconds
     warnings: list[str] = field(default_factory=list)

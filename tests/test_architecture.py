@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     (1, {"compression", "served_model"}),
     (2, {"module", "resume", "mlflow_run", "mlflow_store", "predict"}),
     (2, {"tracking"}),
+    (2, {"training"}),
     (3, {"fit", "outputs", "evaluation"}),
     (4, {"cell"}),
     (4, {"pipeline"}),

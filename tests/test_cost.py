@@ -27,7 +27,7 @@ def batch(rows: int, tokens: int) -> Batch:
 
 
 REQUESTS = [batch(1, tokens) for tokens in (4, 7, 9, 4)]
-BULK = [batch(32, 9), batch(8, 6)]
+LOAD = cost.Load(REQUESTS, [batch(32, 9), batch(8, 6)])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measured(folder: Path, reference: Path | None, **options: object) -> tuple[dict, dict]:
     settings = {"threads": 1, "rounds": 2, "max_tokens": 64, "timeout_s": 120, **options}
-    return cost.measure(folder, REQUESTS, BULK, reference=reference, **settings)
+    return cost.measure(folder, LOAD, reference=(reference, LOAD) if reference else None, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_a_model_that_does_not_load_fails_the_cell(saved: Path, tmp_path: Path) 
 
 def test_nothing_to_time_is_refused(saved: Path) -> None:
     with pytest.raises(ValueError, match="no requests"):
-        cost.measure(saved / "small", [], BULK, reference=None, threads=1, rounds=1, max_tokens=9)
+        cost.measure(saved / "small", cost.Load([], LOAD.bulk), reference=None, threads=1, rounds=1, max_tokens=9)
 
 
 def test_a_busy_neighbour_is_seen() -> None:
@@ -146,5 +146,5 @@ def test_rounds_stop_when_the_time_for_them_is_used_up(saved: Path, monkeypatch:
     monkeypatch.setattr(cost, "BUDGET_S", 0.0)
     arrays = [cost._arrays(one) for one in REQUESTS]
     threads = torch.get_num_threads()
-    cost._time([saved / "small"], arrays, [cost._arrays(BULK[0])], threads=threads, rounds=50, max_tokens=64)
+    cost._time([saved / "small"], [(arrays, [cost._arrays(LOAD.bulk[0])])], threads=threads, rounds=50, max_tokens=64)
     assert asked.count(len(REQUESTS)) == 1

@@ -36,6 +36,7 @@ def test_the_files_fields_are_those_that_others_rely_on(tmp_path: Path) -> None:
     stored = json.loads(result().write(tmp_path).read_text(encoding="utf-8"))
     promised = (
         "schema name cell status config overrides fingerprint git_commit versions machine metrics fidelity teacher cost"
+        " compression"
     )
     assert set(promised.split()) | {"durations_s", "warnings", "error", "history"} == set(stored)
     assert stored["schema"] == SCHEMA

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from kd_lab.classifier import Classifier
+from kd_lab.compression.around import Around
 from kd_lab.compression.onnx_classifier import INPUTS, LOGITS, OnnxClassifier
 from kd_lab.compression.onnx_lstm import OnnxLstm, can_replace
 from kd_lab.compression.step import need_torch
 from kd_lab.errors import UserError
+from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.types import Batch
 
@@ -85,13 +87,13 @@ def export(classifier: TorchClassifier) -> bytes:
 class OnnxExport:
     """ONNX Runtime with float32 weights: the same numbers, often faster; no smaller."""
 
-    def check(self, kind: type) -> type:
+    def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
         cure = "Put onnx after the fit or prune_l1, and leave it out beside onnx_int8, which exports by itself."
         need_torch("onnx", kind, cure)
         return OnnxClassifier
 
-    def apply(self, classifier: Classifier) -> OnnxClassifier:
+    def apply(self, classifier: Classifier, around: Around | None = None) -> OnnxClassifier:
         """The classifier as `export` writes it."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)

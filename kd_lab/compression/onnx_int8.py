@@ -14,10 +14,12 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from kd_lab.classifier import Classifier
+from kd_lab.compression.around import Around
 from kd_lab.compression.onnx_classifier import OnnxClassifier
 from kd_lab.compression.onnx_export import export
 from kd_lab.compression.step import need_torch
 from kd_lab.errors import UserError
+from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
 
 
@@ -35,13 +37,13 @@ class OnnxInt8:
 
     per_channel: bool = False
 
-    def check(self, kind: type) -> type:
+    def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
         if not issubclass(kind, OnnxClassifier):
             need_torch("onnx_int8", kind, "Leave the other quantization out, e.g. compression=[prune_l1,onnx_int8].")
         return OnnxClassifier
 
-    def apply(self, classifier: Classifier) -> OnnxClassifier:
+    def apply(self, classifier: Classifier, around: Around | None = None) -> OnnxClassifier:
         """The classifier in INT8; a torch model is exported first.
 
         Raises:

@@ -10,8 +10,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 from kd_lab.classifier import Classifier
+from kd_lab.compression.around import Around
 from kd_lab.compression.step import need_torch
 from kd_lab.errors import UserError
+from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
 
 
@@ -47,12 +49,12 @@ class PruneL1:
                 cure="Choose one of them.",
             )
 
-    def check(self, kind: type) -> type:
+    def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
         need_torch("prune_l1", kind, "Put prune_l1 first, e.g. compression=[prune_l1,onnx_int8].")
         return kind
 
-    def apply(self, classifier: Classifier) -> TorchClassifier:
+    def apply(self, classifier: Classifier, around: Around | None = None) -> TorchClassifier:
         """A classifier of the same class with zeros; it is saved and loaded like any other."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from kd_lab.classifier import Classifier
+from kd_lab.compression.around import Around
 from kd_lab.compression.step import need_torch
 from kd_lab.compression.torch_int8_classifier import TorchInt8Classifier, check_engine
+from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
 
 
@@ -27,12 +29,12 @@ class TorchInt8:
         if self.engine is not None:
             check_engine("compression.torch_int8.engine", self.engine)
 
-    def check(self, kind: type) -> type:
+    def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
         need_torch("torch_int8", kind, "Put torch_int8 right after the fit or after prune_l1, without any onnx step.")
         return TorchInt8Classifier
 
-    def apply(self, classifier: Classifier) -> TorchInt8Classifier:
+    def apply(self, classifier: Classifier, around: Around | None = None) -> TorchInt8Classifier:
         """The classifier with INT8 layers."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)

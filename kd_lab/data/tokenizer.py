@@ -18,40 +18,27 @@ from kd_lab.pretrained import Checkpoint
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
 
 
-@dataclass(frozen=True)
-class Tokenizer:
-    """The tokenizer of a checkpoint.
+class Pieces:
+    """What turns texts into word pieces, made of a tokenizer.json wherever it lies."""
 
-    Args:
-        checkpoint: whose tokenizer.json to use.
-        max_tokens: longer inputs are cut, the special pieces counted; of a pair the longer text first.
-    """
-
-    checkpoint: Checkpoint
-    max_tokens: int = 128
-
-    def __post_init__(self) -> None:
-        if self.max_tokens < 4:
-            raise UserError(
-                "tokenizer.max_tokens", expected="at least 4", got=str(self.max_tokens), cure="Give a larger number."
-            )
+    max_tokens: int
 
     @property
-    def file(self) -> Path:
+    def path(self) -> Path:
         """tokenizer.json."""
-        return self.checkpoint.folder() / "tokenizer.json"
+        raise NotImplementedError
 
     def parts(self) -> dict[str, Any]:
         """The tokenizer by its content, and the cut."""
-        return {"tokenizer": file_hash(self.file), "max_tokens": self.max_tokens}
+        return {"tokenizer": file_hash(self.path), "max_tokens": self.max_tokens}
 
     @cached_property
     def _pieces(self) -> tokenizers.Tokenizer:
         try:
-            pieces = tokenizers.Tokenizer.from_file(str(self.file))
+            pieces = tokenizers.Tokenizer.from_file(str(self.path))
         except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
             raise UserError(
-                str(self.file), expected="a fast tokenizer", got=str(error), cure="Choose another checkpoint."
+                str(self.path), expected="a fast tokenizer", got=str(error), cure="Choose another checkpoint."
             ) from error
         pieces.no_padding()
         pieces.enable_truncation(self.max_tokens)
@@ -81,3 +68,45 @@ class Tokenizer:
             encoded = self._pieces.encode_batch_fast(rows)
             segments = [np.array(row.type_ids, np.int8) for row in encoded] if pairs is not None else []
             yield [np.array(row.ids, np.int32) for row in encoded], segments
+
+
+@dataclass(frozen=True)
+class Tokenizer(Pieces):
+    """The tokenizer of a checkpoint.
+
+    Args:
+        checkpoint: whose tokenizer.json to use.
+        max_tokens: longer inputs are cut, the special pieces counted; of a pair the longer text first.
+    """
+
+    checkpoint: Checkpoint
+    max_tokens: int = 128
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 4:
+            raise UserError(
+                "tokenizer.max_tokens", expected="at least 4", got=str(self.max_tokens), cure="Give a larger number."
+            )
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint's tokenizer.json."""
+        return self.checkpoint.folder() / "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class TokenizerFile(Pieces):
+    """A tokenizer.json by itself, such as one that lies beside a compressed model.
+
+    Args:
+        file: where it lies.
+        max_tokens: longer inputs are cut, the special pieces counted; of a pair the longer text first.
+    """
+
+    file: Path
+    max_tokens: int = 128
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.file

@@ -13,7 +13,7 @@ import numpy as np
 
 from kd_lab.cache import Cache, source_hash
 from kd_lab.data.texts import Dataset, Split, checked, overlap
-from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.data.tokenizer import Pieces
 
 Advance = Callable[[int], None]
 
@@ -69,12 +69,12 @@ class Tokens:
             yield [str(piece) for piece in train.pieces[start:end]]
 
 
-def parts(dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Any]:
+def parts(dataset: Dataset, tokenizer: Pieces) -> dict[str, Any]:
     """All that the tokens are made from."""
     return {"dataset": dataset, "tokenizer": tokenizer, "code": source_hash("data")}
 
 
-def tokenise(dataset: Dataset, tokenizer: Tokenizer, cache: Cache, advance: Advance = lambda rows: None) -> Tokens:
+def tokenise(dataset: Dataset, tokenizer: Pieces, cache: Cache, advance: Advance = lambda rows: None) -> Tokens:
     """The data set's tokens, from the cache or made now.
 
     Args:
@@ -95,7 +95,7 @@ def tokenise(dataset: Dataset, tokenizer: Tokenizer, cache: Cache, advance: Adva
     )
 
 
-def _make(dataset: Dataset, tokenizer: Tokenizer, advance: Advance, draft: Path) -> None:
+def _make(dataset: Dataset, tokenizer: Pieces, advance: Advance, draft: Path) -> None:
     texts = checked(dataset.load(), f"dataset {dataset.name}")
     for name, split in texts.splits.items():
         _write(name, split, tokenizer, advance, draft)
@@ -108,7 +108,7 @@ def _make(dataset: Dataset, tokenizer: Tokenizer, advance: Advance, draft: Path)
     (draft / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _write(name: str, split: Split, tokenizer: Tokenizer, advance: Advance, draft: Path) -> None:
+def _write(name: str, split: Split, tokenizer: Pieces, advance: Advance, draft: Path) -> None:
     pieces, segments, lengths = [], [], []
     for rows, sides in tokenizer.encode(split.texts, split.pairs):
         lengths.append(np.array([len(row) for row in rows], np.int64))

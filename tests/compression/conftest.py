@@ -10,8 +10,12 @@ import pytest
 import torch
 
 from kd_lab.cache import Cache
+from kd_lab.compression.around import Around, Hold
 from kd_lab.compression.onnx_classifier import OnnxClassifier
 from kd_lab.compression.onnx_export import OnnxExport
+from kd_lab.data.csv import Csv
+from kd_lab.data.tokenizer import Tokenizer, TokenizerFile
+from kd_lab.data.tokens import Tokens, tokenise
 from kd_lab.models.build import ModelSpec, Surroundings
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
@@ -62,6 +66,19 @@ def make_batch() -> Callable[..., Batch]:
         return Batch(torch.arange(rows), ids * mask, mask, torch.zeros(rows, dtype=torch.int64), types)
 
     return make
+
+
+@pytest.fixture
+def around(toy_tokens: Tokens, bert_tokenizer: Tokenizer, own_cache: Cache, toy_csv: Path, tmp_path: Path) -> Around:
+    """The toy data set in BERT's word pieces; training is noted and changes nothing."""
+
+    def retokenise(file: Path) -> Tokens:
+        return tokenise(Csv(str(toy_csv)), TokenizerFile(file, bert_tokenizer.max_tokens), own_cache)
+
+    def train(model: TorchClassifier, around: Around, epochs: int, rate: float, hold: Hold | None) -> None:
+        around.notes["trained"] = {"epochs": epochs, "rate": rate}
+
+    return Around(toy_tokens, bert_tokenizer.path, tmp_path / "scratch", retokenise, train)
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_without_a_seed_every_pass_is_alike_and_by_length() -> None:
 
 def test_row_ids_lead_back_to_the_texts(toy_csv: Path, toy_tokens: Tokens, bert_tokenizer: Tokenizer) -> None:
     texts = Csv(str(toy_csv)).load()
-    pieces = tokenizers.Tokenizer.from_file(str(bert_tokenizer.file))
+    pieces = tokenizers.Tokenizer.from_file(str(bert_tokenizer.path))
     pieces.no_padding()
     for name, split in texts.splits.items():
         for batch in Batches(toy_tokens.split(name), 16, toy_tokens.pad_id, seed=1):

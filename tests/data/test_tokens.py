@@ -46,7 +46,7 @@ class Memory:
 
 
 def reference(tokenizer: Tokenizer, text: str, pair: str | None) -> tokenizers.Encoding:
-    own = tokenizers.Tokenizer.from_file(str(tokenizer.file))
+    own = tokenizers.Tokenizer.from_file(str(tokenizer.path))
     own.no_padding()
     own.enable_truncation(tokenizer.max_tokens)
     return own.encode(text, pair)

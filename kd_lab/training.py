@@ -1,0 +1,133 @@
+"""The training loop: a model that is there learns for some epochs, and goes on where it was cut off."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from kd_lab.compression.around import Hold
+from kd_lab.data.batches import Batches
+from kd_lab.data.tokens import Tokens
+from kd_lab.losses.loss import Loss
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.module import Answers, Distillation
+from kd_lab.optimizer import AdamW
+from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, checkpoint, ignore
+from kd_lab.trainer import Trainer
+
+Advance = Callable[[int], None]
+
+
+def train(
+    model: TorchClassifier,
+    loss: Loss,
+    optimizer: AdamW,
+    settings: Trainer,
+    seed: int,
+    tokens: Tokens,
+    answers: Mapping[str, Answers],
+    scratch: Path,
+    *,
+    keep: Literal["best", "last"] = "best",
+    hold: Hold | None = None,
+    advance: Advance = lambda rows: None,
+    observe: Observe = ignore,
+) -> dict[str, Any]:
+    """Trains the model in place and leaves it in evaluation mode on the CPU.
+
+    Args:
+        answers: split -> the teacher's answers; empty where the loss asks for none.
+        scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
+        keep: "best" ends with the best epoch's weights and stops early when none gets better; "last" goes through all
+            epochs and ends with the last one's.
+        hold: what is imposed on the weights meanwhile.
+        advance: called with the number of training rows done since the last call.
+        observe: called after each epoch with its number and all that was logged.
+
+    Returns:
+        history (one entry an epoch), seconds, device, precision.
+
+    Raises:
+        FitError: the loss is no longer a number.
+    """
+    device, precision = settings.on_machine()
+    rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
+    validation = Batches(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
+    updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
+    module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, hold)
+    monitor = {
+        "monitor": f"validation/{settings.monitor}",
+        "mode": "min" if settings.monitor in ("nll", "loss") else "max",
+    }
+    history = History(advance, observe)
+    callbacks: list[Callback] = [EpochSeed(seed), history]
+    if keep == "best":
+        best = ModelCheckpoint(
+            scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor
+        )
+        callbacks += [EarlyStopping(patience=settings.patience, **monitor), best]
+    if earlier := checkpoint(scratch):
+        rows.epoch = earlier["kd_lab"]["epochs"]
+        advance(rows.epoch * len(tokens.split("train")))
+    if earlier and earlier["kd_lab"]["ended"]:
+        history.load_state_dict(earlier["callbacks"][history.state_key])
+    else:
+        with _quiet(), _interruptible():
+            pl.Trainer(
+                accelerator={"cuda": "gpu"}.get(device, device),
+                devices=1,
+                precision=precision,
+                max_epochs=settings.max_epochs,
+                accumulate_grad_batches=settings.accumulate,
+                callbacks=[*callbacks, LastCheckpoint(scratch)],
+                default_root_dir=scratch,
+                deterministic=True,
+                logger=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            ).fit(module, rows, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
+    end = scratch / ("best.ckpt" if keep == "best" else LAST)
+    module.load_state_dict(torch.load(end, weights_only=True)["state_dict"])
+    model.cpu().eval()
+    if hold:
+        hold.before_forward()
+    return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Gives Ctrl-C its meaning back: Lightning answers it with an exit and is deaf to further ones."""
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from error
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801 - reads like a keyword
+    """Silences Lightning's start-up lines: what matters of them stands in the result."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        self._loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *exception: Any) -> None:
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
+        super().__exit__(*exception)
