@@ -10,7 +10,7 @@ from pathlib import Path
 from kd_lab.errors import UserError
 from kd_lab.paths import root
 
-VERBS = ("report", "ui", "cache")  # each a file in verbs/ with a function of its name
+VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in verbs/ with a function of its name
 THREADS = {  # read once, when torch is first imported
     "GOMP_SPINCOUNT": "10000",  # a thread that waits soon gives its core away: see experiments/LOG.md
     "TOKENIZERS_PARALLELISM": "true",
@@ -24,6 +24,8 @@ kd-lab distils, prunes, quantizes and measures text classifiers.
   kd-lab -m hydra/sweeper=optuna ...                  search instead of a grid: 'loss.alpha=interval(0,1)'
   kd-lab experiments=NAME                             run a study with its own axes
   kd-lab report NAME [--sync] [--check] [--markdown]  a study's table, verdict, figures; against published ones
+  kd-lab export STUDY[/CELL] --to DIR                 a cell's model, complete and tried, with a model card
+  kd-lab predict --model DIR ["TEXT" ...]             a model's answers to texts, lines, or --csv FILE
   kd-lab ui [NAME]                                    compare runs in MLflow, on 127.0.0.1
   kd-lab cache [ls|gc]                                what is kept, and how to free it
   kd-lab --cfg job [overrides]                        print every option of a run and its value

@@ -126,6 +126,8 @@ class Cell:
         self, role: str, spec: FitSpec, tokens: Tokens, teacher: Teacher | None, observe: Observe = ignore
     ) -> Fitted:
         """The student or the teacher, fitted."""
+        if not spec.trainer.max_epochs:
+            self.warn(f"the {role} was not fitted (max_epochs=0): only its size and speed mean anything")
         card = {"labels": tokens.classes, "max_tokens": tokens.max_tokens, "pad_id": tokens.pad_id}
         total = spec.trainer.max_epochs * len(tokens.split("train"))
         with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
@@ -209,6 +211,8 @@ class Cell:
         hold: Hold | None,
     ) -> None:
         """How a step of compression trains on; what was learned when it was cut off is not learned again."""
+        if not self.student.trainer.max_epochs:
+            return  # what was never fitted is not recovered
         if around.tokens.fingerprint != self.fingerprints["tokens"] and self.student.loss.needs - {"logits"}:
             raise UserError(
                 "compression",

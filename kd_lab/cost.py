@@ -22,6 +22,7 @@ from kd_lab.types import Batch
 LENGTHS = (16, 32, 128)  # tokens, of the synthetic requests
 CONTENDED = 0.15  # cores in other processes' hands above which times are marked
 BUDGET_S = 20.0  # no further round is begun after so long, as on a machine that others keep busy
+WEIGHTS = (".safetensors", ".onnx", ".bin", ".xml")  # the last two are OpenVINO's: numbers, and the graph over them
 _REPEATS = 5  # of each synthetic request
 Arrays = tuple[NDArray[np.int64] | None, ...]  # a Batch on its way through a pipe: its fields without the teacher
 
@@ -91,8 +92,8 @@ def measure(
 
 
 def size_mib(folder: Path) -> float:
-    """Weights on disk, MiB (2^20 bytes): the *.safetensors and *.onnx files of a saved classifier."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx")) / 2**20
+    """Weights on disk, MiB (2^20 bytes): the files of a saved classifier that end in one of `WEIGHTS`."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHTS) / 2**20
 
 
 def _arrays(batch: Batch) -> Arrays:
@@ -139,7 +140,7 @@ def _time(
         for i, classifier in enumerate(classifiers):
             batches = [*asked[i], *synthetic[i].values(), *piled[i]]
             _seconds(classifier, list({batch.input_ids.shape: batch for batch in batches}.values()))  # warms up
-        start, others = time.perf_counter(), _cpu_s_of_others()
+        start, others = time.perf_counter(), cpu_s_of_others()
         times: list[list[float]] = [[] for _ in folders]
         for turn in range(rounds):
             if turn == 0 or time.perf_counter() - start < BUDGET_S:
@@ -150,7 +151,7 @@ def _time(
             for one, own in zip(classifiers, synthetic, strict=True)
         ]
         bulk_s = [sum(_seconds(one, own)) for one, own in zip(classifiers, piled, strict=True)]
-        contended = _cpu_s_of_others() - others > CONTENDED * (time.perf_counter() - start)
+        contended = cpu_s_of_others() - others > CONTENDED * (time.perf_counter() - start)
     costs = []
     for classifier, own, medians, seconds, pile in zip(classifiers, times, by_length, bulk_s, piled, strict=True):
         parameters, nonzero = classifier.count_parameters()
@@ -188,7 +189,7 @@ def _synthetic(requests: Sequence[Batch], tokens: int) -> Batch:
     return Batch(first.row_ids, pieces[places], ones, first.labels, segments)
 
 
-def _cpu_s_of_others() -> float:
+def cpu_s_of_others() -> float:
     """Seconds of processor time that all other processes of the machine have used."""
     now = psutil.cpu_times()
     return (

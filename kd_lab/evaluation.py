@@ -14,6 +14,7 @@ import torch
 from kd_lab import cost, metrics, significance
 from kd_lab.cost import Load
 from kd_lab.data.batches import Batches
+from kd_lab.data.hub import class_number
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import UserError
 
@@ -68,12 +69,20 @@ class Evaluation:
         )
 
 
-def scores(tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
+def scores(
+    tokens: Tokens, logits: Mapping[str, torch.Tensor], out_of_scope: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Metrics of each split with their 95 % intervals.
 
     Args:
         logits: split -> (N, C), in the order of the rows.
+        out_of_scope: the class of texts that belong to no other class; with it there are `accuracy_in_scope` and
+            `recall_out_of_scope` too, see `metrics.by_scope`.
+
+    Raises:
+        UserError: there is no class of that name.
     """
+    unknown = None if out_of_scope is None else class_number(tokens.classes, out_of_scope)
     found: dict[str, dict[str, Any]] = {}
     for split, said in logits.items():
         labels, predictions = gold(tokens, split), said.argmax(1)
@@ -84,6 +93,8 @@ def scores(tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, dict
             "f1_macro_interval": list(significance.f1_macro_interval(predictions, labels, said.shape[1])),
             "rows": len(labels),
         }
+        for name, (hits, rows) in ({} if unknown is None else metrics.by_scope(predictions, labels, unknown)).items():
+            found[split] |= {name: hits / rows, f"{name}_interval": list(significance.wilson(hits, rows))}
     return found
 
 

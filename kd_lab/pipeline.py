@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab import calibration, classifier, confusion, evaluation, machine, results, table
+from kd_lab import calibration, classifier, confusion, deployable, evaluation, machine, results, table
 from kd_lab.cell import EXACT, JUDGED, Cell, plain
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import FitError, UserError, disk_errors
@@ -130,6 +128,7 @@ def time_again(result: RunResult, folder: Path, done: set[str]) -> RunResult:
         result.teacher["cost"] = teacher_cost
     if not result.cost["contended"]:
         result.warnings = [text for text in result.warnings if text != BUSY]
+    deployable.complete(folder / "model", result)
     result.write(folder)
     return result
 
@@ -144,19 +143,10 @@ def _keep(result: RunResult, said: torch.Tensor, tokens: Tokens, model: Path, fo
         confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, folder / "confusion.png")
         calibration.draw(labels, answers, confidence, folder / "calibration.png")
         (folder / "table.md").write_text(table.to_markdown([result]), encoding="utf-8")
-        shutil.copytree(model, folder / "model", copy_function=_link, dirs_exist_ok=True)
+        deployable.make(model, folder / "model", result)
         (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt
 
 
 def _name(error: BaseException) -> str:
     """An error of a library or of our own making, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
-
-
-def _link(source: str, target: str) -> None:
-    """A hard link where the disk allows it: the model in the cell takes no room, and outlives the cache."""
-    Path(target).unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from pandas import DataFrame
 
+from kd_lab.errors import UserError
 from kd_lab.text_classifier import TextClassifier
 
 
@@ -26,9 +29,15 @@ class ServedModel(mlflow.pyfunc.PythonModel):
 
         Returns:
             a column `label` (string), and a column `probability` of that label.
+
+        Raises:
+            MlflowException: a text is empty or no text; a server answers 400 and says which.
         """
         pairs = model_input["text_pair"].tolist() if "text_pair" in model_input.columns else None
-        labels, probabilities = self.classifier.predict(model_input["text"].tolist(), pairs)
+        try:
+            labels, probabilities = self.classifier.predict(model_input["text"].tolist(), pairs)
+        except UserError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
         return DataFrame({"label": labels, "probability": probabilities.max(axis=1)})
 
 

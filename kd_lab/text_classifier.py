@@ -1,4 +1,4 @@
-"""A saved model's answers to raw text."""
+"""A saved model's answers to raw text; one in ONNX answers without torch, which takes a second to import."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-import torch
 from numpy.typing import NDArray
 
 from kd_lab import classifier
+from kd_lab.array_classifier import AGAIN, Integers, in_one_line, read
 from kd_lab.errors import UserError
-from kd_lab.types import Batch
 
 TOKENIZER = "tokenizer.json"
 
@@ -24,12 +23,16 @@ class TextClassifier:
 
     Args:
         folder: what a run saved: `classifier.json`, the weights, and `tokenizer.json`.
+        threads: that compute an answer, for a torch model those of the whole process; None leaves it to the library.
 
     Raises:
-        UserError: the folder is not one that kd_lab saved, or its tokenizer is missing or damaged.
+        UserError: the folder is not one that kd_lab saved, a file of it is missing or damaged, or its labels, its
+            tokenizer and its weights do not belong together.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise UserError("threads", expected="at least 1", got=str(threads), cure="Give a larger number.")
         card = classifier.read_card(folder)
         try:
             self.labels = tuple(str(label) for label in card["labels"])
@@ -41,8 +44,10 @@ class TextClassifier:
                 got=json.dumps({key: value for key, value in card.items() if key != "class"}),
                 cure="Name the model folder of a finished run.",
             ) from error
+        self.cut = 0  # texts so far that were longer than max_tokens
         self._pieces = _read_tokenizer(folder / TOKENIZER, self.max_tokens)
-        self._model = classifier.load(folder)
+        self._logits = read(folder, threads)
+        self._check_whole(folder)
 
     def predict(
         self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
@@ -50,7 +55,7 @@ class TextClassifier:
         """The most probable label of each text, and the probabilities of all.
 
         Args:
-            texts: what to classify; longer ones are cut to the model's `max_tokens`.
+            texts: what to classify; longer ones are cut to the model's `max_tokens`, and counted in `cut`.
             seconds: for a model of text pairs, the other text of each.
             batch_size: texts in a forward pass; those of like length go together.
 
@@ -60,31 +65,76 @@ class TextClassifier:
         Raises:
             UserError: a text is empty or no text, or the two sides differ in number.
         """
-        if batch_size < 1:
-            raise UserError("batch_size", expected="at least 1", got=str(batch_size), cure="Give a larger number.")
-        encoded = self._pieces.encode_batch(_checked(texts, seconds))
-        probabilities = np.empty((len(encoded), len(self.labels)))
-        order = np.argsort([len(row) for row in encoded], kind="stable")
-        with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                rows = order[start : start + batch_size]
-                batch = self._batch(rows, [encoded[row] for row in rows], pairs=seconds is not None)
-                probabilities[rows] = self._model(batch).logits.double().softmax(dim=-1).cpu().numpy()
+        logits = self.logits(texts, seconds, batch_size).astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = odds / odds.sum(axis=1, keepdims=True)
         return [self.labels[best] for best in probabilities.argmax(axis=1)], probabilities
 
-    def _batch(self, rows: NDArray[np.int64], encoded: list[tokenizers.Encoding], pairs: bool) -> Batch:
+    def logits(
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
+    ) -> NDArray[np.float32]:
+        """What `predict` makes probabilities of: (N, C), unnormalised. Takes and raises the same."""
+        if batch_size < 1:
+            raise UserError("batch_size", expected="at least 1", got=str(batch_size), cure="Give a larger number.")
+        encoded = self._pieces.encode_batch_fast(_checked(texts, seconds))
+        self.cut += sum(1 for row in encoded if row.overflowing)
+        logits = np.empty((len(encoded), len(self.labels)), np.float32)
+        order = np.argsort([len(row) for row in encoded], kind="stable")
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            logits[rows] = self._logits(*self._padded([encoded[row] for row in rows], pairs=seconds is not None))
+        return logits
+
+    def _padded(self, encoded: list[tokenizers.Encoding], pairs: bool) -> tuple[Integers, Integers, Integers | None]:
+        """Pieces, mask and, of pairs, segments: (B, T) each."""
         shape = (len(encoded), max(len(row) for row in encoded))
         pieces, mask, segments = np.full(shape, self.pad_id), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for place, row in enumerate(encoded):
             pieces[place, : len(row)], mask[place, : len(row)] = row.ids, 1
             segments[place, : len(row)] = row.type_ids
-        return Batch(
-            row_ids=torch.from_numpy(rows),
-            input_ids=torch.from_numpy(pieces),
-            attention_mask=torch.from_numpy(mask),
-            labels=torch.full((len(encoded),), -1),
-            token_type_ids=torch.from_numpy(segments) if pairs else None,
-        )
+        return pieces, mask, segments if pairs else None
+
+    def _check_whole(self, folder: Path) -> None:
+        """Refuses labels, tokenizer and weights that do not belong together, before they answer nonsense."""
+        last = np.array([[self._pieces.get_vocab_size() - 1]])  # unknown to a model with fewer word pieces
+        try:
+            width = self._logits(last, np.ones_like(last), None).shape[1]
+        except Exception as error:  # torch and ONNX Runtime have each their own
+            got = f"one whose last piece, {last[0, 0]}, the model does not take ({in_one_line(error)})"
+            where = str(folder / TOKENIZER)
+            raise UserError(where, expected="the tokenizer of the model", got=got, cure=AGAIN) from error
+        if width != len(self.labels):
+            raise UserError(
+                str(folder / classifier.CARD),
+                expected=f"{width} labels, as the model has outputs",
+                got=str(len(self.labels)),
+                cure=AGAIN,
+            )
+        told = _told_labels(folder / "config.json")
+        if told is not None and told != dict(enumerate(self.labels)):
+            wrong = next((at for at, label in enumerate(self.labels) if told.get(at) != label), len(self.labels))
+            label = repr(self.labels[wrong]) if wrong < len(self.labels) else "no such class"
+            raise UserError(
+                f"{folder / 'config.json'}, id2label",
+                expected=f"the labels of {classifier.CARD}, {label} as class {wrong}",
+                got=repr(told.get(wrong)),
+                cure=AGAIN,
+            )
+
+
+def flaw(text: object) -> str | None:
+    """What is wrong with a text to be classified; None where nothing is."""
+    if not isinstance(text, str):
+        return f"{type(text).__name__} {text!r}"
+    if not text.strip():
+        return "an empty text"
+    if "\0" in text:
+        return "a NUL byte, as binary files have"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half of a surrogate pair"
+    return None
 
 
 def _read_tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
@@ -102,22 +152,23 @@ def _read_tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
     return pieces
 
 
+def _told_labels(config: Path) -> dict[int, str] | None:
+    """Class -> label where a config.json says so."""
+    try:
+        told = json.loads(config.read_text(encoding="utf-8"))["id2label"]
+        return {int(index): str(label) for index, label in told.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def _checked(texts: Sequence[str], seconds: Sequence[str] | None) -> list[Any]:
     """What the tokenizer takes: texts, or pairs of texts."""
     for side, column in (("texts", texts), ("seconds", seconds)):
         if isinstance(column, str):
             raise UserError(side, expected="a list of texts", got="one text", cure="Put it in a list.")
         for row, text in enumerate(column if column is not None else ()):
-            if not isinstance(text, str) or not text.strip():
-                got = "an empty text" if isinstance(text, str) else f"{type(text).__name__} {text!r}"
-                raise UserError(f"{side}[{row}]", expected="a text", got=got, cure="Leave the row out or fill it.")
-            if any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise UserError(
-                    f"{side}[{row}]",
-                    expected="valid Unicode",
-                    got="half of a surrogate pair",
-                    cure="Read the file with its right encoding.",
-                )
+            if (got := flaw(text)) is not None:
+                raise UserError(f"{side}[{row}]", expected="a text", got=got, cure="Leave the row out or mend it.")
     if seconds is None:
         return list(texts)
     if len(seconds) != len(texts):

@@ -14,7 +14,7 @@ class Trainer:
     """How long and on what a model is fitted.
 
     Args:
-        max_epochs: passes over train at most.
+        max_epochs: passes over train at most; 0 leaves the model as it starts, for its size and speed alone.
         batch_size: rows in a forward pass.
         accumulate: forward passes to an update.
         clip_norm: largest norm of the gradient; 0 does not clip.
@@ -35,10 +35,10 @@ class Trainer:
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "accumulate", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            value, least = getattr(self, name), 0 if name == "max_epochs" else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise UserError(
-                    f"trainer.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
+                    f"trainer.{name}", expected=f"a whole number from {least}", got=repr(value), cure="Give another."
                 )
         for name, allowed in (
             ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss")),

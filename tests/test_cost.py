@@ -92,10 +92,11 @@ def test_without_a_reference_there_is_no_speedup(saved: Path, monkeypatch: pytes
     assert own["speedup"] is None
 
 
-def test_onnx_files_count_as_weights_and_cards_do_not(tmp_path: Path) -> None:
-    for name, size in {"model.onnx": 2**20, "model.safetensors": 2**19, "tokenizer.json": 2**22}.items():
+def test_onnx_and_openvino_files_count_as_weights_and_cards_do_not(tmp_path: Path) -> None:
+    weights = {"model.onnx": 2**20, "model.safetensors": 2**19, "model.bin": 2**18, "model.xml": 2**17}
+    for name, size in {**weights, "tokenizer.json": 2**22, "README.md": 2**21}.items():
         (tmp_path / name).write_bytes(bytes(size))
-    assert cost.size_mib(tmp_path) == 1.5
+    assert cost.size_mib(tmp_path) == 1.875
 
 
 def test_a_folder_without_a_classifier_is_the_users_mistake(saved: Path, tmp_path: Path) -> None:
@@ -120,10 +121,10 @@ def test_nothing_to_time_is_refused(saved: Path) -> None:
 
 
 def test_a_busy_neighbour_is_seen() -> None:
-    before = cost._cpu_s_of_others()
+    before = cost.cpu_s_of_others()
     code = "import time\nwhile time.process_time() < 0.8: pass"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert cost._cpu_s_of_others() - before > 0.7
+    assert cost.cpu_s_of_others() - before > 0.7
 
 
 def test_own_work_is_not_taken_for_a_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +133,7 @@ def test_own_work_is_not_taken_for_a_neighbours(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(cost.psutil, "cpu_times", Now)
     monkeypatch.setattr(cost.time, "process_time", lambda: 30.0)
-    assert cost._cpu_s_of_others() == 75.0
+    assert cost.cpu_s_of_others() == 75.0
 
 
 def test_rounds_stop_when_the_time_for_them_is_used_up(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,15 @@ def test_the_second_call_trains_nothing(toy_tokens, tmp_path, monkeypatch):
     assert fitted(toy_tokens, tmp_path).folder == first.folder
 
 
+def test_without_epochs_the_model_is_as_it_starts(toy_tokens, tmp_path):
+    untouched = fitted(toy_tokens, tmp_path, trainer=Trainer(max_epochs=0, precision="32-true", device="cpu"))
+    once = fitted(toy_tokens, tmp_path, trainer=Trainer(max_epochs=1, precision="32-true", device="cpu"))
+    assert untouched.about()["history"] == []
+    assert not untouched.load().training
+    one, two = (load_file(each.model / "model.safetensors")["classifier.weight"] for each in (untouched, once))
+    assert not torch.equal(one, two)
+
+
 def test_the_best_epoch_is_kept_not_the_last(toy_tokens, tmp_path):
     ruin = AdamW(head_lr=3.0, warmup=1.0, weight_decay=0.0)  # the rate grows until it destroys what was learned
     trainer = Trainer(max_epochs=6, batch_size=16, patience=6, precision="32-true", device="cpu")
@@ -191,7 +200,7 @@ def test_a_student_that_starts_from_its_teacher_has_its_layers(toy_tokens, tmp_p
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("max_epochs", 0), ("batch_size", -1), ("monitor", "loss2"), ("device", "tpu"), ("precision", "8")],
+    [("max_epochs", -1), ("batch_size", -1), ("monitor", "loss2"), ("device", "tpu"), ("precision", "8")],
 )
 def test_an_impossible_trainer_option_is_named(option, value):
     with pytest.raises(UserError, match=f"trainer.{option}"):

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
+import onnx
 import torch
 from torch import Tensor, nn
 
 from kd_lab.classifier import Classifier
 from kd_lab.compression.around import Around
+from kd_lab.compression.onnx_attention import write_with
 from kd_lab.compression.onnx_classifier import INPUTS, LOGITS, OnnxClassifier
 from kd_lab.compression.onnx_lstm import OnnxLstm, can_replace
 from kd_lab.compression.step import need_torch
@@ -27,13 +29,14 @@ from kd_lab.types import Batch
 class _Logits(nn.Module):
     """A copy of a classifier as a function from tensors to logits, which is what the exporter takes."""
 
-    def __init__(self, classifier: TorchClassifier) -> None:
+    def __init__(self, classifier: TorchClassifier, fused: bool) -> None:
         super().__init__()
         self.classifier = copy.deepcopy(classifier).cpu()
         self.classifier.returns = frozenset({"logits"})
         for name, module in list(self.classifier.named_modules()):
             if isinstance(module, nn.LSTM) and can_replace(module):
                 self.classifier.set_submodule(name, OnnxLstm(module))
+        write_with(self.classifier, fused)
         self.eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
@@ -42,11 +45,15 @@ class _Logits(nn.Module):
         return logits
 
 
-def export(classifier: TorchClassifier) -> bytes:
+def export(classifier: TorchClassifier, *, fused: bool = False) -> bytes:
     """The classifier in evaluation mode as a serialized ONNX model, float32, for any B >= 1 and T >= 1.
 
     Its inputs are `onnx_classifier.INPUTS`, the last only if the classifier says `two_segments`. The longest T is
     the model's own: an encoder has no positions beyond its `max_positions`.
+
+    Args:
+        classifier: stays as it was.
+        fused: whether an encoder's attention is one operation that only ONNX Runtime has; faster.
 
     Raises:
         UserError: the exporter can only do it for one number of examples or tokens.
@@ -59,7 +66,7 @@ def export(classifier: TorchClassifier) -> bytes:
     if "token_type_ids" in example:
         example["token_type_ids"].zero_()
     with _silence():
-        traced = _trace(_Logits(classifier), example, dict.fromkeys(names, axes), type(classifier).__name__)
+        traced = _trace(_Logits(classifier, fused), example, dict.fromkeys(names, axes), type(classifier).__name__)
         program = torch.onnx.export(
             traced,
             dynamo=True,
@@ -79,6 +86,7 @@ def export(classifier: TorchClassifier) -> bytes:
         *proto.graph.output,
     ):
         part.ClearField("metadata_props")  # stack traces, with the paths of this machine
+    _keep_residuals(proto.graph)
     serialized: bytes = proto.SerializeToString()
     return serialized
 
@@ -113,6 +121,19 @@ def _trace(
             got=f"{name}: {str(error).splitlines()[0]}",
             cure="Use compression=[torch_int8], or write what depends on the length in another way.",
         ) from error
+
+
+def _keep_residuals(graph: onnx.GraphProto) -> None:
+    """Writes what is added right before a LayerNormalization as Sum, which says the same as Add.
+
+    ONNX Runtime 1.31 would turn Add and LayerNormalization into one SkipLayerNormalization, whose CPU kernel takes
+    several times as long as the two apart.
+    """
+    weights = {tensor.name for tensor in graph.initializer}
+    made_by = {node.output[0]: node for node in graph.node if node.op_type == "Add" and not weights & {*node.input}}
+    for node in graph.node:
+        if node.op_type == "LayerNormalization" and node.input[0] in made_by:
+            made_by[node.input[0]].op_type = "Sum"
 
 
 @contextmanager

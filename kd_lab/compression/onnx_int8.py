@@ -50,27 +50,46 @@ class OnnxInt8:
             UserError: it is INT8 already.
         """
         self.check(type(classifier))
-        if isinstance(classifier, OnnxClassifier):
-            if classifier.quantized:
-                raise UserError(
-                    "compression.onnx_int8",
-                    expected="a model with float weights",
-                    got="an ONNX model that is INT8 already",
-                    cure="Apply onnx_int8 once, as the last step, e.g. compression=[prune_l1,onnx_int8].",
-                )
-            return OnnxClassifier(self._quantize(classifier.model))
-        assert isinstance(classifier, TorchClassifier)
-        return OnnxClassifier(self._quantize(export(classifier)))
+        with prepared(float_graph(classifier, "onnx_int8")) as graph:
+            quantized = graph.with_name("quantized")
+            quantize_dynamic(str(graph), str(quantized), per_channel=self.per_channel, weight_type=QuantType.QInt8)
+            return OnnxClassifier(quantized.read_bytes())
 
-    def _quantize(self, model: bytes) -> bytes:
-        with TemporaryDirectory() as name, _silence():
-            folder = Path(name)
-            exported, prepared, quantized = (folder / part for part in ("exported", "prepared", "quantized"))
-            exported.write_bytes(_without_stale_shapes(model))
-            # folds what stands between a weight and its use, where the quantizer would not find it
-            quant_pre_process(str(exported), str(prepared), skip_symbolic_shape=True)
-            quantize_dynamic(str(prepared), str(quantized), per_channel=self.per_channel, weight_type=QuantType.QInt8)
-            return quantized.read_bytes()
+
+def float_graph(classifier: Classifier, step: str) -> bytes:
+    """The classifier as an ONNX graph of float weights; a torch model is exported first.
+
+    Args:
+        step: that asks, for the error.
+
+    Raises:
+        UserError: it is INT8 already.
+    """
+    if not isinstance(classifier, OnnxClassifier):
+        assert isinstance(classifier, TorchClassifier)
+        return export(classifier)
+    if classifier.quantized:
+        raise UserError(
+            f"compression.{step}",
+            expected="a model with float weights",
+            got="an ONNX model that is INT8 already",
+            cure=f"Apply one INT8 step, once, as the last, e.g. compression=[prune_l1,{step}].",
+        )
+    return classifier.model
+
+
+@contextmanager
+def prepared(model: bytes) -> Iterator[Path]:
+    """The graph in a file of a folder that lasts as long as the block, ready for ONNX Runtime's quantizer.
+
+    What stands between a weight and its use is folded: the quantizer would not find the weight. Meanwhile the
+    quantizer's advice is kept from the screen.
+    """
+    with TemporaryDirectory() as name, _silence():
+        exported, ready = Path(name, "exported"), Path(name, "prepared")
+        exported.write_bytes(_without_stale_shapes(model))
+        quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
+        yield ready
 
 
 def _without_stale_shapes(model: bytes) -> bytes:

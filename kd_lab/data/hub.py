@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Hub:
         splits: our split -> theirs. One that is left out is carved out of train by `split`.
         split: how to carve.
         name: what results call it.
+        out_of_scope: the class of texts that belong to no other class, judged apart; None where there is none.
     """
 
     text_column: str = "text"
@@ -42,6 +43,7 @@ class Hub:
     splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
     split: SplitPlan = field(default_factory=SplitPlan)
     name: str = "hub"
+    out_of_scope: str | None = None
 
     def _local(self) -> dict[str, list[Path]] | None:
         if self.path is None:
@@ -51,7 +53,10 @@ class Hub:
         return files if all(files.values()) else None
 
     def parts(self) -> dict[str, Any]:
-        """Local files by their content, else the revision on the hub; columns, and the way of splitting."""
+        """Local files by their content, else the revision on the hub; columns, and the way of splitting.
+
+        `out_of_scope` is no part of it: it decides how answers are judged, not what the texts are.
+        """
         local = self._local()
         if local is not None:
             source: Any = {name: [file_hash(path) for path in paths] for name, paths in local.items()}
@@ -67,7 +72,8 @@ class Hub:
         """Reads the splits that `splits` names.
 
         Raises:
-            UserError: it is in neither place, a file is damaged, a column is missing or of another type.
+            UserError: it is in neither place, a file is damaged, a column is missing or of another type, or no class
+                is called `out_of_scope`.
         """
         local = self._local()
         tables = self._download() if local is None else {name: _read(paths) for name, paths in local.items()}
@@ -75,6 +81,8 @@ class Hub:
         names = _class_names(tables["train"].schema, self.label_column)
         found = {label for _, _, labels in raw.values() for label in labels} - {UNLABELLED}
         classes = names or tuple(str(label) for label in sorted(found))
+        if self.out_of_scope is not None:
+            class_number(classes, self.out_of_scope)
         index = {label: number for number, label in enumerate(range(len(names)) if names else sorted(found))}
         index[UNLABELLED] = UNLABELLED
         splits = {
@@ -134,6 +142,23 @@ class Hub:
             )
         pairs = table[self.pair_column].to_pylist() if self.pair_column else None
         return table[self.text_column].to_pylist(), pairs, labels.to_pylist()
+
+
+def class_number(classes: Sequence[str], out_of_scope: str) -> int:
+    """The place among `classes` of the one that stands for "out of scope".
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if out_of_scope not in classes:
+        some = f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}"
+        raise UserError(
+            "dataset.out_of_scope",
+            expected="the name of a class",
+            got=f"{out_of_scope!r}, where classes are {some}",
+            cure="Name one of them, or null where no class means out of scope.",
+        )
+    return classes.index(out_of_scope)
 
 
 def _read(paths: Iterable[Path]) -> pa.Table:

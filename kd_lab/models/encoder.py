@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kd_lab.errors import UserError
 from kd_lab.models.build import Surroundings
+from kd_lab.models.encoder_shape import OURS, take_shape
 from kd_lab.models.layers import base_prefix, take_layers
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.pretrained import Checkpoint
@@ -20,21 +21,26 @@ from kd_lab.types import Batch, Outputs
 
 
 class EncoderClassifier(TorchClassifier):
-    """An `AutoModelForSequenceClassification`; saved in the layout that `from_pretrained` reads."""
+    """An `AutoModelForSequenceClassification`; saved in the layout that `from_pretrained` reads, if `portable`."""
 
     head: ClassVar[tuple[str, ...]] = ("net.classifier", "net.pre_classifier", "net.bert.pooler")
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
-        settings = transformers.AutoConfig.for_model(**config)
+        settings = transformers.AutoConfig.for_model(**{key: config[key] for key in config if key != OURS})
         self.net = transformers.AutoModelForSequenceClassification.from_config(settings)
+        take_shape(self.net, config)
         self.two_segments = (getattr(settings, "type_vocab_size", None) or 0) > 1
+
+    @property
+    def portable(self) -> bool:
+        """Whether `from_pretrained` builds it from config.json unchanged: no heads pruned, embedding not factorised."""
+        return not self.config.get(OURS)
 
     def forward(self, batch: Batch) -> Outputs:
         """Logits (B, C) and, when asked for, the last layer's token states (B, T, H)."""
-        segments = (
-            {"token_type_ids": batch.token_type_ids} if self.two_segments and batch.token_type_ids is not None else {}
-        )
+        uses_segments = self.two_segments and batch.token_type_ids is not None
+        segments = {"token_type_ids": batch.token_type_ids} if uses_segments else {}
         wants_hidden = "hidden" in self.returns
         said = self.net(
             input_ids=batch.input_ids,
@@ -45,7 +51,7 @@ class EncoderClassifier(TorchClassifier):
         return Outputs(said.logits.float(), said.hidden_states[-1].float() if wants_hidden else None)
 
     def save(self, folder: Path) -> None:
-        """Writes what `AutoModelForSequenceClassification.from_pretrained(folder)` reads."""
+        """Writes what `AutoModelForSequenceClassification.from_pretrained(folder)` reads, if `portable`."""
         settings = {**self.config, "architectures": [type(self.net).__name__]}
         (folder / CONFIG).write_text(json.dumps(settings, indent=1), encoding="utf-8")
         tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in self.net.state_dict().items()}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from kd_lab.cache import source_hash
 from kd_lab.errors import UserError
 from kd_lab.models.build import Surroundings
+from kd_lab.models.low_rank import LowRankEmbedding
 from kd_lab.models.torch_classifier import TorchClassifier, masked_softmax
 from kd_lab.types import Batch, Outputs
 
@@ -32,7 +33,12 @@ class LstmAttentionClassifier(TorchClassifier):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         width, dropout = config["hidden"], config["dropout"]
-        self.embedding = nn.Embedding(config["vocabulary"], config["embedding"], padding_idx=config["pad_id"])
+        vocabulary, rank, pad_id = config["vocabulary"], config.get("embedding_rank"), config["pad_id"]
+        self.embedding: nn.Embedding | LowRankEmbedding
+        if rank is None:
+            self.embedding = nn.Embedding(vocabulary, config["embedding"], padding_idx=pad_id)
+        else:
+            self.embedding = LowRankEmbedding(vocabulary, rank, config["embedding"], pad_id)
         between = dropout if config["layers"] > 1 else 0.0
         self.lstm = nn.LSTM(config["embedding"], width, config["layers"], batch_first=True, dropout=between)
         self.attention = nn.Linear(width, width)
@@ -109,6 +115,7 @@ class LstmAttention:
         )
         if self.init == "word2vec":
             with torch.no_grad():
+                assert isinstance(model.embedding, nn.Embedding)
                 model.embedding.weight.copy_(self._word_vectors(around, model.embedding.weight))
         return model.train()
 

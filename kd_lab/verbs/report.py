@@ -1,30 +1,39 @@
-"""`kd-lab report NAME`: a study's table, verdict, documents and figures, made from its cells; brings MLflow level."""
+"""`kd-lab report NAME`: a study's table, verdict, documents and figures, made from its cells; brings MLflow level.
+
+`--gate` asks whether its compressed models may ship, `--frontier` measures all of its models anew in one run.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
 
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.paths import root
 from kd_lab.report import check_table, index, settings_table
 from kd_lab.report.check import Check, check
 from kd_lab.report.collect import studies
+from kd_lab.report.collect import study as study_cells
 from kd_lab.report.study_report import FOLDER, StudyReport, write
 from kd_lab.results import RunResult
 from kd_lab.table import to_markdown, to_rich
+
+if TYPE_CHECKING:
+    from kd_lab.cell import Cell
 
 
 def report(arguments: Sequence[str]) -> int:
     """Writes the report, prints its table and says where the rest lies.
 
     Returns:
-        exit code: 0, or 1 where a cell of the study failed or a published figure was missed.
+        exit code: 0, or 1 where a cell of the study failed, a published figure was missed or a model may not ship.
 
     Raises:
         UserError: no name, no such study, or nothing published to check it against.
@@ -37,6 +46,12 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
+    parser.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
+    parser.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
+    parser.add_argument("--rows", type=int, default=2000, help="test rows that the gate asks at most")
+    parser.add_argument("--frontier", action="store_true", help="measure every model and the teacher in one run")
+    parser.add_argument("--threads", type=int, help="of the models that --frontier measures; default all cores")
+    parser.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
     options = parser.parse_args(arguments)
     if options.list:
         print("\n".join(studies(options.multirun)))
@@ -46,6 +61,10 @@ def report(arguments: Sequence[str]) -> int:
         return 0
     if options.name is None:
         raise UserError("report", expected="the name of a study", got="none", cure="kd-lab report --list shows them.")
+    if options.frontier or options.gate:
+        _refuse(options)
+        code = _frontier(options) if options.frontier else 0
+        return max(code, _gate(options)) if options.gate else code
     held = check(options.multirun, options.name, root() / "experiments") if options.check else None
     study = write(options.multirun, options.name)
     if options.sync:
@@ -58,6 +77,65 @@ def report(arguments: Sequence[str]) -> int:
         _show_check(held, options.multirun)
     failed = any(cell.status == "failed" for cell in study.cells)
     return 1 if failed or (held and held.missed) else 0
+
+
+def _refuse(options: argparse.Namespace) -> None:
+    """Refuses numbers that mean nothing."""
+    for name, least in (("rows", 1), ("rounds", 1), ("threads", 1)):
+        given = getattr(options, name)
+        if given is not None and given < least:
+            raise UserError(f"--{name}", expected=f"a whole number from {least}", got=str(given), cure="Give another.")
+    if not 0 < options.margin < 1:
+        cure = "Give a fraction: 0.01 is one point."
+        raise UserError("--margin", expected="above 0 and below 1", got=str(options.margin), cure=cure)
+
+
+def _opened(config: Mapping[str, Any]) -> Cell:
+    """The cell that a result's config describes."""
+    from omegaconf import OmegaConf
+
+    from kd_lab.cell import Cell
+
+    return Cell(OmegaConf.create(dict(config)))
+
+
+def _gate(options: argparse.Namespace) -> int:
+    """Prints and writes what the gate says."""
+    from kd_lab.report import gate, gate_table
+
+    study = options.multirun / options.name
+    found = gate.hold(
+        study, study_cells(options.multirun, options.name), _opened, margin=options.margin, rows=options.rows
+    )
+    page = gate_table.to_markdown(found, f"kd-lab report {options.name} --gate")
+    _say(gate_table.to_rich(found), [*gate_table.lines(found), _written(gate.write(found, page, study / FOLDER))])
+    return 1 if found.stopped else 0
+
+
+def _frontier(options: argparse.Namespace) -> int:
+    """Measures, prints and writes the frontier."""
+    from kd_lab.report import frontier, frontier_table
+
+    study = options.multirun / options.name
+    threads = options.threads or os.cpu_count() or 1
+    found = frontier.measure(
+        study, study_cells(options.multirun, options.name), _opened, threads=threads, rounds=options.rounds
+    )
+    page = frontier_table.to_markdown(found, f"kd-lab report {options.name} --frontier")
+    files = frontier_table.write(found, page, study / FOLDER)
+    _say(frontier_table.to_rich(found), [*frontier_table.lines(found), _written(files)])
+    return 0
+
+
+def _say(table: Table, lines: Sequence[str]) -> None:
+    out = Console() if sys.stdout.isatty() else Console(width=180)
+    out.print(table)
+    for line in lines:
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _written(files: Sequence[Path]) -> str:
+    return f"Written: {', '.join(map(str, files))}"
 
 
 def _show_check(held: Check, multirun: Path) -> None:

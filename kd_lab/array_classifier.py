@@ -1,0 +1,65 @@
+"""A saved classifier as a function of arrays, whatever it is made of; one in ONNX is read without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kd_lab import classifier
+from kd_lab.errors import UserError
+from kd_lab.onnx_session import MODEL, OnnxSession
+from kd_lab.types import Batch
+
+ONNX = "kd_lab.compression.onnx_classifier.OnnxClassifier"  # the class that saves what `OnnxSession` reads
+AGAIN = "Export the cell again, e.g. kd-lab export STUDY/CELL --to DIR."
+Integers = NDArray[np.int64]
+Logits = Callable[[Integers, Integers, Integers | None], NDArray[np.float32]]
+"""Logits (B, C) of word pieces, mask and segments, each (B, T); no segments means that all are of the first text."""
+
+
+def read(folder: Path, threads: int | None = None) -> Logits:
+    """The classifier in `folder`.
+
+    Args:
+        folder: what `classifier.save` wrote.
+        threads: that compute an answer, for a torch model those of the whole process; None leaves it to the library.
+
+    Raises:
+        UserError: the folder is not one that kd_lab saved, or a file of it is missing or damaged.
+    """
+    if classifier.read_card(folder)["class"] == ONNX:
+        return OnnxSession(folder / MODEL, threads)
+    try:
+        return _read_torch(folder, threads)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the libraries make of weights that are cut short or of another shape
+        expected = "weights that are whole and belong to its config.json"
+        raise UserError(str(folder), expected=expected, got=in_one_line(error), cure=AGAIN) from error
+
+
+def in_one_line(error: Exception) -> str:
+    """A library's complaint, its first line alone."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"[:300]
+
+
+def _read_torch(folder: Path, threads: int | None) -> Logits:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model = classifier.load(folder)
+
+    def logits(pieces: Integers, mask: Integers, segments: Integers | None) -> NDArray[np.float32]:
+        """As `Logits` says."""
+        unused = torch.zeros(len(pieces), dtype=torch.int64)  # no forward pass reads row_ids and labels
+        types = None if segments is None else torch.from_numpy(segments)
+        with torch.inference_mode():
+            batch = Batch(unused, torch.from_numpy(pieces), torch.from_numpy(mask), unused, types)
+            said: NDArray[np.float32] = model(batch).logits.float().numpy()
+        return said
+
+    return logits

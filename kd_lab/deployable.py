@@ -1,0 +1,159 @@
+"""The model folder of a finished cell: made complete, so that it can be copied away and used, and copied away."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from kd_lab import classifier, results
+from kd_lab.array_classifier import ONNX
+from kd_lab.cost import WEIGHTS
+from kd_lab.errors import UserError, disk_errors
+from kd_lab.model_card import Kind, model_card
+from kd_lab.models.encoder import EncoderClassifier
+from kd_lab.models.torch_classifier import CONFIG, read_config
+from kd_lab.onnx_session import INPUTS, MODEL, OnnxSession
+from kd_lab.results import RunResult
+from kd_lab.text_classifier import TOKENIZER, TextClassifier
+
+README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
+FILES = {classifier.CARD, CONFIG, TOKENIZER, TOKENIZER_CONFIG, README}  # and weights
+TEXTS = ("what is this?", "one more, a little longer than the first: 3 of 4 words", "ja")  # on which a copy is tried
+_SPECIAL = {  # transformers' names -> what BERT's and RoBERTa's families call them
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+
+
+def make(model: Path, folder: Path, result: RunResult) -> None:
+    """Puts a saved classifier into `folder`, complete; its files are hard links where the disk allows it.
+
+    Args:
+        model: what `classifier.save` wrote, with its tokenizer.json.
+        folder: replaced where it is there.
+        result: of the cell that the model belongs to.
+    """
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier run's model may have had other files
+    shutil.copytree(model, folder, copy_function=_link)
+    complete(folder, result)
+
+
+def complete(folder: Path, result: RunResult) -> None:
+    """Adds what others than kd_lab need: tokenizer_config.json, labels in an encoder's config.json, and README.md.
+
+    Files are replaced, never written to: others may be links to the cache. Doing it again changes nothing.
+
+    Raises:
+        UserError: the folder is not one that kd_lab saved.
+    """
+    card = classifier.read_card(folder)
+    kind, inputs = _read(folder, card)
+    if kind == "transformers":
+        labels = [str(label) for label in card["labels"]]
+        named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
+        _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
+    _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
+    _replace(folder / README, model_card(result, kind, card["labels"], card["max_tokens"]))
+
+
+def export(cell: Path, target: Path) -> list[Path]:
+    """Copies the deployable folder of a cell, and holds the copy's answers against the original's, bit for bit.
+
+    Args:
+        cell: the folder of a finished cell.
+        target: what is to hold the copy: empty, not there yet, or an earlier export, which is replaced.
+
+    Returns:
+        the files of the copy.
+
+    Raises:
+        UserError: the cell has no model, `target` holds anything else, or the copy answers otherwise.
+    """
+    result, source, target = results.read(cell), cell / "model", target.expanduser().resolve()
+    if result.status != "finished":
+        cure = "Run the cell again." if result.status == "failed" else "Name a cell that finished."
+        got = f"one that is {result.status}: {result.error}"
+        raise UserError(f"{result.name}/{result.cell}", expected="a finished cell", got=got, cure=cure)
+    original = TextClassifier(source)
+    _check_target(target)
+    with disk_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+        draft = target / f".export-{os.getpid()}"
+        try:
+            shutil.copytree(source, draft, copy_function=shutil.copyfile)
+            complete(draft, result)
+            if TextClassifier(draft).logits(TEXTS).tobytes() != original.logits(TEXTS).tobytes():
+                got = "other logits than from the original"
+                cure = "Check the disk, and run it again."
+                raise UserError(str(target), expected="a copy that answers alike", got=got, cure=cure)
+            for old in target.iterdir():
+                if old != draft:
+                    old.unlink()
+            names = sorted(path.name for path in draft.iterdir())
+            for name in names:
+                os.replace(draft / name, target / name)
+            return [target / name for name in names]
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _check_target(target: Path) -> None:
+    """Refuses a place where something would be lost."""
+    where = f"--to {target}"
+    if target.exists() and not target.is_dir():
+        raise UserError(where, expected="a folder", got="a file", cure="Name another place.")
+    if any((target.parent / name).is_file() for name in (results.FILE, "manifest.json")):
+        raise UserError(where, expected="a folder of its own", got="a run's own", cure="Name a place outside multirun.")
+    there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+    foreign = [name for name in there if name not in FILES and Path(name).suffix not in WEIGHTS]
+    if foreign or (there and not (target / classifier.CARD).is_file()):
+        got = f"one with {(foreign or there)[0]} ({len(there)} files or folders)"
+        raise UserError(where, expected="an empty folder or an earlier export", got=got, cure="Name another place.")
+
+
+def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:
+    """What loads the model, and which arrays it takes."""
+    if card["class"] == ONNX:
+        return "onnx", list(OnnxSession(folder / MODEL).inputs)
+    model = classifier.load(folder)
+    inputs = list(INPUTS if getattr(model, "two_segments", False) else INPUTS[:2])
+    return "transformers" if isinstance(model, EncoderClassifier) and model.portable else "kd_lab", inputs
+
+
+def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
+    """What `AutoTokenizer.from_pretrained` needs beside tokenizer.json, which says all else, such as lower case."""
+    pieces = tokenizers.Tokenizer.from_file(str(tokenizer))
+    found = {name: [text for text in texts if pieces.token_to_id(text) is not None] for name, texts in _SPECIAL.items()}
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": pieces.id_to_token(card["pad_id"]),
+        **{name: texts[0] for name, texts in found.items() if texts},
+        "model_max_length": card["max_tokens"],
+        "model_input_names": inputs,
+    }
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    _replace(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link where the disk allows it: the model in the cell takes no room, and outlives the cache."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
