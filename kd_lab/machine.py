@@ -39,6 +39,8 @@ PACKAGES = (  # what a number in a result can depend on
     "torchmetrics",
     "onnx",
     "onnxruntime",
+    "openvino",
+    "nncf",
     "gensim",
     "scikit-learn",
     "scipy",

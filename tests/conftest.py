@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import small_study as small_study_module
 from debian import BROWSER, POSTGRES
 
 from kd_lab.cache import Cache
@@ -76,6 +77,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     folder = tmp_path / "own_cache"
     monkeypatch.setenv("KD_LAB_CACHE", str(folder))
     return Cache(folder)
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with cells as `small_study.LINE` says, run once; not to be changed."""
+    return small_study_module.run(tmp_path_factory.mktemp("small_study"))
 
 
 @pytest.fixture

@@ -1,0 +1,146 @@
+"""`kd-lab predict` answers arguments, lines and CSV files, and refuses what is no text with one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_study import cell
+
+from kd_lab.__main__ import command
+from kd_lab.text_classifier import TextClassifier
+
+TEXTS = ["the old cat number 3", "a red house number 7", "no green song number 1"]
+
+
+@pytest.fixture(params=["[]", "[onnx_int8]"])
+def model(request: pytest.FixtureRequest, small_study: Path) -> Path:
+    return cell(small_study, request.param) / "model"
+
+
+def predict(*given: str, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[bytes]:
+    line = [sys.executable, "-m", "kd_lab", "predict", *given]
+    done = subprocess.run(line, check=False, input=stdin, capture_output=True, timeout=120)
+    assert done.returncode == code, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+def answers(text: str, delimiter: str = "\t") -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
+
+
+def test_texts_as_arguments_and_lines_get_the_models_own_labels(model: Path) -> None:
+    labels, probabilities = TextClassifier(model).predict(TEXTS)
+    for said in (
+        predict("--model", str(model), *TEXTS),
+        predict("--model", str(model.parent), "--batch-size", "1", stdin="\n".join(TEXTS).encode()),
+    ):
+        rows = answers(said.stdout.decode())
+        assert [row["text"] for row in rows] == TEXTS
+        assert [row["label"] for row in rows] == labels
+        for row, odds in zip(rows, probabilities, strict=True):
+            assert float(row["probability"]) == pytest.approx(odds.max(), abs=0.05)  # INT8 depends on the batch
+
+
+def test_the_probabilities_of_all_classes_sum_to_one(model: Path) -> None:
+    (row,) = answers(predict("--model", str(model), "--probabilities", TEXTS[0]).stdout.decode())
+    each = {name: float(row[f"probability.{name}"]) for name in "abc"}
+    assert sum(each.values()) == pytest.approx(1, abs=1e-5)
+    assert max(each, key=each.__getitem__) == row["label"]
+
+
+def test_a_csv_file_is_answered_into_another(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,words\n" + "".join(f'{n},"{text}, or so"\n' for n, text in enumerate(TEXTS)))
+    given = ["--csv", str(tmp_path / "in.csv"), "--text-column", "words", "--out", str(tmp_path / "out.csv")]
+    said = predict("--model", str(model), *given)
+    assert said.stdout == b""
+    rows = answers((tmp_path / "out.csv").read_text(), ",")
+    assert [row["label"] for row in rows] == TextClassifier(model).predict([f"{text}, or so" for text in TEXTS])[0]
+
+
+def test_an_onnx_model_answers_without_torch(small_study: Path) -> None:
+    code = (
+        "import sys\nfrom kd_lab.__main__ import command\n"
+        f"code = command(['predict', '--model', {str(cell(small_study, '[onnx_int8]'))!r}, 'a red cat'])\n"
+        "assert code == 0 and not {'torch', 'transformers', 'mlflow', 'pytorch_lightning'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_text_of_100_000_characters_is_cut_and_said_so(model: Path) -> None:
+    start = time.monotonic()
+    said = predict("--model", str(model), "word " * 20_000)
+    assert time.monotonic() - start < 60
+    assert b"longer than" in said.stderr
+    assert len(answers(said.stdout.decode())) == 1
+
+
+@pytest.mark.parametrize(
+    ("stdin", "words"),
+    [
+        (b"a red cat\n\nthe old cat\n", b"line 2: expected a text, got an empty text"),
+        (b"a red cat\n\xff\xfe\x00\x01\n", b"line 2: expected UTF-8"),
+        (bytes(range(256)) * 20, b"line 2: expected UTF-8"),
+    ],
+)
+def test_what_is_no_text_on_stdin_is_refused_with_its_line(model: Path, stdin: bytes, words: bytes) -> None:
+    said = predict("--model", str(model), stdin=stdin, code=2)
+    assert words in said.stderr
+    assert said.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([""], "expected a text"),
+        (["--csv", "nowhere.csv"], "nowhere.csv"),
+        (["--csv", "in.csv", "--text-column", "nothing"], "nothing"),
+        (["--batch-size", "0", "text"], "batch"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    model: Path,
+    given: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("id,words\n1,a red cat\n")
+    assert command(["predict", "--model", str(model), *given]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "labels", "tokenizer", "no tokenizer", "card"])
+def test_a_damaged_folder_is_refused(
+    model: Path, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(model, folder)
+    (weights,) = [path for path in folder.iterdir() if path.suffix in (".onnx", ".safetensors")]
+    card = json.loads((folder / "classifier.json").read_text())
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:3000])
+    elif damage == "labels":
+        (folder / "classifier.json").write_text(json.dumps({**card, "labels": [*card["labels"], "one more"]}))
+    elif damage == "tokenizer":
+        (folder / "tokenizer.json").write_text("{}")
+    elif damage == "no tokenizer":
+        (folder / "tokenizer.json").unlink()
+    else:
+        (folder / "classifier.json").write_text("[]")
+    assert command(["predict", "--model", str(folder), "a red cat"]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert str(folder) in said.err
