@@ -58,10 +58,23 @@ class Cell:
         self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
         check_all(self.steps, self.student.model.kind, self.student.model)
+        self._check_loss()
         self.evaluation: evaluation.Evaluation = self._part("evaluation")
         self.warnings: list[str] = []
         self.durations_s: dict[str, float] = {}
         self.outputs: set[str] = set()  # the cached outputs of the teacher that were read
+
+    def _check_loss(self) -> None:
+        """Refuses, before any fit, a recovery under a loss of hidden states that would no longer fit each other."""
+        changing = [name for name in ("trim_vocabulary", "prune_lstm") if name in self.steps]
+        recovers = any(getattr(option, "epochs", 0) for option in self.steps.values())
+        if changing and recovers and self.student.loss.needs - {"logits"}:
+            raise UserError(
+                f"compression.{changing[0]}",
+                expected="a loss of logits alone: after this step the teacher reads other pieces or has another width",
+                got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
+                cure="Choose loss=hybrid, or let no step train: compression.STEP.epochs=0.",
+            )
 
     def _part(self, where: str) -> Any:
         return build(plain(OmegaConf.select(self.config, where)), where)
@@ -213,13 +226,6 @@ class Cell:
         """How a step of compression trains on; what was learned when it was cut off is not learned again."""
         if not self.student.trainer.max_epochs:
             return  # what was never fitted is not recovered
-        if around.tokens.fingerprint != self.fingerprints["tokens"] and self.student.loss.needs - {"logits"}:
-            raise UserError(
-                "compression",
-                expected="a loss of logits alone, since the teacher does not read the trimmed word pieces",
-                got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
-                cure="Put trim_vocabulary after the steps that train, or choose loss=hybrid.",
-            )
         scratch = around.scratch / str(len(around.notes.setdefault("training", {})))
         about = fit.recover(
             self.student,
