@@ -13,6 +13,7 @@ from kd_lab.compression.around import Hold
 from kd_lab.errors import FitError
 from kd_lab.losses.loss import Loss
 from kd_lab.metrics import evaluate
+from kd_lab.models.reached_rows import ReachedRows
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.optimizer import AdamW
 from kd_lab.types import Batch, Outputs
@@ -116,6 +117,9 @@ class Distillation(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW and its schedule, which moves with each update."""
         optimizer = self.settings.build(self, [f"model.{prefix}" for prefix in self.model.head] + ["loss."])
+        for part in self.model.modules():
+            if isinstance(part, ReachedRows):
+                part.follow(optimizer)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.settings.factor(step, self.updates))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

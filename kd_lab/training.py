@@ -7,7 +7,7 @@ import math
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from kd_lab.compression.around import Hold
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
 from kd_lab.losses.loss import Loss
+from kd_lab.models.reached_rows import only_reached_rows
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers, Distillation
 from kd_lab.optimizer import AdamW
@@ -64,21 +65,37 @@ def train(
     if not settings.max_epochs:
         model.cpu().eval()
         return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
+    seen = [tokens.split(name).pieces for name in ("train", "validation")]
+    with nullcontext() if hold else only_reached_rows(model, seen, tokens.pad_id):
+        history = _run(model, loss, optimizer, settings, seed, tokens, answers, scratch, keep, hold, advance, observe)
+    model.cpu().eval()
+    return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
+
+
+def _run(
+    model: TorchClassifier,
+    loss: Loss,
+    optimizer: AdamW,
+    settings: Trainer,
+    seed: int,
+    tokens: Tokens,
+    answers: Mapping[str, Answers],
+    scratch: Path,
+    keep: Literal["best", "last"],
+    hold: Hold | None,
+    advance: Advance,
+    observe: Observe,
+) -> History:
+    """As `train`; the model is left on the CPU or where it was trained."""
+    device, precision = settings.on_machine()
     rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
     validation = Batches(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, hold)
-    monitor = {
-        "monitor": f"validation/{settings.monitor}",
-        "mode": "min" if settings.monitor in ("nll", "loss") else "max",
-    }
     history = History(advance, observe)
     callbacks: list[Callback] = [EpochSeed(seed), history]
     if keep == "best":
-        best = ModelCheckpoint(
-            scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor
-        )
-        callbacks += [EarlyStopping(patience=settings.patience, **monitor), best]
+        callbacks += _best(settings, scratch)
     if earlier := checkpoint(scratch):
         rows.epoch = earlier["kd_lab"]["epochs"]
         advance(rows.epoch * len(tokens.split("train")))
@@ -102,10 +119,19 @@ def train(
             ).fit(module, rows, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
     end = scratch / ("best.ckpt" if keep == "best" else LAST)
     module.load_state_dict(torch.load(end, weights_only=True)["state_dict"])
-    model.cpu().eval()
     if hold:
         hold.before_forward()
-    return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
+    return history
+
+
+def _best(settings: Trainer, scratch: Path) -> list[Callback]:
+    """Keeps the best epoch's weights, and stops when none gets better."""
+    monitor = {
+        "monitor": f"validation/{settings.monitor}",
+        "mode": "min" if settings.monitor in ("nll", "loss") else "max",
+    }
+    best = ModelCheckpoint(scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor)
+    return [EarlyStopping(patience=settings.patience, **monitor), best]
 
 
 @contextmanager

@@ -14,7 +14,6 @@ NOUNS = ("house", "cat", "river", "song")
 LINE = [
     "-m",
     "dataset=csv",
-    "dataset.path=small.csv",
     "tracking=none",
     f"name={NAME}",
     "model=distilbert_mini",
@@ -24,8 +23,8 @@ LINE = [
     "model.width=32",
     "model.heads=4",
     "model.feed_forward=48",
-    "optimizer.encoder_lr=0.003",
-    "trainer.max_epochs=4",
+    "optimizer.encoder_lr=0.01",
+    "trainer.max_epochs=8",
     "model@teacher.model=lstm_attention",
     "teacher.model.hidden=16",
     "teacher.model.init=random",
@@ -43,7 +42,7 @@ def run(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
-        assert command(LINE) == 0
+        assert command([*LINE, f"dataset.path={folder / 'small.csv'}"]) == 0
     return folder / "multirun" / NAME
 
 

@@ -19,7 +19,7 @@ from kd_lab.errors import UserError
 from kd_lab.models.build import Surroundings
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.text_classifier import TextClassifier
-from kd_lab.types import Batch, Outputs
+from kd_lab.types import Batch
 
 LABELS = ["sports", "politics", "weather"]
 TEXTS = [
@@ -89,22 +89,20 @@ def test_what_stands_beyond_max_tokens_changes_nothing(model: TextClassifier) ->
 
 
 def test_a_pair_is_one_row_whose_second_text_is_segment_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Batch] = []
+    seen: list[tuple[Any, Any, Any]] = []
 
-    def spy(batch: Batch) -> Outputs:
-        seen.append(batch)
-        return Outputs(torch.zeros(len(batch.labels), 3))
+    def spy(pieces: Any, mask: Any, segments: Any) -> Any:
+        seen.append((pieces, mask, segments))
+        return np.zeros((len(pieces), 3), np.float32)
 
     model = TextClassifier(folder)
-    monkeypatch.setattr(model, "_model", spy)
+    monkeypatch.setattr(model, "_logits", spy)
     model.predict(["goal", "rain"], ["goal goal", "rain"])
-    (batch,) = seen
-    assert batch.row_ids.tolist() == [1, 0]  # the shorter pair first
-    assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]]
-    assert batch.token_type_ids is not None
-    assert batch.token_type_ids.tolist() == [[0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 1]]
+    ((_, mask, segments),) = seen
+    assert mask.tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]]  # the shorter pair first
+    assert segments.tolist() == [[0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 1]]
     model.predict(["goal"])
-    assert seen[-1].token_type_ids is None
+    assert seen[-1][2] is None
 
 
 @pytest.mark.parametrize(

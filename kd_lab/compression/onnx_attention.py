@@ -75,7 +75,7 @@ def fused(
         scaling: of the scores.
     """
     rows, heads, tokens, width = query.shape
-    flat = [states.transpose(1, 2).reshape(rows, tokens, heads * width) for states in (query, key, value)]
+    flat = [states.transpose(1, 2).reshape(rows, states.shape[2], heads * width) for states in (query, key, value)]
     said = torch.onnx.ops.symbolic(
         "com.microsoft::MultiHeadAttention",
         (*flat, None, attention_mask),

@@ -79,7 +79,7 @@ def need_kind(step: str, kind: type, wanted: type, what: str, cure: str) -> None
         UserError: `kind` is another class.
     """
     if not issubclass(kind, wanted):
-        raise UserError(f"compression.{step}", expected=what, got=f"a {kind.__name__}", cure=cure)
+        raise UserError(f"compression.{step}", expected=what, got=kind.__name__, cure=cure)
 
 
 def count_of(keep: float, total: int) -> int:

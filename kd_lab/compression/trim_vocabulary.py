@@ -37,14 +37,27 @@ class TrimVocabulary:
     pieces are all kept is cut as before and gets the same logits; a lost piece falls apart into shorter ones, single
     characters at worst; only a word with a character that the old vocabulary did not know is [UNK], as it was.
 
+    Texts with words that train never uses pay for it: a question out of scope, spelled letter by letter, is less often
+    seen to be one. `first` keeps the pieces that are common everywhere.
+
     Args:
         min_count: occurrences in train that keep a piece; more than 1 cuts some of train's own words otherwise than
             the model learned them.
+        first: how many of the lowest ids stay in any case; BERT's vocabulary has its most frequent words first. Places
+            that are held free in it ([unused0], ...) do not stay for that.
     """
 
     min_count: int = 1
+    first: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.first, int) or isinstance(self.first, bool) or self.first < 0:
+            raise UserError(
+                "compression.trim_vocabulary.first",
+                expected="a whole number from 0",
+                got=repr(self.first),
+                cure="Use e.g. 10000 to keep the third of BERT's pieces that is most common.",
+            )
         if not isinstance(self.min_count, int) or isinstance(self.min_count, bool) or self.min_count < 1:
             raise UserError(
                 "compression.trim_vocabulary.min_count",
@@ -93,6 +106,7 @@ class TrimVocabulary:
         kept |= {token["id"] for token in content["added_tokens"]}
         kept |= {entry[place] for entry, place in _special(content["post_processor"])}
         kept |= {number for piece, number in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
+        kept |= {number for piece, number in vocabulary.items() if number < self.first and "[unused" not in piece}
         return np.array(sorted(kept), np.int64)
 
 

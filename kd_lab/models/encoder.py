@@ -14,6 +14,7 @@ from torch import Tensor
 from kd_lab.errors import UserError
 from kd_lab.models.build import Surroundings
 from kd_lab.models.encoder_shape import OURS, take_shape
+from kd_lab.models.first_token import all_tokens, narrow_last_layer
 from kd_lab.models.layers import base_prefix, take_layers
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.pretrained import Checkpoint
@@ -30,6 +31,7 @@ class EncoderClassifier(TorchClassifier):
         settings = transformers.AutoConfig.for_model(**{key: config[key] for key in config if key != OURS})
         self.net = transformers.AutoModelForSequenceClassification.from_config(settings)
         take_shape(self.net, config)
+        narrow_last_layer(self.net, config["model_type"])
         self.two_segments = (getattr(settings, "type_vocab_size", None) or 0) > 1
 
     @property
@@ -42,6 +44,7 @@ class EncoderClassifier(TorchClassifier):
         uses_segments = self.two_segments and batch.token_type_ids is not None
         segments = {"token_type_ids": batch.token_type_ids} if uses_segments else {}
         wants_hidden = "hidden" in self.returns
+        all_tokens(self.net, self.config["model_type"], asked=wants_hidden)
         said = self.net(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,

@@ -11,6 +11,11 @@ from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.models.torch_classifier import TorchClassifier
 
 
+def has_word_embedding(model: TorchClassifier) -> bool:
+    """Whether the model is of a class whose embedding is known."""
+    return isinstance(model, EncoderClassifier | LstmAttentionClassifier)
+
+
 def embedding_module(model: TorchClassifier) -> nn.Module:
     """The module that turns ids (B, T) into the vectors that the rest of the model reads, (B, T, H).
 
@@ -55,7 +60,7 @@ def replace_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:
         UserError: the family counts positions from the number of the piece that pads, and that would change; or the
             model is of a class whose embedding is not known.
     """
-    place, old = embedding_module(model), word_embedding(model)
+    old = word_embedding(model)
     if new.embedding_dim != old.embedding_dim:
         raise ValueError(f"the word embedding is {old.embedding_dim} wide, the new one {new.embedding_dim}")
     if new.padding_idx is None:
@@ -65,15 +70,21 @@ def replace_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:
         said = {"vocab_size": new.num_embeddings, "pad_token_id": new.padding_idx}
         for name, value in said.items():
             setattr(model.net.config, name, value)
-        if place is old:
-            model.net.set_input_embeddings(new)
     else:
         said = {"vocabulary": new.num_embeddings, "pad_id": new.padding_idx}
-        if place is old:
-            model.embedding = new
+    put_word_embedding(model, new)
+    model.config = {**model.config, **said}
+
+
+def put_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:
+    """Puts another table in the place of `word_embedding(model)`, and changes nothing else of the model."""
+    place = embedding_module(model)
     if isinstance(place, LowRankEmbedding):
         place.pieces = new
-    model.config = {**model.config, **said}
+    elif isinstance(model, EncoderClassifier):
+        model.net.set_input_embeddings(new)
+    elif isinstance(model, LstmAttentionClassifier):
+        model.embedding = new
 
 
 def _keep_positions(model: EncoderClassifier, old: int | None, new: int | None) -> None:

@@ -81,5 +81,13 @@ def test_each_yaml_builds_its_step_under_its_own_name_with_the_default_options(n
 
 
 def test_a_step_is_described_by_its_options():
-    assert describe(PruneL1(0.3)) == {"class": "kd_lab.compression.prune_l1.PruneL1", "amount": 0.3, "scope": "global"}
+    assert describe(PruneL1(0.3, epochs=2)) == {
+        "class": "kd_lab.compression.prune_l1.PruneL1",
+        "amount": 0.3,
+        "scope": "global",
+        "epochs": 2,
+        "rate": 0.3,
+        "ramp": 0.7,
+        "stages": 30,
+    }
     assert describe(OnnxInt8(True)) != describe(OnnxInt8())
