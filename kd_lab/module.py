@@ -49,6 +49,8 @@ class Distillation(pl.LightningModule):
         self.model, self.loss, self.hold = model, loss, hold
         self.settings, self.updates, self.clip_norm, self.answers = optimizer, updates, clip_norm, answers
         self._parts: Mapping[str, Tensor] = {}
+        self._sums: dict[str, Tensor] = {}  # over the rows of the epoch so far: what is logged is their mean
+        self._rows = 0
         self._said: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
         model.returns = loss.returns
 
@@ -62,8 +64,13 @@ class Distillation(pl.LightningModule):
         if self.hold:
             self.hold.before_forward()
         total, self._parts = self.loss(self.model(batch), batch)
-        self._log("train", total, len(batch.labels))
+        self._count(total, len(batch.labels))
         return cast("Tensor", total)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Logs the epoch's losses once: Lightning's own mean costs more in each step than the losses do."""
+        if self.trainer.is_last_batch:
+            self._log("train")
 
     def on_before_backward(self, loss: Tensor) -> None:
         """Stops a fit whose loss is no longer a number.
@@ -105,13 +112,14 @@ class Distillation(pl.LightningModule):
         """One batch's loss and logits."""
         said = self.model(batch)
         total, self._parts = self.loss(said, batch)
-        self._log("validation", total, len(batch.labels))
+        self._count(total, len(batch.labels))
         self._said.append((said.logits.detach().cpu(), batch.labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Metrics over the whole split at once: a mean of batches' F1 is not F1."""
         logits, labels = (torch.cat(column) for column in zip(*self._said, strict=True))
         self._said.clear()
+        self._log("validation")
         self.log_dict({f"validation/{name}": value for name, value in evaluate(logits, labels).items()})
 
     def configure_optimizers(self) -> Any:
@@ -123,6 +131,12 @@ class Distillation(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.settings.factor(step, self.updates))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _log(self, split: str, total: Tensor, rows: int) -> None:
-        sizes = {f"{split}/loss": total.detach(), **{f"{split}/{name}": part for name, part in self._parts.items()}}
-        self.log_dict(sizes, on_step=False, on_epoch=True, batch_size=rows)
+    def _count(self, total: Tensor, rows: int) -> None:
+        self._rows += rows
+        for name, part in (("loss", total), *self._parts.items()):
+            share = part.detach() * rows
+            self._sums[name] = self._sums[name] + share if name in self._sums else share
+
+    def _log(self, split: str) -> None:
+        self.log_dict({f"{split}/{name}": part / self._rows for name, part in self._sums.items()}, on_epoch=True)
+        self._sums, self._rows = {}, 0

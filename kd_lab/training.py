@@ -88,6 +88,7 @@ def _run(
 ) -> History:
     """As `train`; the model is left on the CPU or where it was trained."""
     device, precision = settings.on_machine()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
     rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
     validation = Batches(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
