@@ -22,14 +22,14 @@ from kd_lab.significance import wilson
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains, writes `accuracy/result.json`, prints."""
-    made = parser("accuracy", __doc__, rounds=1)
+    made = parser("accuracy", __doc__, rounds=1, again=0)
     made.add_argument("--of", default="b,ours,bare", help="sides, of a,b,ours,bare")
     made.add_argument("--epochs", type=int, help="of each, 5")
     asked = ask(made, arguments)
     epochs, chosen = asked.number("epochs", 5, 1), asked.options.of.split(",")
     prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
     jobs = {side: partial(_judge, prepared, side, epochs) for side in chosen}
-    measured = by_turns(jobs, asked.rounds, again=0, label=asked.benchmark)
+    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
     result.write(
         asked,
         [measured],

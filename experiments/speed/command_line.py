@@ -48,13 +48,13 @@ class Asked:
         return given if given is not None else quick if self.quick else usual
 
 
-def parser(benchmark: str, about: str | None, rounds: int) -> argparse.ArgumentParser:
+def parser(benchmark: str, about: str | None, rounds: int, again: int = AGAIN) -> argparse.ArgumentParser:
     """A parser with what all benchmarks take.
 
     Args:
         benchmark: its name.
         about: the docstring of its module.
-        rounds: how many it takes unless asked for another number.
+        rounds, again: see `rounds.by_turns`; what holds unless asked for otherwise.
     """
     made = argparse.ArgumentParser(
         prog=f"python -m experiments.speed.{benchmark}",
@@ -63,10 +63,10 @@ def parser(benchmark: str, about: str | None, rounds: int) -> argparse.ArgumentP
     )
     made.add_argument("overrides", nargs="*", help="overrides of kd_lab's config, e.g. dataset=docstrings")
     made.add_argument("--rounds", type=int, help=f"rounds that count, {rounds}")
-    made.add_argument("--again", type=int, help=f"times a disturbed round is measured again, {AGAIN}")
+    made.add_argument("--again", type=int, help=f"times a disturbed round is measured again, {again}")
     made.add_argument("--quick", action="store_true", help="one small round, to see that it works: no measurement")
     made.add_argument("--to", type=Path, help="folder of results; experiments/speed, with --quick one for the bin")
-    made.set_defaults(benchmark=benchmark, usual_rounds=rounds)
+    made.set_defaults(benchmark=benchmark, usual_rounds=rounds, usual_again=again)
     return made
 
 
@@ -79,7 +79,7 @@ def ask(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -> Asked
         benchmark=said.benchmark,
         command=shlex.join(["python", "-m", f"experiments.speed.{said.benchmark}", *given]),
         rounds=said.rounds or (1 if said.quick else said.usual_rounds),
-        again=said.again if said.again is not None else 0 if said.quick else AGAIN,
+        again=said.again if said.again is not None else 0 if said.quick else said.usual_again,
         quick=said.quick,
         to=said.to or (bin_folder if said.quick else root() / "experiments" / "speed"),
         overrides=said.overrides,

@@ -33,7 +33,7 @@ LAUNCHERS = {  # "joblib" gives each of its two processes one thread of two core
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `sweep_basic/result.json` or `sweep_joblib/result.json`, prints."""
-    made = parser("sweep", __doc__, rounds=1)
+    made = parser("sweep", __doc__, rounds=1, again=0)
     made.add_argument("--epochs", type=int, help="of each fit, 5")
     made.add_argument("--values", type=int, help="of temperature and of alpha, 5")
     made.add_argument("--launcher", choices=LAUNCHERS, default="basic", help="of ours; each has a result of its own")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     steps_s: dict[str, float] = {}
     jobs = {"ours": partial(_ours, prepared, [*line, *LAUNCHERS[asked.options.launcher]], steps_s)}
     measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
-    judging = by_turns({side: partial(_judge, prepared, side, asked) for side in ("a", "b")}, 1, asked.again)
+    judging = by_turns({side: partial(_judge, prepared, side, asked) for side in ("a", "b")}, 1)
     cells, judged = values**2, judging.medians()
     hours = {side: cells * _fit_s(prepared, epochs, rates[side], judged[side]) / 3600 for side in ("a", "b")}
     ours = sorted(one.figures["ours"]["wall_s"] / 3600 for one in measured.rounds)

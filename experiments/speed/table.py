@@ -61,24 +61,25 @@ def _row(target: Target, found: Result | None) -> list[str]:
     bounds = f"{'≥' if target.least else '≤'} {target.bound:g}"
     if target.beyond is not None:
         bounds += f" (beyond: {target.beyond:g})"
-    if found is None or target.job not in found["medians"]:
+    if found is None or not {target.job, _side(target)} <= _amounts(target, found).keys():
         command = f"`python -m experiments.speed.{target.command or target.benchmark}`"
         return [target.what, "not run", target.against or "-", "-", bounds, "-", command]
-    told = [_amount(target.figure, found["medians"][target.job][target.figure]), _against(target, found)]
-    return [target.what, *told, _value(target, found), bounds, target.verdict(found), f"`{found['command']}`"]
+    amounts = _amounts(target, found)
+    against = f"{target.against}: {amounts[_side(target)]}" if target.against else "-"
+    told = [target.what, amounts[target.job], against, _value(target, found)]
+    return [*told, bounds, target.verdict(found), f"`{found['command']}`"]
 
 
-def _against(target: Target, found: Result) -> str:
-    if not target.against:
-        return "-"
-    name = target.against.partition(" ")[0]
-    hours = found["figures"].get("hours", {})
-    amount = 3600 * hours[name] if name in hours else found["medians"][name][target.figure]
-    return f"{target.against}: {_amount(target.figure, amount)}"
+def _side(target: Target) -> str:
+    """The job that ours is held against; ours where there is none."""
+    return target.against.partition(" ")[0] or target.job
 
 
-def _amount(figure: str, value: float) -> str:
-    return _UNITS[figure].format(value)
+def _amounts(target: Target, found: Result) -> dict[str, str]:
+    """Job -> the target's figure, as it is printed; also of jobs whose hours were extrapolated."""
+    there = {job: figures[target.figure] for job, figures in found["medians"].items() if target.figure in figures}
+    there |= {job: 3600 * hours for job, hours in found["figures"].get("hours", {}).items()}
+    return {job: _UNITS[target.figure].format(value) for job, value in there.items()}
 
 
 def _value(target: Target, found: Result) -> str:
@@ -93,9 +94,8 @@ def _about(results: Iterable[Result]) -> Iterator[str]:
         machine = one["machine"]
         place = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB"
         place += f", torch {one['versions']['torch']}"
-        told.setdefault(f"{place}; commit {(one['git_commit'] or 'unknown')[:7]}, {one['date'][:10]}", []).append(
-            one["benchmark"]
-        )
+        commit, dirty, _ = (one["git_commit"] or "unknown").partition("-dirty")
+        told.setdefault(f"{place}; commit {commit[:7]}{dirty}, {one['date'][:10]}", []).append(one["benchmark"])
     for place, names in told.items():
         yield f"Measured on {place}: {', '.join(names)}."
 
