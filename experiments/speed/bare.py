@@ -1,0 +1,56 @@
+"""A bare PyTorch loop with the arithmetic of kd_lab's fit and nothing else: the limit of what a framework may cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from experiments.speed.loss import distillation
+from kd_lab.data.batches import Batches
+from kd_lab.data.tokens import Tokens
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.optimizer import AdamW
+from kd_lab.trainer import Trainer
+
+
+def train(
+    model: TorchClassifier,
+    tokens: Tokens,
+    logits: torch.Tensor,
+    loss: tuple[float, float],
+    optimizer: AdamW,
+    settings: Trainer,
+    seed: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Trains the model in place for `settings.max_epochs` epochs, on the batches and with the dropout of kd_lab's fit.
+
+    Args:
+        logits: the teacher's on train, (N, C).
+        loss: (alpha, temperature).
+        advance: called with the rows of each batch.
+    """
+    rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
+    updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
+    weights = list(model.train().parameters())
+    step = optimizer.build(model, model.head)
+    schedule = torch.optim.lr_scheduler.LambdaLR(step, lambda done: optimizer.factor(done, updates))
+    device, precision = settings.on_machine()
+    for epoch in range(settings.max_epochs):
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]))
+        for number, batch in enumerate(rows, start=1):
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed", cache_enabled=False):
+                said = model(batch).logits
+                total = distillation(said, batch.labels, logits[batch.row_ids], *loss)
+            (total / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+            if number % settings.accumulate == 0 or number == len(rows):
+                if settings.clip_norm:
+                    torch.nn.utils.clip_grad_norm_(weights, settings.clip_norm)
+                step.step()
+                schedule.step()
+                step.zero_grad()
+            advance(len(batch.labels))
+    model.eval()

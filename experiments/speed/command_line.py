@@ -1,0 +1,87 @@
+"""The command line that all benchmarks share."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.speed.rounds import AGAIN
+from kd_lab.paths import root
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked of a benchmark.
+
+    Args:
+        benchmark: its name, the folder of its result.
+        command: the line that repeats it.
+        rounds, again: see `rounds.by_turns`.
+        quick: whether this only shows that it works.
+        to: where results lie, a folder for each benchmark.
+        overrides: of kd_lab's config, after those of the benchmark.
+        options: the benchmark's own.
+    """
+
+    benchmark: str
+    command: str
+    rounds: int
+    again: int
+    quick: bool
+    to: Path
+    overrides: Sequence[str]
+    options: argparse.Namespace
+
+    @property
+    def folder(self) -> Path:
+        """Where its result lies."""
+        return self.to / self.benchmark
+
+    def number(self, name: str, usual: int, quick: int) -> int:
+        """The benchmark's own option of this name; where it was not given, `usual` or, with --quick, `quick`."""
+        given: int | None = getattr(self.options, name)
+        return given if given is not None else quick if self.quick else usual
+
+
+def parser(benchmark: str, about: str | None, rounds: int, again: int = AGAIN) -> argparse.ArgumentParser:
+    """A parser with what all benchmarks take.
+
+    Args:
+        benchmark: its name.
+        about: the docstring of its module.
+        rounds, again: see `rounds.by_turns`; what holds unless asked for otherwise.
+    """
+    made = argparse.ArgumentParser(
+        prog=f"python -m experiments.speed.{benchmark}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("overrides", nargs="*", help="overrides of kd_lab's config, e.g. dataset=docstrings")
+    made.add_argument("--rounds", type=int, help=f"rounds that count, {rounds}")
+    made.add_argument("--again", type=int, help=f"times a disturbed round is measured again, {again}")
+    made.add_argument("--quick", action="store_true", help="one small round, to see that it works: no measurement")
+    made.add_argument("--to", type=Path, help="folder of results; experiments/speed, with --quick one for the bin")
+    made.set_defaults(benchmark=benchmark, usual_rounds=rounds, usual_again=again)
+    return made
+
+
+def ask(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -> Asked:
+    """What the arguments, or those of the process, say."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    said = made.parse_intermixed_args(given)
+    bin_folder = Path(tempfile.gettempdir()) / "kd_lab_speed"
+    return Asked(
+        benchmark=said.benchmark,
+        command=shlex.join(["python", "-m", f"experiments.speed.{said.benchmark}", *given]),
+        rounds=said.rounds or (1 if said.quick else said.usual_rounds),
+        again=said.again if said.again is not None else 0 if said.quick else said.usual_again,
+        quick=said.quick,
+        to=said.to or (bin_folder if said.quick else root() / "experiments" / "speed"),
+        overrides=said.overrides,
+        options=said,
+    )

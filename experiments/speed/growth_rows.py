@@ -1,0 +1,79 @@
+"""What is done with so many rows: tokenise, let a small teacher answer, let a small student learn for an epoch."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import torch
+
+from experiments.speed.short_texts import ShortTexts
+from kd_lab.cache import Cache
+from kd_lab.cell import Cell
+from kd_lab.data.tokens import Tokens, tokenise
+from kd_lab.losses.hybrid import Hybrid
+from kd_lab.models.build import Surroundings
+from kd_lab.models.lstm_attention import LstmAttention
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.optimizer import AdamW
+from kd_lab.outputs import CachedAnswers, logits_of
+from kd_lab.trainer import Trainer
+from kd_lab.training import train
+from kd_lab.verbs.compose import compose
+
+CURVES = {
+    "tokenise": "texts to cached word pieces",
+    "answer": "a teacher's logits for train into the cache",
+    "learn": "an epoch of training with validation and checkpoints",
+}
+SMALL = LstmAttention(embedding=16, hidden=16, layers=1, dropout=0.1, init="random")
+BATCH = 1000
+
+
+class Rows:
+    """So many rows; each of the curves' methods begins from nothing.
+
+    Args:
+        size: rows in train.
+        spoken: words that the texts are made of.
+        folder: for what is made.
+    """
+
+    def __init__(self, size: int, spoken: tuple[str, ...], folder: Path) -> None:
+        self.data, self.folder, self.names = ShortTexts(size, spoken), folder, itertools.count()
+        self.tokenizer = Cell(compose()).tokenizer
+        self.data.load()
+        self.tokens = self._tokenised()
+        self.logits = torch.zeros(size, len(self.tokens.classes))
+
+    def tokenise(self) -> None:
+        """Texts to word pieces."""
+        self._tokenised()
+
+    def answer(self) -> None:
+        """The teacher's pass."""
+        self.logits = logits_of(
+            f"teacher {next(self.names)}", self._model, self.tokens, "train", ("cpu", "32-true"), self._cache()
+        )
+
+    def learn(self) -> None:
+        """The student's epoch."""
+        torch.use_deterministic_algorithms(False)
+        answers = {"train": CachedAnswers(self.logits), "validation": CachedAnswers(self.logits)}
+        settings = Trainer(max_epochs=1, batch_size=BATCH, device="cpu", precision="32-true")
+        scratch = self.folder / f"fit {next(self.names)}"
+        scratch.mkdir()
+        train(self._model().train(), Hybrid(0.5, 2.0, 0.0), AdamW(), settings, 0, self.tokens, answers, scratch)
+
+    def _tokenised(self) -> Tokens:
+        return tokenise(self.data, self.tokenizer, self._cache())
+
+    def _cache(self) -> Cache:
+        return Cache(self.folder / f"cache {next(self.names)}")
+
+    def _model(self) -> TorchClassifier:
+        tokens = self.tokens
+        around = Surroundings(
+            len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, self._cache()
+        )
+        return SMALL.build(around).eval()

@@ -1,0 +1,200 @@
+"""What people use instead: Hugging Face's Trainer with a distillation loss, as they run it and at its best."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+from experiments.speed.loss import distillation
+from experiments.speed.padded_rows import Row, Rows, collate
+from kd_lab.data.tokens import TokenSplit
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.optimizer import AdamW
+from kd_lab.predict import autocast
+from kd_lab.types import Batch
+
+LENGTH = 128  # to which people pad
+OUTPUT = str(Path(tempfile.gettempdir()) / "kd_lab_speed" / "trainer")  # it wants one, and writes nothing into it
+
+
+class Student(nn.Module):
+    """A classifier of kd_lab as the Trainer calls one."""
+
+    def __init__(self, classifier: TorchClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Logits (B, C); the loss is the Trainer's affair."""
+        return {"logits": self.classifier(Batch(labels, input_ids, attention_mask, labels)).logits}
+
+
+class Distillation(transformers.Trainer):
+    """A Trainer that runs the teacher in every step.
+
+    Args:
+        teacher: in evaluation mode.
+        loss: (alpha, temperature).
+        precision: of the teacher's pass.
+        judged_with_teacher: whether the teacher also runs while the student is evaluated, as it does unless somebody
+            takes care.
+    """
+
+    def __init__(
+        self,
+        *,
+        teacher: TorchClassifier,
+        loss: tuple[float, float],
+        precision: str,
+        judged_with_teacher: bool,
+        **rest: Any,
+    ) -> None:
+        super().__init__(**rest)
+        self.teacher, self.distillation_loss, self.precision = Student(teacher).eval(), loss, precision
+        self.judged_with_teacher = judged_with_teacher
+        self.rows = 0  # in the last training step
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Row, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The distillation loss of a batch."""
+        said = model(**inputs)
+        self.rows = len(inputs["labels"])
+        if model.training or self.judged_with_teacher:
+            with torch.no_grad(), autocast("cpu", self.precision):
+                taught = self.teacher(**inputs)["logits"]
+            total = distillation(said["logits"], inputs["labels"], taught, *self.distillation_loss)
+        else:
+            total = nn.functional.cross_entropy(said["logits"].float(), inputs["labels"])
+        return (total, said) if return_outputs else total
+
+
+class _EachStep(transformers.TrainerCallback):
+    """Tells of the rows of each step once the weights are updated."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.advance = advance
+        self.trainer: Distillation | None = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        assert self.trainer is not None
+        self.advance(self.trainer.rows)
+
+
+def as_people_run_it(
+    student: TorchClassifier,
+    teacher: TorchClassifier,
+    train: TokenSplit,
+    judged: TokenSplit,
+    pad_id: int,
+    loss: tuple[float, float],
+    *,
+    batch_size: int,
+    advance: Callable[[int], None] = lambda rows: None,
+    recipe: AdamW | None = None,
+    epochs: int = 1,
+    steps: int = -1,
+    seed: int = 0,
+) -> Distillation:
+    """(a): every row padded to 128 word pieces, float32, the teacher in every step, the Trainer's own AdamW.
+
+    Args:
+        student: trained in place by the `train()` of what is returned.
+        judged: rows for `evaluate()`.
+        advance: called with the rows of each step.
+        recipe: kd_lab's learning rates and schedule in place of the Trainer's.
+        steps: at most so many; -1 for whole epochs.
+    """
+    rows = [Rows(split, pad_id, LENGTH) for split in (train, judged)]
+    options = _options(batch_size, epochs, steps, seed)
+    built = {"teacher": teacher, "loss": loss, "precision": "32-true", "judged_with_teacher": True}
+    return _trainer(student, rows, options, built, advance, recipe, pad_id)
+
+
+def at_its_best(
+    student: TorchClassifier,
+    teacher: TorchClassifier,
+    train: TokenSplit,
+    judged: TokenSplit,
+    pad_id: int,
+    loss: tuple[float, float],
+    *,
+    batch_size: int,
+    advance: Callable[[int], None] = lambda rows: None,
+    recipe: AdamW | None = None,
+    epochs: int = 1,
+    steps: int = -1,
+    seed: int = 0,
+    precision: str = "bf16-mixed",
+) -> Distillation:
+    """(b): batches of like length padded to their longest, bf16, fused AdamW, the teacher in every step in bf16 too.
+
+    Args: as of `as_people_run_it`, and
+        precision: of student and teacher; on a machine without bf16, float32 is the best there is.
+    """
+    rows = [Rows(split, pad_id, None) for split in (train, judged)]
+    options = _options(batch_size, epochs, steps, seed) | {
+        "bf16": precision == "bf16-mixed",
+        "optim": "adamw_torch_fused",
+        "train_sampling_strategy": "group_by_length",
+    }
+    built = {"teacher": teacher, "loss": loss, "precision": precision, "judged_with_teacher": False}
+    return _trainer(student, rows, options, built, advance, recipe, pad_id)
+
+
+def _options(batch_size: int, epochs: int, steps: int, seed: int) -> dict[str, Any]:
+    return {
+        "per_device_train_batch_size": batch_size,
+        "per_device_eval_batch_size": 4 * batch_size,
+        "num_train_epochs": epochs,
+        "max_steps": steps,
+        "seed": seed,
+        "use_cpu": True,
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def _trainer(
+    student: TorchClassifier,
+    rows: Sequence[Rows],
+    options: dict[str, Any],
+    built: dict[str, Any],
+    advance: Callable[[int], None],
+    recipe: AdamW | None,
+    pad_id: int,
+) -> Distillation:
+    model, each = Student(student.train()), _EachStep(advance)
+    trainer = Distillation(
+        model=model,
+        args=transformers.TrainingArguments(output_dir=OUTPUT, **options),
+        train_dataset=rows[0],
+        eval_dataset=rows[1],
+        data_collator=collate(pad_id),
+        callbacks=[each],
+        optimizers=_optimizer(model, recipe, rows[0], options),
+        **built,
+    )
+    each.trainer = trainer
+    trainer.remove_callback(transformers.PrinterCallback)
+    return trainer
+
+
+def _optimizer(model: Student, recipe: AdamW | None, rows: Rows, options: dict[str, Any]) -> tuple[Any, Any]:
+    """kd_lab's parameter groups and schedule, or nothing: then the Trainer makes its own."""
+    if recipe is None:
+        return None, None
+    optimizer = recipe.build(model, [f"classifier.{prefix}" for prefix in model.classifier.head])
+    batches = -(-len(rows) // options["per_device_train_batch_size"])
+    updates = options["max_steps"] if options["max_steps"] > 0 else batches * options["num_train_epochs"]
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.factor(step, updates))
+    return optimizer, schedule

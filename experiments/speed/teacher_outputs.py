@@ -1,0 +1,67 @@
+"""The teacher's logits for train: kd_lab's `logits_of` into a fresh cache beside the bare model on the same batches.
+
+The bare side has its batches ready and keeps nothing; ours makes them, joins the logits by row, writes and hashes them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from experiments.speed import result
+from experiments.speed.command_line import ask, parser
+from experiments.speed.prepared import Prepared, prepare
+from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.student import OVERRIDES, QUICK
+from kd_lab.cache import Cache
+from kd_lab.data.batches import Batches
+from kd_lab.outputs import logits_of
+from kd_lab.predict import ROWS, autocast
+from kd_lab.types import Batch
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, writes `teacher_outputs/result.json`, prints."""
+    asked = ask(parser("teacher_outputs", __doc__, rounds=7), arguments)
+    prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
+    batches = list(Batches(prepared.tokens.split("train"), ROWS, prepared.tokens.pad_id))
+    _bare(prepared, batches[-1:])  # kernels for the longest rows
+    jobs = {"ours": partial(_ours, prepared), "bare": partial(_bare, prepared, batches)}
+    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+    result.write(
+        asked,
+        [measured],
+        {"ours / bare": measured.ratio("rows_per_s", "ours", "bare")},
+        {**prepared.settings(), "rows_in_a_pass": ROWS},
+    )
+
+
+def _ours(prepared: Prepared) -> Figures:
+    torch.use_deterministic_algorithms(False)
+    fitted, on = prepared.teacher.fitted.fingerprint, ("cpu", prepared.precision)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        said = logits_of(fitted, lambda: prepared.guide, prepared.tokens, "train", on, Cache(Path(folder)))
+        return _figures(len(said), time.perf_counter() - start)
+
+
+def _bare(prepared: Prepared, batches: Sequence[Batch]) -> Figures:
+    torch.use_deterministic_algorithms(False)
+    start = time.perf_counter()
+    with torch.inference_mode(), autocast("cpu", prepared.precision):
+        for batch in batches:
+            prepared.guide(batch)
+    return _figures(sum(len(batch.labels) for batch in batches), time.perf_counter() - start)
+
+
+def _figures(rows: int, seconds: float) -> Figures:
+    return {"rows_per_s": rows / seconds, "seconds": seconds, "rows": rows}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Each benchmark, at a scale that measures nothing, writes a result with the promised fields."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from experiments.speed.result import SCHEMA
+from experiments.speed.table import render
+
+FIELDS = {
+    "schema", "benchmark", "command", "date", "git_commit", "versions", "machine", "settings", "medians", "ratios",
+    "figures", "contended", "notes", "rounds", "thrown_away",
+}  # fmt: skip
+TINY = [
+    "model=lstm_attention",
+    "model.init=random",
+    "model.embedding=8",
+    "model.hidden=8",
+    "model@teacher.model=lstm_attention",
+    "teacher.model.init=random",
+    "teacher.model.hidden=8",
+    "trainer.batch_size=16",
+    "evaluation.requests=2",
+    "evaluation.rounds=1",
+]
+
+
+@pytest.fixture(autouse=True)
+def _mode():
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def measure(name: str, folder: Path, arguments: list[str], writes: str = "") -> dict[str, Any]:
+    """The result of a benchmark, its promised fields looked at."""
+    import_module(f"experiments.speed.{name}").main(["--quick", "--to", str(folder), *arguments])
+    found: dict[str, Any] = json.loads((folder / (writes or name) / "result.json").read_text())
+    assert found.keys() == FIELDS
+    assert found["schema"] == SCHEMA
+    assert found["benchmark"] == (writes or name)
+    assert found["command"].startswith(f"python -m experiments.speed.{name} --quick ")
+    assert found["settings"]["quick"] is True
+    assert {"processor", "cores", "threads"} <= found["machine"].keys()
+    assert {"torch", "transformers", "accelerate"} <= found["versions"].keys()
+    assert isinstance(found["contended"], bool)
+    for one in found["rounds"]:
+        assert one.keys() == {"order", "figures", "seconds", "others_cores", "contended"}
+    for job, figures in found["medians"].items():
+        assert all(value > 0 or name == "memory_mib" for name, value in figures.items()), job
+    return found
+
+
+@pytest.fixture
+def tiny(toy_csv: Path) -> list[str]:
+    """Overrides for a run of seconds."""
+    return ["dataset=csv", f"dataset.path={toy_csv}", *TINY]
+
+
+def test_student_without_the_peers(tiny, tmp_path):
+    found = measure("student", tmp_path, ["--sides", "ours,bare", *tiny])
+    assert found["medians"].keys() == {"ours", "bare"}
+    [one] = found["rounds"]
+    rates = {side: figures["examples_per_s"] for side, figures in one["figures"].items()}
+    assert found["ratios"]["ours / bare"]["median"] == rates["ours"] / rates["bare"]
+    assert one["figures"]["ours"]["rows"] == one["figures"]["bare"]["rows"]
+    assert "| one student" in render(tmp_path)
+
+
+def test_teacher_outputs(tiny, tmp_path):
+    found = measure("teacher_outputs", tmp_path, tiny)
+    assert found["medians"]["ours"]["rows"] == found["medians"]["bare"]["rows"] == found["settings"]["rows"]["train"]
+
+
+@pytest.mark.slow
+def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_path):
+    rates = measure("student", tmp_path, tiny)["medians"]
+    assert rates.keys() == {"a", "b", "ours", "bare"}
+    for launcher in ("basic", "joblib"):
+        found = measure("sweep", tmp_path, ["--launcher", launcher, *tiny], f"sweep_{launcher}")
+        assert found["medians"]["ours"]["cells"] == found["settings"]["cells"] == 4
+        rows = found["settings"]["rows"]
+        judged = found["medians"]["b"]["rows_per_s"]
+        fit_s = rows["train"] / rates["b"]["examples_per_s"] + (rows["validation"] + rows["test"]) / judged
+        assert found["figures"]["hours"]["b"] == pytest.approx(4 * fit_s / 3600)
+        assert found["ratios"]["b / ours"]["median"] == pytest.approx(4 * fit_s / found["medians"]["ours"]["wall_s"])
+        assert found["figures"]["ours_steps_s"]["fit student"] > 0
+
+
+@pytest.mark.slow
+def test_lstm(tiny, tmp_path):
+    found = measure("lstm", tmp_path, tiny)
+    assert found["ratios"].keys() == {"ours / b", "ours / bare"}
+    assert found["settings"]["teacher_epochs"] == 0
+
+
+@pytest.mark.slow
+def test_accuracy(tiny, tmp_path):
+    found = measure("accuracy", tmp_path, ["--of", "b,ours,bare", *tiny])
+    assert found["medians"].keys() == {"b", "ours", "bare"}
+    for figures in found["medians"].values():
+        assert figures["low"] < figures["accuracy"] < figures["high"]
+    assert found["medians"]["ours"]["accuracy"] == found["medians"]["bare"]["accuracy"]
+
+
+@pytest.mark.slow
+def test_tokenise(toy_csv, tmp_path):
+    found = measure("tokenise", tmp_path, ["--texts", "3000", "dataset=csv", f"dataset.path={toy_csv}"])
+    assert found["medians"].keys() == {"ours", "tokenizer"}
+    assert found["settings"]["texts"] == 3000
+
+
+@pytest.mark.slow
+def test_startup(tiny, tmp_path):
+    found = measure("startup", tmp_path, tiny)["medians"]
+    assert 0 < found["help"]["seconds"] < found["first_step"]["seconds"]
+
+
+@pytest.mark.slow
+def test_memory(tiny, tmp_path):
+    """The fixture's models would count too, were the sides not in processes of their own."""
+    found = measure("memory", tmp_path, tiny)["medians"]
+    assert found["ours"]["classifiers"] == found["bare"]["classifiers"] == 1
+    assert found["ours"]["steps"] == found["bare"]["steps"]
+    assert all(figures["peak_mib"] > figures["above_libraries_mib"] for figures in found.values())
+
+
+@pytest.mark.slow
+def test_growth(toy_csv, tmp_path):
+    found = measure("growth", tmp_path, ["dataset=csv", f"dataset.path={toy_csv}"])
+    assert found["figures"]["slopes"].keys() == {"tokenise", "answer", "learn", "rerun"}
+    assert found["figures"]["seconds"]["rerun"].keys() == {"1", "10"}
+    assert (tmp_path / "growth" / "curves.png").stat().st_size < 100_000
