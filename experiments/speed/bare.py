@@ -11,6 +11,7 @@ import torch
 from experiments.speed.loss import distillation
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
+from kd_lab.models.reached_rows import ReachedRows, only_reached_rows
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.optimizer import AdamW
 from kd_lab.trainer import Trainer
@@ -33,10 +34,29 @@ def train(
         loss: (alpha, temperature).
         advance: called with the rows of each batch.
     """
+    seen = [tokens.split(name).pieces for name in ("train", "validation")]
+    with only_reached_rows(model, seen, tokens.pad_id):
+        _train(model, tokens, logits, loss, optimizer, settings, seed, advance)
+    model.eval()
+
+
+def _train(
+    model: TorchClassifier,
+    tokens: Tokens,
+    logits: torch.Tensor,
+    loss: tuple[float, float],
+    optimizer: AdamW,
+    settings: Trainer,
+    seed: int,
+    advance: Callable[[int], None],
+) -> None:
     rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     weights = list(model.train().parameters())
     step = optimizer.build(model, model.head)
+    for part in model.modules():
+        if isinstance(part, ReachedRows):
+            part.follow(step)
     schedule = torch.optim.lr_scheduler.LambdaLR(step, lambda done: optimizer.factor(done, updates))
     device, precision = settings.on_machine()
     for epoch in range(settings.max_epochs):
@@ -53,4 +73,3 @@ def train(
                 schedule.step()
                 step.zero_grad()
             advance(len(batch.labels))
-    model.eval()

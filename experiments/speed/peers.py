@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from experiments.speed.loss import distillation
 from experiments.speed.padded_rows import Row, Rows, collate
 from kd_lab.data.tokens import TokenSplit
+from kd_lab.models.encoder import EncoderClassifier
+from kd_lab.models.first_token import all_tokens
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.optimizer import AdamW
 from kd_lab.predict import autocast
@@ -24,14 +26,18 @@ OUTPUT = str(Path(tempfile.gettempdir()) / "kd_lab_speed" / "trainer")  # it wan
 
 
 class Student(nn.Module):
-    """A classifier of kd_lab as the Trainer calls one."""
+    """A classifier of kd_lab as the Trainer calls one; an encoder runs as transformers' own code, all of it."""
 
     def __init__(self, classifier: TorchClassifier) -> None:
         super().__init__()
         self.classifier = classifier
+        if isinstance(classifier, EncoderClassifier):
+            all_tokens(classifier.net, classifier.config["model_type"], asked=True)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Logits (B, C); the loss is the Trainer's affair."""
+        if isinstance(self.classifier, EncoderClassifier):
+            return {"logits": self.classifier.net(input_ids=input_ids, attention_mask=attention_mask).logits}
         return {"logits": self.classifier(Batch(labels, input_ids, attention_mask, labels)).logits}
 
 
