@@ -12,16 +12,21 @@ from typing import Any
 from kd_lab.paths import root
 
 
+def surroundings() -> dict[str, str]:
+    """This process's environment, in which this checkout is found first."""
+    places = [str(root()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+
+
 def run(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs `python ARGUMENTS` and waits.
 
     Raises:
         RuntimeError: it failed; with the end of what it said.
     """
-    places = [str(root()), *filter(None, [os.environ.get("PYTHONPATH")])]
-    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(places), **(environment or {})}
     line = [sys.executable, *arguments]
-    done = subprocess.run(line, env=surroundings, capture_output=True, text=True, check=False)  # noqa: S603
+    whole = {**surroundings(), **(environment or {})}
+    done = subprocess.run(line, env=whole, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)[:300]} ended with {done.returncode}: {done.stderr[-2000:]}")
     return done

@@ -17,7 +17,6 @@ def distillation(student: Tensor, labels: Tensor, teacher: Tensor, alpha: float,
     """
     student, teacher = student.float(), teacher.float()
     hard = F.cross_entropy(student, labels)
-    soft = F.kl_div(
-        F.log_softmax(student / temperature, dim=-1), F.softmax(teacher / temperature, dim=-1), reduction="batchmean"
-    )
-    return alpha * hard + (1 - alpha) * temperature**2 * soft
+    log_student, log_teacher = (F.log_softmax(one / temperature, dim=-1) for one in (student, teacher))
+    soft = temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")
+    return alpha * hard + (1 - alpha) * soft

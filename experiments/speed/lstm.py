@@ -12,6 +12,7 @@ from experiments.speed import result, sides
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import prepare
 from experiments.speed.rounds import by_turns
+from experiments.speed.worker import workers
 
 OVERRIDES = (
     "dataset=imdb",
@@ -34,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = ask(made, arguments)
     steps = {"a": asked.number("steps_a", 20, 4), "b": asked.number("steps_b", 60, 5)}
     chosen = asked.options.sides.split(",")
-    prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
-    measured = by_turns(sides.jobs(prepared, chosen, steps), asked.rounds, asked.again, asked.benchmark)
+    overrides = [*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides]
+    prepared = prepare(overrides)
+    with workers(chosen, "steps", overrides, {side: {"steps": number} for side, number in steps.items()}) as jobs:
+        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
     result.write(
         asked,
         [measured],

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import psutil
+
 from kd_lab.cost import CONTENDED, cpu_s_of_others
 
 AGAIN = 3  # times a disturbed round is measured again before it is kept, and marked
@@ -104,9 +106,11 @@ def by_turns(jobs: Mapping[str, Job], rounds: int, again: int = AGAIN, label: st
 
 
 def others_s() -> float:
-    """Seconds of processor time that processes used which are neither this one nor one that it has waited for."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return cpu_s_of_others() - children.ru_utime - children.ru_stime
+    """Seconds of processor time that processes used which are neither this one nor its descendants."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)  # of those that were waited for
+    alive = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    own = sum(one.user + one.system + one.children_user + one.children_system for one in alive)
+    return cpu_s_of_others() - ended.ru_utime - ended.ru_stime - float(own)
 
 
 def _round(jobs: Mapping[str, Job], order: Sequence[str]) -> Round:

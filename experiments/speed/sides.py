@@ -6,14 +6,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from experiments.speed import bare, peers
 from experiments.speed.prepared import Prepared
-from experiments.speed.rounds import Figures, Job, Measured, Ratio
+from experiments.speed.rounds import Figures, Measured, Ratio
 from kd_lab import training
 from kd_lab.models.torch_classifier import TorchClassifier
 
@@ -63,22 +62,27 @@ class Window:
         }
 
 
-def jobs(prepared: Prepared, sides: Sequence[str], steps: dict[str, int], skip: int = WARM) -> dict[str, Job]:
-    """Side -> a turn: `steps` of the peers, an epoch of ours and of the bare loop.
+def steps(prepared: Prepared, side: str, *, steps: int = -1, skip: int = WARM) -> Figures:
+    """A turn in which the side trains: so many steps of a peer, an epoch of ours and of the bare loop.
 
     Args:
-        sides: of `SIDES`.
-        steps: peer -> training steps in a turn, those that are skipped included.
+        steps: those that are skipped included.
         skip: first steps that do not count.
     """
+    torch.use_deterministic_algorithms(False)  # kd_lab's fit leaves it on
+    window = Window(skip)
+    train(prepared, side, window, epochs=1, steps=steps)
+    return window.figures()
 
-    def turn(side: str) -> Figures:
-        torch.use_deterministic_algorithms(False)  # kd_lab's fit leaves it on
-        window = Window(skip)
-        train(prepared, side, window, epochs=1, steps=steps.get(side, -1))
-        return window.figures()
 
-    return {side: partial(turn, side) for side in sides}
+def judge(prepared: Prepared, side: str, *, rows: int) -> Figures:
+    """A turn in which a peer evaluates its student on some rows of validation; (a) runs its teacher there too."""
+    trainer = peer(prepared, side, prepared.student())
+    some = [trainer.eval_dataset[row] for row in range(min(rows, len(trainer.eval_dataset)))]
+    trainer.evaluate(some[:8])
+    start = time.perf_counter()
+    trainer.evaluate(some)
+    return {"rows_per_s": len(some) / (time.perf_counter() - start), "rows": len(some)}
 
 
 def ratios(measured: Measured, sides: Sequence[str]) -> dict[str, Ratio]:

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from experiments.speed import child, result, sides
-from experiments.speed.command_line import Asked, ask, parser
+from experiments.speed import child, result
+from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import SAME_LOSS, Prepared, prepare
 from experiments.speed.rounds import Figures, Ratio, by_turns
 from experiments.speed.student import OVERRIDES, QUICK
+from experiments.speed.worker import workers
 
 TEMPERATURES, ALPHAS = ("1", "2", "4", "8", "16"), ("0.1", "0.3", "0.5", "0.7", "0.9")
 LAUNCHERS = {  # "joblib" gives each of its two processes one thread of two cores
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     steps_s: dict[str, float] = {}
     jobs = {"ours": partial(_ours, prepared, [*line, *LAUNCHERS[asked.options.launcher]], steps_s)}
     measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
-    judging = by_turns({side: partial(_judge, prepared, side, asked) for side in ("a", "b")}, 1)
+    judged_rows = {"a": {"rows": 40 if asked.quick else 300}, "b": {"rows": 200 if asked.quick else 3000}}
+    with workers(tuple(judged_rows), "judge", overrides, judged_rows) as judges:
+        judging = by_turns(judges, 1)
     cells, judged = values**2, judging.medians()
     hours = {side: cells * _fit_s(prepared, epochs, rates[side], judged[side]) / 3600 for side in ("a", "b")}
     ours = sorted(one.figures["ours"]["wall_s"] / 3600 for one in measured.rounds)
@@ -92,21 +94,6 @@ def _ours(prepared: Prepared, line: Sequence[str], steps_s: dict[str, float]) ->
         for step, taken in cell["durations_s"].items():
             steps_s[step] = round(steps_s.get(step, 0.0) + taken, 3)
     return {"wall_s": seconds, "cells": len(cells)}
-
-
-def _judge(prepared: Prepared, side: str, asked: Asked) -> Figures:
-    """Rows a second of a peer's `evaluate()`; (a) runs its teacher there too, as the Trainer does by itself."""
-    rows = (40 if side == "a" else 200) if asked.quick else (300 if side == "a" else 3000)
-    trainer = sides.peer(prepared, side, prepared.student())
-    trainer.evaluate(_first(trainer.eval_dataset, 8))
-    some = _first(trainer.eval_dataset, rows)
-    start = time.perf_counter()
-    trainer.evaluate(some)
-    return {"rows_per_s": len(some) / (time.perf_counter() - start), "rows": len(some)}
-
-
-def _first(rows: Any, most: int) -> list[dict[str, Any]]:
-    return [rows[row] for row in range(min(most, len(rows)))]
 
 
 def _fit_s(prepared: Prepared, epochs: int, rate: Figures, judged: Figures) -> float:

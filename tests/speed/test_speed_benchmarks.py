@@ -62,6 +62,7 @@ def tiny(toy_csv: Path) -> list[str]:
     return ["dataset=csv", f"dataset.path={toy_csv}", *TINY]
 
 
+@pytest.mark.slow
 def test_student_without_the_peers(tiny, tmp_path):
     found = measure("student", tmp_path, ["--sides", "ours,bare", *tiny])
     assert found["medians"].keys() == {"ours", "bare"}

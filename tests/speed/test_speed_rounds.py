@@ -68,11 +68,16 @@ def test_a_little_of_others_is_no_disturbance(monkeypatch, cores, contended):
     assert by_turns({"a": machine.job("a")}, 1, again=0).contended is contended
 
 
-def test_processes_that_were_waited_for_are_none_of_the_others(monkeypatch):
+def test_descendants_are_none_of_the_others(monkeypatch):
+    """Those that were waited for, 30 + 5 s, and those that live, 8 + 2 s and 3 + 1 s of their own children."""
     monkeypatch.setattr(rounds, "cpu_s_of_others", lambda: 100.0)
-    used = SimpleNamespace(ru_utime=30.0, ru_stime=5.0)
-    monkeypatch.setattr(rounds.resource, "getrusage", lambda who: used if who == rounds.resource.RUSAGE_CHILDREN else 0)
-    assert rounds.others_s() == 65.0
+    ended = SimpleNamespace(ru_utime=30.0, ru_stime=5.0)
+    monkeypatch.setattr(rounds.resource, "getrusage", lambda who: {rounds.resource.RUSAGE_CHILDREN: ended}[who])
+    alive = SimpleNamespace(
+        cpu_times=lambda: SimpleNamespace(user=8.0, system=2.0, children_user=3.0, children_system=1.0)
+    )
+    monkeypatch.setattr(rounds.psutil, "Process", lambda: SimpleNamespace(children=lambda recursive: [alive]))
+    assert rounds.others_s() == 51.0
 
 
 def test_medians_and_ratios_are_those_of_the_rounds():
