@@ -16,6 +16,7 @@ from kd_lab.models.build import Surroundings
 from kd_lab.models.encoder_shape import OURS, take_shape
 from kd_lab.models.first_token import all_tokens, narrow_last_layer
 from kd_lab.models.layers import base_prefix, take_layers
+from kd_lab.models.quick_dropout import use_quick_dropout
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.pretrained import Checkpoint
 from kd_lab.types import Batch, Outputs
@@ -32,6 +33,7 @@ class EncoderClassifier(TorchClassifier):
         self.net = transformers.AutoModelForSequenceClassification.from_config(settings)
         take_shape(self.net, config)
         narrow_last_layer(self.net, config["model_type"])
+        use_quick_dropout(self.net)
         self.two_segments = (getattr(settings, "type_vocab_size", None) or 0) > 1
 
     @property

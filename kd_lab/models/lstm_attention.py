@@ -16,6 +16,7 @@ from kd_lab.cache import source_hash
 from kd_lab.errors import UserError
 from kd_lab.models.build import Surroundings
 from kd_lab.models.low_rank import LowRankEmbedding
+from kd_lab.models.quick_dropout import QuickDropout
 from kd_lab.models.torch_classifier import TorchClassifier, masked_softmax
 from kd_lab.types import Batch, Outputs
 
@@ -43,7 +44,7 @@ class LstmAttentionClassifier(TorchClassifier):
         self.lstm = nn.LSTM(config["embedding"], width, config["layers"], batch_first=True, dropout=between)
         self.attention = nn.Linear(width, width)
         self.score = nn.Linear(width, 1, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = QuickDropout(dropout)
         self.classifier = nn.Linear(width, config["classes"])
 
     def forward(self, batch: Batch) -> Outputs:

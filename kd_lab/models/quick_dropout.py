@@ -1,0 +1,30 @@
+"""Dropout that draws its random numbers four at a time where one core draws them: on the CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_STEPS = 2**16  # a random number is one of so many; the probability is rounded to them
+
+
+class QuickDropout(nn.Dropout):
+    """As `nn.Dropout`: each number is 0 with probability p and divided by 1 - p otherwise, while the model trains.
+
+    torch draws them one by one and on one core, which takes longer than AdamW. Here a draw of 64 bits decides for four.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any shape and kind of float -> the same."""
+        if not self.training or input.device.type != "cpu" or not 0 < self.p < 1:
+            return super().forward(input)
+        drawn = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        kept = drawn.view(torch.int16)[: input.numel()] < round((1 - self.p) * _STEPS) - _STEPS // 2
+        return input * (kept.view(input.shape).to(input.dtype) * (1 / (1 - self.p)))
+
+
+def use_quick_dropout(model: nn.Module) -> None:
+    """Puts it in the place of every `nn.Dropout` within the model."""
+    for name, module in list(model.named_modules()):
+        if type(module) is nn.Dropout:
+            model.set_submodule(name, QuickDropout(module.p))
