@@ -280,12 +280,16 @@ class Cell:
         """Has the next cell of this kind measure its times anew."""
         shutil.rmtree(self.cache.folder("timing", self._timing_parts), ignore_errors=True)
 
+    def scores(self, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
+        """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""
+        return evaluation.scores(tokens, said, getattr(self.dataset, "out_of_scope", None))
+
     def about_teacher(self, fitted: Fitted, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         """What a result says of the teacher but for its cost."""
         assert self.teacher is not None
         named = (fitted.fingerprint, tokens.fingerprint)
         if named not in _scores:  # one teacher serves many cells
-            _scores[named] = evaluation.scores(tokens, said)
+            _scores[named] = self.scores(tokens, said)
         return {"model": self.teacher.model.name, "fingerprint": fitted.fingerprint, "metrics": _scores[named]}
 
     def passes(self, epochs: int) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         cell.warn(BUSY)
 
     result = cell.result(folder.name, overrides, student.about())
-    result.metrics = evaluation.scores(tokens, said)
+    result.metrics = cell.scores(tokens, said)
     result.cost = cost
     result.compression = cell.notes(saved)
     if teacher:
