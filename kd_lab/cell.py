@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from kd_lab.data.tokens import parts as tokens_parts
 from kd_lab.errors import UserError
 from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.instantiate import build
+from kd_lab.losses.term.logit_mse import LogitMse
+from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.paths import root
 from kd_lab.predict import predict
@@ -66,15 +69,23 @@ class Cell:
 
     def _check_loss(self) -> None:
         """Refuses, before any fit, a recovery under a loss of hidden states that would no longer fit each other."""
+        if self.config.recovery not in ("student", "teacher"):
+            cure = "Choose one: whose outputs a step of compression learns from while it trains on."
+            raise UserError("recovery", expected="student or teacher", got=repr(self.config.recovery), cure=cure)
         changing = [name for name in ("trim_vocabulary", "prune_lstm") if name in self.steps]
-        recovers = any(getattr(option, "epochs", 0) for option in self.steps.values())
-        if changing and recovers and self.student.loss.needs - {"logits"}:
+        by_fit = self._recovers and self.config.recovery == "teacher"
+        if changing and by_fit and self.student.loss.needs - {"logits"}:
             raise UserError(
                 f"compression.{changing[0]}",
                 expected="a loss of logits alone: after this step the teacher reads other pieces or has another width",
                 got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
-                cure="Choose loss=hybrid, or let no step train: compression.STEP.epochs=0.",
+                cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
             )
+
+    @property
+    def _recovers(self) -> bool:
+        """Whether a step of compression trains on."""
+        return any(getattr(option, "epochs", 0) for option in self.steps.values())
 
     def _part(self, where: str) -> Any:
         return build(plain(OmegaConf.select(self.config, where)), where)
@@ -111,7 +122,8 @@ class Cell:
         }
 
     def _compressed_parts(self, student: str) -> dict[str, Any]:
-        return {"fit": student, "steps": list(self.steps.items()), "code": source_hash("compression", "models")}
+        found = {"fit": student, "steps": list(self.steps.items()), "code": source_hash("compression", "models")}
+        return found | ({"recovery": self.config.recovery} if self._recovers else {})
 
     @contextmanager
     def timed(self, name: str, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -171,11 +183,12 @@ class Cell:
         """Where the fitted teacher's model lies, or would."""
         return self.cache.root / "fit" / self.fingerprints["teacher"] / "model"
 
-    def logits(self, fitted: Fitted, tokens: Tokens, split: str, precision: str) -> torch.Tensor:
-        """What the fitted teacher says about a split, computed once."""
+    def logits(self, fitted: Fitted, tokens: Tokens, split: str, precision: str, role: str = "teacher") -> torch.Tensor:
+        """What the fitted teacher, or another model that is learned from, says about a split, computed once."""
         on = (self.student.trainer.on_machine()[0], precision)
-        self.outputs.add(fingerprint(outputs.parts(fitted.fingerprint, split, precision)))
-        label = f"teacher on {split} in {precision}"
+        if role == "teacher":
+            self.outputs.add(fingerprint(outputs.parts(fitted.fingerprint, split, precision)))
+        label = f"{role} on {split} in {precision}"
         with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
             return outputs.logits_of(fitted.fingerprint, fitted.load, tokens, split, on, self.cache, advance)
 
@@ -196,7 +209,7 @@ class Cell:
                     tokenizer=fitted.model / TOKENIZER,
                     scratch=self.cache.unfinished("compressed", parts),
                     retokenise=self._retokenised,
-                    training=partial(self._recover, teacher, advance),
+                    training=partial(self._recover, *self._guide(fitted, tokens, teacher), advance),
                 )
                 small = apply_all(self.steps, fitted.load(), around)
                 card |= {"pad_id": around.tokens.pad_id, "compression": list(self.steps)}
@@ -213,8 +226,20 @@ class Cell:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if self.steps else {}
         return found
 
+    def _guide(self, fitted: Fitted, tokens: Tokens, teacher: Teacher | None) -> tuple[FitSpec, Teacher | None]:
+        """How a step of compression trains on: under the loss of the fit, or under what the model said before."""
+        if self.config.recovery == "teacher" or not self._recovers:
+            return self.student, teacher
+        precision = self.student.trainer.on_machine()[1]
+        said = {
+            split: self.logits(fitted, tokens, split, precision, "uncompressed") for split in ("train", "validation")
+        }
+        spec = replace(self.student, loss=WeightedSum({"logit_mse": LogitMse()}, {"logit_mse": 1.0}))
+        return spec, Teacher(fitted, {split: outputs.CachedAnswers(logits) for split, logits in said.items()})
+
     def _recover(
         self,
+        spec: FitSpec,
         teacher: Teacher | None,
         advance: Callable[[int], None],
         model: TorchClassifier,
@@ -228,7 +253,7 @@ class Cell:
             return  # what was never fitted is not recovered
         scratch = around.scratch / str(len(around.notes.setdefault("training", {})))
         about = fit.recover(
-            self.student,
+            spec,
             teacher,
             scratch,
             model,
