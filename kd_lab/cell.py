@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from kd_lab.cache import Cache, file_hash, fingerprint, source_hash
 from kd_lab.classifier import Classifier
 from kd_lab.compression.around import Around, Hold
 from kd_lab.compression.step import apply_all, check_all
+from kd_lab.compression.without_dropout import without_dropout
 from kd_lab.cost import size_mib
 from kd_lab.data.tokenizer import TokenizerFile
 from kd_lab.data.tokens import Tokens, tokenise
@@ -252,17 +253,19 @@ class Cell:
         if not self.student.trainer.max_epochs:
             return  # what was never fitted is not recovered
         scratch = around.scratch / str(len(around.notes.setdefault("training", {})))
-        about = fit.recover(
-            spec,
-            teacher,
-            scratch,
-            model,
-            around.tokens,
-            epochs=epochs,
-            rate=rate,
-            hold=hold,
-            advance=advance,
-        )
+        steady = without_dropout(model) if self.config.recovery == "student" else nullcontext()
+        with steady:
+            about = fit.recover(
+                spec,
+                teacher,
+                scratch,
+                model,
+                around.tokens,
+                epochs=epochs,
+                rate=rate,
+                hold=hold,
+                advance=advance,
+            )
         around.notes["training"][scratch.name] = {"epochs": about["history"], "seconds": round(about["seconds"], 3)}
 
     def _retokenised(self, file: Path) -> Tokens:
