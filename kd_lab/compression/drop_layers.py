@@ -34,7 +34,7 @@ class DropLayers:
     keep: Sequence[int] | None = None
     layers: int | None = None
     epochs: int = 2
-    rate: float = 0.3
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         if self.layers is not None:

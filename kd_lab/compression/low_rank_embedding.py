@@ -46,7 +46,7 @@ class LowRankEmbedding:
     rank: int = 64
     weigh: Literal["root", "alike"] = "root"
     epochs: int = 2
-    rate: float = 0.3
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         need_count(f"{_WHERE}.rank", self.rank)

@@ -41,7 +41,7 @@ class PruneL1:
     amount: float = 0.5
     scope: Literal["global", "layer"] = "global"
     epochs: int = 0
-    rate: float = 0.3
+    rate: float = 1.0
     ramp: float = 0.7
     stages: int = 30
 

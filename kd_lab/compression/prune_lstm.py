@@ -37,7 +37,7 @@ class PruneLstm:
     keep: float = 0.5
     rows: int = 512
     epochs: int = 2
-    rate: float = 0.3
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         need_share(f"{_WHERE}.keep", self.keep)

@@ -39,7 +39,7 @@ class QuantizationAware:
 
     per_channel: bool = False
     epochs: int = 2
-    rate: float = 0.3
+    rate: float = 0.1
 
     def __post_init__(self) -> None:
         if not isinstance(self.per_channel, bool):

@@ -86,7 +86,7 @@ def test_a_step_is_described_by_its_options():
         "amount": 0.3,
         "scope": "global",
         "epochs": 2,
-        "rate": 0.3,
+        "rate": 1.0,
         "ramp": 0.7,
         "stages": 30,
     }
