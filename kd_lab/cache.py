@@ -22,7 +22,9 @@ from kd_lab.errors import UserError, disk_errors
 MANIFEST = "manifest.json"
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _checked: set[Path] = set()  # entries whose checksums this process has already compared
-_inputs: dict[Path, tuple[tuple[int, int], str]] = {}  # file -> (size, time of change), digest
+_digests: dict[Path, tuple[tuple[int, int], str]] = {}  # file -> (size, time of change), digest
+_inputs: set[Path] = set()  # files hashed since `forget_inputs`
+_roots: set[Path] = set()  # of this process's caches
 
 
 def describe(value: Any) -> Any:
@@ -52,17 +54,24 @@ def fingerprint(parts: Any) -> str:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of an input file's bytes, 64 hex digits; read once a process, unless its size or time changes."""
+    path = path.resolve()
     status = path.stat()
     state = (status.st_size, status.st_mtime_ns)
-    known = _inputs.get(path)
+    known = _digests.get(path)
     if known is None or known[0] != state:
-        known = _inputs[path] = (state, _digest(path))
+        known = _digests[path] = (state, _digest(path))
+    _inputs.add(path)
     return known[1]
 
 
 def inputs() -> dict[str, tuple[int, int]]:
-    """Every input file that this process has hashed -> (bytes, time of change in ns)."""
-    return {str(path.resolve()): state for path, (state, _) in _inputs.items()}
+    """Every input file hashed since `forget_inputs` -> (bytes, time of change in ns); no artifact is an input."""
+    return {str(path): _digests[path][0] for path in sorted(_inputs) if not _roots.intersection(path.parents)}
+
+
+def forget_inputs() -> None:
+    """What was hashed so far is no input of what follows."""
+    _inputs.clear()
 
 
 def _digest(path: Path) -> str:
@@ -91,6 +100,9 @@ class Cache:
     """A folder of artifacts, `<root>/<kind>/<fingerprint>/`, shared by any number of processes."""
 
     root: Path
+
+    def __post_init__(self) -> None:
+        _roots.add(self.root.resolve())
 
     def folder(self, kind: str, parts: Mapping[str, Any]) -> Path:
         """Where the artifact made from `parts` lies, whether or not it is there yet."""

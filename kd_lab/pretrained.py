@@ -10,8 +10,6 @@ from typing import Any
 from kd_lab.cache import file_hash
 from kd_lab.errors import UserError
 
-_verified: dict[Path, str] = {}  # weight files whose hash this process has computed
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -34,7 +32,7 @@ class Checkpoint:
         if self.sha256:
             return {"weights": self.sha256}
         if self.path:
-            return {"weights": _hash(self.weights())}
+            return {"weights": file_hash(self.weights())}
         return {"hub_id": self.hub_id}
 
     def folder(self) -> Path:
@@ -70,11 +68,11 @@ class Checkpoint:
             raise UserError(
                 str(path), expected="weights as safetensors", got="no such file", cure="Save the model as safetensors."
             )
-        if self.sha256 and _hash(path) != self.sha256:
+        if self.sha256 and file_hash(path) != self.sha256:
             raise UserError(
                 str(path),
                 expected=f"SHA-256 {self.sha256}",
-                got=_hash(path),
+                got=file_hash(path),
                 cure="The file is damaged or another one: get it again, or accept another with ...sha256=null.",
             )
         return path
@@ -93,9 +91,3 @@ class Checkpoint:
                 got=f"none (looked in {looked}the hub: {type(error).__name__})",
                 cure="Go online once, or give its folder with ...weights.path=/folder, or use init=random.",
             ) from error
-
-
-def _hash(path: Path) -> str:
-    if path not in _verified:
-        _verified[path] = file_hash(path)
-    return _verified[path]

@@ -10,7 +10,6 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from kd_lab import pretrained
 from kd_lab.cache import fingerprint
 from kd_lab.errors import UserError
 from kd_lab.pretrained import Checkpoint
@@ -88,7 +87,6 @@ def test_without_wheel_and_network_both_places_are_named() -> None:
 
 
 def test_the_same_weights_elsewhere_are_the_same_checkpoint(minilm: Checkpoint, tmp_path: Path) -> None:
-    pretrained._verified.clear()
     one, two = (folder_with(tmp_path / name, b"same") for name in ("one", "two"))
     other = folder_with(tmp_path / "other", b"other")
     names = [fingerprint(Checkpoint("a/b", path=str(folder))) for folder in (one, two, other)]

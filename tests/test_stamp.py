@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kd_lab import stamp
-from kd_lab.cache import file_hash
+from kd_lab.cache import Cache, file_hash, forget_inputs, inputs
 
 OVERRIDES = ["dataset=csv", "loss.temperature=2", "seed=1"]
 
@@ -17,7 +17,7 @@ OVERRIDES = ["dataset=csv", "loss.temperature=2", "seed=1"]
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A study whose one cell was made from one data file."""
-    monkeypatch.setattr("kd_lab.cache._inputs", {})
+    forget_inputs()
     data = tmp_path / "data.csv"
     data.write_text("text,label\n")
     file_hash(data)
@@ -99,3 +99,36 @@ def test_a_workers_stamp_is_adopted_with_its_inputs(study, monkeypatch):
 def test_there_is_nothing_to_adopt_where_no_cell_finished(tmp_path: Path):
     stamp.adopt(tmp_path, OVERRIDES)
     assert not (tmp_path / stamp.FOLDER).exists()
+
+
+def test_what_an_earlier_command_of_this_process_read_is_no_input(study):
+    """A notebook's second sweep does not hang on the first one's files."""
+    earlier = study.parent / "earlier.csv"
+    earlier.write_text("text,label\n")
+    file_hash(earlier)
+    forget_inputs()
+    file_hash(study.parent / "data.csv")
+    stamp.write(study, OVERRIDES, "cell", "abc")
+    earlier.unlink()
+    forget()
+    assert stamp.read(study, OVERRIDES) == ("cell", "abc")
+
+
+def test_an_input_is_found_again_from_any_folder(study, monkeypatch):
+    monkeypatch.chdir(study.parent)
+    forget_inputs()
+    file_hash(Path("data.csv"))
+    monkeypatch.chdir(study)
+    assert inputs() == {str(study.parent / "data.csv"): (11, (study.parent / "data.csv").stat().st_mtime_ns)}
+
+
+def test_an_artifact_is_no_input(study):
+    """The tokenizer of a trimmed vocabulary is hashed where it was made, in a cache."""
+    made = Cache(study.parent / "cache").build("tokenizer", {"a": 1}, lambda draft: _note(draft / "tokenizer.json"))
+    before = inputs()
+    file_hash(made / "tokenizer.json")
+    assert inputs() == before
+
+
+def _note(path: Path) -> None:
+    path.write_text("{}")

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.logging import RichHandler
 
 from kd_lab import launch, stamp
+from kd_lab.cache import forget_inputs
 from kd_lab.errors import FitError, UserError
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
@@ -42,6 +43,7 @@ def run(overrides: Sequence[str]) -> int:
     sys.argv = ["kd-lab", *overrides]
     for kept in (_cells, _mistakes, launch.cells, launch.broken, launch.ran_now):
         kept.clear()
+    forget_inputs()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(job)()
     except MISTAKES as error:

@@ -100,4 +100,4 @@ def test_one_of_two_ways_to_say_it():
 
 def test_the_choice_is_part_of_what_a_result_is_made_from():
     said = {"class": "kd_lab.compression.drop_layers.DropLayers", "keep": [0, 2], "layers": None}
-    assert describe(DropLayers(keep=[0, 2])) == {**said, "epochs": 2, "rate": 0.3}
+    assert describe(DropLayers(keep=[0, 2])) == {**said, "epochs": 2, "rate": 1.0}
