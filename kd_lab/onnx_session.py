@@ -38,13 +38,13 @@ class OnnxSession:
             serialized = model.read_bytes() if isinstance(model, Path) else model
             self._session = onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
         except OSError as error:
-            raise _not_ours(error.strerror or str(error), where) from error
+            raise not_ours(error.strerror or str(error), where) from error
         except Exception as error:  # its errors share no other base
-            raise _not_ours(str(error).splitlines()[0], where) from error
+            raise not_ours(str(error).splitlines()[0], where) from error
         self.inputs = tuple(node.name for node in self._session.get_inputs())
         outputs = [node.name for node in self._session.get_outputs()]
         if not {*INPUTS[:2]} <= {*self.inputs} <= {*INPUTS} or outputs != [LOGITS]:
-            raise _not_ours(f"{', '.join(self.inputs)} -> {', '.join(outputs)}", where)
+            raise not_ours(f"{', '.join(self.inputs)} -> {', '.join(outputs)}", where)
 
     def __call__(
         self, pieces: NDArray[np.int64], mask: NDArray[np.int64], segments: NDArray[np.int64] | None
@@ -63,7 +63,8 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _not_ours(got: str, where: str) -> UserError:
+def not_ours(got: str, where: str) -> UserError:
+    """What is said of a graph that is no classifier of kd_lab's, found at `where`."""
     return UserError(
         where,
         expected=f"a classifier as ONNX graph, {', '.join(INPUTS[:2])} [, {INPUTS[2]}] -> {LOGITS}",

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.speed import result, sides
-from experiments.speed.command_line import ask, parser
-from experiments.speed.prepared import prepare
-from experiments.speed.rounds import by_turns
-from experiments.speed.worker import workers
+from experiments.speed.training_steps import measure
 
 OVERRIDES = (
     "dataset=imdb",
@@ -28,22 +24,14 @@ QUICK = ("dataset.split.limit=300",)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `lstm/result.json`, prints."""
-    made = parser("lstm", __doc__, rounds=5)
-    made.add_argument("--sides", default="b,ours,bare", help="of a,b,ours,bare")
-    made.add_argument("--steps-a", type=int, help="training steps of (a) in a turn, 20")
-    made.add_argument("--steps-b", type=int, help="of (b), 60")
-    asked = ask(made, arguments)
-    steps = {"a": asked.number("steps_a", 20, 4), "b": asked.number("steps_b", 60, 5)}
-    chosen = asked.options.sides.split(",")
-    overrides = [*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides]
-    prepared = prepare(overrides)
-    with workers(chosen, "steps", overrides, {side: {"steps": number} for side, number in steps.items()}) as jobs:
-        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
-    result.write(
-        asked,
-        [measured],
-        sides.ratios(measured, chosen),
-        {**prepared.settings(), "sides": {side: sides.SIDES[side] for side in chosen}, "steps": steps},
+    measure(
+        "lstm",
+        __doc__,
+        arguments,
+        chosen="b,ours,bare",
+        steps={"a": (20, 4), "b": (60, 5)},
+        overrides=OVERRIDES,
+        quick=QUICK,
         notes=["the teacher's head and the word vectors are random: only their arithmetic counts here"],
     )
 

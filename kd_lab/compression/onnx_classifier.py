@@ -8,16 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, numpy_helper
 
 from kd_lab.errors import UserError
+from kd_lab.onnx_session import MODEL, OnnxSession, not_ours
 from kd_lab.types import Batch, Outputs
 
-MODEL = "model.onnx"
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # each (B, T) int64; the last only where segments matter
-LOGITS = "logits"  # the output, (B, C) float32
 _INTEGERS = (TensorProto.INT8, TensorProto.UINT8)
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
@@ -37,25 +34,13 @@ class OnnxClassifier:
 
     def __init__(self, model: bytes) -> None:
         self.model = model
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors share no other base
-            raise _not_ours(str(error).splitlines()[0]) from error
-        self.inputs = tuple(node.name for node in self._session.get_inputs())
-        outputs = [node.name for node in self._session.get_outputs()]
-        if not {*INPUTS[:2]} <= {*self.inputs} <= {*INPUTS} or outputs != [LOGITS]:
-            raise _not_ours(f"{', '.join(self.inputs)} -> {', '.join(outputs)}")
+        self._session = OnnxSession(model, threads=torch.get_num_threads())
+        self.inputs = self._session.inputs
 
     def __call__(self, batch: Batch) -> Outputs:
         """Logits (B, C) float32, on the CPU, wherever the batch lies."""
-        segments = torch.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
-        given = zip(INPUTS, (batch.input_ids, batch.attention_mask, segments), strict=True)
-        feed = {name: tensor.cpu().numpy() for name, tensor in given if name in self.inputs}
-        return Outputs(torch.from_numpy(self._session.run([LOGITS], feed)[0]))
+        given = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        return Outputs(torch.from_numpy(self._session(*(None if one is None else one.cpu().numpy() for one in given))))
 
     def save(self, folder: Path) -> None:
         """Writes model.onnx, which any ONNX runtime can run."""
@@ -72,9 +57,9 @@ class OnnxClassifier:
         try:
             return cls(path.read_bytes())
         except OSError as error:
-            raise _not_ours(error.strerror or str(error), str(path)) from error
+            raise not_ours(error.strerror or str(error), str(path)) from error
         except UserError as error:
-            raise _not_ours(error.got, str(path)) from error
+            raise not_ours(error.got, str(path)) from error
 
     @property
     def quantized(self) -> bool:
@@ -105,12 +90,3 @@ class OnnxClassifier:
             elif tensor.data_type in _INTEGERS:
                 points = numpy_helper.to_array(tensors[name.removesuffix("_quantized") + "_zero_point"])
                 yield numpy_helper.to_array(tensor), int(points.flat[0])  # where there are many, all are 0
-
-
-def _not_ours(got: str, where: str = "ONNX model") -> UserError:
-    return UserError(
-        where,
-        expected=f"a classifier as ONNX graph, {', '.join(INPUTS[:2])} [, {INPUTS[2]}] -> {LOGITS}",
-        got=got,
-        cure="Compress or export the fitted model again, e.g. with compression=[onnx_int8].",
-    )

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from kd_lab.classifier import Classifier
 from kd_lab.compression.around import Around
 from kd_lab.compression.onnx_attention import write_with
-from kd_lab.compression.onnx_classifier import INPUTS, LOGITS, OnnxClassifier
+from kd_lab.compression.onnx_classifier import OnnxClassifier
 from kd_lab.compression.onnx_lstm import OnnxLstm, can_replace
 from kd_lab.compression.step import need_torch
 from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.onnx_session import INPUTS, LOGITS
 from kd_lab.types import Batch
 
 

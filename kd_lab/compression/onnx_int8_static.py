@@ -10,13 +10,14 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from kd_lab.classifier import Classifier
 from kd_lab.compression.around import Around
-from kd_lab.compression.onnx_classifier import INPUTS, OnnxClassifier
+from kd_lab.compression.onnx_classifier import OnnxClassifier
 from kd_lab.compression.onnx_int8 import float_graph, prepared
 from kd_lab.compression.options import need_count
 from kd_lab.compression.step import need_torch
 from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
+from kd_lab.onnx_session import INPUTS
 from kd_lab.types import Batch
 
 

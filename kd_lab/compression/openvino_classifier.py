@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kd_lab.compression.onnx_classifier import INPUTS, LOGITS
 from kd_lab.compression.openvino_package import package
 from kd_lab.errors import UserError
+from kd_lab.onnx_session import INPUTS, LOGITS
 from kd_lab.types import Batch, Outputs
 
 MODEL, WEIGHTS, ABOUT = "model.xml", "model.bin", "openvino.json"

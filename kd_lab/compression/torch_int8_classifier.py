@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import quantize_dynamic
 
+from kd_lab.compression.source_model import form, read_weights, source_class
 from kd_lab.errors import UserError
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.types import Batch, Outputs
@@ -74,23 +73,18 @@ class TorchInt8Classifier:
             UserError: a file is missing, cut short or not one that `save` wrote, or this machine lacks the engine.
         """
         about = read_config(folder)
-        source = _source(about, folder / CONFIG)
+        source = source_class(about, folder / CONFIG)
         check_engine(str(folder / CONFIG), about.get("engine"))
         model = cls(source.from_config(about["config"]), about["engine"])
-        try:
-            tensors = load_file(folder / WEIGHTS)
-        except (OSError, SafetensorError) as error:
-            raise UserError(
-                str(folder / WEIGHTS), expected="the weights of an INT8 model", got=str(error), cure=_CURE
-            ) from error
-        wanted = model.state()
-        wrong = sorted(name for name in wanted.keys() | tensors.keys() if _form(wanted, name) != _form(tensors, name))
+        tensors, wanted = read_weights(folder, _CURE), model.state()
+        names = wanted.keys() | tensors.keys()
+        wrong = sorted(name for name in names if form(wanted.get(name)) != form(tensors.get(name)))
         if wrong:
             name = wrong[0]
             raise UserError(
                 str(folder / WEIGHTS),
-                expected=f"{name}: {_form(wanted, name)}",
-                got=f"{_form(tensors, name)} ({len(wrong)} tensors do not fit)",
+                expected=f"{name}: {form(wanted.get(name))}",
+                got=f"{form(tensors.get(name))} ({len(wrong)} tensors do not fit)",
                 cure=_CURE,
             )
         model._put(tensors)
@@ -177,22 +171,3 @@ def _layer(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 def _quantized(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     scale, zero_point = float(tensors[f"{name}.scale"]), int(tensors[f"{name}.zero_point"])
     return torch._make_per_tensor_quantized_tensor(tensors[name], scale, zero_point)
-
-
-def _form(tensors: Mapping[str, Tensor], name: str) -> str:
-    return f"{tensors[name].dtype} {list(tensors[name].shape)}" if name in tensors else "nothing"
-
-
-def _source(about: Mapping[str, Any], file: Path) -> type[TorchClassifier]:
-    """The class of the float model that `about` names, if it is one of kd_lab's."""
-    name = str(about.get("source"))
-    module, _, attribute = name.rpartition(".")
-    kind = None
-    if module.startswith("kd_lab."):
-        try:
-            kind = getattr(importlib.import_module(module), attribute, None)
-        except ImportError:
-            kind = None
-    if not (isinstance(kind, type) and issubclass(kind, TorchClassifier)):
-        raise UserError(str(file), expected="a torch classifier of kd_lab", got=name, cure="Do not load this folder.")
-    return kind

@@ -60,6 +60,19 @@ def test_the_lstm_runs_on_8_bit_weights(exported):
     assert all(kinds[name] in EIGHT_BITS for node in layers for name in node.input[1:3])
 
 
+@pytest.mark.parametrize("name", ["bert", "distilbert"])
+def test_a_torch_encoders_attention_becomes_one_operation_and_means_the_same(name, build, exported, make_batch):
+    fused, plain = OnnxInt8().apply(build(name)), OnnxInt8().apply(exported(name))
+    fused_does, plain_does = (
+        [node.op_type for node in onnx.load_model_from_string(one.model).graph.node] for one in (fused, plain)
+    )
+    assert fused_does.count("MultiHeadAttention") == plain_does.count("Softmax") > 0
+    assert "Softmax" not in fused_does
+    for rows, tokens in ((1, 1), (1, 7), (3, 40)):
+        batch = make_batch(rows, tokens)
+        assert torch.allclose(fused(batch).logits, plain(batch).logits, atol=0.02)
+
+
 @pytest.mark.usefixtures("no_pickle")
 def test_loading_gives_the_same_logits_to_the_last_bit(pair, make_batch, folder):
     _, small = pair

@@ -62,17 +62,6 @@ def tiny(toy_csv: Path) -> list[str]:
     return ["dataset=csv", f"dataset.path={toy_csv}", *TINY]
 
 
-@pytest.mark.slow
-def test_student_without_the_peers(tiny, tmp_path):
-    found = measure("student", tmp_path, ["--sides", "ours,bare", *tiny])
-    assert found["medians"].keys() == {"ours", "bare"}
-    [one] = found["rounds"]
-    rates = {side: figures["examples_per_s"] for side, figures in one["figures"].items()}
-    assert found["ratios"]["ours / bare"]["median"] == rates["ours"] / rates["bare"]
-    assert one["figures"]["ours"]["rows"] == one["figures"]["bare"]["rows"]
-    assert "| one student" in render(tmp_path)
-
-
 def test_teacher_outputs(tiny, tmp_path):
     found = measure("teacher_outputs", tmp_path, tiny)
     assert found["medians"]["ours"]["rows"] == found["medians"]["bare"]["rows"] == found["settings"]["rows"]["train"]
@@ -80,17 +69,24 @@ def test_teacher_outputs(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_path):
-    rates = measure("student", tmp_path, tiny)["medians"]
+    student = measure("student", tmp_path, tiny)
+    rates = student["medians"]
     assert rates.keys() == {"a", "b", "ours", "bare"}
-    for launcher in ("basic", "joblib"):
-        found = measure("sweep", tmp_path, ["--launcher", launcher, *tiny], f"sweep_{launcher}")
-        assert found["medians"]["ours"]["cells"] == found["settings"]["cells"] == 4
-        rows = found["settings"]["rows"]
-        judged = found["medians"]["b"]["rows_per_s"]
-        fit_s = rows["train"] / rates["b"]["examples_per_s"] + (rows["validation"] + rows["test"]) / judged
-        assert found["figures"]["hours"]["b"] == pytest.approx(4 * fit_s / 3600)
-        assert found["ratios"]["b / ours"]["median"] == pytest.approx(4 * fit_s / found["medians"]["ours"]["wall_s"])
-        assert found["figures"]["ours_steps_s"]["fit student"] > 0
+    [one] = student["rounds"]
+    assert student["ratios"]["ours / bare"]["median"] == (
+        one["figures"]["ours"]["examples_per_s"] / one["figures"]["bare"]["examples_per_s"]
+    )
+    assert one["figures"]["ours"]["rows"] == one["figures"]["bare"]["rows"]
+    assert "| one student" in render(tmp_path)
+
+    found = measure("sweep", tmp_path, ["--launcher", "joblib", *tiny], "sweep_joblib")
+    assert found["medians"]["ours"]["cells"] == found["settings"]["cells"] == 4
+    rows = found["settings"]["rows"]
+    judged = found["medians"]["b"]["rows_per_s"]
+    fit_s = rows["train"] / rates["b"]["examples_per_s"] + (rows["validation"] + rows["test"]) / judged
+    assert found["figures"]["hours"]["b"] == pytest.approx(4 * fit_s / 3600)
+    assert found["ratios"]["b / ours"]["median"] == pytest.approx(4 * fit_s / found["medians"]["ours"]["wall_s"])
+    assert found["figures"]["ours_steps_s"]["fit student"] > 0
 
 
 @pytest.mark.slow
