@@ -39,8 +39,9 @@ class OnnxClassifier:
 
     def __call__(self, batch: Batch) -> Outputs:
         """Logits (B, C) float32, on the CPU, wherever the batch lies."""
-        given = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        return Outputs(torch.from_numpy(self._session(*(None if one is None else one.cpu().numpy() for one in given))))
+        pieces, mask = batch.input_ids.cpu().numpy(), batch.attention_mask.cpu().numpy()
+        segments = None if batch.token_type_ids is None else batch.token_type_ids.cpu().numpy()
+        return Outputs(torch.from_numpy(self._session(pieces, mask, segments)))
 
     def save(self, folder: Path) -> None:
         """Writes model.onnx, which any ONNX runtime can run."""
