@@ -49,7 +49,7 @@ class _Logits(nn.Module):
 def export(classifier: TorchClassifier, *, fused: bool = False) -> bytes:
     """The classifier in evaluation mode as a serialized ONNX model, float32, for any B >= 1 and T >= 1.
 
-    Its inputs are `onnx_classifier.INPUTS`, the last only if the classifier says `two_segments`. The longest T is
+    Its inputs are `onnx_session.INPUTS`, the last only if the classifier says `two_segments`. The longest T is
     the model's own: an encoder has no positions beyond its `max_positions`.
 
     Args:
