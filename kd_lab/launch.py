@@ -126,8 +126,8 @@ class Remaining(Launcher):
 
     def _begin(self) -> None:
         """Makes the store and the sweep's run in this process, before others could do so at once."""
-        from kd_lab.cell import plain
         from kd_lab.instantiate import build
+        from kd_lab.plan import plain
 
         build(plain(self.config.tracking), "tracking").begin(str(self.config.name))
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab import calibration, classifier, confusion, deployable, evaluation, machine, results, table
-from kd_lab.cell import EXACT, JUDGED, Cell, plain
+from kd_lab import calibration, classifier, confusion, deployable, evaluation, machine, provenance, results, table
+from kd_lab.cell import EXACT, JUDGED, Cell
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import FitError, UserError, disk_errors
 from kd_lab.instantiate import build
 from kd_lab.metrics import fidelity
 from kd_lab.paths import root
+from kd_lab.plan import plain
 from kd_lab.progress import say, step
 from kd_lab.results import RunResult
 from kd_lab.resume import Observe, ignore
@@ -57,15 +58,15 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     if cost["contended"]:
         cell.warn(BUSY)
 
-    result = cell.result(folder.name, overrides, student.about())
+    result = provenance.result(cell, folder.name, overrides, student.about())
     result.metrics = cell.scores(tokens, said)
     result.cost = cost
     result.compression = cell.notes(saved)
     if teacher:
         teacher_said = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
         result.fidelity = fidelity(said["test"], teacher_said["test"])
-        result.teacher = {**cell.about_teacher(teacher.fitted, tokens, teacher_said), "cost": teacher_cost}
-        result.teacher |= cell.passes(len(result.history))
+        result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_said), "cost": teacher_cost}
+        result.teacher |= provenance.passes(cell, len(result.history))
     _keep(result, said["test"], tokens, saved, folder)
     result.write(folder)
     track(result, folder, result.config["tracking"])

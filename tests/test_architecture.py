@@ -43,14 +43,17 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     (2, {"tracking", "invariance"}),
     (2, {"training"}),
     (3, {"fit", "outputs", "evaluation"}),
+    (3, {"compressed"}),
+    (4, {"plan"}),
     (4, {"cell"}),
+    (4, {"provenance"}),
     (4, {"pipeline"}),
     (5, {"report", "launch"}),
     (5, {"verbs"}),
     (5, {"__main__"}),
 )
 LINE = {part: line for line, (_, parts) in enumerate(LAYERS) for part in parts}
-SEE_CONFIGS = {"cell", "pipeline", "launch", "verbs"}
+SEE_CONFIGS = {"plan", "cell", "pipeline", "launch", "verbs"}
 
 
 def tree(file: Path) -> ast.Module:

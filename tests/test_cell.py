@@ -18,7 +18,8 @@ def cell(*overrides: str) -> Cell:
 def test_a_step_trains_on_under_what_the_model_said_or_under_the_loss_of_its_fit() -> None:
     by_teacher = cell("recovery=teacher")
     taught = object()
-    assert by_teacher._guide(None, None, taught) == (by_teacher.student, taught)  # type: ignore[arg-type]
+    given = by_teacher._recovery(None, None, taught, advance=len)  # type: ignore[arg-type]
+    assert (given.spec, given.teacher, given.dropout) == (by_teacher.student, taught, True)
     asked: list[tuple[str, str]] = []
 
     def logits(fitted: object, tokens: object, split: str, precision: str, role: str) -> str:
@@ -27,11 +28,12 @@ def test_a_step_trains_on_under_what_the_model_said_or_under_the_loss_of_its_fit
 
     by_student = cell()
     by_student.logits = logits  # type: ignore[assignment]
-    spec, guide = by_student._guide(None, None, taught)  # type: ignore[arg-type]
+    given = by_student._recovery(None, None, taught, advance=len)  # type: ignore[arg-type]
     assert asked == [("train", "uncompressed"), ("validation", "uncompressed")]
-    assert list(spec.loss.terms) == ["logit_mse"]
-    assert guide is not taught
-    assert {split: said.logits for split, said in guide.answers.items()} == {  # type: ignore[union-attr]
+    assert list(given.spec.loss.terms) == ["logit_mse"]
+    assert given.teacher is not taught
+    assert not given.dropout
+    assert {split: said.logits for split, said in given.teacher.answers.items()} == {  # type: ignore[union-attr]
         "train": "logits of train",
         "validation": "logits of validation",
     }

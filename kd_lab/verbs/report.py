@@ -179,7 +179,7 @@ def _seeds(study: StudyReport) -> bool:
 
 def _sync(multirun: Path, study: StudyReport) -> None:
     """Mirrors what is missing into the store each cell's config names; one run with tracking=none into the default."""
-    from kd_lab.cell import plain
+    from kd_lab.plan import plain
     from kd_lab.verbs.compose import compose
     from kd_lab.verbs.sweep import mirror
 

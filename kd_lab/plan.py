@@ -1,0 +1,102 @@
+"""What a config means: the parts it names, and the names of all that they make."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from kd_lab import compressed, fit, machine
+from kd_lab.cache import Cache, fingerprint, source_hash
+from kd_lab.compression.step import check_all
+from kd_lab.data.tokens import parts as tokens_parts
+from kd_lab.errors import UserError
+from kd_lab.evaluation import Evaluation
+from kd_lab.fit import FitSpec
+from kd_lab.instantiate import build
+
+# The code that says how a model is judged, and what its result holds.
+_JUDGING = ("cell", "cost", "evaluation", "metrics", "pipeline", "plan", "predict", "provenance", "significance")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain data."""
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    return settings
+
+
+class Plan:
+    """The parts of a cell and the fingerprints of its artifacts, settled before any of them is made.
+
+    Raises:
+        UserError: the parts do not go together.
+    """
+
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
+        self.cache = Cache(Path(config.paths.cache).expanduser())
+        self.dataset = self._part("dataset")
+        self.tokenizer = self._part("tokenizer")
+        self.student = self._spec("", config.seed)
+        self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
+        self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
+        check_all(self.steps, self.student.model.kind, self.student.model)
+        self._check_loss()
+        self.evaluation: Evaluation = self._part("evaluation")
+
+    def _check_loss(self) -> None:
+        """Refuses, before any fit, a recovery under a loss of hidden states that would no longer fit each other."""
+        if self.config.recovery not in ("student", "teacher"):
+            cure = "Choose one: whose outputs a step of compression learns from while it trains on."
+            raise UserError("recovery", expected="student or teacher", got=repr(self.config.recovery), cure=cure)
+        changing = [name for name in ("trim_vocabulary", "prune_lstm") if name in self.steps]
+        by_fit = compressed.epochs(self.steps) and self.config.recovery == "teacher"
+        if changing and by_fit and self.student.loss.needs - {"logits"}:
+            raise UserError(
+                f"compression.{changing[0]}",
+                expected="a loss of logits alone: after this step the teacher reads other pieces or has another width",
+                got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
+                cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
+            )
+
+    def _part(self, where: str) -> Any:
+        return build(plain(OmegaConf.select(self.config, where)), where)
+
+    def _spec(self, prefix: str, seed: int) -> FitSpec:
+        model, loss, optimizer, trainer = (
+            self._part(prefix + part) for part in ("model", "loss", "optimizer", "trainer")
+        )
+        return FitSpec(model, loss, optimizer, trainer, seed)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """The name of every artifact, known before any is made."""
+        tokens = fingerprint(tokens_parts(self.dataset, self.tokenizer))
+        teacher = fingerprint(fit.parts(self.teacher, tokens, None)) if self.teacher else ""
+        student = fingerprint(fit.parts(self.student, tokens, teacher or None))
+        small = fingerprint(compressed.parts(student, self.steps, self.config.recovery)) if self.steps else student
+        code = source_hash(
+            "cell", "cost", "evaluation", "metrics", "pipeline", "plan", "predict", "provenance", "significance"
+        )
+        result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
+        named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": small}
+        return {**{name: value for name, value in named.items() if value}, "result": fingerprint(result)}
+
+    @cached_property
+    def timing_parts(self) -> dict[str, Any]:
+        """All that a time depends on: what is computed and where, not the values of the weights."""
+        return {
+            "tokens": self.fingerprints["tokens"],
+            "model": self.student.model,
+            "steps": list(self.steps.items()),
+            "reference": self.teacher.model if self.teacher else None,
+            "evaluation": self.evaluation,
+            "machine": [machine.describe_machine(), machine.versions()],
+            "code": source_hash("compression", "cost", "data/batches", "evaluation", "fresh_process", "models"),
+        }
+
+    def teacher_folder(self) -> Path:
+        """Where the fitted teacher's model lies, or would."""
+        return self.cache.root / "fit" / self.fingerprints["teacher"] / "model"

@@ -1,0 +1,58 @@
+"""Where a result comes from: config, code, machine, the steps' times, the teacher and how often it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from kd_lab import machine
+from kd_lab.cell import JUDGED, Cell
+from kd_lab.data.tokens import Tokens
+from kd_lab.fit import Fitted
+from kd_lab.paths import root
+from kd_lab.plan import plain
+from kd_lab.results import RunResult
+
+_scores: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}  # (teacher, tokens) -> its metrics
+
+
+def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, Any]) -> RunResult:
+    """The cell's result without its figures.
+
+    Args:
+        cell: all its steps are done.
+        name: of the cell's folder.
+        overrides: what made the cell.
+        about: what `Fitted.about` says of the student.
+    """
+    return RunResult(
+        name=cell.config.name,
+        cell=name,
+        status="finished",
+        config=plain(cell.config),
+        overrides=list(overrides),
+        git_commit=machine.git_commit(root()),
+        versions=machine.versions(),
+        machine={**machine.describe_machine(), "device": about["device"], "precision": about["precision"]},
+        fingerprint=cell.fingerprints,
+        history=about["history"],
+        durations_s=cell.durations_s,
+        warnings=cell.warnings,
+    )
+
+
+def teacher(cell: Cell, fitted: Fitted, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """What a result says of the teacher but for its cost; `said` are its logits for the splits that are judged."""
+    assert cell.teacher is not None
+    named = (fitted.fingerprint, tokens.fingerprint)
+    if named not in _scores:  # one teacher serves many cells
+        _scores[named] = cell.scores(tokens, said)
+    return {"model": cell.teacher.model.name, "fingerprint": fitted.fingerprint, "metrics": _scores[named]}
+
+
+def passes(cell: Cell, epochs: int) -> dict[str, Any]:
+    """How often the teacher would have gone over a split if nothing were kept, and which outputs were kept."""
+    taught = 2 * epochs if cell.student.loss.needs else 0  # train and validation in each epoch
+    return {"passes": taught + len(JUDGED), "outputs": sorted(cell.outputs)}
