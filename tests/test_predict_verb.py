@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_study import cell
@@ -25,12 +27,18 @@ def model(request: pytest.FixtureRequest, small_study: Path) -> Path:
     return cell(small_study, request.param) / "model"
 
 
-def predict(*given: str, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[bytes]:
-    line = [sys.executable, "-m", "kd_lab", "predict", *given]
-    done = subprocess.run(line, check=False, input=stdin, capture_output=True, timeout=120)
-    assert done.returncode == code, done.stderr.decode()
-    assert b"Traceback" not in done.stderr
-    return done
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`kd-lab predict` in this process, which spares the start of one."""
+
+    def ask(*given: str, stdin: bytes = b"", code: int = 0) -> Any:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        assert command(["predict", *given]) == code
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return said
+
+    return ask
 
 
 def answers(text: str, delimiter: str = "\t") -> list[dict[str, str]]:
@@ -39,29 +47,31 @@ def answers(text: str, delimiter: str = "\t") -> list[dict[str, str]]:
 
 def test_texts_as_arguments_and_lines_get_the_models_own_labels(model: Path) -> None:
     labels, probabilities = TextClassifier(model).predict(TEXTS)
-    for said in (
-        predict("--model", str(model), *TEXTS),
-        predict("--model", str(model.parent), "--batch-size", "1", stdin="\n".join(TEXTS).encode()),
+    for given, stdin in (
+        (["--model", str(model), *TEXTS], ""),
+        (["--model", str(model.parent), "--batch-size", "1"], "\n".join(TEXTS)),
     ):
-        rows = answers(said.stdout.decode())
+        line = [sys.executable, "-m", "kd_lab", "predict", *given]
+        done = subprocess.run(line, check=False, input=stdin.encode(), capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr.decode()
+        rows = answers(done.stdout.decode())
         assert [row["text"] for row in rows] == TEXTS
         assert [row["label"] for row in rows] == labels
         for row, odds in zip(rows, probabilities, strict=True):
             assert float(row["probability"]) == pytest.approx(odds.max(), abs=0.05)  # INT8 depends on the batch
 
 
-def test_the_probabilities_of_all_classes_sum_to_one(model: Path) -> None:
-    (row,) = answers(predict("--model", str(model), "--probabilities", TEXTS[0]).stdout.decode())
+def test_the_probabilities_of_all_classes_sum_to_one(model: Path, ask: Callable[..., Any]) -> None:
+    (row,) = answers(ask("--model", str(model), "--probabilities", TEXTS[0]).out)
     each = {name: float(row[f"probability.{name}"]) for name in "abc"}
     assert sum(each.values()) == pytest.approx(1, abs=1e-5)
     assert max(each, key=each.__getitem__) == row["label"]
 
 
-def test_a_csv_file_is_answered_into_another(model: Path, tmp_path: Path) -> None:
+def test_a_csv_file_is_answered_into_another(model: Path, tmp_path: Path, ask: Callable[..., Any]) -> None:
     (tmp_path / "in.csv").write_text("id,words\n" + "".join(f'{n},"{text}, or so"\n' for n, text in enumerate(TEXTS)))
     given = ["--csv", str(tmp_path / "in.csv"), "--text-column", "words", "--out", str(tmp_path / "out.csv")]
-    said = predict("--model", str(model), *given)
-    assert said.stdout == b""
+    assert ask("--model", str(model), *given).out == ""
     rows = answers((tmp_path / "out.csv").read_text(), ",")
     assert [row["label"] for row in rows] == TextClassifier(model).predict([f"{text}, or so" for text in TEXTS])[0]
 
@@ -75,26 +85,28 @@ def test_an_onnx_model_answers_without_torch(small_study: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_a_text_of_100_000_characters_is_cut_and_said_so(model: Path) -> None:
+def test_a_text_of_100_000_characters_is_cut_and_said_so(model: Path, ask: Callable[..., Any]) -> None:
     start = time.monotonic()
-    said = predict("--model", str(model), "word " * 20_000)
+    said = ask("--model", str(model), "word " * 20_000)
     assert time.monotonic() - start < 60
-    assert b"longer than" in said.stderr
-    assert len(answers(said.stdout.decode())) == 1
+    assert "longer than" in said.err
+    assert len(answers(said.out)) == 1
 
 
 @pytest.mark.parametrize(
     ("stdin", "words"),
     [
-        (b"a red cat\n\nthe old cat\n", b"line 2: expected a text, got an empty text"),
-        (b"a red cat\n\xff\xfe\x00\x01\n", b"line 2: expected UTF-8"),
-        (bytes(range(256)) * 20, b"line 2: expected UTF-8"),
+        (b"a red cat\n\nthe old cat\n", "line 2: expected a text, got an empty text"),
+        (b"a red cat\n\xff\xfe\x00\x01\n", "line 2: expected UTF-8"),
+        (bytes(range(256)) * 20, "line 2: expected UTF-8"),
     ],
 )
-def test_what_is_no_text_on_stdin_is_refused_with_its_line(model: Path, stdin: bytes, words: bytes) -> None:
-    said = predict("--model", str(model), stdin=stdin, code=2)
-    assert words in said.stderr
-    assert said.stderr.count(b"\n") == 1
+def test_what_is_no_text_on_stdin_is_refused_with_its_line(
+    model: Path, stdin: bytes, words: str, ask: Callable[..., Any]
+) -> None:
+    said = ask("--model", str(model), stdin=stdin, code=2)
+    assert words in said.err
+    assert said.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from kd_lab import timing_grid
 from kd_lab.__main__ import command
 from kd_lab.report.frontier import front
 
@@ -29,7 +31,9 @@ def test_the_front_holds_what_nothing_beats(points: list[tuple[float, float]], e
 @pytest.fixture(scope="module")
 def frontier(small_study: Path) -> Path:
     line = ["report", small_study.name, "--multirun", str(small_study.parent), "--frontier", "--rounds", "2"]
-    assert command([*line, "--threads", "1"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing_grid, "measure", partial(timing_grid.measure, budget_s=0.05))
+        assert command([*line, "--threads", "1"]) == 0
     return small_study / "report"
 
 

@@ -17,6 +17,7 @@ class Machine:
         self.now, self.used, self.turns, self.neighbour = 0.0, 0.0, [], neighbour
         monkeypatch.setattr(rounds, "time", SimpleNamespace(perf_counter=lambda: self.now))
         monkeypatch.setattr(rounds, "others_s", lambda: self.used)
+        monkeypatch.setattr(rounds, "gc", SimpleNamespace(collect=lambda: 0))  # of all tests' objects: a second a turn
 
     def job(self, name: str, figure: float = 1.0):
         def turn() -> dict[str, float]:
