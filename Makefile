@@ -1,9 +1,10 @@
 # make demo   the main job on the embedded default: prints a table, says how to open the UI
-# make test   the tests; what needs more than this machine has is left out, and said
+# make test   the tests, in two processes; what needs more than this machine has is left out, and said
 # make check  lint and types
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TESTERS ?= 2
 
 .PHONY: demo test check format clean
 
@@ -11,7 +12,7 @@ demo: $(VENV)/ready
 	$(BIN)/kd-lab experiments=demo
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

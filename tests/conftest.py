@@ -6,10 +6,12 @@ import csv
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_study as small_study_module
 from debian import BROWSER, POSTGRES
+from filelock import FileLock
 
 from kd_lab.cache import Cache
 from kd_lab.data.csv import Csv
@@ -48,7 +50,7 @@ SENTENCES = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects what this machine cannot or need not run."""
+    """Deselects what this machine cannot or need not run; files with slow tests go first, so that none is last."""
     reasons = {}
     if not SHARED.is_dir():
         reasons["shared"] = f"no data sets in {SHARED}: set KD_LAB_DATA"
@@ -60,9 +62,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reasons["postgres"] = "apt-get install postgresql, pip install psycopg2-binary"
     out = {item: next((mark for mark in reasons if item.get_closest_marker(mark)), None) for item in items}
     config.hook.pytest_deselected(items=[item for item, mark in out.items() if mark])
-    items[:] = [item for item, mark in out.items() if not mark]
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items[:] = sorted((item for item, mark in out.items() if not mark), key=lambda item: item.path not in long)
     counts = {mark: list(out.values()).count(mark) for mark in reasons}
     config.stash[LEFT_OUT] = [f"left out: {n} {mark} ({reasons[mark]})" for mark, n in counts.items() if n]
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = config.stash[LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes from a process of pytest-xdist what it left out; all leave out the same."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -80,9 +91,17 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
 
 
 @pytest.fixture(scope="session")
-def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with cells as `small_study.LINE` says, run once; not to be changed."""
-    return small_study_module.run(tmp_path_factory.mktemp("small_study"))
+def small_study(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A study with cells as `small_study.LINE` says, run once for all processes of the tests; not to be changed."""
+    shared = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        shared = shared.parent
+    folder = shared / "small_study"
+    with FileLock(shared / "small_study.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            small_study_module.run(folder)
+    return folder / "multirun" / small_study_module.NAME
 
 
 @pytest.fixture
