@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kd_lab import significance
-from kd_lab.report import measures, style
+from kd_lab.report import measures, pareto_front, style
 from kd_lab.report.measures import ACCURACY, LATENCY, SIZE, Measure
-from kd_lab.report.settings import Setting, at
+from kd_lab.report.settings import Setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,26 +19,6 @@ _TEXT = (0.05, 0.06)  # width and height of a number on the front, as shares of 
 _COSTS = (SIZE, LATENCY)
 
 
-def front(settings: Sequence[Setting], cost_path: str) -> list[Setting]:
-    """The Pareto-optimal settings by mean test accuracy and mean cost, cheapest first.
-
-    A setting is left out where another is at least as accurate and as cheap, and better in one of the two; so equals
-    stay together. Settings without either number are left out.
-
-    Args:
-        settings: of a study.
-        cost_path: of a number where less is better, e.g. "cost.size_mib".
-    """
-    cost = Measure("cost", "", cost_path)
-    known = [(price, -score, setting) for setting, price, score in _points(settings, cost)]
-    known.sort(key=lambda point: point[:2])
-    found: list[tuple[float, float, Setting]] = []
-    for point in known:
-        if not found or point[1] < found[-1][1] or point[:2] == found[-1][:2]:
-            found.append(point)
-    return [setting for _, _, setting in found]
-
-
 def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
     """Writes accuracy against size and against latency as PNG and SVG, the front of each marked, teachers as stars.
 
@@ -48,10 +27,10 @@ def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
     Returns:
         The files; none where no setting has an accuracy and a cost.
     """
-    costs = [cost for cost in _COSTS if _points(settings, cost)]
+    costs = [cost for cost in _COSTS if pareto_front.points(settings, cost)]
     if not costs:
         return []
-    fronts = {cost: front(settings, cost.path) for cost in costs}
+    fronts = {cost: pareto_front.front(settings, cost.path) for cost in costs}
     ranked = sorted(
         (setting for setting in settings if any(setting is one for found in fronts.values() for one in found)),
         key=lambda setting: -(measures.mean(setting, ACCURACY) or 0.0),
@@ -72,37 +51,13 @@ def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
         return style.save(figure, stem)
 
 
-def _points(settings: Sequence[Setting], cost: Measure) -> list[tuple[Setting, float, float]]:
-    """(setting, mean cost, mean accuracy in percent) of settings that have both."""
-    found = [(setting, measures.mean(setting, cost), measures.mean(setting, ACCURACY)) for setting in settings]
-    return [(setting, price, score) for setting, price, score in found if price is not None and score is not None]
-
-
-def _interval(setting: Setting) -> tuple[float, float] | None:
-    """95 % interval of the accuracy, percent: over seeds where there are several, else over test rows."""
-    spread = significance.over_seeds(setting.over_seeds(ACCURACY.path))
-    if spread.low is not None and spread.high is not None:
-        return 100 * spread.low, 100 * spread.high
-    told = next((found for cell in setting.cells if (found := at(cell, "metrics.test.accuracy_interval"))), None)
-    return None if told is None else (100 * told[0], 100 * told[1])
-
-
-def _teachers(settings: Sequence[Setting], cost: Measure) -> list[tuple[str, float, float]]:
-    """(name, cost, accuracy in percent) of each distinct teacher; the first cell that had it tells."""
-    found: dict[str, tuple[str, float, float]] = {}
-    for cell in (cell for setting in settings for cell in setting.cells):
-        price, score = at(cell, f"teacher.{cost.path}"), at(cell, f"teacher.{ACCURACY.path}")
-        if price is not None and score is not None:
-            name = str(cell.teacher.get("model"))
-            found.setdefault(str(cell.teacher.get("fingerprint")), (name, float(price), 100 * score))
-    return list(found.values())
-
-
 def _heights(settings: Sequence[Setting]) -> tuple[float, float]:
     """Lowest and highest accuracy drawn: every mean and teacher; bars of two seeds may be too long to fit."""
-    scores = [score for cost in _COSTS for _, _, score in _points(settings, cost)]
-    bars = [bar for setting in settings if setting.over_seeds(ACCURACY.path) and (bar := _interval(setting))]
-    scores += [score for cost in _COSTS for _, _, score in _teachers(settings, cost)]
+    scores = [score for cost in _COSTS for _, _, score in pareto_front.points(settings, cost)]
+    bars = [
+        bar for setting in settings if setting.over_seeds(ACCURACY.path) and (bar := pareto_front.interval(setting))
+    ]
+    scores += [score for cost in _COSTS for _, _, score in pareto_front.teachers(settings, cost)]
     low, high = min(scores), max(scores)
     room = max(0.35 * (high - low), 0.5)
     low_bar, high_bar = min((bar[0] for bar in bars), default=low), max((bar[1] for bar in bars), default=high)
@@ -117,11 +72,11 @@ def _panel(
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     best = {id(setting) for setting in found}
-    points, teachers = _points(settings, cost), _teachers(settings, cost)
+    points, teachers = pareto_front.points(settings, cost), pareto_front.teachers(settings, cost)
     for setting, price, score in sorted(points, key=lambda point: id(point[0]) in best):
         on = id(setting) in best
         colour = style.ACCENT if on else "#b6bdc8"
-        bar = _interval(setting)
+        bar = pareto_front.interval(setting)
         if bar:
             here.vlines(price, *bar, color=colour, lw=1.3 if on else 0.8, alpha=0.9 if on else 0.55, zorder=2 + on)
         here.plot(price, score, "o", ms=7 if on else 4.5, color=colour, mec="white", mew=0.8, zorder=4 + on)
