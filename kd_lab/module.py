@@ -15,7 +15,7 @@ from kd_lab.losses.loss import Loss
 from kd_lab.metrics import evaluate
 from kd_lab.models.reached_rows import ReachedRows
 from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.optimizer import AdamW
+from kd_lab.optimizer import AdamW, clip
 from kd_lab.types import Batch, Outputs
 
 Answers = Callable[[Batch], Outputs]  # what a teacher says about a batch, from the cache or live
@@ -90,7 +90,7 @@ class Distillation(pl.LightningModule):
         if self.hold:
             self.hold.before_update()
         if self.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), self.clip_norm)
+            clip(optimizer, self.clip_norm)
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Updates the weights."""

@@ -68,3 +68,19 @@ class AdamW:
         if step < warm:
             return (step + 1) / (warm + 1)
         return max(0.0, (steps - step) / max(1.0, steps - warm))
+
+
+def clip(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    """Has the optimizer's next step take the gradient with its norm cut down to `largest`.
+
+    A fused optimizer divides the gradient on its way through: a pass over all weights less than scaling it first.
+
+    Args:
+        optimizer: as `AdamW.build` makes it; all its gradients are there.
+        largest: norm over all weights together.
+    """
+    gradients = [
+        weight.grad for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None
+    ]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    optimizer.grad_scale = ((norm + 1e-6) / largest).clamp(min=1.0)  # type: ignore[attr-defined]

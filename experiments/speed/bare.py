@@ -13,7 +13,7 @@ from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
 from kd_lab.models.reached_rows import ReachedRows, only_reached_rows
 from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.optimizer import AdamW
+from kd_lab.optimizer import AdamW, clip
 from kd_lab.trainer import Trainer
 
 
@@ -52,8 +52,7 @@ def _train(
 ) -> None:
     rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
-    weights = list(model.train().parameters())
-    step = optimizer.build(model, model.head)
+    step = optimizer.build(model.train(), model.head)
     for part in model.modules():
         if isinstance(part, ReachedRows):
             part.follow(step)
@@ -68,7 +67,7 @@ def _train(
             (total / settings.accumulate).backward()  # type: ignore[no-untyped-call]
             if number % settings.accumulate == 0 or number == len(rows):
                 if settings.clip_norm:
-                    torch.nn.utils.clip_grad_norm_(weights, settings.clip_norm)
+                    clip(step, settings.clip_norm)
                 step.step()
                 schedule.step()
                 step.zero_grad()

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kd_lab.errors import UserError
+from kd_lab.models.bf16_layer import use_bf16_layers
 from kd_lab.models.build import Surroundings
 from kd_lab.models.encoder_shape import OURS, take_shape
 from kd_lab.models.first_token import all_tokens, narrow_last_layer
@@ -33,6 +34,7 @@ class EncoderClassifier(TorchClassifier):
         self.net = transformers.AutoModelForSequenceClassification.from_config(settings)
         take_shape(self.net, config)
         narrow_last_layer(self.net, config["model_type"])
+        use_bf16_layers(self.net, config["model_type"])
         use_quick_dropout(self.net)
         self.two_segments = (getattr(settings, "type_vocab_size", None) or 0) > 1
 

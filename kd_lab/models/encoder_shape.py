@@ -24,12 +24,17 @@ class Layout(NamedTuple):
 
     layers: str  # the list of layers, within the encoder
     attention: str  # within a layer: the module that splits its input into heads
-    query: str  # within a layer, as the four below; all but merge and shrink lead into heads or units
+    query: str  # within a layer, as those below; it, key, value and grow lead into heads or units
     key: str
     value: str
     merge: str  # reads the heads' outputs
+    merge_dropout: str | None
+    merge_norm: str
     grow: str  # into the feed-forward units
+    activation: str
     shrink: str  # reads the feed-forward units
+    shrink_dropout: str
+    shrink_norm: str
     head_count: str  # attributes of the attention module: number of heads, and of their units together
     head_units: str
     layer_count: str  # config entries
@@ -45,8 +50,13 @@ _BERT = Layout(
     key="attention.self.key",
     value="attention.self.value",
     merge="attention.output.dense",
+    merge_dropout="attention.output.dropout",
+    merge_norm="attention.output.LayerNorm",
     grow="intermediate.dense",
+    activation="intermediate.intermediate_act_fn",
     shrink="output.dense",
+    shrink_dropout="output.dropout",
+    shrink_norm="output.LayerNorm",
     head_count="num_attention_heads",
     head_units="all_head_size",
     layer_count="num_hidden_layers",
@@ -64,8 +74,13 @@ LAYOUTS = {
         key="attention.k_lin",
         value="attention.v_lin",
         merge="attention.out_lin",
+        merge_dropout=None,
+        merge_norm="sa_layer_norm",
         grow="ffn.lin1",
+        activation="ffn.activation",
         shrink="ffn.lin2",
+        shrink_dropout="ffn.dropout",
+        shrink_norm="output_layer_norm",
         head_count="n_heads",
         head_units="dim",
         layer_count="n_layers",
