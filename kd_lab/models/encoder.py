@@ -105,6 +105,10 @@ class Encoder:
             raise UserError(
                 "model.init", expected="pretrained, teacher or random", got=repr(self.init), cure="Choose one of them."
             )
+        if isinstance(self.dropout, bool | str) or not 0 <= self.dropout < 1:
+            raise UserError(
+                "model.dropout", expected="a probability below 1", got=repr(self.dropout), cure="Give another."
+            )
         if self.keep_layers is not None and len(self.keep_layers) != self.layers:
             raise UserError(
                 "model.keep_layers",

@@ -49,12 +49,25 @@ class LstmAttentionClassifier(TorchClassifier):
 
     def forward(self, batch: Batch) -> Outputs:
         """Logits (B, C) and, when asked for, the last layer's token states (B, T, H)."""
-        states, _ = self.lstm(self.dropout(self.embedding(batch.input_ids)))  # (B, T, H)
+        states = self._read(self.dropout(self.embedding(batch.input_ids)))  # (B, T, H)
         scores = self.score(torch.tanh(self.attention(states))).squeeze(-1)  # (B, T)
         weights = masked_softmax(scores.float(), batch.attention_mask)
         pooled = torch.einsum("bt,bth->bh", weights, states.float())
         logits = self.classifier(self.dropout(pooled))
         return Outputs(logits.float(), states.float() if "hidden" in self.returns else None)
+
+    def _read(self, states: Tensor) -> Tensor:
+        """The LSTM's last layer's states (B, T, H); in training on the CPU with our dropout between layers."""
+        if not (self.training and self.lstm.dropout and states.device.type == "cpu"):
+            found: Tensor = self.lstm(states)[0]
+            return found
+        nothing = states.new_zeros(1, len(states), self.lstm.hidden_size)
+        for layer in range(self.lstm.num_layers):
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = [getattr(self.lstm, f"{name}_l{layer}") for name in names]
+            states = self.dropout(states) if layer else states
+            states = torch.lstm(states, (nothing, nothing), weights, True, 1, 0.0, True, False, True)[0]
+        return states
 
 
 @dataclass(frozen=True)

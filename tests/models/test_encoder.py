@@ -227,6 +227,8 @@ def test_options_that_contradict_each_other_are_refused(around: Surroundings) ->
         replace(BERT, keep_layers=(0, 2))
     with pytest.raises(UserError, match=r"model\.init: expected pretrained, teacher or random, got 'scratch'"):
         replace(BERT, init="scratch")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"model\.dropout: expected a probability below 1, got 1\.0"):
+        replace(BERT, dropout=1.0)
     with pytest.raises(UserError, match=r"model\.checkpoint: expected pre-trained weights, got none"):
         replace(BERT, init="pretrained").build(around)
 

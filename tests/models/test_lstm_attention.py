@@ -51,6 +51,18 @@ def test_it_is_built_in_training_mode_with_dropout_on(own_cache: Cache) -> None:
     assert not torch.equal(model(batch(5)).logits, model(batch(5)).logits)
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_in_training_it_computes_the_same_with_dropout_before_each_layer_and_the_head(
+    own_cache: Cache, layers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = replace(SMALL, layers=layers).build(around(own_cache))
+    thinned: list[torch.Size] = []
+    monkeypatch.setattr(model.dropout, "forward", lambda states: thinned.append(states.shape) or states)
+    said = model(batch(5, 3)).logits
+    assert [len(shape) for shape in thinned] == [3] * layers + [2]
+    torch.testing.assert_close(said, model.eval()(batch(5, 3)).logits)
+
+
 @pytest.mark.parametrize("filler", [PAD, 7])
 def test_logits_do_not_depend_on_padding(own_cache: Cache, filler: int) -> None:
     model = SMALL.build(around(own_cache)).eval()
