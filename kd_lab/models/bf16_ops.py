@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from kd_lab.models.quick_dropout import kept
 
 BF16 = torch.bfloat16
+_LONG = 64  # tokens from which torch's own attention is faster; it knows no dropout on the CPU
 
 
 def linear(states: Tensor, *weights: Tensor) -> Tensor:
@@ -47,7 +48,12 @@ def attention(
     Returns:
         (B, Q, U) bf16.
     """
-    return _Attention.apply(queries, keys, values, mask, size, scaling, dropout)  # type: ignore[no-any-return, no-untyped-call]
+    if dropout or keys.shape[1] < _LONG:
+        return _Attention.apply(queries, keys, values, mask, size, scaling, dropout)  # type: ignore[no-any-return, no-untyped-call]
+    asks, keys, values = (part.view(*part.shape[:2], -1, size).transpose(1, 2) for part in (queries, keys, values))
+    added = None if mask is None else mask.to(BF16)
+    said = nn.functional.scaled_dot_product_attention(asks, keys, values, added, scale=scaling)
+    return said.transpose(1, 2).flatten(2)
 
 
 def add_norm(states: Tensor, change: Tensor, dropout: float, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

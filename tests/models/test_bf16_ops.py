@@ -48,7 +48,11 @@ def test_layers_that_read_the_same_states_are_one_product() -> None:
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("asking", [1, 5])
 @pytest.mark.parametrize("padded", [False, True])
-def test_attention_is_a_softmax_over_the_tokens_of_a_row(dropout: float, asking: int, padded: bool) -> None:
+@pytest.mark.parametrize("long", [99, 5])
+def test_attention_is_a_softmax_over_the_tokens_of_a_row(
+    dropout: float, asking: int, padded: bool, long: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bf16_ops, "_LONG", long)
     mask = torch.zeros(2, 1, 1, 5)
     if padded:
         mask[1, ..., 3:] = -1e9
