@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kd_lab.cache import file_hash
 from kd_lab.data.texts import UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,9 @@ class Hub:
         )
 
     def _columns(self, name: str, table: pa.Table) -> tuple[list[str], list[str] | None, list[Any]]:
+        import pyarrow as pa
+        import pyarrow.compute
+
         where = f"dataset {self.name}, split {name}"
         wanted = {"text_column": self.text_column, "label_column": self.label_column, "pair_column": self.pair_column}
         for option, column in wanted.items():
@@ -162,10 +166,13 @@ def class_number(classes: Sequence[str], out_of_scope: str) -> int:
 
 
 def _read(paths: Iterable[Path]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet
+
     tables = []
     for path in paths:
         try:
-            tables.append(pq.read_table(path))
+            tables.append(pa.parquet.read_table(path))
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(
                 f"dataset file {path}", expected="Parquet", got=str(error), cure="Copy or download it again."

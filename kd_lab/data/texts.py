@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -125,6 +125,8 @@ def checked(texts: Texts, where: str) -> Texts:
         if not split.texts:
             raise UserError(place, expected="rows", got="none", cure="Give a file that has some.")
         for column in (split.texts, split.pairs or []):
+            if _all_have_text(column):
+                continue
             for row, text in enumerate(column):
                 if not isinstance(text, str) or not text.strip():
                     got = (
@@ -155,15 +157,22 @@ def checked(texts: Texts, where: str) -> Texts:
     return texts
 
 
+def _all_have_text(column: Sequence[Any]) -> bool:
+    try:
+        return all(map(str.strip, column))
+    except TypeError:  # not a string
+        return False
+
+
 def overlap(splits: dict[str, Split]) -> list[str]:
     """A warning for each split that shares rows with train."""
-    train = set(_rows(splits["train"]))
     found = []
     for name in ("validation", "test"):
-        if shared := sum(row in train for row in _rows(splits[name])):
+        in_both = set(_rows(splits[name])).intersection(_rows(splits["train"]))  # train, the longest, is not kept
+        if shared := sum(row in in_both for row in _rows(splits[name])):
             found.append(f"{shared} of {len(splits[name].texts)} {name} rows stand in train too, word for word")
     return found
 
 
-def _rows(split: Split) -> Sequence[tuple[str, str]]:
-    return list(zip(split.texts, split.pairs or [""] * len(split.texts), strict=True))
+def _rows(split: Split) -> Iterable[str | tuple[str, str]]:
+    return split.texts if split.pairs is None else zip(split.texts, split.pairs, strict=True)

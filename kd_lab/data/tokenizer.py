@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
@@ -16,6 +19,14 @@ from kd_lab.errors import UserError
 from kd_lab.pretrained import Checkpoint
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
+
+
+class Rows(NamedTuple):
+    """Rows of word pieces, one behind the other."""
+
+    lengths: np.ndarray  # (rows,) int64
+    pieces: np.ndarray  # (sum of lengths,) int32
+    segments: np.ndarray | None  # (sum of lengths,) int8, 0 first text, 1 second; None for single sentences
 
 
 class Pieces:
@@ -57,17 +68,30 @@ class Pieces:
                 return int(found)
         return 0
 
-    def encode(
-        self, texts: Sequence[str], pairs: Sequence[str] | None
-    ) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
-        """For each chunk of rows: their pieces and their segments (0 first text, 1 second), one array a row."""
-        for start in range(0, len(texts), _CHUNK):
-            rows: list[Any] = list(texts[start : start + _CHUNK])
-            if pairs is not None:
-                rows = list(zip(rows, pairs[start : start + _CHUNK], strict=True))
-            encoded = self._pieces.encode_batch_fast(rows)
-            segments = [np.array(row.type_ids, np.int8) for row in encoded] if pairs is not None else []
-            yield [np.array(row.ids, np.int32) for row in encoded], segments
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[Rows]:
+        """The rows, a chunk at a time; while a chunk is made into arrays the next one is being encoded."""
+        encode = self._pieces.encode_batch_fast
+        with ThreadPoolExecutor(1) as ahead:
+            coming: deque[Future[list[tokenizers.Encoding]]] = deque()
+            for start in range(0, len(texts), _CHUNK):
+                rows: list[Any] = list(texts[start : start + _CHUNK])
+                if pairs is not None:
+                    rows = list(zip(rows, pairs[start : start + _CHUNK], strict=True))
+                coming.append(ahead.submit(encode, rows))
+                if len(coming) > 1:
+                    yield _joined(coming.popleft().result(), pairs is not None)
+            if coming:
+                yield _joined(coming.popleft().result(), pairs is not None)
+
+
+def _joined(encoded: Sequence[tokenizers.Encoding], in_pairs: bool) -> Rows:
+    pieces, segments = array("i"), array("b")
+    for row in encoded:
+        pieces.fromlist(row.ids)
+        if in_pairs:
+            segments.fromlist(row.type_ids)
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    return Rows(lengths, np.array(pieces, np.int32), np.array(segments, np.int8) if in_pairs else None)
 
 
 @dataclass(frozen=True)

@@ -110,12 +110,12 @@ def _make(dataset: Dataset, tokenizer: Pieces, advance: Advance, draft: Path) ->
 
 def _write(name: str, split: Split, tokenizer: Pieces, advance: Advance, draft: Path) -> None:
     pieces, segments, lengths = [], [], []
-    for rows, sides in tokenizer.encode(split.texts, split.pairs):
-        lengths.append(np.array([len(row) for row in rows], np.int64))
-        pieces.append(np.concatenate(rows))
-        if sides:
-            segments.append(np.concatenate(sides))
-        advance(len(rows))
+    for rows in tokenizer.encode(split.texts, split.pairs):
+        lengths.append(rows.lengths)
+        pieces.append(rows.pieces)
+        if rows.segments is not None:
+            segments.append(rows.segments)
+        advance(len(rows.lengths))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
     np.save(draft / f"{name}.pieces.npy", np.concatenate(pieces))
     np.save(draft / f"{name}.offsets.npy", offsets)

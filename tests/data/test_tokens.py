@@ -77,9 +77,10 @@ def test_each_row_is_what_the_tokenizer_gives_for_it_alone(
 def test_bert_pieces_are_those_of_the_paper_s_vocabulary(bert_tokenizer: Tokenizer) -> None:
     assert bert_tokenizer.vocabulary == 30_522
     assert bert_tokenizer.pad_id == 0
-    ((rows, segments),) = bert_tokenizer.encode(["Hello, world"], None)
-    assert rows[0].tolist() == [101, 7592, 1010, 2088, 102]  # [CLS] hello , world [SEP]
-    assert not segments
+    (rows,) = bert_tokenizer.encode(["Hello, world"], None)
+    assert rows.pieces.tolist() == [101, 7592, 1010, 2088, 102]  # [CLS] hello , world [SEP]
+    assert rows.lengths.tolist() == [5]
+    assert rows.segments is None
 
 
 def test_they_know_their_classes_vocabulary_and_cut(toy_tokens: Tokens) -> None:
