@@ -87,12 +87,18 @@ def source_hash(*names: str) -> str:
     for name in sorted(names):
         path = root / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
-                    node.body = node.body[1:]
-            digest.update(ast.dump(tree).encode())
+            digest.update(_instructions(file))
     return digest.hexdigest()[:16]
+
+
+@cache
+def _instructions(file: Path) -> bytes:
+    """What the file's code does, without what it says of it; parsed once a process, though several hashes need it."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree).encode()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ class Cell(Plan):
         if self.teacher is None:
             return None
         fitted = self.fitted("teacher", self.teacher, tokens, None)
-        if text := evaluation.guessing(tokens, self.logits(fitted, tokens, "validation", EXACT)):
+        load = cache(fitted.load)  # at most once for all that it says
+        if text := evaluation.guessing(tokens, self.logits(fitted, tokens, "validation", EXACT, load)):
             self.warn(text)
         needs, precision = self.student.loss.needs, self.student.trainer.on_machine()[1]
         if not needs:
@@ -93,20 +95,36 @@ class Cell(Plan):
         if needs <= {"logits"}:
             return Teacher(
                 fitted,
-                {split: outputs.CachedAnswers(self.logits(fitted, tokens, split, precision)) for split in splits},
+                {split: outputs.CachedAnswers(self.logits(fitted, tokens, split, precision, load)) for split in splits},
             )
-        live = fitted.load()
+        live = load()
         live.returns = needs | {"logits"}
         return Teacher(fitted, dict.fromkeys(splits, outputs.LiveAnswers(live, precision)))
 
-    def logits(self, fitted: Fitted, tokens: Tokens, split: str, precision: str, role: str = "teacher") -> torch.Tensor:
-        """What the fitted teacher, or another model that is learned from, says about a split, computed once."""
+    def teacher_folder(self) -> Path:
+        """Where the fitted teacher's model lies, or would."""
+        return self.cache.root / "fit" / self.fingerprints["teacher"] / "model"
+
+    def logits(
+        self,
+        fitted: Fitted,
+        tokens: Tokens,
+        split: str,
+        precision: str,
+        load: Callable[[], TorchClassifier] | None = None,
+        role: str = "teacher",
+    ) -> torch.Tensor:
+        """What the fitted teacher, or another model that is learned from, says about a split, computed once.
+
+        Args:
+            load: gives the model where it is loaded already, or will be needed again.
+        """
         on = (self.student.trainer.on_machine()[0], precision)
         if role == "teacher":
             self.outputs.add(fingerprint(outputs.parts(fitted.fingerprint, split, precision)))
         label = f"{role} on {split} in {precision}"
         with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
-            return outputs.logits_of(fitted.fingerprint, fitted.load, tokens, split, on, self.cache, advance)
+            return outputs.logits_of(fitted.fingerprint, load or fitted.load, tokens, split, on, self.cache, advance)
 
     def compressed(self, fitted: Fitted, tokens: Tokens, teacher: Teacher | None) -> Path:
         """The folder of the saved classifier that is measured."""
@@ -143,7 +161,8 @@ class Cell(Plan):
             return Recovery(self.student, teacher, by_teacher, advance)
         precision = self.student.trainer.on_machine()[1]
         said = {
-            split: self.logits(fitted, tokens, split, precision, "uncompressed") for split in ("train", "validation")
+            split: self.logits(fitted, tokens, split, precision, role="uncompressed")
+            for split in ("train", "validation")
         }
         spec = replace(self.student, loss=WeightedSum({"logit_mse": LogitMse()}, {"logit_mse": 1.0}))
         itself = Teacher(fitted, {split: outputs.CachedAnswers(logits) for split, logits in said.items()})

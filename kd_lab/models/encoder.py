@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers.initialization import no_init_weights
 
 from kd_lab.errors import UserError
 from kd_lab.models.bf16_layer import use_bf16_layers
@@ -67,7 +68,8 @@ class EncoderClassifier(TorchClassifier):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote; the model is in evaluation mode."""
-        model = cls({key: value for key, value in read_config(folder).items() if key != "architectures"})
+        with no_init_weights():  # random ones would be drawn, 22 million for MiniLM, to be written over
+            model = cls({key: value for key, value in read_config(folder).items() if key != "architectures"})
         model.net.load_state_dict(load_file(folder / WEIGHTS))
         return model.eval()
 
