@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from kd_lab.errors import UserError
@@ -29,6 +28,8 @@ class OnnxSession:
     """
 
     def __init__(self, model: bytes | Path, threads: int | None = None) -> None:
+        import onnxruntime
+
         where = str(model) if isinstance(model, Path) else "ONNX model"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or _threads()
