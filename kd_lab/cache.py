@@ -87,14 +87,14 @@ def source_hash(*names: str) -> str:
     for name in sorted(names):
         path = root / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
-            digest.update(_instructions(file))
+            digest.update(_instructions(file.read_text(encoding="utf-8")))
     return digest.hexdigest()[:16]
 
 
 @cache
-def _instructions(file: Path) -> bytes:
-    """What the file's code does, without what it says of it; parsed once a process, though several hashes need it."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+def _instructions(code: str) -> bytes:
+    """What the code of a file does, without what it says of it; parsed once, though several hashes need it."""
+    tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
