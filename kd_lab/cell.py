@@ -26,6 +26,7 @@ from kd_lab.data.tokens import Tokens, tokenise
 from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.losses.weighted_sum import WeightedSum
+from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.plan import Plan
 from kd_lab.predict import predict
 from kd_lab.progress import say, step
