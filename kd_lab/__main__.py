@@ -14,6 +14,7 @@ VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in verbs/ 
 THREADS = {  # read once, when torch is first imported
     "GOMP_SPINCOUNT": "10000",  # a thread that waits soon gives its core away: see experiments/LOG.md
     "TOKENIZERS_PARALLELISM": "true",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it a GPU's products are not the same in every run
 }
 USAGE = """\
 kd-lab distils, prunes, quantizes and measures text classifiers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytorch_lightning as pl
 import torch
@@ -13,12 +13,24 @@ from kd_lab.compression.around import Hold
 from kd_lab.errors import FitError
 from kd_lab.losses.loss import Loss
 from kd_lab.metrics import evaluate
+from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.reached_rows import ReachedRows
+from kd_lab.models.replay import Replay
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.optimizer import AdamW, clip
 from kd_lab.types import Batch, Outputs
 
 Answers = Callable[[Batch], Outputs]  # what a teacher says about a batch, from the cache or live
+
+
+class _Doubt(NamedTuple):
+    """A loss on a GPU that may not be a number; asking at once would have the processor wait for it."""
+
+    step: int
+    total: Tensor
+    parts: Mapping[str, Tensor]
+    finite: Tensor  # on the CPU, right once `known`
+    known: torch.cuda.Event
 
 
 class Distillation(pl.LightningModule):
@@ -52,38 +64,68 @@ class Distillation(pl.LightningModule):
         self._sums: dict[str, Tensor] = {}  # over the rows of the epoch so far: what is logged is their mean
         self._rows = 0
         self._said: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
+        self._doubt: _Doubt | None = None
+        self._replay: Replay | None = None
         model.returns = loss.returns
 
+    def on_fit_start(self) -> None:
+        """On a GPU an encoder's passes are recorded."""
+        alone = self.hold is None and self.trainer.accumulate_grad_batches == 1
+        if alone and self.device.type == "cuda" and isinstance(self.model, EncoderClassifier):
+            self._replay = Replay(self.model)
+
+    def on_fit_end(self) -> None:
+        """Recordings hold memory."""
+        self._replay = None
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Joins what the teacher has said: with the rows it is moved to the device."""
+        answers = self._answers()
+        return batch if answers is None or _live(answers) else batch._replace(teacher=answers(batch))
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Joins what the teacher says, once the batch is on the device."""
-        answers = self.answers.get("train" if self.trainer.training else "validation")
-        return batch if answers is None else batch._replace(teacher=answers(batch))
+        """Joins what the teacher says now, once the batch is on the device."""
+        answers = self._answers()
+        return batch if answers is None or not _live(answers) else batch._replace(teacher=answers(batch))
+
+    def _answers(self) -> Answers | None:
+        return self.answers.get("train" if self.trainer.training else "validation")
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One batch's loss."""
         if self.hold:
             self.hold.before_forward()
-        total, self._parts = self.loss(self.model(batch), batch)
+        total, self._parts = self.loss((self._replay or self.model)(batch), batch)
         self._count(total, len(batch.labels))
         return cast("Tensor", total)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs the epoch's losses once: Lightning's own mean costs more in each step than the losses do."""
         if self.trainer.is_last_batch:
+            self._resolve()
             self._log("train")
 
     def on_before_backward(self, loss: Tensor) -> None:
-        """Stops a fit whose loss is no longer a number.
+        """Stops a fit whose loss is no longer a number; on a GPU one step later, or at the end of the epoch.
 
         Raises:
             FitError: with the step and the terms to blame.
         """
-        if not torch.isfinite(loss):
-            terms = ", ".join(
-                f"{name} = {float(part)}" for name, part in self._parts.items() if not torch.isfinite(part)
-            )
-            blame = terms or f"the sum ({float(loss)}) of finite terms"
-            raise FitError(f"the loss is not finite at step {self.global_step}: {blame}. Lower the learning rate.")
+        if loss.device.type != "cuda":
+            if not torch.isfinite(loss):
+                raise _astray(self.global_step, loss, self._parts)
+            return
+        self._resolve()
+        finite, known = torch.isfinite(loss).to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
+        known.record()
+        self._doubt = _Doubt(self.global_step, loss.detach(), self._parts, finite, known)
+
+    def _resolve(self) -> None:
+        if self._doubt is not None:
+            self._doubt.known.synchronize()
+            if not self._doubt.finite:
+                raise _astray(self._doubt.step, self._doubt.total, self._doubt.parts)
+            self._doubt = None
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clips the gradient."""
@@ -113,11 +155,11 @@ class Distillation(pl.LightningModule):
         said = self.model(batch)
         total, self._parts = self.loss(said, batch)
         self._count(total, len(batch.labels))
-        self._said.append((said.logits.detach().cpu(), batch.labels.cpu()))
+        self._said.append((said.logits.detach(), batch.labels))
 
     def on_validation_epoch_end(self) -> None:
         """Metrics over the whole split at once: a mean of batches' F1 is not F1."""
-        logits, labels = (torch.cat(column) for column in zip(*self._said, strict=True))
+        logits, labels = (torch.cat(column).cpu() for column in zip(*self._said, strict=True))
         self._said.clear()
         self._log("validation")
         self.log_dict({f"validation/{name}": value for name, value in evaluate(logits, labels).items()})
@@ -140,3 +182,14 @@ class Distillation(pl.LightningModule):
     def _log(self, split: str) -> None:
         self.log_dict({f"{split}/{name}": part / self._rows for name, part in self._sums.items()}, on_epoch=True)
         self._sums, self._rows = {}, 0
+
+
+def _live(answers: Answers) -> bool:
+    """Whether they are worked out on the device, and not looked up in memory."""
+    return getattr(answers, "live", True)
+
+
+def _astray(step: int, total: Tensor, parts: Mapping[str, Tensor]) -> FitError:
+    terms = ", ".join(f"{name} = {float(part)}" for name, part in parts.items() if not torch.isfinite(part))
+    blame = terms or f"the sum ({float(total)}) of finite terms"
+    return FitError(f"the loss is not finite at step {step}: {blame}. Lower the learning rate.")

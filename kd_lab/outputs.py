@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ _verified: set[Path] = set()  # entries of which this process has computed or re
 class CachedAnswers:
     """A teacher's logits, looked up by row id."""
 
+    live: ClassVar[bool] = False  # best asked before the batch leaves for a GPU
     logits: torch.Tensor  # (N, C) float32, memory-mapped
 
     def __call__(self, batch: Batch) -> Outputs:
@@ -37,6 +38,7 @@ class CachedAnswers:
 class LiveAnswers:
     """A teacher that runs for every batch; for what is too large to cache, such as hidden states."""
 
+    live: ClassVar[bool] = True
     model: TorchClassifier
     precision: str
 

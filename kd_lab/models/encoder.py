@@ -15,7 +15,7 @@ from transformers.initialization import no_init_weights
 from kd_lab.errors import UserError
 from kd_lab.models.bf16_layer import use_bf16_layers
 from kd_lab.models.build import Surroundings
-from kd_lab.models.encoder_shape import OURS, take_shape
+from kd_lab.models.encoder_shape import LAYOUTS, OURS, take_shape
 from kd_lab.models.first_token import all_tokens, narrow_last_layer
 from kd_lab.models.layers import base_prefix, take_layers
 from kd_lab.models.quick_dropout import use_quick_dropout
@@ -52,11 +52,16 @@ class EncoderClassifier(TorchClassifier):
         all_tokens(self.net, self.config["model_type"], asked=wants_hidden)
         said = self.net(
             input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
+            attention_mask=self._mask(batch.attention_mask),
             output_hidden_states=wants_hidden,
             **segments,
         )
         return Outputs(said.logits.float(), said.hidden_states[-1].float() if wants_hidden else None)
+
+    def _mask(self, mask: Tensor) -> Tensor:
+        """(B, T), or for a GPU (B, 1, 1, T): Hugging Face's code would look into the other and wait for the answer."""
+        ready = mask.is_cuda and self.config["model_type"] in LAYOUTS and self.net.config._attn_implementation == "sdpa"
+        return mask[:, None, None].bool() if ready else mask
 
     def save(self, folder: Path) -> None:
         """Writes what `AutoModelForSequenceClassification.from_pretrained(folder)` reads, if `portable`."""
