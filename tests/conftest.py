@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import small_study as small_study_module
+import torch
 from debian import BROWSER, POSTGRES
 from filelock import FileLock
 
@@ -60,6 +61,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reasons["browser"] = "apt-get install chromium chromium-driver, pip install selenium"
     if not (POSTGRES and (POSTGRES[-1] / "initdb").is_file() and find_spec("psycopg2")):
         reasons["postgres"] = "apt-get install postgresql, pip install psycopg2-binary"
+    if not torch.cuda.is_available():
+        reasons["gpu"] = "torch finds no NVIDIA GPU"
     out = {item: next((mark for mark in reasons if item.get_closest_marker(mark)), None) for item in items}
     config.hook.pytest_deselected(items=[item for item, mark in out.items() if mark])
     long = {item.path for item in items if item.get_closest_marker("slow")}

@@ -16,6 +16,7 @@ from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import Prepared, prepare
 from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.student import OVERRIDES, QUICK
+from experiments.speed.window import Window
 from kd_lab.predict import predict
 from kd_lab.significance import wilson
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _judge(prepared: Prepared, side: str, epochs: int) -> Figures:
     torch.use_deterministic_algorithms(False)
-    window = sides.Window(skip=0)
+    window = Window(skip=0, device=prepared.device)
     model = sides.train(prepared, side, window, epochs=epochs, same_rates=True)
     whole_s = window.figures()["whole_s"]
     rows = prepared.tokens.split("test")

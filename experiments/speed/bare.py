@@ -11,10 +11,13 @@ import torch
 from experiments.speed.loss import distillation
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
+from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.reached_rows import ReachedRows, only_reached_rows
+from kd_lab.models.replay import Replay
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.optimizer import AdamW, clip
 from kd_lab.trainer import Trainer
+from kd_lab.types import Batch
 
 
 def train(
@@ -26,6 +29,8 @@ def train(
     settings: Trainer,
     seed: int,
     advance: Callable[[int], None],
+    *,
+    record: bool = True,
 ) -> None:
     """Trains the model in place for `settings.max_epochs` epochs, on the batches and with the dropout of kd_lab's fit.
 
@@ -33,11 +38,12 @@ def train(
         logits: the teacher's on train, (N, C).
         loss: (alpha, temperature).
         advance: called with the rows of each batch.
+        record: whether an encoder's passes are recorded on a GPU, as ours are.
     """
     seen = [tokens.split(name).pieces for name in ("train", "validation")]
     with only_reached_rows(model, seen, tokens.pad_id):
-        _train(model, tokens, logits, loss, optimizer, settings, seed, advance)
-    model.eval()
+        _train(model, tokens, logits, loss, optimizer, settings, seed, advance, record)
+    model.cpu().eval()
 
 
 def _train(
@@ -49,21 +55,26 @@ def _train(
     settings: Trainer,
     seed: int,
     advance: Callable[[int], None],
+    record: bool,
 ) -> None:
+    device, precision = settings.on_machine()
     rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
-    step = optimizer.build(model.train(), model.head)
+    step = optimizer.build(model.train().to(device), model.head)
     for part in model.modules():
         if isinstance(part, ReachedRows):
             part.follow(step)
     schedule = torch.optim.lr_scheduler.LambdaLR(step, lambda done: optimizer.factor(done, updates))
-    device, precision = settings.on_machine()
+    recorded = record and device == "cuda" and isinstance(model, EncoderClassifier) and settings.accumulate == 1
+    call = Replay(model) if recorded else model
     for epoch in range(settings.max_epochs):
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]))
-        for number, batch in enumerate(rows, start=1):
-            with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed", cache_enabled=False):
-                said = model(batch).logits
-                total = distillation(said, batch.labels, logits[batch.row_ids], *loss)
+        for number, made in enumerate(rows, start=1):
+            taught, batch = logits[made.row_ids].to(device), moved(made, device)
+            enabled, cached = precision == "bf16-mixed", device == "cuda"
+            with torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=cached):
+                said = call(batch).logits
+                total = distillation(said, batch.labels, taught, *loss)
             (total / settings.accumulate).backward()  # type: ignore[no-untyped-call]
             if number % settings.accumulate == 0 or number == len(rows):
                 if settings.clip_norm:
@@ -72,3 +83,8 @@ def _train(
                 schedule.step()
                 step.zero_grad()
             advance(len(batch.labels))
+
+
+def moved(batch: Batch, device: str) -> Batch:
+    """The batch on the device."""
+    return Batch(*(None if part is None else part.to(device) for part in batch))

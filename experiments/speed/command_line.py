@@ -13,6 +13,17 @@ from pathlib import Path
 from experiments.speed.rounds import AGAIN
 from kd_lab.paths import root
 
+GPU = (  # models of the usual size; their weights are random, which does not matter to their speed
+    "model=distilbert",
+    "model.init=random",
+    "model.keep_layers=null",
+    "teacher=bert_base",
+    "teacher.model.init=random",
+    "teacher.trainer.max_epochs=0",
+    "trainer.device=cuda",
+    "teacher.trainer.device=cuda",
+)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -65,6 +76,7 @@ def parser(benchmark: str, about: str | None, rounds: int, again: int = AGAIN) -
     made.add_argument("--rounds", type=int, help=f"rounds that count, {rounds}")
     made.add_argument("--again", type=int, help=f"times a disturbed round is measured again, {again}")
     made.add_argument("--quick", action="store_true", help="one small round, to see that it works: no measurement")
+    made.add_argument("--gpu", action="store_true", help="BERT-base and DistilBERT on a GPU; results in a folder gpu")
     made.add_argument("--to", type=Path, help="folder of results; experiments/speed, with --quick one for the bin")
     made.set_defaults(benchmark=benchmark, usual_rounds=rounds, usual_again=again)
     return made
@@ -75,13 +87,14 @@ def ask(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -> Asked
     given = list(sys.argv[1:] if arguments is None else arguments)
     said = made.parse_intermixed_args(given)
     bin_folder = Path(tempfile.gettempdir()) / "kd_lab_speed"
+    to = said.to or (bin_folder if said.quick else root() / "experiments" / "speed") / ("gpu" if said.gpu else "")
     return Asked(
         benchmark=said.benchmark,
         command=shlex.join(["python", "-m", f"experiments.speed.{said.benchmark}", *given]),
         rounds=said.rounds or (1 if said.quick else said.usual_rounds),
         again=said.again if said.again is not None else 0 if said.quick else said.usual_again,
         quick=said.quick,
-        to=said.to or (bin_folder if said.quick else root() / "experiments" / "speed"),
-        overrides=said.overrides,
+        to=to,
+        overrides=[*(GPU if said.gpu else ()), *said.overrides],
         options=said,
     )

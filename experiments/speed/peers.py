@@ -62,7 +62,8 @@ class Distillation(transformers.Trainer):
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
-        self.teacher, self.distillation_loss, self.precision = Student(teacher).eval(), loss, precision
+        device = self.args.device
+        self.teacher, self.distillation_loss, self.precision = Student(teacher).eval().to(device), loss, precision
         self.judged_with_teacher = judged_with_teacher
         self.rows = 0  # in the last training step
 
@@ -73,7 +74,7 @@ class Distillation(transformers.Trainer):
         said = model(**inputs)
         self.rows = len(inputs["labels"])
         if model.training or self.judged_with_teacher:
-            with torch.no_grad(), autocast("cpu", self.precision):
+            with torch.no_grad(), autocast(self.args.device.type, self.precision):
                 taught = self.teacher(**inputs)["logits"]
             total = distillation(said["logits"], inputs["labels"], taught, *self.distillation_loss)
         else:
@@ -107,6 +108,7 @@ def as_people_run_it(
     epochs: int = 1,
     steps: int = -1,
     seed: int = 0,
+    device: str = "cpu",
 ) -> Distillation:
     """(a): every row padded to 128 word pieces, float32, the teacher in every step, the Trainer's own AdamW.
 
@@ -116,9 +118,10 @@ def as_people_run_it(
         advance: called with the rows of each step.
         recipe: kd_lab's learning rates and schedule in place of the Trainer's.
         steps: at most so many; -1 for whole epochs.
+        device: "cpu" or "cuda".
     """
     rows = [Rows(split, pad_id, LENGTH) for split in (train, judged)]
-    options = _options(batch_size, epochs, steps, seed)
+    options = _options(batch_size, epochs, steps, seed, device)
     built = {"teacher": teacher, "loss": loss, "precision": "32-true", "judged_with_teacher": True}
     return _trainer(student, rows, options, built, advance, recipe, pad_id)
 
@@ -137,6 +140,7 @@ def at_its_best(
     epochs: int = 1,
     steps: int = -1,
     seed: int = 0,
+    device: str = "cpu",
     precision: str = "bf16-mixed",
 ) -> Distillation:
     """(b): batches of like length padded to their longest, bf16, fused AdamW, the teacher in every step in bf16 too.
@@ -145,23 +149,25 @@ def at_its_best(
         precision: of student and teacher; on a machine without bf16, float32 is the best there is.
     """
     rows = [Rows(split, pad_id, None) for split in (train, judged)]
-    options = _options(batch_size, epochs, steps, seed) | {
+    options = _options(batch_size, epochs, steps, seed, device) | {
         "bf16": precision == "bf16-mixed",
         "optim": "adamw_torch_fused",
         "train_sampling_strategy": "group_by_length",
     }
+    if device != "cpu":  # batches made beside, and no look at each step's loss, for which the processor would wait
+        options |= {"dataloader_num_workers": 2, "logging_nan_inf_filter": False}
     built = {"teacher": teacher, "loss": loss, "precision": precision, "judged_with_teacher": False}
     return _trainer(student, rows, options, built, advance, recipe, pad_id)
 
 
-def _options(batch_size: int, epochs: int, steps: int, seed: int) -> dict[str, Any]:
+def _options(batch_size: int, epochs: int, steps: int, seed: int, device: str) -> dict[str, Any]:
     return {
         "per_device_train_batch_size": batch_size,
         "per_device_eval_batch_size": 4 * batch_size,
         "num_train_epochs": epochs,
         "max_steps": steps,
         "seed": seed,
-        "use_cpu": True,
+        "use_cpu": device == "cpu",
         "save_strategy": "no",
         "logging_strategy": "no",
         "eval_strategy": "no",

@@ -54,6 +54,11 @@ class Prepared:
         return self.spec.trainer.on_machine()[1]
 
     @property
+    def device(self) -> str:
+        """Where kd_lab trains here."""
+        return self.spec.trainer.on_machine()[0]
+
+    @property
     def loss(self) -> tuple[float, float]:
         """(alpha, temperature)."""
         assert isinstance(self.spec.loss, Hybrid)
@@ -84,6 +89,7 @@ class Prepared:
             "teacher": self.cell.teacher.model.name if self.cell.teacher else None,
             "teacher_epochs": self.cell.teacher.trainer.max_epochs if self.cell.teacher else None,
             "batch_size": self.spec.trainer.batch_size,
+            "device": self.device,
             "precision": self.precision,
             "alpha": alpha,
             "temperature": temperature,
@@ -94,11 +100,12 @@ def prepare(overrides: Sequence[str]) -> Prepared:
     """Everything, from the cache or made now; nothing of it is timed.
 
     Raises:
-        UserError: the student would be fitted elsewhere than on the CPU.
+        UserError: nobody chose a device, and the student would be fitted elsewhere than on the CPU.
     """
     cell = Cell(compose([*SAME_LOSS, *overrides]))
-    if (device := cell.student.trainer.on_machine()[0]) != "cpu":
-        cure = "Add trainer.device=cpu teacher.trainer.device=cpu."
+    device = cell.student.trainer.on_machine()[0]
+    if device != "cpu" and cell.student.trainer.device == "auto":
+        cure = "Add --gpu, or trainer.device=cpu teacher.trainer.device=cpu."
         raise UserError("trainer.device", expected="cpu, where all sides are timed", got=device, cure=cure)
     tokens = cell.tokens()
     teacher = cell.fitted_teacher(tokens)

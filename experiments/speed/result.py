@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
+import os
 import subprocess  # git with fixed arguments, no shell
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from kd_lab.paths import root
 
 SCHEMA = 1
 FILE = "result.json"
+COMMIT = "KD_LAB_COMMIT"
 _GENERATED = (".", ":(exclude)*.md", ":(exclude)experiments/speed/*/*")  # what a benchmark writes is no change of code
 
 
@@ -73,7 +75,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit that ran; "-dirty" where more was changed than what benchmarks write."""
+    """The commit that ran; "-dirty" where more was changed than what benchmarks write.
+
+    A copy without git is told its commit in KD_LAB_COMMIT.
+    """
+    if COMMIT in os.environ:
+        return os.environ[COMMIT]
     found = git_commit(root())
     if found is None or not found.endswith("-dirty"):
         return found

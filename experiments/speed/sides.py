@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,66 +14,69 @@ import torch
 from experiments.speed import bare, peers
 from experiments.speed.prepared import Prepared
 from experiments.speed.rounds import Figures, Measured, Ratio
+from experiments.speed.window import WARM, Window
 from kd_lab import training
+from kd_lab.fit import FitSpec
+from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.torch_classifier import TorchClassifier
 
-WARM = 3  # first steps of a turn, in which kernels are made for new shapes
 SIDES = {
     "a": "Hugging Face Trainer as people run it: padded to 128, teacher in every step, float32",
     "b": "Hugging Face Trainer at its best: dynamic padding, length grouping, bf16, fused AdamW, teacher in every step",
     "ours": "kd_lab.training.train: cached teacher logits",
     "bare": "a bare PyTorch loop with the same arithmetic and batches as ours",
+    "eager": "bare without recorded passes; on a GPU",
 }
-
-
-class Window:
-    """Rows and seconds from the end of the `skip`-th step to the end of the last."""
-
-    def __init__(self, skip: int = WARM) -> None:
-        self.skip, self.steps, self.rows = skip, 0, 0
-        self._begin = self._end = self._made = time.perf_counter()
-
-    def __call__(self, rows: int) -> None:
-        """A step with so many rows has ended."""
-        now = time.perf_counter()
-        self.steps += 1
-        if self.steps <= self.skip:
-            self._begin = now
-        else:
-            self.rows += rows
-        self._end = now
-
-    def figures(self) -> Figures:
-        """`examples_per_s` within the window, its `seconds`, `rows` and `steps`, and `whole_s` since it was made.
-
-        Raises:
-            ValueError: there was no step after those that are skipped.
-        """
-        if not self.rows:
-            raise ValueError(
-                f"{self.steps} steps, of which the first {self.skip} do not count: give more rows or steps"
-            )
-        seconds = self._end - self._begin
-        return {
-            "examples_per_s": self.rows / seconds,
-            "seconds": seconds,
-            "rows": self.rows,
-            "steps": self.steps - self.skip,
-            "whole_s": time.perf_counter() - self._made,
-        }
 
 
 def steps(prepared: Prepared, side: str, *, steps: int = -1, skip: int = WARM) -> Figures:
     """A turn in which the side trains: so many steps of a peer, an epoch of ours and of the bare loop.
+
+    On a GPU ours and the bare loop train for an epoch before, in which passes are recorded, and peers for `skip` more
+    steps.
 
     Args:
         steps: those that are skipped included.
         skip: first steps that do not count.
     """
     torch.use_deterministic_algorithms(False)  # kd_lab's fit leaves it on
-    window = Window(skip)
-    train(prepared, side, window, epochs=1, steps=steps)
+    on_gpu = prepared.device == "cuda"
+    window = Window(_skipped(prepared, side, skip), prepared.device)
+    train(prepared, side, window, epochs=2 if on_gpu else 1, steps=steps)
     return window.figures()
+
+
+def beside(
+    prepared: Prepared, side: str, *, loss: tuple[float, float], epochs: int, folder: str, together: int
+) -> Figures:
+    """A turn of one of several processes that train a student each, and begin to count when all are ready.
+
+    Args:
+        side: names the process; all are ours.
+        loss: (alpha, temperature) of this student.
+        epochs: the first is not counted.
+        folder: empty at the beginning; there they tell each other that they are ready.
+        together: how many they are.
+    """
+
+    def meet() -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        while len(os.listdir(folder)) < together:
+            time.sleep(0.0005)
+
+    torch.use_deterministic_algorithms(False)
+    alpha, temperature = loss
+    student = replace(prepared.cell.student, loss=Hybrid(alpha, temperature, 0.0))
+    window = Window(_skipped(prepared, "ours", WARM), prepared.device, meet)
+    train(prepared, "ours", window, epochs=epochs, spec=student)
+    return {**window.figures(), **window.when()}
+
+
+def _skipped(prepared: Prepared, side: str, skip: int) -> int:
+    if prepared.device != "cuda":
+        return skip
+    spec, rows = prepared.spec.trainer, len(prepared.tokens.split("train"))
+    return 20 * skip if side in ("a", "b") else -(-rows // spec.batch_size) + skip
 
 
 def judge(prepared: Prepared, side: str, *, rows: int) -> Figures:
@@ -99,17 +103,29 @@ def train(
     epochs: int,
     steps: int = -1,
     same_rates: bool = False,
+    spec: FitSpec | None = None,
 ) -> TorchClassifier:
     """A student trained the side's way.
 
     Args:
         steps: a peer stops after so many; -1 for whole epochs.
         same_rates: whether a peer takes kd_lab's learning rates and schedule in place of the Trainer's.
+        spec: of ours, in place of what is prepared.
     """
-    spec, tokens, student = prepared.spec, prepared.tokens, prepared.student()
+    spec, tokens, student = spec or prepared.spec, prepared.tokens, prepared.student()
     settings = replace(spec.trainer, max_epochs=epochs)
-    if side == "bare":
-        bare.train(student, tokens, prepared.logits, prepared.loss, spec.optimizer, settings, spec.seed, advance)
+    if side in ("bare", "eager"):
+        bare.train(
+            student,
+            tokens,
+            prepared.logits,
+            prepared.loss,
+            spec.optimizer,
+            settings,
+            spec.seed,
+            advance,
+            record=side == "bare",
+        )
     elif side == "ours":
         with tempfile.TemporaryDirectory() as scratch:
             training.train(
@@ -157,5 +173,6 @@ def peer(
         epochs=epochs,
         steps=steps,
         seed=spec.seed,
+        device=prepared.device,
         **precision,
     )

@@ -14,9 +14,11 @@ from pathlib import Path
 import torch
 
 from experiments.speed import result
+from experiments.speed.bare import moved
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import Prepared, prepare
 from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.cache import Cache
 from kd_lab.data.batches import Batches
@@ -29,21 +31,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `teacher_outputs/result.json`, prints."""
     asked = ask(parser("teacher_outputs", __doc__, rounds=7), arguments)
     prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
-    batches = list(Batches(prepared.tokens.split("train"), ROWS, prepared.tokens.pad_id))
+    rows = ROWS[prepared.device]
+    prepared.guide.to(prepared.device)
+    batches = [
+        moved(batch, prepared.device) for batch in Batches(prepared.tokens.split("train"), rows, prepared.tokens.pad_id)
+    ]
     _bare(prepared, batches[-1:])  # kernels for the longest rows
     jobs = {"ours": partial(_ours, prepared), "bare": partial(_bare, prepared, batches)}
+    share = Share(prepared, asked.quick)
     measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
     result.write(
         asked,
         [measured],
         {"ours / bare": measured.ratio("rows_per_s", "ours", "bare")},
-        {**prepared.settings(), "rows_in_a_pass": ROWS},
+        {**prepared.settings(), "rows_in_a_pass": rows},
+        figures=share.of_teacher(measured.medians()),
     )
 
 
 def _ours(prepared: Prepared) -> Figures:
     torch.use_deterministic_algorithms(False)
-    fitted, on = prepared.teacher.fitted.fingerprint, ("cpu", prepared.precision)
+    fitted, on = prepared.teacher.fitted.fingerprint, (prepared.device, prepared.precision)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         said = logits_of(fitted, lambda: prepared.guide, prepared.tokens, "train", on, Cache(Path(folder)))
@@ -53,9 +61,10 @@ def _ours(prepared: Prepared) -> Figures:
 def _bare(prepared: Prepared, batches: Sequence[Batch]) -> Figures:
     torch.use_deterministic_algorithms(False)
     start = time.perf_counter()
-    with torch.inference_mode(), autocast("cpu", prepared.precision):
+    with torch.inference_mode(), autocast(prepared.device, prepared.precision):
         for batch in batches:
-            prepared.guide(batch)
+            said = prepared.guide(batch).logits
+        said.cpu()  # a GPU has done all of them by then
     return _figures(sum(len(batch.labels) for batch in batches), time.perf_counter() - start)
 
 

@@ -8,6 +8,7 @@ from experiments.speed import result, sides
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import prepare
 from experiments.speed.rounds import by_turns
+from experiments.speed.share import Share
 from experiments.speed.worker import workers
 
 
@@ -43,6 +44,8 @@ def measure(
     composed = [*overrides, *(quick if asked.quick else ()), *asked.overrides]
     prepared = prepare(composed)
     with workers(compared, "steps", composed, {side: {"steps": number} for side, number in counts.items()}) as jobs:
+        share = Share(prepared, asked.quick)
         measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+        figures = share.figures(measured.medians())
     settings = {**prepared.settings(), "sides": {side: sides.SIDES[side] for side in compared}, "steps": counts}
-    result.write(asked, [measured], sides.ratios(measured, compared), settings, notes=notes)
+    result.write(asked, [measured], sides.ratios(measured, compared), settings, figures=figures, notes=notes)

@@ -10,23 +10,23 @@ import json
 import os
 import subprocess  # this interpreter with arguments of our own, no shell
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from experiments.speed import GIVEN, PLAIN
 from experiments.speed.child import surroundings
-from experiments.speed.rounds import Figures, Job
+from experiments.speed.rounds import Figures
 
 PEERS = ("a", "b")
-_TURN = "turn\n"
+Turn = Callable[..., Figures]  # what it is called with is told to the process, beside the options
 
 
 @contextmanager
 def workers(
     sides: Sequence[str], do: str, overrides: Sequence[str], options: Mapping[str, Mapping[str, Any]]
-) -> Iterator[dict[str, Job]]:
+) -> Iterator[dict[str, Turn]]:
     """Side -> its turn in a process of its own; the processes end with the block.
 
     Args:
@@ -62,9 +62,9 @@ def _start(side: str, task: Mapping[str, Any]) -> subprocess.Popen[str]:
     return subprocess.Popen(line, env=environment(side), stdin=pipe, stdout=pipe, text=True)  # noqa: S603
 
 
-def _turn(side: str, process: subprocess.Popen[str]) -> Figures:
+def _turn(side: str, process: subprocess.Popen[str], **more: Any) -> Figures:
     assert process.stdin is not None
-    process.stdin.write(_TURN)
+    process.stdin.write(json.dumps(more) + "\n")
     process.stdin.flush()
     return _answer(side, process)
 
@@ -88,8 +88,8 @@ def main() -> None:
 
     prepared = prepare(task["overrides"])
     print(json.dumps({}), file=answers, flush=True)
-    while sys.stdin.readline() == _TURN:
-        figures = getattr(sides, task["do"])(prepared, task["side"], **task["options"])
+    while line := sys.stdin.readline():
+        figures = getattr(sides, task["do"])(prepared, task["side"], **task["options"], **json.loads(line))
         print(json.dumps(figures), file=answers, flush=True)
 
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from experiments.speed import bare, peers, sides
+from experiments.speed import bare, peers, window
 from experiments.speed.loss import distillation
-from experiments.speed.sides import Window
+from experiments.speed.window import Window
 from kd_lab.data.batches import Batches
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.build import Surroundings
@@ -128,16 +128,16 @@ def test_a_peer_learns_and_tells_the_rows_of_each_step(model, toy_tokens):
 
 def test_a_window_counts_what_comes_after_the_first_steps(monkeypatch):
     clock = iter([0.0, 10.0, 12.0, 13.0, 14.0, 20.0])
-    monkeypatch.setattr(sides, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    window = Window(skip=2)
+    monkeypatch.setattr(window, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    steps = Window(skip=2)
     for rows in (100, 100, 6, 4):
-        window(rows)
-    assert window.figures() == {"examples_per_s": 10 / 2.0, "seconds": 2.0, "rows": 10, "steps": 2, "whole_s": 20.0}
+        steps(rows)
+    assert steps.figures() == {"examples_per_s": 10 / 2.0, "seconds": 2.0, "rows": 10, "steps": 2, "whole_s": 20.0}
 
 
 def test_a_window_without_steps_that_count_is_refused():
-    window = Window(skip=2)
-    window(8)
-    window(8)
+    steps = Window(skip=2)
+    steps(8)
+    steps(8)
     with pytest.raises(ValueError, match="2 steps, of which the first 2 do not count"):
-        window.figures()
+        steps.figures()

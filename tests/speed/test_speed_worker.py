@@ -33,20 +33,20 @@ def test_what_a_person_gave_holds_for_every_side(monkeypatch):
 def test_a_worker_answers_each_turn_and_ends_when_nobody_asks(monkeypatch, capfd):
     from experiments.speed import prepared, sides
 
-    def turn(what, side, *, steps):
+    def turn(what, side, *, steps, more=0):
         print("what a library prints is no answer")
-        return {"examples_per_s": float(steps), "rows": len(what) + len(side)}
+        return {"examples_per_s": float(steps), "rows": len(what) + len(side) + more}
 
     monkeypatch.setattr(prepared, "prepare", lambda overrides: overrides)
     monkeypatch.setattr(sides, "steps", turn)
     task = {"do": "steps", "side": "bare", "overrides": ["seed=1"], "options": {"steps": 7}}
     monkeypatch.setattr(worker.sys, "argv", ["worker", json.dumps(task)])
-    lines = iter(["turn\n", "turn\n", ""])
+    lines = iter(["{}\n", '{"more": 1}\n', ""])
     monkeypatch.setattr(worker.sys, "stdin", type("Stdin", (), {"readline": lambda self: next(lines)})())
     monkeypatch.setattr(worker.sys, "stdout", worker.sys.__stdout__)
     worker.main()
     said = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert said == [{}, {"examples_per_s": 7.0, "rows": 5}, {"examples_per_s": 7.0, "rows": 5}]
+    assert said == [{}, {"examples_per_s": 7.0, "rows": 5}, {"examples_per_s": 7.0, "rows": 6}]
 
 
 def test_a_side_that_dies_is_named():
