@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batches = [
         moved(batch, prepared.device) for batch in Batches(prepared.tokens.split("train"), rows, prepared.tokens.pad_id)
     ]
-    _bare(prepared, batches[-1:])  # kernels for the longest rows
+    _bare(prepared, batches if prepared.device == "cuda" else batches[-1:])  # kernels for the longest rows
     jobs = {"ours": partial(_ours, prepared), "bare": partial(_bare, prepared, batches)}
     share = Share(prepared, asked.quick)
     measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.types import Batch, Outputs
 
 _MULTIPLE = 8  # tokens to which a batch is padded further: few shapes, and rows that the GPU's units like
 _SEEN = 3  # batches of a shape that run as ever before it is recorded
+_WARM = 3  # runs before a recording, in which libraries set themselves up
 
 
 class Replay:
@@ -31,7 +32,7 @@ class Replay:
     def __init__(self, model: EncoderClassifier) -> None:
         self.model = model
         self._counts: Counter[tuple[int, int]] = Counter()
-        self._recorded: dict[tuple[int, int], Callable[[Tensor, Tensor], Tensor]] = {}
+        self._recorded: dict[tuple[int, int], _Recording] = {}
         self._pool: Any = None
 
     def __call__(self, batch: Batch) -> Outputs:
@@ -57,27 +58,74 @@ class Replay:
         plain = self.model.training and self.model.returns == {"logits"} and batch.token_type_ids is None
         return plain and length <= self.model.net.config.max_position_embeddings
 
-    def _record(self, ids: Tensor, mask: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def _record(self, ids: Tensor, mask: Tensor) -> _Recording:
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         drawn = torch.cuda.get_rng_state()
         kind, on = torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda")
         with torch.autocast("cuda", kind, enabled=on, cache_enabled=False):
-            recorded: Any = torch.cuda.make_graphed_callables(
-                _Logits(self.model), (ids.clone(), mask.clone()), allow_unused_input=True, pool=self._pool
-            )
+            recording = _Recording(self.model, ids, mask, self._pool)
         torch.cuda.set_rng_state(drawn)
-        return recorded  # type: ignore[no-any-return]
+        return recording
 
 
-class _Logits(nn.Module):
-    """The model from tensors to a tensor."""
+class _Recording:
+    """The passes of one shape, with a place for what goes in and what comes out.
 
-    def __init__(self, model: EncoderClassifier) -> None:
-        super().__init__()
-        self.model = model
+    They are recorded with stand-ins for the weights, which lie in the same memory: the weights themselves would go on
+    as a part of the recording's stream, and each of their gradients would wait for it.
+    """
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """(B, T) twice -> logits (B, C)."""
-        rows = torch.empty(0, dtype=torch.int64)  # read by nobody
-        logits: Tensor = self.model(Batch(rows, ids, mask, rows)).logits
+    def __init__(self, model: EncoderClassifier, ids: Tensor, mask: Tensor, pool: Any) -> None:
+        self.ids, self.mask = ids.clone(), mask.clone()
+        named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.weights = list(named.values())
+        stand_ins = {name: weight.detach().requires_grad_() for name, weight in named.items()}
+        batch = Batch(self.ids, self.ids, self.mask, self.ids)  # nobody reads row ids and labels
+
+        def say() -> Tensor:
+            said: Tensor = torch.func.functional_call(model, stand_ins, (batch,)).logits
+            return said
+
+        def learn(logits: Tensor, pushed: Tensor) -> Sequence[Tensor | None]:
+            return torch.autograd.grad(logits, list(stand_ins.values()), pushed, allow_unused=True)
+
+        with torch.cuda.stream(_stream_behind_this()):
+            for _ in range(_WARM):
+                learn(logits := say(), torch.ones_like(logits))
+            del logits
+        torch.cuda.synchronize()
+        self.say, self.learn = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.say, pool=pool):
+            logits = say()
+        self.logits, self.pushed = logits.detach(), torch.zeros_like(logits)
+        with torch.cuda.graph(self.learn, pool=pool):
+            self.gradients = learn(logits, self.pushed)
+
+    def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, C), from which gradients flow into the weights."""
+        logits: Tensor = _Replayed.apply(self, ids, mask, *self.weights)  # type: ignore[no-untyped-call]
         return logits
+
+
+class _Replayed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, recording: _Recording, ids: Tensor, mask: Tensor, *weights: Tensor) -> Tensor:
+        ctx.recording = recording
+        recording.ids.copy_(ids)
+        recording.mask.copy_(mask)
+        recording.say.replay()
+        return recording.logits.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, pushed: Tensor) -> tuple[Tensor | None, ...]:
+        recording = ctx.recording
+        recording.pushed.copy_(pushed)
+        recording.learn.replay()
+        return None, None, None, *(None if one is None else one.detach() for one in recording.gradients)
+
+
+def _stream_behind_this() -> torch.cuda.Stream:
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    return stream
