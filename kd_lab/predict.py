@@ -12,7 +12,8 @@ from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import TokenSplit
 from kd_lab.types import Batch
 
-ROWS = {"cpu": 128, "cuda": 1024}  # in a forward pass; a GPU wants more at a time
+ROWS = 128  # in a forward pass
+_TOKENS = 2**17  # in a forward pass on a GPU, which wants more at a time
 Advance = Callable[[int], None]
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at a GPU's first product; a fit after it needs this
 
@@ -21,6 +22,11 @@ def autocast(device: str, precision: str) -> torch.autocast:
     """The arithmetic that Lightning's `precision` means, for a forward pass outside a Trainer."""
     kind = torch.float16 if precision.startswith("16") and device == "cuda" else torch.bfloat16
     return torch.autocast(device, kind, enabled="16" in precision)
+
+
+def rows_in_a_pass(split: TokenSplit, device: str) -> int:
+    """How many rows `predict` gives a model at once."""
+    return max(ROWS, _TOKENS // int(split.lengths.max())) if device == "cuda" else ROWS
 
 
 def predict(
@@ -34,7 +40,7 @@ def predict(
     """
     logits: torch.Tensor | None = None
     with autocast(device, precision):  # one for all batches: the weights are cast once
-        for batch in Batches(split, ROWS.get(device, ROWS["cpu"]), pad_id):
+        for batch in Batches(split, rows_in_a_pass(split, device), pad_id):
             said = _answer(model, batch, device, precision)
             if logits is None:
                 logits = torch.empty(len(split), said.shape[1], device=said.device)

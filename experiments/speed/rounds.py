@@ -16,6 +16,7 @@ from kd_lab.cost import CONTENDED, cpu_s_of_others
 
 AGAIN = 3  # times a disturbed round is measured again before it is kept, and marked
 TICKS_S = 0.05  # what the kernel's clock of processor time may be wrong by: too little to blame others for
+QUIET = 0.02  # share of all cores that may be busy with others where there are many: interrupts count among them
 Figures = dict[str, float]
 Job = Callable[[], Figures]  # one turn
 
@@ -29,7 +30,7 @@ class Round:
         figures: job -> what its turn gave.
         seconds: of the whole round.
         others_cores: processor time of all other processes in it, per second.
-        contended: whether that was more than `kd_lab.cost.CONTENDED`.
+        contended: whether that was more than `kd_lab.cost.CONTENDED`, or `QUIET` of all cores.
     """
 
     order: Sequence[str]
@@ -120,7 +121,8 @@ def _round(jobs: Mapping[str, Job], order: Sequence[str]) -> Round:
         gc.collect()  # nobody pays for what another left behind
         figures[name] = jobs[name]()
     seconds, used = time.perf_counter() - start, others_s() - others
-    disturbed = used > CONTENDED * seconds + TICKS_S
+    allowed = max(CONTENDED, QUIET * (psutil.cpu_count() or 1))
+    disturbed = used > allowed * seconds + TICKS_S
     return Round(order, {name: figures[name] for name in jobs}, seconds, max(0.0, used) / seconds, disturbed)
 
 

@@ -20,6 +20,7 @@ from kd_lab.fit import FitSpec
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.torch_classifier import TorchClassifier
 
+RECORDING = 2  # epochs in which a GPU meets nearly all shapes of batches often enough to record them
 SIDES = {
     "a": "Hugging Face Trainer as people run it: padded to 128, teacher in every step, float32",
     "b": "Hugging Face Trainer at its best: dynamic padding, length grouping, bf16, fused AdamW, teacher in every step",
@@ -32,17 +33,17 @@ SIDES = {
 def steps(prepared: Prepared, side: str, *, steps: int = -1, skip: int = WARM) -> Figures:
     """A turn in which the side trains: so many steps of a peer, an epoch of ours and of the bare loop.
 
-    On a GPU ours and the bare loop train for an epoch before, in which passes are recorded, and peers for `skip` more
-    steps.
+    On a GPU ours and the bare loop train for two epochs before, in which passes are recorded, and the others for ten
+    times as many steps as are skipped on a CPU.
 
     Args:
         steps: those that are skipped included.
         skip: first steps that do not count.
     """
     torch.use_deterministic_algorithms(False)  # kd_lab's fit leaves it on
-    on_gpu = prepared.device == "cuda"
-    window = Window(_skipped(prepared, side, skip), prepared.device)
-    train(prepared, side, window, epochs=2 if on_gpu else 1, steps=steps)
+    before, more = _before(prepared, side, skip)
+    window = Window(more, prepared.device)
+    train(prepared, side, window, epochs=before + 1, steps=steps)
     return window.figures()
 
 
@@ -54,7 +55,7 @@ def beside(
     Args:
         side: names the process; all are ours.
         loss: (alpha, temperature) of this student.
-        epochs: the first is not counted.
+        epochs: that count, after some that do not.
         folder: empty at the beginning; there they tell each other that they are ready.
         together: how many they are.
     """
@@ -67,16 +68,20 @@ def beside(
     torch.use_deterministic_algorithms(False)
     alpha, temperature = loss
     student = replace(prepared.cell.student, loss=Hybrid(alpha, temperature, 0.0))
-    window = Window(_skipped(prepared, "ours", WARM), prepared.device, meet)
-    train(prepared, "ours", window, epochs=epochs, spec=student)
+    before, more = _before(prepared, "ours", WARM)
+    window = Window(more, prepared.device, meet)
+    train(prepared, "ours", window, epochs=before + epochs, spec=student)
     return {**window.figures(), **window.when()}
 
 
-def _skipped(prepared: Prepared, side: str, skip: int) -> int:
+def _before(prepared: Prepared, side: str, skip: int) -> tuple[int, int]:
+    """Epochs, and all steps, that do not count."""
     if prepared.device != "cuda":
-        return skip
+        return 0, skip
+    if side not in ("ours", "bare"):
+        return 0, 10 * skip
     spec, rows = prepared.spec.trainer, len(prepared.tokens.split("train"))
-    return 20 * skip if side in ("a", "b") else -(-rows // spec.batch_size) + skip
+    return RECORDING, RECORDING * -(-rows // spec.batch_size) + skip
 
 
 def judge(prepared: Prepared, side: str, *, rows: int) -> Figures:

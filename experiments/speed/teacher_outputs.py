@@ -23,7 +23,7 @@ from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.cache import Cache
 from kd_lab.data.batches import Batches
 from kd_lab.outputs import logits_of
-from kd_lab.predict import ROWS, autocast
+from kd_lab.predict import autocast, rows_in_a_pass
 from kd_lab.types import Batch
 
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `teacher_outputs/result.json`, prints."""
     asked = ask(parser("teacher_outputs", __doc__, rounds=7), arguments)
     prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
-    rows = ROWS[prepared.device]
+    rows = rows_in_a_pass(prepared.tokens.split("train"), prepared.device)
     prepared.guide.to(prepared.device)
     batches = [
         moved(batch, prepared.device) for batch in Batches(prepared.tokens.split("train"), rows, prepared.tokens.pad_id)
