@@ -63,5 +63,5 @@ def _answer(model: Classifier, batch: Batch, device: str, precision: str) -> tor
         attention_mask=batch.attention_mask.to(device),
         token_type_ids=None if segments is None else segments.to(device),
     )
-    with torch.inference_mode(), autocast(device, precision):
+    with torch.no_grad(), autocast(device, precision):  # under inference_mode weights are cast for every batch
         return model(moved).logits.float()

@@ -32,7 +32,7 @@ class Asked:
     Args:
         benchmark: its name, the folder of its result.
         command: the line that repeats it.
-        rounds, again: see `rounds.by_turns`.
+        rounds, again, within: see `rounds.by_turns`.
         quick: whether this only shows that it works.
         to: where results lie, a folder for each benchmark.
         overrides: of kd_lab's config, after those of the benchmark.
@@ -43,6 +43,7 @@ class Asked:
     command: str
     rounds: int
     again: int
+    within: float | None
     quick: bool
     to: Path
     overrides: Sequence[str]
@@ -75,6 +76,7 @@ def parser(benchmark: str, about: str | None, rounds: int, again: int = AGAIN) -
     made.add_argument("overrides", nargs="*", help="overrides of kd_lab's config, e.g. dataset=docstrings")
     made.add_argument("--rounds", type=int, help=f"rounds that count, {rounds}")
     made.add_argument("--again", type=int, help=f"times a disturbed round is measured again, {again}")
+    made.add_argument("--within", type=float, help="seconds after the first round's begin when no further one begins")
     made.add_argument("--quick", action="store_true", help="one small round, to see that it works: no measurement")
     made.add_argument("--gpu", action="store_true", help="BERT-base and DistilBERT on a GPU; results in a folder gpu")
     made.add_argument("--to", type=Path, help="folder of results; experiments/speed, with --quick one for the bin")
@@ -93,6 +95,7 @@ def ask(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -> Asked
         command=shlex.join(["python", "-m", f"experiments.speed.{said.benchmark}", *given]),
         rounds=said.rounds or (1 if said.quick else said.usual_rounds),
         again=said.again if said.again is not None else 0 if said.quick else said.usual_again,
+        within=said.within,
         quick=said.quick,
         to=to,
         overrides=[*(GPU if said.gpu else ()), *said.overrides],

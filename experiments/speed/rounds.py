@@ -83,7 +83,9 @@ class Measured:
         return Ratio(figure, median(found), min(found), max(found), len(found))
 
 
-def by_turns(jobs: Mapping[str, Job], rounds: int, again: int = AGAIN, label: str = "") -> Measured:
+def by_turns(
+    jobs: Mapping[str, Job], rounds: int, again: int = AGAIN, label: str = "", within: float | None = None
+) -> Measured:
     """What the jobs give in so many rounds, every second round in the opposite order.
 
     Args:
@@ -91,10 +93,14 @@ def by_turns(jobs: Mapping[str, Job], rounds: int, again: int = AGAIN, label: st
         rounds: that count.
         again: times a disturbed round is measured again.
         label: what the line on stderr begins with after each round.
+        within: seconds after which no further round begins, where a machine is lent for a time.
     """
+    began = time.perf_counter()
     kept: list[Round] = []
     thrown: list[Round] = []
     for number in range(rounds):
+        if kept and within is not None and time.perf_counter() - began > within:
+            break
         order = list(jobs) if number % 2 == 0 else list(jobs)[::-1]
         for attempt in range(again + 1):
             one = _round(jobs, order)

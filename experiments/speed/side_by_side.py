@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with workers(names, "beside", overrides, options) as jobs:
         share = Share(prepared, asked.quick)
         turns = {str(count): partial(_together, {name: jobs[name] for name in names[:count]}) for count in counts}
-        measured = by_turns(turns, asked.rounds, asked.again, asked.benchmark)
+        measured = by_turns(turns, asked.rounds, asked.again, asked.benchmark, asked.within)
         figures = share.side_by_side(measured.medians())
     result.write(
         asked,

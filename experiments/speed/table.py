@@ -1,11 +1,11 @@
-"""Writes the table of figures into README.md, from the result.json of each benchmark; a number stands nowhere else."""
+"""Writes the tables of figures into README.md, from the result.json of each benchmark; a number stands nowhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from experiments.speed import result
+from experiments.speed import gpu_table, result
 from experiments.speed.targets import TARGETS, Result, Target
 from kd_lab.paths import root
 
@@ -25,23 +25,25 @@ _UNITS = {
 
 
 def main() -> None:
-    """Puts the table between its two marks in README.md."""
+    """Puts each table between its two marks in README.md."""
     path = HERE / "README.md"
-    path.write_text(placed(path.read_text(encoding="utf-8"), render(HERE)), encoding="utf-8")
+    text = placed(path.read_text(encoding="utf-8"), render(HERE))
+    text = placed(text, gpu_table.render(HERE / "gpu"), gpu_table.BEGIN, gpu_table.END)
+    path.write_text(text, encoding="utf-8")
     print(path)
 
 
-def placed(text: str, table: str) -> str:
+def placed(text: str, table: str, begins: str = BEGIN, ends: str = END) -> str:
     """The text with the table between the marks.
 
     Raises:
         ValueError: the marks are not there.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begins)
+    _, end, after = rest.partition(ends)
     if not begin or not end:
-        raise ValueError(f"expected {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table}{END}{after}"
+        raise ValueError(f"expected {begins} and {ends}")
+    return f"{before}{begins}\n{table}{ends}{after}"
 
 
 def render(folder: Path) -> str:

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _bare(prepared, batches if prepared.device == "cuda" else batches[-1:])  # kernels for the longest rows
     jobs = {"ours": partial(_ours, prepared), "bare": partial(_bare, prepared, batches)}
     share = Share(prepared, asked.quick)
-    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
     result.write(
         asked,
         [measured],
@@ -61,7 +61,7 @@ def _ours(prepared: Prepared) -> Figures:
 def _bare(prepared: Prepared, batches: Sequence[Batch]) -> Figures:
     torch.use_deterministic_algorithms(False)
     start = time.perf_counter()
-    with torch.inference_mode(), autocast(prepared.device, prepared.precision):
+    with torch.no_grad(), autocast(prepared.device, prepared.precision):
         for batch in batches:
             said = prepared.guide(batch).logits
         said.cpu()  # a GPU has done all of them by then

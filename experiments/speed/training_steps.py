@@ -45,7 +45,7 @@ def measure(
     prepared = prepare(composed)
     with workers(compared, "steps", composed, {side: {"steps": number} for side, number in counts.items()}) as jobs:
         share = Share(prepared, asked.quick)
-        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
         figures = share.figures(measured.medians())
     settings = {**prepared.settings(), "sides": {side: sides.SIDES[side] for side in compared}, "steps": counts}
     result.write(asked, [measured], sides.ratios(measured, compared), settings, figures=figures, notes=notes)

@@ -49,6 +49,13 @@ def test_a_disturbed_round_is_thrown_away_and_measured_again(monkeypatch):
     assert not measured.contended
 
 
+def test_no_round_begins_after_the_time_that_is_given(monkeypatch):
+    machine = Machine(monkeypatch, [])
+    jobs = {name: machine.job(name) for name in "ab"}
+    assert len(by_turns(jobs, 9, within=3.5).rounds) == 2
+    assert len(by_turns(jobs, 9, within=0).rounds) == 1  # there is always one
+
+
 def test_after_so_many_times_a_disturbed_round_is_kept_and_marked(monkeypatch, capsys):
     machine = Machine(monkeypatch, [1.0] * 9)
     measured = by_turns({"a": machine.job("a")}, 2, again=2, label="speed")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.speed import gpu_table
 from experiments.speed.result import FILE
 from experiments.speed.table import BEGIN, END, HERE, placed, render
 from experiments.speed.targets import TARGETS
@@ -85,6 +86,25 @@ def test_only_what_stands_between_the_marks_is_replaced():
 def test_the_committed_table_is_level_with_the_committed_results():
     there = README.partition(f"{BEGIN}\n")[2].partition(END)[0]
     assert there == render(HERE), "run python -m experiments.speed.table"
+
+
+def test_the_committed_table_of_a_gpu_is_level_with_the_committed_results():
+    there = README.partition(f"{gpu_table.BEGIN}\n")[2].partition(gpu_table.END)[0]
+    assert there == gpu_table.render(HERE / "gpu"), "run python -m experiments.speed.table"
+
+
+def test_what_was_measured_on_a_gpu_stands_with_its_share_of_the_matrix_rate(tmp_path):
+    told = student(figures={"matrix_tflops": [700.0, 710.0], "matrix_share": {"ours": 0.05, "b": 0.011}})
+    told["machine"]["device"] = "Some GPU"
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / FILE).write_text(json.dumps({**told, "rounds": [{}, {}]}))
+    table = gpu_table.render(tmp_path)
+    [b] = [line for line in table.splitlines() if "| b: " in line]
+    command = "`python -m experiments.speed.student`"
+    told_b = ["800 examples/s", "5.0 %", "b: 200 examples/s", "1.1 %", "4.00 [3.50, 4.50]", command]
+    assert b.strip("| ").split(" | ")[1:] == told_b
+    assert "| the teacher's outputs | not run |" in table
+    assert table.endswith("bf16 matrix rate 700 and 710 TFLOP/s; rounds: 2; commit 0123456, 2026-11-25.\n")
 
 
 def test_the_readme_names_every_benchmark_that_a_target_needs():
