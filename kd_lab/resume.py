@@ -12,6 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 Observe = Callable[[int, Mapping[str, float]], None]  # (epoch from 0, what was logged in it); may raise to end the fit
 LAST = "last.ckpt"
@@ -68,17 +69,26 @@ class History(Callback):
             self._observe(epoch, found)
 
 
+class StraightToDisk(TorchCheckpointIO):
+    """Writes a checkpoint into its file, whole or not at all; Lightning's own way has two copies of it in memory."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Weights and all else that `checkpoint` holds; there are no `storage_options`."""
+        draft = Path(f"{path}.part")
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, draft)
+        os.replace(draft, path)
+
+
 class LastCheckpoint(Checkpoint):
-    """Writes `folder/last.ckpt` at the end of each epoch, whole or not at all, after every other callback."""
+    """Writes `folder/last.ckpt` at the end of each epoch, after every other callback."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LAST
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Weights, optimizer, schedule, and the state of each callback."""
-        draft = self.path.with_suffix(".draft")
-        trainer.save_checkpoint(draft)
-        os.replace(draft, self.path)
+        trainer.save_checkpoint(self.path)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Notes whether the fit had ended: Lightning would go on for another epoch."""

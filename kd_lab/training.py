@@ -23,7 +23,7 @@ from kd_lab.models.reached_rows import only_reached_rows
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers, Distillation
 from kd_lab.optimizer import AdamW
-from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, checkpoint, ignore
+from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, StraightToDisk, checkpoint, ignore
 from kd_lab.trainer import Trainer
 
 Advance = Callable[[int], None]
@@ -111,6 +111,7 @@ def _run(
                 max_epochs=settings.max_epochs,
                 accumulate_grad_batches=settings.accumulate,
                 callbacks=[*callbacks, LastCheckpoint(scratch)],
+                plugins=[StraightToDisk()],
                 default_root_dir=scratch,
                 deterministic=True,
                 logger=False,
