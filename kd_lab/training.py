@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from kd_lab.compression.around import Hold
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
+from kd_lab.heap import keep_freed_memory
 from kd_lab.losses.loss import Loss
 from kd_lab.models.reached_rows import only_reached_rows
 from kd_lab.models.torch_classifier import TorchClassifier
@@ -61,6 +62,7 @@ def train(
     Raises:
         FitError: the loss is no longer a number.
     """
+    keep_freed_memory()
     device, precision = settings.on_machine()
     if not settings.max_epochs:
         model.cpu().eval()

@@ -11,6 +11,7 @@ import torch
 from experiments.speed.loss import distillation
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
+from kd_lab.heap import keep_freed_memory
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.reached_rows import ReachedRows, only_reached_rows
 from kd_lab.models.replay import Replay
@@ -40,6 +41,7 @@ def train(
         advance: called with the rows of each batch.
         record: whether an encoder's passes are recorded on a GPU, as ours are.
     """
+    keep_freed_memory()
     seen = [tokens.split(name).pieces for name in ("train", "validation")]
     with only_reached_rows(model, seen, tokens.pad_id):
         _train(model, tokens, logits, loss, optimizer, settings, seed, advance, record)
