@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from kd_lab.metrics import BINS
@@ -63,10 +66,6 @@ def draw(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike, path:
         labels, predictions, confidence: as in `reliability`.
         path: of the picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     found = reliability(labels, predictions, confidence)
     filled = found.rows > 0
     width, middle = 1 / BINS, (_EDGES[:-1] + _EDGES[1:]) / 2

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
+from PIL import Image
 
 NAMED = 20  # classes up to which names and counts can be read
 _LONGEST = 22  # letters of a name
@@ -23,11 +27,6 @@ def draw(labels: ArrayLike, predictions: ArrayLike, classes: Sequence[str], path
         classes: names of the C classes.
         path: of the picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-    from PIL import Image
-
     gold, said = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
     gold, said = gold[gold >= 0], said[gold >= 0]
     size, few = len(classes), len(classes) <= NAMED

@@ -8,6 +8,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+    multiclass_matthews_corrcoef,
+)
 
 from kd_lab.errors import FitError, UserError
 
@@ -34,13 +40,6 @@ def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
         UserError: there are no rows, or a row has no label.
         FitError: a logit is not a finite number.
     """
-    from torchmetrics.functional.classification import (
-        multiclass_accuracy,
-        multiclass_calibration_error,
-        multiclass_f1_score,
-        multiclass_matthews_corrcoef,
-    )
-
     _refuse(logits, labels)
     logits, labels = logits.detach().double().cpu(), labels.cpu()
     classes, predictions = logits.shape[1], logits.argmax(dim=1)

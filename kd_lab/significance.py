@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+from scipy.special import stdtrit
+from scipy.stats import binomtest
 
 CONFIDENCE = 0.95
 _CELLS = 2_000_000  # counts held at a time, 16 MB
@@ -41,8 +44,6 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[floa
     Returns:
         (low, high) as fractions.
     """
-    from scipy.stats import binomtest
-
     interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -96,8 +97,6 @@ def f1_macro_interval(
     Returns:
         (low, high) as fractions.
     """
-    from scipy.sparse import csr_array
-
     pairs, counts = np.unique(
         np.asarray(labels, int) * classes + np.asarray(predictions, int), return_counts=True
     )  # (K,)
@@ -122,8 +121,6 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Sprea
     Raises:
         ValueError: there is no number.
     """
-    from scipy.special import stdtrit
-
     if not values:
         raise ValueError("no seed has this number")
     mean, n = float(np.mean(values)), len(values)

@@ -19,7 +19,7 @@ def turn():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     held = [torch.ones(2**24) for _ in range(4)]  # 64 MiB each
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print([turn() for _ in range(4)][-1])
+print(min(turn() for _ in range(12)))  # the first ones find their places
 """
 
 

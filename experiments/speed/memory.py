@@ -63,9 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def ours(overrides: Sequence[str]) -> Figures:
     """A fit as a cell makes it; afterwards it is forgotten."""
-    from kd_lab import lean_imports
-
-    lean_imports.defer()  # as `kd-lab` does
     from kd_lab.cell import Cell
     from kd_lab.verbs.compose import compose
 

@@ -93,9 +93,6 @@ def job(config: DictConfig) -> str | UserError:
 
 
 def _run(config: DictConfig, folder: Path, overrides: Sequence[str]) -> RunResult:
-    from kd_lab import lean_imports
-
-    lean_imports.defer()
     from kd_lab import pipeline
     from kd_lab.resume import ignore
 
