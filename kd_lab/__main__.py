@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from kd_lab.errors import UserError
+from kd_lab.imports import first_import
 from kd_lab.paths import root
 
 VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in verbs/ with a function of its name
@@ -60,7 +61,9 @@ def command(arguments: list[str]) -> int:
             print(USAGE + groups() + EXAMPLES, end="")
             return 0
         name, given = (verb, arguments[1:]) if verb in VERBS else ("run", arguments)
-        code: int = getattr(import_module(f"kd_lab.verbs.{name}"), name)(given)
+        with first_import():
+            verb_module = import_module(f"kd_lab.verbs.{name}")
+        code: int = getattr(verb_module, name)(given)
         return code
     except UserError as error:
         print(f"kd-lab: {error}", file=sys.stderr)

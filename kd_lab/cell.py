@@ -102,10 +102,6 @@ class Cell(Plan):
         live.returns = needs | {"logits"}
         return Teacher(fitted, dict.fromkeys(splits, outputs.LiveAnswers(live, precision)))
 
-    def teacher_folder(self) -> Path:
-        """Where the fitted teacher's model lies, or would."""
-        return self.cache.root / "fit" / self.fingerprints["teacher"] / "model"
-
     def logits(
         self,
         fitted: Fitted,

@@ -19,6 +19,7 @@ from rich.logging import RichHandler
 from kd_lab import launch, stamp
 from kd_lab.cache import forget_inputs
 from kd_lab.errors import FitError, UserError
+from kd_lab.imports import first_import
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
 from kd_lab.search.trial import Pruned, Trial
@@ -93,8 +94,9 @@ def job(config: DictConfig) -> str | UserError:
 
 
 def _run(config: DictConfig, folder: Path, overrides: Sequence[str]) -> RunResult:
-    from kd_lab import pipeline
-    from kd_lab.resume import ignore
+    with first_import():
+        from kd_lab import pipeline
+        from kd_lab.resume import ignore
 
     return pipeline.run(config, folder, overrides, Trial(**config.search).observe if config.search else ignore)
 
