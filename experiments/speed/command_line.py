@@ -13,16 +13,10 @@ from pathlib import Path
 from experiments.speed.rounds import AGAIN
 from kd_lab.paths import root
 
-GPU = (  # models of the usual size; their weights are random, which does not matter to their speed
-    "model=distilbert",
-    "model.init=random",
-    "model.keep_layers=null",
-    "teacher=bert_base",
-    "teacher.model.init=random",
-    "teacher.trainer.max_epochs=0",
-    "trainer.device=cuda",
-    "teacher.trainer.device=cuda",
-)
+# With --gpu: models of the usual size; their weights are random, which does not matter to their speed.
+STUDENT = ("model=distilbert", "model.init=random", "model.keep_layers=null")
+TEACHER = ("teacher=bert_base", "teacher.model.init=random", "teacher.trainer.max_epochs=0")
+DEVICE = ("trainer.device=cuda", "teacher.trainer.device=cuda")
 
 
 @dataclass(frozen=True)
@@ -60,13 +54,16 @@ class Asked:
         return given if given is not None else quick if self.quick else usual
 
 
-def parser(benchmark: str, about: str | None, rounds: int, again: int = AGAIN) -> argparse.ArgumentParser:
+def parser(
+    benchmark: str, about: str | None, rounds: int, again: int = AGAIN, student: Sequence[str] = STUDENT
+) -> argparse.ArgumentParser:
     """A parser with what all benchmarks take.
 
     Args:
         benchmark: its name.
         about: the docstring of its module.
         rounds, again: see `rounds.by_turns`; what holds unless asked for otherwise.
+        student: overrides that choose it with --gpu; empty where the benchmark's own stays.
     """
     made = argparse.ArgumentParser(
         prog=f"python -m experiments.speed.{benchmark}",
@@ -78,9 +75,10 @@ def parser(benchmark: str, about: str | None, rounds: int, again: int = AGAIN) -
     made.add_argument("--again", type=int, help=f"times a disturbed round is measured again, {again}")
     made.add_argument("--within", type=float, help="seconds after the first round's begin when no further one begins")
     made.add_argument("--quick", action="store_true", help="one small round, to see that it works: no measurement")
-    made.add_argument("--gpu", action="store_true", help="BERT-base and DistilBERT on a GPU; results in a folder gpu")
+    named = "BERT-base and DistilBERT" if student else "BERT-base as teacher"
+    made.add_argument("--gpu", action="store_true", help=f"on a GPU, with {named}; results in a folder gpu")
     made.add_argument("--to", type=Path, help="folder of results; experiments/speed, with --quick one for the bin")
-    made.set_defaults(benchmark=benchmark, usual_rounds=rounds, usual_again=again)
+    made.set_defaults(benchmark=benchmark, usual_rounds=rounds, usual_again=again, on_gpu=[*student, *TEACHER, *DEVICE])
     return made
 
 
@@ -98,6 +96,6 @@ def ask(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -> Asked
         within=said.within,
         quick=said.quick,
         to=to,
-        overrides=[*(GPU if said.gpu else ()), *said.overrides],
+        overrides=[*(said.on_gpu if said.gpu else ()), *said.overrides],
         options=said,
     )

@@ -12,11 +12,16 @@ from experiments.speed import result
 BEGIN, END = "<!-- table on a GPU: made by `python -m experiments.speed.table` -->", "<!-- end of table on a GPU -->"
 COLUMNS = ("what", "ours", "its share of the matrix rate", "against", "its share", "ratio", "command")
 STUDENT, TEACHER = "one student in batches of 48", "the teacher's outputs"
+LONG, LSTM = "the same, IMDB at 128 tokens", "`lstm_attention`, IMDB at 128 tokens"
 ROWS = (  # benchmark, what, figure, its unit, job, against
     ("student", STUDENT, "examples_per_s", "examples/s", "ours", "a"),
     ("student", STUDENT, "examples_per_s", "examples/s", "ours", "b"),
     ("student", STUDENT, "examples_per_s", "examples/s", "ours", "bare"),
     ("student", STUDENT, "examples_per_s", "examples/s", "ours", "eager"),
+    ("imdb/student", LONG, "examples_per_s", "examples/s", "ours", "b"),
+    ("imdb/student", LONG, "examples_per_s", "examples/s", "ours", "bare"),
+    ("lstm", LSTM, "examples_per_s", "examples/s", "ours", "b"),
+    ("lstm", LSTM, "examples_per_s", "examples/s", "ours", "bare"),
     ("teacher_outputs", TEACHER, "rows_per_s", "rows/s", "ours", "bare"),
     ("side_by_side", "2 students side by side", "examples_per_s", "examples/s", "2", "1"),
     ("side_by_side", "4 students side by side", "examples_per_s", "examples/s", "4", "1"),
@@ -44,7 +49,7 @@ def _row(
 ) -> list[str]:
     ratio = found["ratios"].get(f"{job} / {against}") if found else None
     if found is None or ratio is None:
-        return [what, "not run", "-", against, "-", "-", f"`python -m experiments.speed.{benchmark} --gpu`"]
+        return [what, "not run", "-", against, "-", "-", f"`python -m experiments.speed.{benchmark.rpartition('/')[2]} --gpu`"]
     medians, shares = found["medians"], found["figures"].get("matrix_share", {})
 
     def share(of: str) -> str:

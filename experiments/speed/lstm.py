@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         steps={"a": (20, 4), "b": (60, 5)},
         overrides=OVERRIDES,
         quick=QUICK,
+        student_on_gpu=(),
         notes=["the teacher's head and the word vectors are random: only their arithmetic counts here"],
     )
 

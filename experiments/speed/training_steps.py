@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.speed import result, sides
-from experiments.speed.command_line import ask, parser
+from experiments.speed.command_line import STUDENT, ask, parser
 from experiments.speed.prepared import prepare
 from experiments.speed.rounds import by_turns
 from experiments.speed.share import Share
@@ -22,6 +22,7 @@ def measure(
     overrides: Sequence[str],
     quick: Sequence[str],
     notes: Sequence[str] = (),
+    student_on_gpu: Sequence[str] = STUDENT,
 ) -> None:
     """Measures, writes `<name>/result.json`, prints.
 
@@ -33,8 +34,9 @@ def measure(
         steps: of a peer in a turn -> (training steps, the same with --quick).
         overrides, quick: of kd_lab's config, always and with --quick.
         notes: that stand in the result.
+        student_on_gpu: overrides that choose another student there, see `command_line.parser`.
     """
-    made = parser(name, about, rounds=5)
+    made = parser(name, about, rounds=5, student=student_on_gpu)
     made.add_argument("--sides", default=chosen, help="of a,b,ours,bare; a ratio needs both of its sides")
     for side, (number, _) in steps.items():
         made.add_argument(f"--steps-{side}", type=int, help=f"training steps of ({side}) in a turn, {number}")
