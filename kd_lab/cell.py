@@ -27,6 +27,7 @@ from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.module import Answers
 from kd_lab.plan import Plan
 from kd_lab.predict import predict
 from kd_lab.progress import say, step
@@ -94,10 +95,8 @@ class Cell(Plan):
             return Teacher(fitted, {})
         splits = ("train", "validation")
         if needs <= {"logits"}:
-            return Teacher(
-                fitted,
-                {split: outputs.CachedAnswers(self.logits(fitted, tokens, split, precision, load)) for split in splits},
-            )
+            said = {split: self.logits(fitted, tokens, split, precision, load) for split in splits}
+            return Teacher(fitted, self._answers(said))
         live = load()
         live.returns = needs | {"logits"}
         return Teacher(fitted, dict.fromkeys(splits, outputs.LiveAnswers(live, precision)))
@@ -145,6 +144,11 @@ class Cell(Plan):
 
             return self.cache.build("compressed", parts, make) / compressed.MODEL
 
+    def _answers(self, said: Mapping[str, torch.Tensor]) -> Mapping[str, Answers]:
+        """Cached logits of each split, where the student is fitted."""
+        device = self.student.trainer.on_machine()[0]
+        return {split: outputs.CachedAnswers(logits).near(device) for split, logits in said.items()}
+
     def notes(self, saved: Path) -> dict[str, Any]:
         """What the steps of compression have to say of what they did."""
         return compressed.notes(saved) if self.steps else {}
@@ -162,8 +166,7 @@ class Cell(Plan):
             for split in ("train", "validation")
         }
         spec = replace(self.student, loss=WeightedSum({"logit_mse": LogitMse()}, {"logit_mse": 1.0}))
-        itself = Teacher(fitted, {split: outputs.CachedAnswers(logits) for split, logits in said.items()})
-        return Recovery(spec, itself, False, advance)
+        return Recovery(spec, Teacher(fitted, self._answers(said)), False, advance)
 
     def _retokenised(self, file: Path) -> Tokens:
         """The data set as the pieces of another tokenizer.json."""

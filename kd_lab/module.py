@@ -61,7 +61,7 @@ class Distillation(pl.LightningModule):
         self.model, self.loss, self.hold = model, loss, hold
         self.settings, self.updates, self.clip_norm, self.answers = optimizer, updates, clip_norm, answers
         self._parts: Mapping[str, Tensor] = {}
-        self._sums: dict[str, Tensor] = {}  # over the rows of the epoch so far: what is logged is their mean
+        self._sums: Tensor | None = None  # of the loss and its parts over the epoch's rows: their mean is logged
         self._rows = 0
         self._said: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
         self._doubt: _Doubt | None = None
@@ -81,12 +81,12 @@ class Distillation(pl.LightningModule):
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Joins what the teacher has said: with the rows it is moved to the device."""
         answers = self._answers()
-        return batch if answers is None or _live(answers) else batch._replace(teacher=answers(batch))
+        return batch._replace(teacher=answers(batch)) if answers and _on_cpu(answers) else batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Joins what the teacher says now, once the batch is on the device."""
+        """Joins what the teacher says now, or what it has said and lies on the device like the batch."""
         answers = self._answers()
-        return batch if answers is None or not _live(answers) else batch._replace(teacher=answers(batch))
+        return batch._replace(teacher=answers(batch)) if answers and not _on_cpu(answers) else batch
 
     def _answers(self) -> Answers | None:
         return self.answers.get("train" if self.trainer.training else "validation")
@@ -175,18 +175,20 @@ class Distillation(pl.LightningModule):
 
     def _count(self, total: Tensor, rows: int) -> None:
         self._rows += rows
-        for name, part in (("loss", total), *self._parts.items()):
-            share = part.detach() * rows
-            self._sums[name] = self._sums[name] + share if name in self._sums else share
+        share = torch.stack([total.detach(), *self._parts.values()]) * rows
+        self._sums = share if self._sums is None else self._sums + share
 
     def _log(self, split: str) -> None:
-        self.log_dict({f"{split}/{name}": part / self._rows for name, part in self._sums.items()}, on_epoch=True)
-        self._sums, self._rows = {}, 0
+        assert self._sums is not None  # an epoch has a batch
+        means = dict(zip(("loss", *self._parts), self._sums / self._rows, strict=True))
+        self.log_dict({f"{split}/{name}": mean for name, mean in means.items()}, on_epoch=True)
+        self._sums, self._rows = None, 0
 
 
-def _live(answers: Answers) -> bool:
-    """Whether they are worked out on the device, and not looked up in memory."""
-    return getattr(answers, "live", True)
+def _on_cpu(answers: Answers) -> bool:
+    """Whether they are looked up in the processor's memory."""
+    device = getattr(answers, "device", None)
+    return device is not None and device.type == "cpu"
 
 
 def _astray(step: int, total: Tensor, parts: Mapping[str, Tensor]) -> FitError:

@@ -19,26 +19,40 @@ from kd_lab.predict import Advance, autocast, predict, predict_batch
 from kd_lab.types import Batch, Outputs
 
 _CHECKED_ROWS = 8
+_NEAR_BYTES = 2**30  # of logits that a GPU holds as a whole
 _verified: set[Path] = set()  # entries of which this process has computed or recomputed rows
 
 
 @dataclass(frozen=True)
 class CachedAnswers:
-    """A teacher's logits, looked up by row id."""
+    """A teacher's logits, looked up by row id.
 
-    live: ClassVar[bool] = False  # best asked before the batch leaves for a GPU
-    logits: torch.Tensor  # (N, C) float32, memory-mapped
+    Args:
+        logits: (N, C) float32, memory-mapped or on a GPU.
+    """
+
+    logits: torch.Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie: they are best asked for when the batch lies there too."""
+        return self.logits.device
 
     def __call__(self, batch: Batch) -> Outputs:
         """Logits (B, C) on the batch's device."""
-        return Outputs(self.logits[batch.row_ids.cpu()].to(batch.input_ids.device))
+        return Outputs(self.logits[batch.row_ids.to(self.device)].to(batch.input_ids.device))
+
+    def near(self, device: str) -> CachedAnswers:
+        """The same on the device that learns from them, where they are small beside its memory."""
+        small = device != "cpu" and self.logits.nbytes <= _NEAR_BYTES
+        return CachedAnswers(self.logits.to(device)) if small else self
 
 
 @dataclass(frozen=True)
 class LiveAnswers:
     """A teacher that runs for every batch; for what is too large to cache, such as hidden states."""
 
-    live: ClassVar[bool] = True
+    device: ClassVar[None] = None  # wherever the batch is
     model: TorchClassifier
     precision: str
 

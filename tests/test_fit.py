@@ -55,6 +55,15 @@ def cached(teacher, toy_tokens, root):
     }
 
 
+def test_cached_logits_lie_near_where_they_are_learned_from_unless_they_are_large(monkeypatch):
+    """The device that computes nothing stands for a GPU."""
+    cached = CachedAnswers(torch.ones(4, 3))
+    assert cached.near("cpu") is cached
+    assert cached.near("meta").device.type == "meta"
+    monkeypatch.setattr("kd_lab.outputs._NEAR_BYTES", 47)
+    assert cached.near("meta") is cached
+
+
 def test_the_same_fit_gives_the_same_weights(toy_tokens, tmp_path):
     first, second = (fitted(toy_tokens, tmp_path / name) for name in ("a", "b"))
     assert first.fingerprint == second.fingerprint

@@ -71,10 +71,14 @@ def fitted(model, tokens, settings, folder, *, loss=LOSS, said=None, **more):
 
 
 @pytest.mark.parametrize("spec", [DISTILBERT, BERT, LSTM], ids=["distilbert", "bert", "lstm"])
-def test_a_fit_learns_what_it_learns_on_the_cpu(spec, make, toy_tokens, tmp_path):
+@pytest.mark.parametrize("lie", ["cpu", "cuda"])
+def test_a_fit_learns_what_it_learns_on_the_cpu(lie, spec, make, toy_tokens, tmp_path):
+    """Wherever the teacher's logits lie."""
     here, there = make(spec), make(spec)
     ours = fitted(here, toy_tokens, CPU, tmp_path / "cpu")
-    theirs = fitted(there, toy_tokens, CUDA, tmp_path / "cuda")
+    said = {split: cached.near(lie) for split, cached in answers(toy_tokens).items()}
+    assert {cached.device.type for cached in said.values()} == {lie}
+    theirs = fitted(there, toy_tokens, CUDA, tmp_path / "cuda", said=said)
     for one, other in zip(ours, theirs, strict=True):
         assert one.keys() == other.keys()
         assert other["train/loss"] == pytest.approx(one["train/loss"], rel=2e-3)

@@ -36,7 +36,7 @@ def train(
     """Trains the model in place for `settings.max_epochs` epochs, on the batches and with the dropout of kd_lab's fit.
 
     Args:
-        logits: the teacher's on train, (N, C).
+        logits: the teacher's on train, (N, C), where it is trained or on the CPU.
         loss: (alpha, temperature).
         advance: called with the rows of each batch.
         record: whether an encoder's passes are recorded on a GPU, as ours are.
@@ -72,7 +72,8 @@ def _train(
     for epoch in range(settings.max_epochs):
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]))
         for number, made in enumerate(rows, start=1):
-            taught, batch = logits[made.row_ids].to(device), moved(made, device)
+            batch = moved(made, device)
+            taught = logits[batch.row_ids.to(logits.device)].to(device)
             enabled, cached = precision == "bf16-mixed", device == "cuda"
             with torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=cached):
                 said = call(batch).logits

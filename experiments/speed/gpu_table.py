@@ -49,7 +49,15 @@ def _row(
 ) -> list[str]:
     ratio = found["ratios"].get(f"{job} / {against}") if found else None
     if found is None or ratio is None:
-        return [what, "not run", "-", against, "-", "-", f"`python -m experiments.speed.{benchmark.rpartition('/')[2]} --gpu`"]
+        return [
+            what,
+            "not run",
+            "-",
+            against,
+            "-",
+            "-",
+            f"`python -m experiments.speed.{benchmark.rpartition('/')[2]} --gpu`",
+        ]
     medians, shares = found["medians"], found["figures"].get("matrix_share", {})
 
     def share(of: str) -> str:

@@ -21,6 +21,7 @@ _UNITS = {
     "seconds": "{:.2f} s",
     "wall_s": "{:.0f} s",
     "classifiers": "{:.0f}",
+    "accuracy": "{:.1%}",
 }
 
 

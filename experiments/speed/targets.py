@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -82,6 +83,21 @@ def overhead(found: Result) -> Value:
     return Value(100 * (1 / middle - 1), 100 * (1 / high - 1), 100 * (1 / low - 1))
 
 
+def points(side: str) -> Read:
+    """Test accuracy of ours less the side's in percentage points, with Newcombe's interval from Wilson's two."""
+
+    def read(found: Result) -> Value:
+        ours, theirs = (
+            [100 * found["medians"][job][name] for name in ("accuracy", "low", "high")] for job in ("ours", side)
+        )
+        apart = ours[0] - theirs[0]
+        below = math.hypot(ours[0] - ours[1], theirs[2] - theirs[0])
+        above = math.hypot(ours[2] - ours[0], theirs[0] - theirs[1])
+        return Value(apart, apart - below, apart + above)
+
+    return read
+
+
 def slope(curve: str) -> Read:
     """Of seconds over size between the two largest sizes, on log-log axes."""
     return lambda found: Value(found["figures"]["slopes"][curve]["last"])
@@ -93,6 +109,8 @@ TARGETS = (
     Target("student", "one student, CLINC150 plus, `distilbert_mini`", "ours", "a", _RATE, ratio("ours / a"), 25),
     Target("student", "the same", "ours", "b", _RATE, ratio("ours / b"), 3, 5),
     Target("student", "framework overhead, %", "ours", "bare", _RATE, overhead, 5, 2, least=False),
+    Target("accuracy", "test accuracy after all epochs, points apart", "ours", "b", "accuracy", points("b"), -1),
+    Target("accuracy", "the same", "ours", "bare", "accuracy", points("bare"), -1),
     Target("lstm", "`lstm_attention`, IMDB at 128 tokens", "ours", "b", _RATE, ratio("ours / b"), 8),
     Target("lstm", "framework overhead, %", "ours", "bare", _RATE, overhead, 5, 2, least=False),
     Target(*_BASIC, "ours", "a (extrapolated)", _WALL, ratio("a / ours"), 25, command="sweep"),

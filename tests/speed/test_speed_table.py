@@ -77,6 +77,17 @@ def test_the_machine_and_the_commit_are_said(tmp_path):
     assert told == "Measured on Some processor, 2 cores, 23.4 GiB, torch 2.13.0; commit 0123456, 2026-11-25: student."
 
 
+def test_accuracies_stand_apart_in_points_with_an_interval(tmp_path):
+    told = student(
+        medians={"ours": {"accuracy": 0.86, "low": 0.85, "high": 0.87}}
+        | {side: {"accuracy": 0.855, "low": 0.845, "high": 0.865} for side in ("b", "bare")}
+    )
+    (tmp_path / "accuracy").mkdir()
+    (tmp_path / "accuracy" / FILE).write_text(json.dumps(told))
+    [b] = [line for line in render(tmp_path).splitlines() if "| b: 85.5%" in line]
+    assert b.strip("| ").split(" | ")[1:6] == ["86.0%", "b: 85.5%", "0.50 [-0.91, 1.91]", "≥ -1", "yes"]
+
+
 def test_only_what_stands_between_the_marks_is_replaced():
     assert placed(f"before\n{BEGIN}\nold\n{END}\nafter\n", "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     with pytest.raises(ValueError, match="expected <!-- table"):
