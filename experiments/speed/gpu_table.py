@@ -75,6 +75,6 @@ def _about(name: str, found: dict[str, Any]) -> Iterator[str]:
     rates = " and ".join(f"{rate:.0f}" for rate in found["figures"].get("matrix_tflops", []))
     yield (
         f"{name}: {machine['device']}, {machine['cores']} cores, torch {found['versions']['torch']}; bf16 matrix rate "
-        f"{rates} TFLOP/s; rounds: {len(found['rounds'])}; commit {(found['git_commit'] or 'unknown')[:7]}, "
+        f"{rates} TFLOP/s; rounds: {len(found['rounds'])}; commit {result.told_commit(found)}, "
         f"{found['date'][:10]}."
     )

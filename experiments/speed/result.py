@@ -74,6 +74,12 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
+def told_commit(found: Mapping[str, Any]) -> str:
+    """The commit that a result was measured at, short, with "-dirty" where files had changed since."""
+    commit, dirty, _ = (found["git_commit"] or "unknown").partition("-dirty")
+    return f"{commit[:7]}{dirty}"
+
+
 def commit() -> str | None:
     """The commit that ran; "-dirty" where more was changed than what benchmarks write.
 

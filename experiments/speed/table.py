@@ -97,8 +97,7 @@ def _about(results: Iterable[Result]) -> Iterator[str]:
         machine = one["machine"]
         place = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB"
         place += f", torch {one['versions']['torch']}"
-        commit, dirty, _ = (one["git_commit"] or "unknown").partition("-dirty")
-        told.setdefault(f"{place}; commit {commit[:7]}{dirty}, {one['date'][:10]}", []).append(one["benchmark"])
+        told.setdefault(f"{place}; commit {result.told_commit(one)}, {one['date'][:10]}", []).append(one["benchmark"])
     for place, names in told.items():
         yield f"Measured on {place}: {', '.join(names)}."
 
