@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_NEW = 100_000  # objects after which the collector goes through them, and through none that are older
+_NEW = 400_000  # objects after which the collector goes through them, and through none that are older
 
 
 @contextmanager
