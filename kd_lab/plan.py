@@ -17,9 +17,6 @@ from kd_lab.evaluation import Evaluation
 from kd_lab.fit import FitSpec
 from kd_lab.instantiate import build
 
-# The code that says how a model is judged, and what its result holds.
-_JUDGING = ("cell", "cost", "evaluation", "metrics", "pipeline", "plan", "predict", "provenance", "significance")
-
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved config as plain data."""
@@ -77,7 +74,7 @@ class Plan:
         teacher = fingerprint(fit.parts(self.teacher, tokens, None)) if self.teacher else ""
         student = fingerprint(fit.parts(self.student, tokens, teacher or None))
         small = fingerprint(compressed.parts(student, self.steps, self.config.recovery)) if self.steps else student
-        code = source_hash(
+        code = source_hash(  # of what says how a model is judged, and what its result holds
             "cell", "cost", "evaluation", "metrics", "pipeline", "plan", "predict", "provenance", "significance"
         )
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
