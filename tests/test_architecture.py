@@ -18,7 +18,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[int, set[str]], ...] = (
     (0, {"types", "errors", "machine", "paths", "progress", "energy", "heap", "imports"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),
-    (0, {"pretrained", "stamp", "array_classifier"}),  # its identity is a file's hash, which `cache` computes
+    # a checkpoint's identity is a file's hash, which `cache` computes; a cell's folder is known by its result
+    (0, {"pretrained", "stamp", "array_classifier", "run_folder"}),
     (
         1,
         {
@@ -30,6 +31,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
             "confusion",
             "table",
             "significance",
+            "written_files",
             "optimizer",
             "trainer",
             "search",
@@ -46,7 +48,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     (3, {"compressed"}),
     (4, {"plan"}),
     (4, {"cell"}),
-    (4, {"provenance"}),
+    (4, {"provenance", "publish"}),
     (4, {"pipeline"}),
     (5, {"report", "launch"}),
     (5, {"verbs"}),
