@@ -1,0 +1,1 @@
+"""What happens when the power goes, the disk fills up, two people start the same line, or a file is damaged."""
