@@ -22,7 +22,7 @@ from kd_lab.written_files import damaged
 State = tuple[tuple[int, int], ...]  # (inode, time of change in ns) of a cell's records
 _PASSING = ("hydra", "search")  # overrides that do not make a cell another one
 cells: list[Path] = []  # folders of the cells of this process's sweep, in order
-ran_now: set[Path] = set()  # those that had not finished before
+ran_now: set[Path] = set()  # those that have finished now, not before
 broken: list[str] = []  # what launchers of this process's sweep died of
 
 
@@ -85,7 +85,7 @@ class Remaining(Launcher):
             for place, folder in zip(left, ran, strict=True):
                 folders[place] = folder
                 stamp.adopt(self.study, own(job_overrides[place]))
-                if _state(folder) != before.get(folder.name):
+                if _state(folder) != before.get(folder.name) and results.attempt(folder).status == "finished":
                     ran_now.add(folder)
         cells.extend(folder for folder in folders if folder is not None)
         return [_returned(overrides, str(folder)) for overrides, folder in zip(job_overrides, folders, strict=True)]

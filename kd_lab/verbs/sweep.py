@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from kd_lab import launch, results
+from kd_lab.errors import FitError
 from kd_lab.progress import say, step
 from kd_lab.report.study_report import FOLDER, StudyReport, write
 from kd_lab.results import RunResult
@@ -94,8 +95,11 @@ def _time_again(folders: Sequence[Path]) -> None:
 
         done: set[str] = set()
         for folder, cell in busy.items():
-            with held(folder):
-                time_again(cell, folder, done)
+            try:
+                with held(folder):
+                    time_again(cell, folder, done)
+            except FitError as error:
+                say(f"warning: {cell.name}/{cell.cell}: its times stay as they are: {error}")
 
 
 def _say_where(name: str, study: Path) -> None:
