@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-from kd_lab.cache_check import Damage, damage, digest
+from kd_lab.cache_check import Damage, damage, digest, unreadable
 from kd_lab.cache_entry import set_aside, write
 from kd_lab.cache_folder import MANIFEST, discard, lock_of, mark, size, things
 from kd_lab.cache_lock import alone, is_still, share
@@ -203,7 +203,10 @@ class Cache:
     def _use(self, folder: Path) -> Damage | None:
         """Takes an artifact that is whole, or says what is wrong with it."""
         manifest = folder / MANIFEST
-        descriptor = share(manifest)
+        try:
+            descriptor = share(manifest)
+        except PermissionError as error:
+            raise unreadable(manifest, error) from error
         if descriptor is None:
             return Damage(manifest, "a whole artifact", "no file")
         try:

@@ -55,12 +55,7 @@ def damage(folder: Path, name_of: Callable[[Any], str]) -> Damage | None:
             if actual != size or digest(where) != known:
                 return Damage(where, expected, f"{actual} bytes" if actual != size else "other bytes")
     except PermissionError as error:
-        raise UserError(
-            str(where),
-            expected="a file that you may read",
-            got=error.strerror or str(error),
-            cure="Ask its owner (chmod -R a+rX), or choose a cache of your own, e.g. paths.cache=/other/disk.",
-        ) from error
+        raise unreadable(where, error) from error
     except OSError as error:
         if error.errno not in _BROKEN:
             raise
@@ -70,3 +65,13 @@ def damage(folder: Path, name_of: Callable[[Any], str]) -> Damage | None:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return Damage(where, expected, " ".join(str(error).split()))
     return None
+
+
+def unreadable(where: Path, error: PermissionError) -> UserError:
+    """What to say of a file that another user has closed; it is not damaged."""
+    return UserError(
+        str(where),
+        expected="a file that you may read",
+        got=error.strerror or str(error),
+        cure="Ask its owner (chmod -R a+rX), or choose a cache of your own, e.g. paths.cache=/other/disk.",
+    )

@@ -505,6 +505,7 @@ def test_only_files_outside_the_cache_are_inputs(own_cache: Cache, tmp_path: Pat
 def test_a_file_that_changed_is_hashed_again(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     before = file_hash(tmp_path / "file")
+    assert file_hash(tmp_path / "file") == before
     (tmp_path / "file").write_bytes(b"abcd")
     assert file_hash(tmp_path / "file") != before
 
