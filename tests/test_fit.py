@@ -175,7 +175,7 @@ def wrong(entry, name, array):
 def test_cached_outputs_paired_with_other_rows_are_set_aside_and_made_anew(toy_tokens, tmp_path, teacher, kind):
     given = (teacher.fingerprint, teacher.load, toy_tokens, "train", EXACT)
     right = logits_of(*given, Cache(tmp_path / "cache")).clone()
-    [entry] = (tmp_path / "cache" / "outputs").glob("*")
+    [entry] = (tmp_path / "cache" / "outputs").glob("[!.]*")
     if kind == "ids":
         wrong(entry, "row_ids.npy", np.arange(len(right))[::-1])
     else:  # "rolled" is the pairing that shuffling without ids has given others
