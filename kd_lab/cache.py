@@ -161,9 +161,11 @@ class Cache:
                     flaw = _flaw(folder)
                     if flaw is None:
                         continue
+                    aside = None
                     if os.path.lexists(folder):
-                        self._set_aside(folder, flaw)
-                    write(folder, describe(parts), make, self.unfinished(kind, parts))
+                        aside = self._set_aside(folder, flaw)
+                        os.rename(aside, folder)  # it may be renamed; others read it until the new one is whole
+                    write(folder, describe(parts), make, self.unfinished(kind, parts), aside)
                     _checked.add(folder)
         return folder
 
@@ -227,11 +229,13 @@ class Cache:
             os.utime(manifest)
         return None
 
-    def _set_aside(self, folder: Path, flaw: Damage) -> None:
-        text = f"{flaw}; set aside as {set_aside(folder, flaw).name}, and made anew"
+    def _set_aside(self, folder: Path, flaw: Damage) -> Path:
+        aside = set_aside(folder, flaw)
+        text = f"{flaw}; set aside as {aside.name}, and made anew"
         _checked.discard(folder)
         self.warnings.append(text)
         say(f"warning: {text}")
+        return aside
 
     def leftovers(self) -> Sequence[tuple[Path, int]]:
         """What is no artifact, as (folder, bytes): drafts and checkpoints of killed processes, and what was damaged."""

@@ -16,13 +16,14 @@ from kd_lab.cache_folder import MANIFEST, discard, draft_of
 from kd_lab.errors import UserError
 
 
-def write(folder: Path, parts: Any, make: Callable[[Path], None], unfinished: Path) -> None:
-    """Makes an artifact in a draft and renames that when it is whole. The caller holds its lock; `folder` is not there.
+def write(folder: Path, parts: Any, make: Callable[[Path], None], unfinished: Path, aside: Path | None = None) -> None:
+    """Makes an artifact in a draft and renames that when it is whole. The caller holds its lock.
 
     Args:
         parts: plain data that says what it is made from, for its manifest.
         make: writes the files into the empty folder it is given.
         unfinished: what is no longer needed then.
+        aside: what is there already is renamed to this first; None where nothing is.
 
     Raises:
         OSError: the disk is full or forbidden.
@@ -36,6 +37,8 @@ def write(folder: Path, parts: Any, make: Callable[[Path], None], unfinished: Pa
         files = sorted(path for path in draft.rglob("*") if path.is_file())
         sums = {str(path.relative_to(draft)): [path.stat().st_size, digest(path)] for path in files}
         (draft / MANIFEST).write_text(json.dumps({"parts": parts, "files": sums}, indent=1), encoding="utf-8")
+        if aside is not None:
+            os.rename(folder, aside)
         os.replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from uuid import uuid4
 
 from kd_lab.errors import UserError
@@ -149,5 +150,10 @@ def inside(path: Path) -> Iterator[Path]:
 
 
 def size(path: Path) -> int:
-    """Bytes of the files in a folder."""
-    return sum(one.lstat().st_size for one in inside(path) if one.is_file() and not one.is_symlink())
+    """Bytes of the files in a folder; those that another process deletes meanwhile may be left out."""
+    found = 0
+    for one in inside(path):
+        with suppress(FileNotFoundError):
+            status = one.lstat()
+            found += status.st_size if S_ISREG(status.st_mode) else 0
+    return found

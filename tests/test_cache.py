@@ -382,6 +382,58 @@ def test_a_machine_at_its_limits_is_not_damage(own_cache: Cache, monkeypatch: py
     assert not own_cache.warnings
 
 
+def test_a_damaged_artifact_stands_in_its_place_until_the_new_one_is_whole(own_cache: Cache) -> None:
+    """Other processes have found it whole before, and open its files when they need them."""
+    folder = own_cache.build("fit", PARTS, write)
+    (folder / "about.json").unlink()
+    forget()
+
+    def make(draft: Path) -> None:
+        assert (folder / "deep" / "rows.bin").read_bytes() == b"0123456789"
+        write(draft)
+
+    own_cache.build("fit", PARTS, make)
+    assert (folder / "about.json").is_file()
+
+
+def test_what_cannot_be_made_anew_stays_as_it_is(own_cache: Cache) -> None:
+    def fail(draft: Path) -> None:
+        raise UserError("data", expected="a file", got="none", cure="Give one.")
+
+    folder = own_cache.build("fit", PARTS, write)
+    (folder / "about.json").unlink()
+    forget()
+    with pytest.raises(UserError, match="Give one"):
+        own_cache.build("fit", PARTS, fail)
+    assert (folder / "deep" / "rows.bin").is_file()
+    own_cache.build("fit", PARTS, write)
+    assert (folder / "about.json").is_file()
+
+
+def test_threads_that_find_the_same_damage_make_it_anew_once(own_cache: Cache) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    (folder / "about.json").unlink()
+    forget()
+    calls: list[int] = []
+    together = threading.Barrier(4)
+
+    def make(draft: Path) -> None:
+        calls.append(1)
+        write(draft)
+
+    def ask() -> None:
+        together.wait()
+        Cache(own_cache.root).build("fit", PARTS, make)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert len(list(folder.parent.glob(".*.damaged-*"))) == 1
+
+
 def test_an_artifact_is_found_by_its_name_only_where_it_is_whole(own_cache: Cache) -> None:
     folder = own_cache.build("fit", PARTS, write)
     assert own_cache.find("fit", folder.name) == folder

@@ -345,6 +345,15 @@ def test_what_another_process_freed_first_is_passed_over(tmp_path: Path, monkeyp
     assert not list(cache_gc.collect(tmp_path, 0))
 
 
+def test_files_that_vanish_while_they_are_counted_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Cache(tmp_path).build("fit", PARTS, write)
+    whole = cache_folder.size(folder)
+    monkeypatch.setattr(
+        cache_folder, "inside", lambda path: [folder, folder / "gone", folder / "rows", folder / MANIFEST]
+    )
+    assert cache_folder.size(folder) == whole == sum(path.stat().st_size for path in folder.iterdir())
+
+
 def test_what_cannot_be_freed_is_told_and_the_rest_is_freed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
