@@ -7,20 +7,24 @@ import hashlib
 import inspect
 import json
 import os
-import shutil
-import tempfile
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
-from filelock import FileLock
+from kd_lab.cache_check import Damage, damage, digest, unreadable
+from kd_lab.cache_entry import set_aside, write
+from kd_lab.cache_folder import MANIFEST, discard, lock_of, mark, size, things
+from kd_lab.cache_lock import alone, is_still, share
+from kd_lab.errors import disk_errors
+from kd_lab.progress import say
 
-from kd_lab.errors import UserError, disk_errors
-
-MANIFEST = "manifest.json"
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_MOST_HELD = 128  # artifacts in use by one `Cache`: those used before are let go, as files that are open have a limit
 _checked: set[Path] = set()  # entries whose checksums this process has already compared
 _digests: dict[Path, tuple[tuple[int, int], str]] = {}  # file -> (size, time of change), digest
 _inputs: set[Path] = set()  # files hashed since `forget_inputs`
@@ -59,7 +63,7 @@ def file_hash(path: Path) -> str:
     state = (status.st_size, status.st_mtime_ns)
     known = _digests.get(path)
     if known is None or known[0] != state:
-        known = _digests[path] = (state, _digest(path))
+        known = _digests[path] = (state, digest(path))
     _inputs.add(path)
     return known[1]
 
@@ -72,11 +76,6 @@ def inputs() -> dict[str, tuple[int, int]]:
 def forget_inputs() -> None:
     """What was hashed so far is no input of what follows."""
     _inputs.clear()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
@@ -103,19 +102,37 @@ def _instructions(code: str) -> bytes:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of artifacts, `<root>/<kind>/<fingerprint>/`, shared by any number of processes."""
+    """A folder of artifacts, `<root>/<kind>/<fingerprint>/`, shared by any number of processes and users.
+
+    The folder is marked as a cache, see `cache_folder`. An artifact that was taken from it is in use, and `kd-lab
+    cache gc` lets it be, until this object is gone; the time of that is its manifest's. A damaged artifact is renamed
+    `.<fingerprint>.damaged-<number>` and made anew.
+
+    Args:
+        root: a folder of the cache's own; made when something is built.
+
+    Attributes:
+        warnings: a line for each artifact that was damaged.
+    """
 
     root: Path
+    warnings: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    _held: OrderedDict[Path, int] = field(default_factory=OrderedDict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _roots.add(self.root.resolve())
+        finalize(self, _let_go, self._held)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it travels to another process, which has locks of its own."""
+        return Cache, (self.root,)
 
     def folder(self, kind: str, parts: Mapping[str, Any]) -> Path:
         """Where the artifact made from `parts` lies, whether or not it is there yet."""
         return self.root / kind / fingerprint(parts)
 
     def has(self, kind: str, parts: Mapping[str, Any]) -> bool:
-        """Whether the artifact is there, whole."""
+        """Whether the artifact is there; not whether a file of it is damaged."""
         return (self.folder(kind, parts) / MANIFEST).is_file()
 
     def unfinished(self, kind: str, parts: Mapping[str, Any]) -> Path:
@@ -132,71 +149,114 @@ class Cache:
             make: writes the files into the empty folder it is given.
 
         Raises:
-            UserError: the disk is full or forbidden, or a file of the entry is damaged.
+            UserError: the disk is full or forbidden, a file of the entry may not be read, or the cache's folder holds
+                what is not kd_lab's and is not marked as a cache.
         """
         folder = self.folder(kind, parts)
         with disk_errors(self.root):
+            mark(self.root)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            if not (folder / MANIFEST).is_file():
-                with FileLock(folder.parent / f".{folder.name}.lock"):
-                    if not (folder / MANIFEST).is_file():
-                        self._make(folder, parts, make)
-        check(folder)
+            while self._use(folder) is not None:
+                with alone(lock_of(folder)):
+                    flaw = _flaw(folder)
+                    if flaw is None:
+                        continue
+                    aside = None
+                    if os.path.lexists(folder):
+                        aside = self._set_aside(folder, flaw)
+                        os.rename(aside, folder)  # it may be renamed; others read it until the new one is whole
+                    write(folder, describe(parts), make, self.unfinished(kind, parts), aside)
+                    _checked.add(folder)
         return folder
 
-    def _make(self, folder: Path, parts: Mapping[str, Any], make: Callable[[Path], None]) -> None:
-        for dead in folder.parent.glob(f".{folder.name}.draft-*"):  # we hold the lock: whoever made it was killed
-            shutil.rmtree(dead, ignore_errors=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.draft-", dir=folder.parent))
+    def find(self, kind: str, name: str) -> Path | None:
+        """The folder of the artifact of this fingerprint, in use from now on; None where it is not there, or damaged.
+
+        Raises:
+            UserError: a file of it may not be read.
+        """
+        folder = self.root / kind / name
+        return folder if self._use(folder) is None else None
+
+    def set_aside(self, kind: str, parts: Mapping[str, Any], flaw: Damage) -> None:
+        """Renames an artifact that was taken from the cache and proved to be wrong, so that it is built anew.
+
+        Raises:
+            UserError: it may not be renamed.
+        """
+        folder = self.folder(kind, parts)
+        with disk_errors(self.root), alone(lock_of(folder)):
+            if folder in self._held and is_still(self._held[folder], folder / MANIFEST):  # nobody else has done so
+                self._set_aside(folder, flaw)
+
+    def remove(self, kind: str, parts: Mapping[str, Any]) -> None:
+        """Deletes an artifact, so that it is built anew; nothing is done where it is not there.
+
+        Raises:
+            UserError: it may not be deleted.
+        """
+        folder = self.folder(kind, parts)
+        with disk_errors(self.root):
+            if folder.is_dir() and not folder.is_symlink():
+                with alone(lock_of(folder)), suppress(FileNotFoundError):  # another process was quicker
+                    discard(folder)
+            _checked.discard(folder)
+
+    def _use(self, folder: Path) -> Damage | None:
+        """Takes an artifact that is whole, or says what is wrong with it."""
+        manifest = folder / MANIFEST
         try:
-            make(draft)
-            files = sorted(path for path in draft.rglob("*") if path.is_file())
-            manifest = {
-                "parts": describe(parts),
-                "files": {str(path.relative_to(draft)): [path.stat().st_size, _digest(path)] for path in files},
-            }
-            (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-            draft.chmod(0o755)
-            shutil.rmtree(folder, ignore_errors=True)  # left by a deletion that was cut off: it has no manifest
-            os.replace(draft, folder)
-            _checked.add(folder)
-            shutil.rmtree(self.unfinished(folder.parent.name, parts), ignore_errors=True)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            descriptor = share(manifest)
+        except PermissionError as error:
+            raise unreadable(manifest, error) from error
+        if descriptor is None:
+            return Damage(manifest, "a whole artifact", "no file")
+        try:
+            flaw = _flaw(folder)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if flaw is not None:
+            os.close(descriptor)
+            return flaw
+        before = self._held.pop(folder, None)
+        self._held[folder] = descriptor
+        if before is not None:
+            os.close(before)
+        elif len(self._held) > _MOST_HELD:
+            os.close(self._held.popitem(last=False)[1])
+        with suppress(OSError):  # a cache that may only be read
+            os.utime(manifest)
+        return None
+
+    def _set_aside(self, folder: Path, flaw: Damage) -> Path:
+        aside = set_aside(folder, flaw)
+        text = f"{flaw}; set aside as {aside.name}, and made anew"
+        _checked.discard(folder)
+        self.warnings.append(text)
+        say(f"warning: {text}")
+        return aside
 
     def leftovers(self) -> Sequence[tuple[Path, int]]:
-        """What killed processes left, as (folder, bytes): drafts, and checkpoints to go on from."""
-        hidden = [path for path in sorted(self.root.glob("*/.*")) if path.is_dir()]
-        return [(path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())) for path in hidden]
+        """What is no artifact, as (folder, bytes): drafts and checkpoints of killed processes, and what was damaged."""
+        left = (path for sort, path in things(self.root) if sort == "left")
+        return [(path, size(path)) for path in left]
 
     def entries(self) -> Sequence[tuple[str, Path, int]]:
-        """Every whole artifact as (kind, folder, bytes), by kind and name."""
-        found = []
-        for manifest in sorted(self.root.glob(f"*/*/{MANIFEST}")):
-            folder = manifest.parent
-            if not folder.name.startswith("."):
-                size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-                found.append((folder.parent.name, folder, size))
-        return found
+        """Every artifact as (kind, folder, bytes), by kind and name."""
+        found = (path for sort, path in things(self.root) if sort == "entry" and (path / MANIFEST).is_file())
+        return [(path.parent.name, path, size(path)) for path in found]
 
 
-def check(folder: Path) -> None:
-    """Compares every file of an entry with its manifest, once a process.
+def _flaw(folder: Path) -> Damage | None:
+    """What is wrong with an artifact; looked for once a process."""
+    flaw = None if folder in _checked and (folder / MANIFEST).is_file() else damage(folder, fingerprint)
+    if flaw is None:
+        _checked.add(folder)
+    return flaw
 
-    Raises:
-        UserError: a file is missing, cut short or changed.
-    """
-    if folder in _checked:
-        return
-    cure = f"Delete {folder} and run again; it will be made anew."
-    try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(str(folder / MANIFEST), expected="a readable manifest", got=str(error), cure=cure) from error
-    for name, (size, digest) in files.items():
-        path = folder / name
-        actual = path.stat().st_size if path.is_file() else None
-        if actual != size or _digest(path) != digest:
-            got = "no file" if actual is None else f"{actual} bytes" if actual != size else "other bytes"
-            raise UserError(str(path), expected=f"the {size} bytes that were written", got=got, cure=cure)
-    _checked.add(folder)
+
+def _let_go(held: OrderedDict[Path, int]) -> None:
+    """What is no longer in use."""
+    while held:
+        os.close(held.popitem()[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ class Cell(Plan):
 
     def __init__(self, config: DictConfig) -> None:
         super().__init__(config)
-        self.warnings: list[str] = []
+        self.warnings = self.cache.warnings  # of what was damaged there, and all others
         self.durations_s: dict[str, float] = {}
         self.outputs: set[str] = set()  # the cached outputs of the teacher that were read
 
@@ -214,7 +213,7 @@ class Cell(Plan):
 
     def forget_cost(self) -> None:
         """Has the next cell of this kind measure its times anew."""
-        shutil.rmtree(self.cache.folder("timing", self.timing_parts), ignore_errors=True)
+        self.cache.remove("timing", self.timing_parts)
 
     def scores(self, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
         """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""

@@ -17,6 +17,9 @@ FILES = sorted(ROOT.rglob("*.py"))
 # other. A layer of the design has two lines where a part stands on a part of the same layer.
 LAYERS: tuple[tuple[int, set[str]], ...] = (
     (0, {"types", "errors", "machine", "paths", "progress", "energy", "heap", "imports"}),
+    (0, {"cache_folder"}),
+    (0, {"cache_check", "cache_lock"}),
+    (0, {"cache_entry", "cache_gc"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),
     # a checkpoint's identity is a file's hash, which `cache` computes; a cell's folder is known by its result
     (0, {"pretrained", "stamp", "array_classifier", "run_folder"}),

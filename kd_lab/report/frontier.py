@@ -143,13 +143,13 @@ def _models(study: Path, cells: Sequence[RunResult], reopened: Reopened, missing
             _Model({**about, **shared, **_scores(result.metrics)}, study / result.cell / "model", cell, teacher)
         )
         if teacher and teacher not in teachers:
-            name, folder = result.teacher["model"], cell.cache.root / "fit" / teacher / "model"
+            name, entry = result.teacher["model"], cell.cache.find("fit", teacher)
             about = {"label": f"teacher {name}", "role": TEACHER, "model": name, "method": TEACHER, "cell": None}
-            scores = _scores(result.teacher["metrics"])
-            teachers[teacher] = _Model({**about, **shared, **scores}, folder, cell, teacher)
-            if not folder.is_dir():
-                missing.append(f"teacher {name}: no longer in the cache; run a cell of the study again to fit it anew")
-    return [*(one for one in teachers.values() if one.folder.is_dir()), *found]
+            about |= {**shared, **_scores(result.teacher["metrics"])}
+            teachers[teacher] = entry and _Model(about, entry / "model", cell, teacher)
+            if entry is None:
+                missing.append(f"teacher {name}: not whole in the cache; run a cell of the study again to fit it anew")
+    return [*(one for one in teachers.values() if one), *found]
 
 
 def _scores(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,19 +65,18 @@ def _exact(name: str, options: Mapping[str, Any]) -> bool:
 
 def _made(cell: RunResult, kept: Mapping[str, Any], reopened: Reopened) -> Path:
     before = reopened.cell({**cell.config, "compression": dict(kept)})
-    fitted = Fitted(before.cache.root / "fit" / cell.fingerprint["fit"])
-    if not kept:
-        found = fitted.model
-    else:
-        found = before.cache.root / "compressed" / before.fingerprints["compressed"] / "model"
+    fitted = before.cache.find("fit", cell.fingerprint["fit"])
+    found = fitted
+    if kept:
+        found = before.cache.find("compressed", before.fingerprints["compressed"])
         trains = [name for name, step in before.steps.items() if getattr(step, "epochs", 0)]
-        if not found.is_dir() and fitted.model.is_dir() and not trains:
-            found = before.compressed(fitted, reopened.tokens(before), None)
-    if not found.is_dir():
+        if not found and fitted and not trains:
+            found = before.compressed(Fitted(fitted), reopened.tokens(before), None).parent
+    if not found:
         raise UserError(
             f"the torch model before {cell.cell}",
             expected="a cell of the study or an entry of the cache",
             got="neither",
             cure=f"Run it too: compression=[{','.join(kept)}].",
         )
-    return found
+    return found / "model"
