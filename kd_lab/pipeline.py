@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +18,7 @@ from kd_lab.instantiate import build
 from kd_lab.metrics import fidelity
 from kd_lab.paths import root
 from kd_lab.plan import plain
+from kd_lab.predictions import keep
 from kd_lab.progress import say, step
 from kd_lab.results import RunResult
 from kd_lab.resume import Observe, ignore
@@ -140,7 +140,7 @@ def _keep(result: RunResult, said: torch.Tensor, tokens: Tokens, model: Path, fo
     confidence = said.double().softmax(1).amax(1).float().numpy()
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(folder / "predictions.npz", labels=labels, predictions=answers, confidence=confidence)
+        keep(folder, result, tokens, labels, answers, confidence)
         confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, folder / "confusion.png")
         calibration.draw(labels, answers, confidence, folder / "calibration.png")
         (folder / "table.md").write_text(table.to_markdown([result]), encoding="utf-8")
