@@ -47,7 +47,7 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             extra = {head: str(own[key]) if _of_teacher(key) and key in own else MISSING for key, head in heads.items()}
             about = {**result.teacher, "fidelity": {}, "error": None}
         else:
-            names = {"model": str(_at(result.config, "model.name") or MISSING), "method": method(result.config)}
+            names = {"model": str(at(result.config, "model.name") or MISSING), "method": method(result.config)}
             extra = {head: str(_flat(result).get(key, MISSING)) for key, head in heads.items()}
             about = {"metrics": result.metrics, "cost": result.cost, "fidelity": result.fidelity, "error": result.error}
         found.append({**names, **extra, **_numbers(about)})
@@ -91,7 +91,7 @@ def to_markdown(results: Sequence[RunResult]) -> str:
 
 
 def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
-    test, cost = _at(about, "metrics.test") or {}, about.get("cost") or {}
+    test, cost = at(about, "metrics.test") or {}, about.get("cost") or {}
     interval, speedup = test.get("accuracy_interval"), cost.get("speedup")
     accuracy = _percent(test.get("accuracy"))
     if interval:
@@ -103,11 +103,11 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
     cells = (
         accuracy,
         _percent(test.get("f1_macro")),
-        _percent(_at(about, "fidelity.agreement")),
+        _percent(at(about, "fidelity.agreement")),
         " / ".join(counts) or MISSING,
         _decimal(cost.get("size_mib"), 1),
-        _decimal(_at(cost, "latency_ms.p50"), 2),
-        _decimal(_at(cost, "latency_ms.p95"), 2),
+        _decimal(at(cost, "latency_ms.p50"), 2),
+        _decimal(at(cost, "latency_ms.p95"), 2),
         MISSING if speedup is None else f"{speedup:.1f}x",
     )
     return dict(zip(COLUMNS[_NAMES:], cells, strict=True))
@@ -122,7 +122,7 @@ def _telling(results: Sequence[RunResult]) -> dict[str, str]:
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for result in results:
         told = _flat(result)
-        kind = (str(_at(result.config, "model.name")), method(result.config), *(told[name] for name in _NAMED))
+        kind = (str(at(result.config, "model.name")), method(result.config), *(told[name] for name in _NAMED))
         flat.append(told)
         alike.setdefault(kind, []).append(told)
     shown = [name for name in _NAMED if len({told[name] for told in flat}) > 1]
@@ -136,7 +136,7 @@ def _telling(results: Sequence[RunResult]) -> dict[str, str]:
 
 def _flat(result: RunResult) -> dict[str, Any]:
     """Everything that may tell a result's row from others: `_NAMED`, the loss, and options by their dotted names."""
-    told: dict[str, Any] = {name: str(_at(result.config, path) or MISSING) for name, path in _NAMED.items()}
+    told: dict[str, Any] = {name: str(at(result.config, path) or MISSING) for name, path in _NAMED.items()}
     told["loss"] = " + ".join(_terms(result.config.get("loss") or {}))
     return told | {key: value for key, value in leaves(result.config) if _told(key)}
 
@@ -176,8 +176,8 @@ def _distils(loss: Mapping[str, Any]) -> bool:
     return loss.get("alpha") != 1 and any(term not in ("CrossEntropy", MISSING) for term in _terms(loss))
 
 
-def _at(tree: Any, path: str) -> Any:
-    """The value at a dotted path, or None."""
+def at(tree: Any, path: str) -> Any:
+    """The value at a dotted path into nested mappings, or None."""
     for key in path.split("."):
         tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree

@@ -95,7 +95,7 @@ def cells_csv(cells: Sequence[RunResult], settings: Sequence[Setting]) -> str:
     varied = [key for key in known if key != "seed" and len({seeds.get(key) for seeds in runs}) > 1]
     for cell, seeds in zip(cells, runs, strict=True):
         names: dict[str, Any] = {"cell": cell.cell, "status": cell.status, "seed": seeds["seed"]}
-        names |= {key: seeds.get(key) for key in varied} | values.get(id(cell), {})
+        names |= {**{key: seeds.get(key) for key in varied}, **values.get(id(cell), {})}
         found.append({**names, **numbers(cell), "error": " ".join((cell.error or "").split())})
     return _csv(found)
 

@@ -33,7 +33,7 @@ def report(arguments: Sequence[str]) -> int:
     """Writes the report, prints its table and says where the rest lies.
 
     Returns:
-        exit code: 0, or 1 where a cell of the study failed, a published figure was missed or a model may not ship.
+        exit code: 0, or 1 where a cell of the study failed, ours is worse than published or a model may not ship.
 
     Raises:
         UserError: no name, no such study, or nothing published to check it against.
@@ -42,7 +42,7 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", help="the study, a folder under multirun/")
     parser.add_argument("--list", action="store_true", help="list the studies instead")
     parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
-    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 on a miss")
+    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
     parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
