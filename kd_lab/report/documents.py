@@ -12,7 +12,7 @@ from kd_lab.report.data_sets import data_sets
 from kd_lab.report.runs import run
 from kd_lab.report.settings import Setting
 from kd_lab.report.settings_table import rows
-from kd_lab.report.verdict import Verdict, spread
+from kd_lab.report.verdict import Verdict, by_rows, spread
 from kd_lab.results import RunResult
 from kd_lab.significance import over_seeds
 
@@ -74,7 +74,7 @@ def settings_csv(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> st
         row |= {"seeds": len(setting.cells), "failed": len(setting.failed)}
         accuracy, other = spread(setting), held.get(id(setting))
         row |= {f"test_accuracy.{name}": getattr(accuracy, name, None) for name in ("mean", "sd", "low", "high", "n")}
-        row["test_accuracy.interval"] = None if accuracy is None else "rows" if accuracy.n == 1 else "seeds"
+        row["test_accuracy.interval"] = None if accuracy is None else "rows" if by_rows(accuracy) else "seeds"
         row["best"] = int(id(setting) in best)
         comparison = other.comparison if other else None
         for name in ("difference", "low", "high", "p"):

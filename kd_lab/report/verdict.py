@@ -81,13 +81,24 @@ def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[Run, Answers
 
 
 def spread(setting: Setting) -> Spread | None:
-    """Test accuracy over the runs; of a single one with Wilson's interval over rows, if its result has one."""
+    """Test accuracy over the runs; of a single one with Wilson's interval over rows, if its result has one.
+
+    So too of runs that all agree: their spread is none, and 100 % ± 0 over three seeds is not known for certain.
+    """
     found = setting.over_seeds(_PATH)
-    if len(found) != 1:
-        return over_seeds(found, RATE) if found else None
+    if not found:
+        return None
+    over = over_seeds(found, RATE)
+    if not by_rows(over):
+        return over
     intervals = [interval for cell in setting.cells if (interval := at(cell, f"{_PATH}_interval"))]
-    low, high = intervals[0] if intervals else (None, None)
-    return Spread(found[0], None, low, high, 1)
+    low, high = intervals[0] if intervals else (over.low, over.high)
+    return Spread(over.mean, over.sd, low, high, over.n)
+
+
+def by_rows(over: Spread) -> bool:
+    """Whether an accuracy's interval has to be that of its test rows, since its runs tell of no spread."""
+    return over.sd is None or over.sd < 1e-12
 
 
 def percent(found: Spread | None) -> str:
@@ -153,7 +164,7 @@ def _noise(best: Setting, group: Sequence[Setting]) -> SeedNoise | None:
 def _figures(setting: Setting) -> str:
     found = spread(setting)
     runs = counted(setting.by_run)
-    wide = " (so few that the interval is wide)" if found is not None and found.n == 2 else ""
+    wide = " (so few that the interval is wide)" if found is not None and found.n == 2 and not by_rows(found) else ""
     seeds = "" if found is None else f", {runs}" if found.n == 1 else f" over {runs}{wide}"
     lost = f", {len(setting.failed)} of its cells did not finish" if setting.failed else ""
     return f"test accuracy {percent(found)}{seeds}{lost}"

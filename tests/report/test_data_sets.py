@@ -258,3 +258,10 @@ def test_busy_and_mixed_machines_are_said_where_times_are_compared(tmp_path: Pat
     text = write(tmp_path, "study", figures=False).files["table.md"].read_text()
     assert "Other processes were busy while 1 of 4 cells were timed." in text
     assert "2 machines and cannot be compared: chip 0, 2 threads; chip 1, 2 threads" in text
+
+
+def test_runs_that_agree_have_the_interval_of_their_rows(tmp_path: Path) -> None:
+    """Three seeds at 100 % had the interval [100.0, 100.0]."""
+    cells = [cell([f"seed={seed}"], test=1.0) for seed in (0, 1, 2)]
+    keep(tmp_path, cells, [first(200)] * 3)
+    assert "100.0 % ± 0.0 [98.1, 100.0] over 3 seeds" in write(tmp_path, "study", figures=False).verdict
