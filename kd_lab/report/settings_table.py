@@ -26,8 +26,8 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
     """A row for each setting, all with the same columns in the same order.
 
     Columns are the axes; seeds, those that finished of those that ran; test accuracy as mean ± standard deviation
-    with its 95 % interval, over seeds where there are several, over test rows where there is one; the corrected p of
-    the comparison with the best; other numbers as mean ± standard deviation.
+    with its 95 % interval, over seeds where there are several, over test rows where there is one; of several
+    settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation.
     """
     held = standing(verdicts)
     found = []
@@ -38,7 +38,8 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
         row["seeds"] = str(ran) if not setting.failed else f"{len(setting.cells)} of {ran}"
         accuracy = spread(setting)
         row["test accuracy"] = MISSING if accuracy is None else percent(accuracy)
-        row[AGAINST] = held.get(id(setting), MISSING)
+        if len(settings) > 1:
+            row[AGAINST] = held.get(id(setting), MISSING)
         found.append(row | {_head(measure): _short(setting, measure) for measure in _BESIDE})
     return found
 
@@ -80,7 +81,7 @@ def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) 
     for place, name in enumerate(body[0] if body else ()):
         table.add_column(name, justify="left" if place < _words(settings) else "right", overflow="fold")
     for row in body:
-        table.add_row(*(Text(cell) for cell in row.values()), style="bold" if row[AGAINST] == BEST else "")
+        table.add_row(*(Text(cell) for cell in row.values()), style="bold" if row.get(AGAINST) == BEST else "")
     return table
 
 
