@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,10 +30,11 @@ from kd_lab.instantiate import build
 from kd_lab.metrics import fidelity
 from kd_lab.paths import root
 from kd_lab.plan import plain
+from kd_lab.predictions import keep
 from kd_lab.progress import say, step
 from kd_lab.results import RunResult
 from kd_lab.resume import Observe, ignore
-from kd_lab.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, PREDICTIONS, TABLE
+from kd_lab.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
 
 BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
 KEPT = (TABLE, CONFUSION, CALIBRATION)  # of a cell's files, those that MLflow gets too
@@ -164,7 +164,7 @@ def _fill(draft: Path, result: RunResult, said: torch.Tensor, tokens: Tokens, mo
     """Writes the pictures, the answers for test, the model and the result."""
     labels, answers = evaluation.gold(tokens, "test").numpy(), said.argmax(1).numpy()
     confidence = said.double().softmax(1).amax(1).float().numpy()
-    np.savez_compressed(draft / PREDICTIONS, labels=labels, predictions=answers, confidence=confidence)
+    keep(draft, result, tokens, labels, answers, confidence)
     confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
     calibration.draw(labels, answers, confidence, draft / CALIBRATION)
     (draft / TABLE).write_text(table.to_markdown([result]), encoding="utf-8")

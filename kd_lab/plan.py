@@ -75,7 +75,16 @@ class Plan:
         student = fingerprint(fit.parts(self.student, tokens, teacher or None))
         small = fingerprint(compressed.parts(student, self.steps, self.config.recovery)) if self.steps else student
         code = source_hash(  # of what says how a model is judged, and what its result holds
-            "cell", "cost", "evaluation", "metrics", "pipeline", "plan", "predict", "provenance", "significance"
+            "cell",
+            "cost",
+            "evaluation",
+            "metrics",
+            "pipeline",
+            "plan",
+            "predict",
+            "predictions",
+            "provenance",
+            "significance",
         )
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": small}

@@ -33,7 +33,7 @@ class RunResult:
     git_commit: str | None = None  # of the code that ran, with "-dirty" where it was changed
     versions: dict[str, str] = field(default_factory=dict)  # package -> version
     machine: dict[str, Any] = field(default_factory=dict)  # processor, features, threads, device
-    fingerprint: dict[str, str] = field(default_factory=dict)  # tokens, fit, teacher, outputs, compressed, result
+    fingerprint: dict[str, str] = field(default_factory=dict)  # tokens, fit, teacher, compressed, result, test
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)  # validation, test -> accuracy, f1_macro, ...
     fidelity: dict[str, float] = field(default_factory=dict)  # agreement, kl (nats), with the teacher on test
     teacher: dict[str, Any] = field(default_factory=dict)  # model, fingerprint, metrics, cost; empty without one

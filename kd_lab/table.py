@@ -23,6 +23,7 @@ COLUMNS = (
     "speed-up",
 )
 MISSING = "-"
+_NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
 _UNTOLD = {"name", "search", "paths", "tracking", "evaluation"}  # parts of a config that do not make a row another row
 _LETTERS = 60  # of an error that fit into a cell
@@ -37,17 +38,17 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
     """
     teachers = {result.teacher["fingerprint"]: result for result in reversed(results) if result.teacher}
     told = [("teacher", result) for result in reversed(teachers.values())] + [("", result) for result in results]
-    options = dict(zip(map(id, results), _telling(results), strict=True))
+    heads = _telling(results)
     found = []
     for role, result in told:
-        own = options[id(result)]
         if role == "teacher":
             names = {"model": str(result.teacher["model"]), "method": "teacher"}
-            extra = {key: value if key == "data set" else MISSING for key, value in own.items()}
+            own = _flat(result)  # a teacher is known by its own options and its data, whichever cell tells of it
+            extra = {head: str(own[key]) if _of_teacher(key) and key in own else MISSING for key, head in heads.items()}
             about = {**result.teacher, "fidelity": {}, "error": None}
         else:
-            names = {"model": str(_at(result.config, "model.name") or MISSING), "method": method(result.config)}
-            extra = own
+            names = {"model": str(at(result.config, "model.name") or MISSING), "method": method(result.config)}
+            extra = {head: str(_flat(result).get(key, MISSING)) for key, head in heads.items()}
             about = {"metrics": result.metrics, "cost": result.cost, "fidelity": result.fidelity, "error": result.error}
         found.append({**names, **extra, **_numbers(about)})
     return found
@@ -90,7 +91,7 @@ def to_markdown(results: Sequence[RunResult]) -> str:
 
 
 def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
-    test, cost = _at(about, "metrics.test") or {}, about.get("cost") or {}
+    test, cost = at(about, "metrics.test") or {}, about.get("cost") or {}
     interval, speedup = test.get("accuracy_interval"), cost.get("speedup")
     accuracy = _percent(test.get("accuracy"))
     if interval:
@@ -102,40 +103,47 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
     cells = (
         accuracy,
         _percent(test.get("f1_macro")),
-        _percent(_at(about, "fidelity.agreement")),
+        _percent(at(about, "fidelity.agreement")),
         " / ".join(counts) or MISSING,
         _decimal(cost.get("size_mib"), 1),
-        _decimal(_at(cost, "latency_ms.p50"), 2),
-        _decimal(_at(cost, "latency_ms.p95"), 2),
+        _decimal(at(cost, "latency_ms.p50"), 2),
+        _decimal(at(cost, "latency_ms.p95"), 2),
         MISSING if speedup is None else f"{speedup:.1f}x",
     )
     return dict(zip(COLUMNS[_NAMES:], cells, strict=True))
 
 
-def _telling(results: Sequence[RunResult]) -> list[dict[str, str]]:
-    """For each result, what its row must say beside model and method: column -> value.
+def _telling(results: Sequence[RunResult]) -> dict[str, str]:
+    """What rows must say beside model and method: key in `_flat` -> column.
 
     Data set and teacher where there are several; an option where it differs between rows that are alike in all these.
     """
     flat: list[dict[str, Any]] = []
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    names = {"data set": "dataset.name", "teacher": "teacher.model.name"}
     for result in results:
-        config = result.config
-        told = {name: str(_at(config, path) or MISSING) for name, path in names.items()}
-        kind = (str(_at(config, "model.name")), method(config), *told.values())
-        told |= {"loss": " + ".join(_terms(config.get("loss") or {}))}
-        told |= {key: value for key, value in _leaves(config) if _told(key)}
+        told = _flat(result)
+        kind = (str(at(result.config, "model.name")), method(result.config), *(told[name] for name in _NAMED))
         flat.append(told)
         alike.setdefault(kind, []).append(told)
-    shown = [name for name in names if len({told[name] for told in flat}) > 1]
-    keys = sorted({key for told in flat for key in told} - set(names))
+    shown = [name for name in _NAMED if len({told[name] for told in flat}) > 1]
+    keys = sorted({key for told in flat for key in told} - set(_NAMED))
     for key in keys:
         if any(len({told[key] for told in group if key in told}) > 1 for group in alike.values()):
             shown.append(key)
     short = [key.rpartition(".")[2] for key in shown]
-    heads = {key: name if short.count(name) == 1 else key for key, name in zip(shown, short, strict=True)}
-    return [{head: str(told.get(key, MISSING)) for key, head in heads.items()} for told in flat]
+    return {key: name if short.count(name) == 1 else key for key, name in zip(shown, short, strict=True)}
+
+
+def _flat(result: RunResult) -> dict[str, Any]:
+    """Everything that may tell a result's row from others: `_NAMED`, the loss, and options by their dotted names."""
+    told: dict[str, Any] = {name: str(at(result.config, path) or MISSING) for name, path in _NAMED.items()}
+    told["loss"] = " + ".join(_terms(result.config.get("loss") or {}))
+    return told | {key: value for key, value in leaves(result.config) if _told(key)}
+
+
+def _of_teacher(key: str) -> bool:
+    """Whether a teacher's own row says it."""
+    return key == "data set" or ("." in key and key.partition(".")[0] in ("dataset", "teacher"))
 
 
 def _told(key: str) -> bool:
@@ -143,11 +151,15 @@ def _told(key: str) -> bool:
     return key.partition(".")[0] not in _UNTOLD and not key.endswith(("_target_", ".name"))
 
 
-def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of everything in a config; a list is one value, as text."""
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of everything in a config; a list is one value, as text.
+
+    Args:
+        prefix: goes before each name.
+    """
     for key, value in config.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", str(value) if isinstance(value, list) else value
 
@@ -164,8 +176,8 @@ def _distils(loss: Mapping[str, Any]) -> bool:
     return loss.get("alpha") != 1 and any(term not in ("CrossEntropy", MISSING) for term in _terms(loss))
 
 
-def _at(tree: Any, path: str) -> Any:
-    """The value at a dotted path, or None."""
+def at(tree: Any, path: str) -> Any:
+    """The value at a dotted path into nested mappings, or None."""
     for key in path.split("."):
         tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree

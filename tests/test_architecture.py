@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
             "search",
         },
     ),
-    (1, {"text_classifier", "calibration", "model_card", "turns"}),
+    (1, {"text_classifier", "calibration", "model_card", "turns", "predictions"}),
     # compression takes models apart: it must know a torch classifier from an exported one, and how it is saved.
     # served_model is the file that MLflow reads as code; it wraps text_classifier.
     (1, {"compression", "served_model", "deployable", "timing_grid"}),

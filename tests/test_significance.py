@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, sem, t
 from sklearn.metrics import f1_score
 
-from kd_lab.significance import Spread, bootstrap, f1_macro_interval, over_seeds, wilson
+from kd_lab.significance import POSITIVE, RATE, SIGNED, Spread, bootstrap, f1_macro_interval, over_seeds, wilson
 
 
 def split(seed: int, rows: int, classes: int, right: float) -> tuple[np.ndarray, np.ndarray]:
@@ -81,3 +81,40 @@ def test_one_seed_has_a_mean_and_no_spread() -> None:
     assert over_seeds([0.8]) == Spread(0.8, None, None, None, 1)
     with pytest.raises(ValueError, match="no seed"):
         over_seeds([])
+
+
+@pytest.mark.parametrize("values", [(0.667, 0.458), (1.0, 0.98), (0.0, 1.0), (0.999, 1.0, 0.999), (0.01, 0.0)])
+def test_the_interval_of_a_rate_lies_within_0_and_1_and_holds_its_mean(values: tuple[float, ...]) -> None:
+    """The first two are of a study whose table said 56.3 % ± 14.7 [-76.1, 188.6]."""
+    found = over_seeds(values, RATE)
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    assert found.high - found.low > 0.001, "it is not cut down to nothing either"
+    assert over_seeds([2 * value - 1 for value in values], SIGNED).low == pytest.approx(2 * found.low - 1)
+
+
+def test_by_hand_the_interval_of_two_seeds_is_taken_on_the_scale_of_the_logit() -> None:
+    found = over_seeds([0.667, 0.458], RATE)
+    half = t.ppf(0.975, 1) * 0.1045 / (0.5625 * 0.4375)  # sd / sqrt 2 is 0.1045
+    middle = np.log(0.5625 / 0.4375)
+    assert (found.low, found.high) == pytest.approx([1 / (1 + np.exp(-middle + h)) for h in (half, -half)])
+
+
+def test_the_interval_of_a_time_lies_above_0_and_a_number_without_bounds_is_students() -> None:
+    assert over_seeds([1.0, 3.0], POSITIVE).low > 0 > over_seeds([1.0, 3.0]).low
+
+
+def test_a_narrow_interval_is_the_same_on_either_scale() -> None:
+    values = [0.8, 0.8005, 0.801]
+    plain, bounded = over_seeds(values), over_seeds(values, RATE)
+    assert (bounded.low, bounded.high) == pytest.approx((plain.low, plain.high), abs=5e-6)
+
+
+def test_the_interval_of_a_rate_near_its_bound_covers_it_as_often_as_it_says() -> None:
+    """Of 19 times in 20, mean ± t error covers it 18."""
+    draw = np.random.default_rng(0)
+    found = [over_seeds(list(draw.beta(19, 1, 3)), RATE) for _ in range(2000)]
+    assert np.mean([one.low <= 0.95 <= one.high for one in found]) == pytest.approx(0.95, abs=0.015)
+
+
+def test_seeds_that_agree_have_an_interval_of_no_width() -> None:
+    assert over_seeds([1.0, 1.0], RATE) == Spread(1.0, 0.0, 1.0, 1.0, 2)

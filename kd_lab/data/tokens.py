@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from kd_lab.cache import Cache, source_hash
+from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.texts import Dataset, Split, checked, overlap
 from kd_lab.data.tokenizer import Pieces
 
 Advance = Callable[[int], None]
+_TEST_TEXTS = "test.texts.npy"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Tokens:
         has_segments = (self.folder / f"{name}.segments.npy").is_file()
         return TokenSplit(read("pieces"), read("offsets"), read("labels"), read("segments") if has_segments else None)
 
+    def test_texts(self) -> np.ndarray:
+        """(N,) uint64, which text each row of test is, see `text_hashes`."""
+        array: np.ndarray = np.load(self.folder / _TEST_TEXTS, allow_pickle=False)
+        return array
+
     def sentences(self) -> Iterator[list[str]]:
         """The training split's pieces as decimal strings, row by row, for word vectors."""
         train = self.split("train")
@@ -99,6 +106,7 @@ def _make(dataset: Dataset, tokenizer: Pieces, advance: Advance, draft: Path) ->
     texts = checked(dataset.load(), f"dataset {dataset.name}")
     for name, split in texts.splits.items():
         _write(name, split, tokenizer, advance, draft)
+    np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))
     about = {
         "classes": texts.classes,
         "vocabulary": tokenizer.vocabulary,

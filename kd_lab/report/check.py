@@ -10,12 +10,11 @@ from pathlib import Path
 from kd_lab import results
 from kd_lab.errors import UserError
 from kd_lab.report.collect import study
+from kd_lab.report.equivalence import BETTER, INCONCLUSIVE, REPRODUCED, WORSE, estimate, verdict
 from kd_lab.report.expected import FILE, NOT_RUN, Figure, read
-from kd_lab.report.measured import measured
+from kd_lab.report.measured import bounds, higher_is_better, measured
 from kd_lab.results import RunResult
-from kd_lab.significance import Spread, over_seeds
-
-REPRODUCED, WITHIN, MISSED = "reproduced", "within the interval", "missed"
+from kd_lab.significance import Spread
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,16 @@ class Judged:
 
     Args:
         figure: theirs.
-        ours: over the seeds, with the t interval of their mean; of a single seed the interval of the test rows, where
-            its result has one. None where there is no number of ours.
-        verdict: "reproduced" (the difference is within the tolerance), "within the interval" (beyond the tolerance,
-            but theirs lies in our interval), "missed", or "not run here: " and why.
+        ours: over the runs, with the interval of their mean, in which both other seeds and other rows have a part; of a
+            single run the interval of the test rows, where its result has one. None where there is no number of ours.
+        verdict: one of those of `equivalence.verdict`, or "not run here: " and why.
+        why: it is inconclusive, where the result does not say how far the number is to be trusted; else empty.
     """
 
     figure: Figure
     ours: Spread | None
     verdict: str
+    why: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -58,21 +58,23 @@ class Check:
 
     @property
     def missed(self) -> bool:
-        """Whether a figure was missed."""
-        return self._count(MISSED) > 0
+        """Whether a figure was missed: ours is worse, by more than the tolerance and by more than chance."""
+        return self._count(WORSE) > 0
 
     @property
     def status(self) -> str:
-        """ "reproduced" (every figure), "partly", "not" (every judged one missed) or "not run" (none judged)."""
-        good = self._count(REPRODUCED) + self._count(WITHIN)
+        """ "reproduced" (every figure, or better), "partly", "not" (none, one worse), "inconclusive", "not run"."""
+        good = self._count(REPRODUCED) + self._count(BETTER)
         if good == len(self.rows):
             return "reproduced"
-        return "partly" if good else "not" if self.missed else "not run"
+        if good or self.missed:
+            return "partly" if good else "not"
+        return INCONCLUSIVE if self._count(INCONCLUSIVE) else "not run"
 
     @property
     def summary(self) -> str:
         """How many figures have which verdict, in words."""
-        counts = {verdict: self._count(verdict) for verdict in (REPRODUCED, WITHIN, MISSED)}
+        counts = {verdict: self._count(verdict) for verdict in (REPRODUCED, BETTER, INCONCLUSIVE, WORSE)}
         counts["not run here"] = len(self.rows) - sum(counts.values())
         return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f" of {len(self.rows)}"
 
@@ -104,22 +106,28 @@ def check(multirun: Path, name: str, experiments: Path) -> Check:
     figures, cells = read(path), study(multirun, name)
     newest = max((multirun / name / cell.cell / results.FILE).stat().st_mtime for cell in cells)
     date = datetime.fromtimestamp(newest, UTC).date().isoformat()
-    return Check(name, [judge(figure, cells) for figure in figures], cells, date)
+    return Check(name, [judge(figure, cells, multirun / name) for figure in figures], cells, date)
 
 
-def judge(figure: Figure, cells: Sequence[RunResult]) -> Judged:
-    """One figure against the cells of a study.
+def judge(figure: Figure, cells: Sequence[RunResult], study: Path | None = None) -> Judged:
+    """One figure against the cells of a study, see `equivalence.verdict`.
+
+    Args:
+        figure: the published one.
+        cells: of the study.
+        study: their folder, whose predictions tell how far a change between two models depends on the rows.
 
     Raises:
-        UserError: its row means cells that differ in more than their seed.
+        UserError: its row means cells that differ in more than their seeds.
     """
-    found = measured(figure, cells)
-    ours = over_seeds(found.values) if found.values else None
-    if ours and ours.n == 1 and found.interval:
-        ours = Spread(ours.mean, None, *found.interval, 1)
-    if ours is None or figure.tolerance is None or found.why:
+    found = measured(figure, cells, study)
+    if not found.values or figure.metric is None:
+        return Judged(figure, None, NOT_RUN + (figure.reason or found.why))
+    held = estimate(found.values, found.row_error, bounds(figure.metric))
+    ours = held.spread()
+    if held.n == 1 and found.interval:
+        ours = Spread(held.mean, None, *found.interval, 1)
+    if figure.tolerance is None or found.why:
         return Judged(figure, ours, NOT_RUN + (figure.reason or found.why))
-    if abs(ours.mean - figure.value) <= figure.tolerance:
-        return Judged(figure, ours, REPRODUCED)
-    inside = ours.low is not None and ours.high is not None and ours.low <= figure.value <= ours.high
-    return Judged(figure, ours, WITHIN if inside else MISSED)
+    said = verdict(held, figure.value, figure.tolerance, higher_is_better(figure.metric.path))
+    return Judged(figure, ours, said, found.unknown)

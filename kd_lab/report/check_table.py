@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from kd_lab.report.check import MISSED, Check, Judged
+from kd_lab.report.check import Check, Judged
+from kd_lab.report.equivalence import WORSE
 from kd_lab.report.expected import NOT_RUN
 from kd_lab.table import MISSING, to_markdown
 
@@ -21,12 +22,12 @@ def rows(check: Check) -> Sequence[Sequence[str]]:
 
 
 def to_rich(check: Check) -> Table:
-    """The table for the terminal; a missed figure is red."""
+    """The table for the terminal; a figure that was missed is red."""
     table = Table(title=Text(f"{check.name} against the published table"), caption=Text(_about(check)))
     for name in COLUMNS:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for judged, row in zip(check.rows, rows(check), strict=True):
-        style = "red" if judged.verdict == MISSED else "dim" if judged.verdict.startswith(NOT_RUN) else ""
+        style = "red" if judged.verdict == WORSE else "dim" if judged.verdict.startswith(NOT_RUN) else ""
         table.add_row(*(Text(cell) for cell in row), style=style)
     return table
 
@@ -45,8 +46,10 @@ def to_text(check: Check, command: str) -> str:
     return (
         f"# {check.name}: ours against the published table\n\n"
         f"Made by `{command}`; not to be edited.\n\n{_about(check)}\n\n{table}\n"
-        f"`ours` is mean ± standard deviation over n seeds. The interval is Student's over the seeds or, of one seed, "
-        f"that of the rows it was judged on. `theirs` is the published figure.\n\n"
+        f"`ours` is mean ± standard deviation over n runs, with an interval in which other seeds and other rows have a "
+        f"part; of one run it is that of the rows it was judged on, and silent about other seeds. `theirs` is the "
+        f"published figure. *Reproduced*: the 90 % interval lies within the tolerance (two one-sided tests); *better* "
+        f"and *worse*: it lies wholly on that side, worse beyond the tolerance; else *inconclusive*.\n\n"
         f"Sources:\n\n{sources}\n## Every row of the study\n\n{to_markdown(check.cells)}"
     )
 
@@ -73,7 +76,8 @@ def _row(judged: Judged) -> Sequence[str]:
     n = MISSING if ours is None else str(ours.n)
     theirs = _text(figure.value, figure.value)
     trap = figure.trap or MISSING
-    return figure.row, figure.column, mean, n, spread, theirs, difference, tolerance, judged.verdict, trap
+    said = f"{judged.verdict}: {judged.why}" if judged.why else judged.verdict
+    return figure.row, figure.column, mean, n, spread, theirs, difference, tolerance, said, trap
 
 
 def _text(number: float, like: float, sign: str = "") -> str:

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from kd_lab.report.settings import Setting, seed
+from kd_lab.report import measures
+from kd_lab.report.data_sets import data_sets
+from kd_lab.report.runs import run
+from kd_lab.report.settings import Setting
 from kd_lab.report.settings_table import rows
-from kd_lab.report.verdict import Verdict, spread
+from kd_lab.report.verdict import Verdict, by_rows, spread
 from kd_lab.results import RunResult
 from kd_lab.significance import over_seeds
 
@@ -28,11 +31,22 @@ _LATEX = {
 
 
 def latex(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
-    r"""The settings' table as a `tabular` with booktabs' rules; \input it where \usepackage{booktabs} is in force."""
+    r"""The settings' table as a `tabular` with booktabs' rules; \input it where \usepackage{booktabs} is in force.
+
+    There is one a data set.
+    """
+    blocks = data_sets(settings)
+    said = [f"% {one.text}\n" for one in verdicts]
+    named = [f"% {block.name}\n" if len(blocks) > 1 else "" for block in blocks]
+    return "".join(
+        [*said, *(name + _latex(block.settings, verdicts) for name, block in zip(named, blocks, strict=True))]
+    )
+
+
+def _latex(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
     body = rows(settings, verdicts)
     header = list(body[0]) if body else ["setting"]
     words = max(1, len(settings[0].values)) if settings else 1
-    said = [f"% {one.text}\n" for one in verdicts]
     lines = [
         f"\\begin{{tabular}}{{{'l' * words}{'r' * (len(header) - words)}}}",
         "\\toprule",
@@ -40,25 +54,27 @@ def latex(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
         "\\midrule",
     ]
     lines += [_row(list(row.values())) for row in body] + ["\\bottomrule", "\\end{tabular}"]
-    return "".join(said) + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def settings_csv(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
     """One row a setting, numbers in their own units (rates are fractions) and unrounded; empty where there is none.
 
-    Columns: the axes; `seeds`, `failed`; test accuracy with `interval` ("seeds" or "rows": over what low and high
-    speak); `against_best.*`, the comparison with the best (best less this setting), `p` bare and `p_corrected`;
-    then mean, sd (n - 1), low, high and n over seeds of every number in the results.
+    Columns: `data_set` where there are several; the axes; `seeds`, `failed`; test accuracy with `interval` ("seeds" or
+    "rows": over what low and high speak); `against_best.*`, the comparison with the best (best less this setting), `p`
+    bare and `p_corrected`; then mean, sd (n - 1), low, high and n over runs of every number in the results.
     """
     held = {id(other.setting): other for verdict in verdicts for other in verdict.others}
     best = {id(verdict.best) for verdict in verdicts if verdict.tried > 1}
-    found = []
+    blocks, found = data_sets(settings), []
+    named = {id(setting): block.name for block in blocks for setting in block.settings}
     for setting in settings:
-        row: dict[str, Any] = {**setting.values} or {"setting": setting.label}
+        row: dict[str, Any] = {"data_set": named[id(setting)]} if len(blocks) > 1 else {}
+        row |= {**setting.values} or {"setting": setting.label}
         row |= {"seeds": len(setting.cells), "failed": len(setting.failed)}
         accuracy, other = spread(setting), held.get(id(setting))
         row |= {f"test_accuracy.{name}": getattr(accuracy, name, None) for name in ("mean", "sd", "low", "high", "n")}
-        row["test_accuracy.interval"] = None if accuracy is None else "rows" if accuracy.n == 1 else "seeds"
+        row["test_accuracy.interval"] = None if accuracy is None else "rows" if by_rows(accuracy) else "seeds"
         row["best"] = int(id(setting) in best)
         comparison = other.comparison if other else None
         for name in ("difference", "low", "high", "p"):
@@ -69,11 +85,17 @@ def settings_csv(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> st
 
 
 def cells_csv(cells: Sequence[RunResult], settings: Sequence[Setting]) -> str:
-    """One row a cell: its name, state, seed and axes, every number of its result, and the error of one that failed."""
+    """One row a cell: its name, state, seeds and axes, every number of its result, and the error of one that failed.
+
+    Of the seeds beside the fit's own, those that differ between cells.
+    """
     values = {id(cell): setting.values for setting in settings for cell in (*setting.cells, *setting.failed)}
-    found = []
-    for cell in cells:
-        names = {"cell": cell.cell, "status": cell.status, "seed": seed(cell), **values.get(id(cell), {})}
+    runs, found = [dict(run(cell)) for cell in cells], []
+    known = dict.fromkeys(key for seeds in runs for key in seeds)
+    varied = [key for key in known if key != "seed" and len({seeds.get(key) for seeds in runs}) > 1]
+    for cell, seeds in zip(cells, runs, strict=True):
+        names: dict[str, Any] = {"cell": cell.cell, "status": cell.status, "seed": seeds["seed"]}
+        names |= {**{key: seeds.get(key) for key in varied}, **values.get(id(cell), {})}
         found.append({**names, **numbers(cell), "error": " ".join((cell.error or "").split())})
     return _csv(found)
 
@@ -88,7 +110,7 @@ def _over_seeds(setting: Setting) -> dict[str, float | None]:
     for cell in setting.cells:
         for name, value in numbers(cell).items():
             found.setdefault(name, []).append(value)
-    over = {name: over_seeds(values) for name, values in found.items()}
+    over = {name: over_seeds(values, measures.bounds(name)) for name, values in found.items()}
     return {f"{name}.{what}": getattr(one, what) for name, one in over.items() for what in vars(one)}
 
 

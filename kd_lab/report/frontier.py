@@ -15,6 +15,7 @@ from kd_lab.data.texts import Split
 from kd_lab.errors import FitError, UserError
 from kd_lab.evaluation import Evaluation
 from kd_lab.progress import step
+from kd_lab.report.data_sets import by_cell
 from kd_lab.report.labels import labels
 from kd_lab.report.reopened import Opened, Reopened
 from kd_lab.results import RunResult
@@ -24,6 +25,7 @@ from kd_lab.timing_grid import Asked
 QUERIES = 60  # texts of test that every model is asked one by one
 TEACHER, WHOLE, COMPRESSED = "teacher", "uncompressed", "compressed"
 COSTS = {"latency": ("queries", "p50"), "size": ("size_mib",)}  # front -> where its cost stands in a row
+BUSY = "Other processes were busy while it was timed: times are not to be trusted."
 _SCORES = ("accuracy", "accuracy_in_scope", "recall_out_of_scope")
 _WEIGHED = ("parameters", "parameters_nonzero", "size_mib", "peak_memory_mib", "throughput_per_s")
 
@@ -38,7 +40,8 @@ class Frontier:
         versions: package -> version.
         timing: `rounds`, `contended` and `remeasured`, see `timing_grid.measure`.
         missing: what could not be measured, and why.
-        rows: a model each, teachers first: `label`, `role`, `model`, `method`, `cell` (None for a teacher), `data_set`;
+        rows: a model each, teachers first: `label`, `role`, `model`, `method`, `cell` (None for a teacher), `data_set`,
+            see `data_sets.by_cell`;
             `accuracy` and what else test says, each with `..._interval` where there is one; `parameters`,
             `parameters_nonzero`, `size_mib`, `peak_memory_mib`, `throughput_per_s`; `shapes`, `queries`,
             `queries_with_tokenisation`, `energy_j_per_1000`; `smaller` (share of the teacher's size that is saved) and
@@ -127,10 +130,10 @@ def front(points: Sequence[tuple[float, float]]) -> set[int]:
 
 def _models(study: Path, cells: Sequence[RunResult], reopened: Reopened, missing: list[str]) -> list[_Model]:
     """Teachers, each once, then finished cells; what is not there any more is noted in `missing`."""
-    named, teachers, found = labels(cells), {}, []
+    named, rows, teachers, found = labels(cells), by_cell(cells), {}, []
     for result in (cell for cell in cells if cell.status == "finished"):
         cell, config = reopened.cell(result.config), result.config
-        shared = {"data_set": config["dataset"]["name"]}
+        shared = {"data_set": rows[result.cell]}
         about = {
             "label": named[result.cell],
             "role": COMPRESSED if config["compression"] else WHOLE,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_lab.report import style
-from kd_lab.report.frontier import COSTS, TEACHER, WHOLE, Frontier, cost
+from kd_lab.report.data_sets import stems
+from kd_lab.report.frontier import BUSY, COSTS, TEACHER, WHOLE, Frontier, cost
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,21 +36,21 @@ Row = Mapping[str, Any]
 
 
 def draw(frontier: Frontier, stem: Path) -> list[Path]:
-    """Writes one figure a data set, PNG and SVG: `stem`, or `stem` and the data set's name where there are several.
+    """Writes one figure a data set and split, PNG and SVG: `stem`, or `stem` and its name where there are several.
 
     Bars are 95 % intervals of the accuracy on the test rows. Models far below the rest stand at the lower edge.
     """
     sets = list(dict.fromkeys(str(row["data_set"]) for row in frontier.rows))
-    files = []
+    ends, files = stems(sets), []
     for data_set in sets:
         rows = [row for row in frontier.rows if row["data_set"] == data_set]
-        safe = re.sub(r"[^\w.-]", "-", data_set)
-        place = stem if len(sets) == 1 else stem.with_name(f"{stem.name}-{safe}")
-        files += _figure(f"{frontier.name}: accuracy on {data_set} against latency and size", rows, place)
+        place = stem.with_name(f"{stem.name}{ends[data_set]}")
+        busy = [BUSY] if frontier.timing["contended"] else []
+        files += _figure(f"{frontier.name}: accuracy on {data_set} against latency and size", rows, place, busy)
     return files
 
 
-def _figure(title: str, rows: Sequence[Row], stem: Path) -> list[Path]:
+def _figure(title: str, rows: Sequence[Row], stem: Path, said: Sequence[str]) -> list[Path]:
     ranked = sorted(rows, key=lambda row: -row["accuracy"])
     with style.look():
         figure = style.new(11.0, 5.2)
@@ -60,7 +60,7 @@ def _figure(title: str, rows: Sequence[Row], stem: Path) -> list[Path]:
             _panel(here, ranked, name, floor)
         panels[0].set_ylabel("test accuracy, %")
         style.title(figure, title)
-        style.caption(figure, _told(ranked))
+        style.caption(figure, [*_told(ranked), *said])
         figure.canvas.draw()  # numbers are placed by where points have come to lie
         for here, name in zip(panels, COSTS, strict=True):
             _number(here, ranked, name, floor)

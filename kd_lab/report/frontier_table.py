@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kd_lab.errors import disk_errors
-from kd_lab.report.frontier import COMPRESSED, Frontier
+from kd_lab.report.frontier import BUSY, COMPRESSED, Frontier
 from kd_lab.table import MISSING
 
 SCHEMA = 1
@@ -70,7 +70,7 @@ def lines(frontier: Frontier) -> list[str]:
         "tokenisation. Pareto: no model of the data set is as accurate and as cheap, and better in one.",
     ]
     if timing["contended"]:
-        said.append("Other processes were busy while it was timed: times are not to be trusted.")
+        said.append(BUSY)
     if timing["remeasured"]:
         said.append(f"{timing['remeasured']} rounds were measured again, since other processes were busy in them.")
     if all(row["energy_j_per_1000"] is None for row in frontier.rows):

@@ -19,16 +19,17 @@ from kd_lab.data.tokens import Tokens
 from kd_lab.errors import FitError, UserError, disk_errors
 from kd_lab.metrics import fidelity
 from kd_lab.progress import step
-from kd_lab.report.answers import answers
+from kd_lab.report import answers
 from kd_lab.report.comparison import Answers, compare
 from kd_lab.report.gate_origin import origin
 from kd_lab.report.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP, Evidence, Export, Ruling, rule
 from kd_lab.report.labels import labels
 from kd_lab.report.reopened import Opened, Reopened
-from kd_lab.report.settings import Setting, at
+from kd_lab.report.settings import at
 from kd_lab.results import RunResult
 
 SCHEMA = 1
+_CHANGED = "the data set has other test rows now than those that it was judged on: run the cell again"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def _evidence(
         model, own = classifier.load(folder), made.read_by(folder, tokens)
     except UserError as error:
         return Evidence(**told, broken=str(error))
-    test = tokens.split("test")
+    test, ours = tokens.split("test"), answers.of(study, cell)
+    if ours is not None and not _still_there(ours, tokens):
+        return Evidence(**told, broken=_CHANGED)
     asked = invariance.sample(test, limit)
     with step(f"gate: ask {label}", (2 + 2 * len(invariance.BATCHES)) * len(asked)) as advance:
         try:
@@ -132,13 +135,11 @@ def _evidence(
             told["export"] = _export(study, cell, cells, reopened, tokens, asked, said, made)
         except (UserError, FitError) as error:
             return Evidence(**told, broken=str(error))
-    answered = answers(study, Setting({}, (cell,), ()))
     alone = said.argmax(1).numpy()
-    if answered:
-        ours = next(iter(answered.values()))
+    if ours is not None:
         told["recorded"] = int((ours.predictions[asked] != alone).sum())
-        theirs = answers(study, Setting({}, (base,), ())) if base else {}
-        for before in theirs.values():
+        before = answers.of(study, base) if base else None
+        if before is not None and before.same_rows(ours):
             told["accuracy"] = _changes(ours, before, _outside(made, tokens))
             own_rows = Answers(ours.labels[asked], alone)
             told["asked_alone"] = compare({0: own_rows}, {0: Answers(before.labels[asked], before.predictions[asked])})
@@ -147,6 +148,12 @@ def _evidence(
         told[name] = now / then if now and then else None
     told["contended"] = any(one.cost.get("contended") for one in (cell, base) if one)
     return Evidence(**told)
+
+
+def _still_there(said: Answers, tokens: Tokens) -> bool:
+    """Whether the data set's test rows are those that the cell was judged on."""
+    texts = said.texts is None or np.array_equal(said.texts, tokens.test_texts())
+    return texts and np.array_equal(said.labels, tokens.split("test").labels)
 
 
 def _precise(key: str) -> bool:

@@ -78,11 +78,16 @@ def grid(settings: Sequence[Setting]) -> Grid | None:
     return Grid(x, y, tuple(axes[x]), tuple(axes[y]), panels, len(kinds) - len(panels))
 
 
-def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
+def draw(settings: Sequence[Setting], stem: Path, of: str = "") -> list[Path]:
     """Writes the grid as PNG and SVG, mean test accuracy ± sd over seeds in each cell.
 
     The setting that is best on validation is framed. Colours span at least the width of the 95 % interval of one
     accuracy, so that noise does not look like a signal.
+
+    Args:
+        settings: of one data set.
+        stem: of the files' names.
+        of: ends the title, such as " on clinc".
 
     Returns:
         The files; none where there is no `grid`, or no cell of it finished.
@@ -117,7 +122,7 @@ def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
         bar = figure.colorbar(colours, ax=axes, label="mean test accuracy, %", shrink=0.9, aspect=24, pad=0.015)
         bar.outline.set_visible(False)
         hidden = f" ({found.hidden} more panels not shown)" if found.hidden else ""
-        style.title(figure, f"Test accuracy by {short[found.x]} and {short[found.y]}{hidden}")
+        style.title(figure, f"Test accuracy by {short[found.x]} and {short[found.y]}{of}{hidden}")
         style.caption(figure, _told(found, settings, chosen))
         return style.save(figure, stem)
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from kd_lab import significance
-from kd_lab.report.settings import Setting
+from kd_lab.report.runs import split
+from kd_lab.report.settings import Setting, at
+from kd_lab.results import RunResult
+from kd_lab.significance import POSITIVE, RATE, SIGNED, Bounds
 from kd_lab.table import MISSING
 
 
@@ -36,9 +39,27 @@ def mean(setting: Setting, measure: Measure) -> float | None:
 
 
 def best(settings: Sequence[Setting]) -> Setting | None:
-    """The setting of highest mean validation accuracy, the first of equals: what one would pick without the test."""
-    known = [(score, setting) for setting in settings if (score := mean(setting, VALIDATION)) is not None]
-    return max(known, key=lambda pair: pair[0])[1] if known else None
+    """The setting of highest mean validation accuracy, the first of equals: what one would pick without the test.
+
+    Settings are held against each other on the splits that all of them have: one that ran on an easy split alone would
+    win on it. None where they have none in common.
+
+    Args:
+        settings: of one data set.
+    """
+    known = [setting for setting in settings if setting.over_seeds(VALIDATION.path)]
+    had = [{split(run) for run, cell in one.by_run.items() if _is_known(cell)} for one in known]
+    common = set.intersection(*had) if had else set()
+    scores = [
+        fmean(at(cell, VALIDATION.path) for run, cell in one.by_run.items() if split(run) in common and _is_known(cell))
+        for one in known
+        if common
+    ]
+    return known[scores.index(max(scores))] if scores else None
+
+
+def _is_known(cell: RunResult) -> bool:
+    return at(cell, VALIDATION.path) is not None
 
 
 def smallest_split(settings: Sequence[Setting]) -> int | None:
@@ -67,6 +88,38 @@ def noise(settings: Sequence[Setting]) -> list[str]:
     half = half_width(top, rows)
     split = "Test split" if len(_rows(settings)) == 1 else "Smallest test split"
     return [f"{split} of {rows:,} rows: an accuracy of {top:.1f} % is known to ± {half:.1f} points (95 %, one seed)."]
+
+
+def bounds(path: str) -> Bounds | None:
+    """Between which a number of a result lies, by where it stands; None where that is not known.
+
+    Args:
+        path: dotted, such as "metrics.test.accuracy" or "cost.latency_ms.p50".
+    """
+    part, _, rest = path.partition(".")
+    name = rest.rpartition(".")[2]
+    if part in ("cost", "durations_s") or name in ("nll", "kl", "rows"):
+        return POSITIVE
+    if part in ("metrics", "fidelity"):
+        return SIGNED if name == "mcc" else RATE
+    return None
+
+
+def timing(settings: Sequence[Setting]) -> list[str]:
+    """Sentences for captions and notes: whose times are not to be trusted, and which were taken on other machines."""
+    cells = [cell for setting in settings for cell in setting.cells if at(cell, LATENCY.path) is not None]
+    busy = sum(bool(cell.cost.get("contended")) for cell in cells)
+    said = [f"Other processes were busy while {busy} of {len(cells)} cells were timed."] if busy else []
+    machines = dict.fromkeys(machine for cell in cells if (machine := timed_on(cell)))
+    if len(machines) > 1:
+        said.append(f"Times were taken on {len(machines)} machines and cannot be compared: {'; '.join(machines)}.")
+    return said
+
+
+def timed_on(cell: RunResult) -> str:
+    """Where a cell was timed, in words; empty where its result does not say."""
+    known = cell.machine
+    return f"{known.get('processor')}, {known.get('threads')} threads" if known else ""
 
 
 def number(text: str) -> float | None:

@@ -59,8 +59,13 @@ def columns(settings: Sequence[Setting]) -> list[Column]:
     return found
 
 
-def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
+def draw(settings: Sequence[Setting], stem: Path, of: str = "") -> list[Path]:
     """Writes parallel coordinates as PNG and SVG, coloured by mean test accuracy; the best on validation is thick.
+
+    Args:
+        settings: of one data set.
+        stem: of the files' names.
+        of: follows the number of settings in the title, such as " on clinc".
 
     Returns:
         The files; none where fewer than two settings have an accuracy.
@@ -92,7 +97,7 @@ def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
         here.tick_params(length=0, pad=8)
         bar = figure.colorbar(colours, ax=here, label="mean test accuracy, %", shrink=0.86, aspect=26, pad=0.015)
         bar.outline.set_visible(False)
-        style.title(figure, f"{len(lines)} settings, from options to numbers")
+        style.title(figure, f"{len(lines)} settings{of}, from options to numbers")
         style.caption(figure, _told(settings, lines, chosen))
         return style.save(figure, stem)
 
@@ -185,4 +190,4 @@ def _told(settings: Sequence[Setting], lines: Sequence[Setting], chosen: Setting
         told.append(f"Thick, best on validation: {chosen.label}, {measures.mean(chosen, ACCURACY):.1f} % on test.")
     if len(lines) < len(settings):
         told.append(f"Not drawn, without a result: {len(settings) - len(lines)} of {len(settings)} settings.")
-    return told + measures.noise(settings)
+    return [*told, *measures.timing(settings), *measures.noise(settings)]

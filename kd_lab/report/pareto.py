@@ -19,10 +19,15 @@ _TEXT = (0.05, 0.06)  # width and height of a number on the front, as shares of 
 _COSTS = (SIZE, LATENCY)
 
 
-def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
+def draw(settings: Sequence[Setting], stem: Path, of: str = "") -> list[Path]:
     """Writes accuracy against size and against latency as PNG and SVG, the front of each marked, teachers as stars.
 
     Bars are 95 % t intervals over seeds; of a setting of one seed, the interval of its accuracy on the test rows.
+
+    Args:
+        settings: of one data set.
+        stem: of the files' names.
+        of: follows "accuracy" in the title, such as " on clinc".
 
     Returns:
         The files; none where no setting has an accuracy and a cost.
@@ -46,7 +51,7 @@ def draw(settings: Sequence[Setting], stem: Path) -> list[Path]:
         panels[0].set_ylabel("test accuracy, %")
         for here in panels[1:]:
             here.tick_params(labelleft=False)
-        style.title(figure, "Accuracy against " + " and ".join(cost.name for cost in costs))
+        style.title(figure, f"Accuracy{of} against " + " and ".join(cost.name for cost in costs))
         style.caption(figure, _told(settings, ranked, costs))
         return style.save(figure, stem)
 
@@ -156,4 +161,5 @@ def _told(settings: Sequence[Setting], ranked: Sequence[Setting], costs: Sequenc
     lines.append(
         "Numbered and joined: no other setting is as accurate and as cheap, and better in one. Grey: all others."
     )
-    return [*lines, f"Bars: 95 % intervals, {' or '.join(bars)}.", *measures.noise(settings)]
+    told = measures.timing(settings) if measures.LATENCY in costs else []
+    return [*lines, f"Bars: 95 % intervals, {' or '.join(bars)}.", *told, *measures.noise(settings)]

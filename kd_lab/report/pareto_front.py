@@ -37,9 +37,9 @@ def points(settings: Sequence[Setting], cost: Measure) -> list[tuple[Setting, fl
 
 
 def interval(setting: Setting) -> tuple[float, float] | None:
-    """95 % interval of the accuracy, percent: over seeds where there are several, else over test rows."""
-    spread = significance.over_seeds(setting.over_seeds(ACCURACY.path))
-    if spread.low is not None and spread.high is not None:
+    """95 % interval of the accuracy, percent: over seeds where these differ, else over test rows."""
+    spread = significance.over_seeds(setting.over_seeds(ACCURACY.path), significance.RATE)
+    if spread.sd is not None and spread.sd >= 1e-12 and spread.low is not None and spread.high is not None:
         return 100 * spread.low, 100 * spread.high
     told = next((found for cell in setting.cells if (found := at(cell, "metrics.test.accuracy_interval"))), None)
     return None if told is None else (100 * told[0], 100 * told[1])

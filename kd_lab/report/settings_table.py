@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kd_lab.report import measures
+from kd_lab.report.data_sets import data_sets
 from kd_lab.report.measures import Measure
 from kd_lab.report.settings import Setting, short_names, shortened
 from kd_lab.report.verdict import Verdict, percent, spread
@@ -25,8 +26,8 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
     """A row for each setting, all with the same columns in the same order.
 
     Columns are the axes; seeds, those that finished of those that ran; test accuracy as mean ± standard deviation
-    with its 95 % interval, over seeds where there are several, over test rows where there is one; the corrected p of
-    the comparison with the best; other numbers as mean ± standard deviation.
+    with its 95 % interval, over seeds where there are several, over test rows where there is one; of several
+    settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation.
     """
     held = standing(verdicts)
     found = []
@@ -37,7 +38,8 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
         row["seeds"] = str(ran) if not setting.failed else f"{len(setting.cells)} of {ran}"
         accuracy = spread(setting)
         row["test accuracy"] = MISSING if accuracy is None else percent(accuracy)
-        row[AGAINST] = held.get(id(setting), MISSING)
+        if len(settings) > 1:
+            row[AGAINST] = held.get(id(setting), MISSING)
         found.append(row | {_head(measure): _short(setting, measure) for measure in _BESIDE})
     return found
 
@@ -55,37 +57,53 @@ def standing(verdicts: Sequence[Verdict]) -> dict[int, str]:
     return told
 
 
-def notes(cells: Sequence[RunResult]) -> list[str]:
-    """Each cell that failed or was pruned, with the reason; the teachers; every warning once."""
+def notes(cells: Sequence[RunResult], settings: Sequence[Setting] = ()) -> list[str]:
+    """Each cell that failed or was pruned, with the reason; the teachers; doubtful times; every warning once."""
     lost = [f"{cell.cell} {cell.status}: {_line(cell.error)}" for cell in cells if cell.status != "finished"]
     teachers = [
         f"teacher {cell.teacher.get('model')}: test accuracy {100 * test['accuracy']:.1f} %"
         for cell in cells
         if (test := cell.teacher.get("metrics", {}).get("test")) and "accuracy" in test
     ]
-    return list(dict.fromkeys([*lost, *teachers, *(_line(text) for cell in cells for text in cell.warnings)]))
+    told = measures.timing(settings)
+    return list(dict.fromkeys([*lost, *teachers, *told, *(_line(text) for cell in cells for text in cell.warnings)]))
 
 
-def to_rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> Table:
-    """The table for the terminal."""
+def to_rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> list[Table]:
+    """The tables for the terminal, one a data set."""
+    blocks = data_sets(settings)
+    return [_rich(block.settings, verdicts, f"{title}: {block.name}" if len(blocks) > 1 else title) for block in blocks]
+
+
+def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> Table:
     body = rows(settings, verdicts)
     table = Table(title=Text(title))
     for place, name in enumerate(body[0] if body else ()):
         table.add_column(name, justify="left" if place < _words(settings) else "right", overflow="fold")
     for row in body:
-        table.add_row(*(Text(cell) for cell in row.values()), style="bold" if row[AGAINST] == BEST else "")
+        table.add_row(*(Text(cell) for cell in row.values()), style="bold" if row.get(AGAINST) == BEST else "")
     return table
 
 
 def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: Sequence[str]) -> str:
-    """The table as GitHub shows it, the verdicts and what else is `said` under it; ends with a line break."""
+    """The table as GitHub shows it, the verdicts and what else is `said` under it; ends with a line break.
+
+    There is one a data set, under its name.
+    """
+    blocks = data_sets(settings)
+    tables = [
+        (f"### {block.name}\n\n" if len(blocks) > 1 else "") + _markdown(block.settings, verdicts) for block in blocks
+    ]
+    verdict = "".join(f"\n{one.text}\n" for one in verdicts)
+    return "\n".join(tables) + verdict + ("\n" + "".join(f"- {note}\n" for note in said) if said else "")
+
+
+def _markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
     body = rows(settings, verdicts)
     header = list(body[0] if body else ("setting",))
     rule = ["---" if place < _words(settings) else "---:" for place in range(len(header))]
     lines = [header, rule, *(row.values() for row in body)]
-    table = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-    verdict = "".join(f"\n{one.text}\n" for one in verdicts)
-    return f"{table}{verdict}" + ("\n" + "".join(f"- {note}\n" for note in said) if said else "")
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def _words(settings: Sequence[Setting]) -> int:

@@ -12,6 +12,7 @@ from kd_lab.errors import disk_errors
 from kd_lab.report import documents, settings_table
 from kd_lab.report.answers import answers
 from kd_lab.report.collect import study
+from kd_lab.report.data_sets import data_sets, stems
 from kd_lab.report.settings import Setting
 from kd_lab.report.settings import settings as grouped
 from kd_lab.report.verdict import Verdict, spread, verdicts
@@ -67,7 +68,7 @@ def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
     found = verdicts(settings, said)
     folder = multirun / name / FOLDER
     texts = {
-        "table.md": settings_table.to_markdown(settings, found, settings_table.notes(cells)),
+        "table.md": settings_table.to_markdown(settings, found, settings_table.notes(cells, settings)),
         "table.tex": documents.latex(settings, found),
         "table.csv": documents.settings_csv(settings, found),
         "cells.csv": documents.cells_csv(cells, settings),
@@ -83,7 +84,10 @@ def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
 
 
 def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
-    """The figures; those that show the same cells already are left as they are: a thousand settings take seconds."""
+    """The figures, of each data set apart.
+
+    Those that show the same cells already are left as they are: a thousand settings take seconds.
+    """
     made = {"cells": fingerprint(shown), "code": source_hash("report", "table", "significance")}
     note = folder / FIGURES
     try:
@@ -95,11 +99,14 @@ def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
         pass  # none yet, or none to be trusted
     from kd_lab.report import heatmap, parallel, pareto
 
-    drawn = [
-        *heatmap.draw(settings, folder / "heatmap"),
-        *parallel.draw(settings, folder / "parallel"),
-        *pareto.draw(settings, folder / "pareto"),
-    ]
+    blocks, drawn = data_sets(settings), []
+    ends = stems([block.name for block in blocks])
+    for block in blocks:
+        end, whole = ends[block.name], list(block.settings)
+        of = f" on {block.name}" if len(blocks) > 1 else ""
+        drawn += heatmap.draw(whole, folder / f"heatmap{end}", of)
+        drawn += parallel.draw(whole, folder / f"parallel{end}", of)
+        drawn += pareto.draw(whole, folder / f"pareto{end}", of)
     note.write_text(json.dumps({"made": made, "files": [path.name for path in drawn]}), encoding="utf-8")
     return drawn
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from kd_lab.errors import UserError
 from kd_lab.report import measures
 from kd_lab.report.comparison import Answers, Comparison, SeedNoise, compare, holm, seed_noise
+from kd_lab.report.data_sets import data_sets
+from kd_lab.report.runs import Run, counted, paired
 from kd_lab.report.settings import Setting, at
-from kd_lab.significance import Spread, over_seeds
+from kd_lab.significance import RATE, Spread, over_seeds
 
 LEVEL = 0.05
 _NAMED = 2  # of many settings
@@ -22,13 +24,15 @@ class Against:
 
     Args:
         setting: the other.
-        comparison: best less other; None where no seed, or no row, is in both.
+        comparison: best less other; None where no run, or no row, is in both.
         corrected: its p after Holm's correction; None without a comparison.
+        why: there is no comparison; empty where there is one.
     """
 
     setting: Setting
     comparison: Comparison | None
     corrected: float | None
+    why: str = ""
 
     @property
     def sign(self) -> int:
@@ -43,19 +47,21 @@ class Verdict:
     """What a study says about the settings it tried on one data set.
 
     Args:
+        data_set: its name, which differs from those of the study's other data sets.
         best: of the highest mean validation accuracy, the first of equals; None where no cell has one.
         others: the best held against each other setting that finished, in order.
         tried: settings that finished.
         text: all this in one line.
     """
 
+    data_set: str
     best: Setting | None
     others: Sequence[Against]
     tried: int
     text: str
 
 
-def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[int, Answers]]) -> list[Verdict]:
+def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[Run, Answers]]) -> list[Verdict]:
     """One verdict a data set: accuracies on two of them cannot be compared.
 
     The best is chosen on validation, so that the rows it is tested on have not helped to choose it. With one seed the
@@ -64,23 +70,35 @@ def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[int, Answers
 
     Args:
         settings: of the study.
-        answers: of each setting, by seed.
+        answers: of each setting, by run.
     """
-    groups: dict[str, list[tuple[Setting, Mapping[int, Answers]]]] = {}
-    for setting, said in zip(settings, answers, strict=True):
-        if setting.cells:
-            groups.setdefault(str(at(setting.cells[0], "config.dataset.name")), []).append((setting, said))
-    return [_verdict(group, f"{name}: " if len(groups) > 1 else "") for name, group in groups.items()]
+    said = {id(setting): one for setting, one in zip(settings, answers, strict=True)}
+    groups = data_sets([setting for setting in settings if setting.cells])
+    return [
+        _verdict(group.name, [(setting, said[id(setting)]) for setting in group.settings], len(groups) > 1)
+        for group in groups
+    ]
 
 
 def spread(setting: Setting) -> Spread | None:
-    """Test accuracy over the seeds; of a single seed with Wilson's interval over rows, if its result has one."""
+    """Test accuracy over the runs; of a single one with Wilson's interval over rows, if its result has one.
+
+    So too of runs that all agree: their spread is none, and 100 % ± 0 over three seeds is not known for certain.
+    """
     found = setting.over_seeds(_PATH)
-    if len(found) != 1:
-        return over_seeds(found) if found else None
+    if not found:
+        return None
+    over = over_seeds(found, RATE)
+    if not by_rows(over):
+        return over
     intervals = [interval for cell in setting.cells if (interval := at(cell, f"{_PATH}_interval"))]
-    low, high = intervals[0] if intervals else (None, None)
-    return Spread(found[0], None, low, high, 1)
+    low, high = intervals[0] if intervals else (over.low, over.high)
+    return Spread(over.mean, over.sd, low, high, over.n)
+
+
+def by_rows(over: Spread) -> bool:
+    """Whether an accuracy's interval has to be that of its test rows, since its runs tell of no spread."""
+    return over.sd is None or over.sd < 1e-12
 
 
 def percent(found: Spread | None) -> str:
@@ -92,50 +110,62 @@ def percent(found: Spread | None) -> str:
     return f"{100 * found.mean:.1f} %{sd}{interval}"
 
 
-def _verdict(group: Sequence[tuple[Setting, Mapping[int, Answers]]], where: str) -> Verdict:
-    tried = len(group)
-    best = measures.best([setting for setting, _ in group])
+def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Answers]]], several: bool) -> Verdict:
+    tried, where = len(group), f"{name}: " if several else ""
     if tried == 1:
-        return Verdict(group[0][0], [], 1, where + _figures(group[0][0]))
+        return Verdict(name, group[0][0], [], 1, where + _figures(group[0][0]))
+    best = measures.best([setting for setting, _ in group])
     if best is None:
-        return Verdict(None, [], tried, f"{where}no best: no setting has a validation accuracy to choose by")
+        scored = any(setting.over_seeds(measures.VALIDATION.path) for setting, _ in group)
+        lacking = "the settings have no split in common" if scored else "no setting has a validation accuracy"
+        return Verdict(name, None, [], tried, f"{where}no best: {lacking} to choose by")
     others = _held_against(best, group)
     told = "; ".join(_told(others))
-    return Verdict(best, others, tried, f"{where}best: {best.label}, {_figures(best)}, {told}")
+    return Verdict(name, best, others, tried, f"{where}best: {best.label}, {_figures(best)}, {told}")
 
 
-def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[int, Answers]]]) -> list[Against]:
+def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Answers]]]) -> list[Against]:
     said = {id(setting): answers for setting, answers in group}
     others = [setting for setting, _ in group if setting is not best]
     noise = _noise(best, [setting for setting, _ in group])
     found = [_compared(said[id(best)], said[id(other)], noise) for other in others]
-    made = [one for one in found if one is not None]
+    made = [one for one, _ in found if one is not None]
     pairs = len(group) * (len(group) - 1) // 2
     tests = pairs if any(one.n > 1 for one in made) else len(made)
     corrected = iter(holm([one.p for one in made], tests))
     return [
-        Against(other, one, None if one is None else next(corrected)) for other, one in zip(others, found, strict=True)
+        Against(other, one, None if one is None else next(corrected), why)
+        for other, (one, why) in zip(others, found, strict=True)
     ]
 
 
-def _compared(ours: Mapping[int, Answers], theirs: Mapping[int, Answers], noise: SeedNoise | None) -> Comparison | None:
+def _compared(
+    ours: Mapping[Run, Answers], theirs: Mapping[Run, Answers], noise: SeedNoise | None
+) -> tuple[Comparison | None, str]:
+    """(the comparison, why there is none)."""
+    if not ours or not theirs:
+        return None, "no predictions"
     try:
-        return compare(ours, theirs, noise)
-    except UserError:  # other test rows: the verdict says that they were not compared
-        return None
+        found = compare(*paired(ours, theirs), noise)
+    except UserError as error:  # other test rows: the verdict says that they were not compared
+        return None, error.got
+    return found, "" if found else "no seed in common"
 
 
 def _noise(best: Setting, group: Sequence[Setting]) -> SeedNoise | None:
-    """From the settings that have all of the best one's seeds."""
-    seeds = list(best.by_seed)
-    whole = [setting for setting in group if all(seed in setting.by_seed for seed in seeds)]
-    found = [[at(setting.by_seed[seed], _PATH) for seed in seeds] for setting in whole]
+    """From the settings that have all of the best one's runs."""
+    pairs = [paired(best.by_run, setting.by_run) for setting in group]
+    runs = min((list(ours) for ours, _ in pairs), key=len)  # by the seeds that all settings have
+    whole = [theirs for ours, theirs in pairs if list(ours) == runs and all(run in theirs for run in runs)]
+    found = [[at(theirs[run], _PATH) for run in runs] for theirs in whole]
     return seed_noise([numbers for numbers in found if None not in numbers])
 
 
 def _figures(setting: Setting) -> str:
     found = spread(setting)
-    seeds = "" if found is None else ", one seed" if found.n == 1 else f" over {found.n} seeds"
+    runs = counted(setting.by_run)
+    wide = " (so few that the interval is wide)" if found is not None and found.n == 2 and not by_rows(found) else ""
+    seeds = "" if found is None else f", {runs}" if found.n == 1 else f" over {runs}{wide}"
     lost = f", {len(setting.failed)} of its cells did not finish" if setting.failed else ""
     return f"test accuracy {percent(found)}{seeds}{lost}"
 
@@ -157,7 +187,7 @@ def _told(others: Sequence[Against]) -> list[str]:
     if worse:
         parts.append(f"chosen on validation, yet worse on test than: {_names(worse)} ({_largest(worse)})")
     if skipped:
-        parts.append(f"not compared with: {_names(skipped)} (no seed, no test rows or no predictions in common)")
+        parts.append(f"not compared with: {_names(skipped)} ({', '.join(dict.fromkeys(one.why for one in skipped))})")
     if any(one.comparison and one.comparison.n == 1 for one in others):
         parts.append("compared by one seed, which says nothing about other seeds")
     return parts

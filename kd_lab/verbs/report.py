@@ -33,7 +33,7 @@ def report(arguments: Sequence[str]) -> int:
     """Writes the report, prints its table and says where the rest lies.
 
     Returns:
-        exit code: 0, or 1 where a cell of the study failed, a published figure was missed or a model may not ship.
+        exit code: 0, or 1 where a cell of the study failed, ours is worse than published or a model may not ship.
 
     Raises:
         UserError: no name, no such study, or nothing published to check it against.
@@ -42,7 +42,7 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", help="the study, a folder under multirun/")
     parser.add_argument("--list", action="store_true", help="list the studies instead")
     parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
-    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 on a miss")
+    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
     parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
@@ -157,10 +157,11 @@ def show(study: StudyReport, title: str, folder: Path) -> None:
     """Prints a report: settings where one ran with several seeds, else cells; the verdict; what failed; the files."""
     out = Console() if sys.stdout.isatty() else Console(width=180)
     if _seeds(study):
-        out.print(settings_table.to_rich(study.settings, study.verdicts, title))
+        for table in settings_table.to_rich(study.settings, study.verdicts, title):
+            out.print(table)
     else:
         out.print(to_rich(study.cells, title))
-    said = settings_table.notes(study.cells) if _seeds(study) else []  # a table of cells has them below it
+    said = _notes(study) if _seeds(study) else []  # a table of cells has them below it
     files = f"Written to {folder}: {', '.join(study.files)}"
     for line in (*study.verdict.splitlines(), *said, files):
         out.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -169,8 +170,12 @@ def show(study: StudyReport, title: str, folder: Path) -> None:
 def markdown(study: StudyReport) -> str:
     """The table that `show` prints, as Markdown, with the verdict where settings are compared."""
     if _seeds(study):
-        return settings_table.to_markdown(study.settings, study.verdicts, settings_table.notes(study.cells))
+        return settings_table.to_markdown(study.settings, study.verdicts, _notes(study))
     return to_markdown(study.cells)
+
+
+def _notes(study: StudyReport) -> list[str]:
+    return settings_table.notes(study.cells, study.settings)
 
 
 def _seeds(study: StudyReport) -> bool:

@@ -34,7 +34,7 @@ def lost(overrides: Sequence[str], error: str = "no", status: str = "failed") ->
 
 
 def keep(multirun: Path, cells: Sequence[RunResult], said: Sequence[np.ndarray | None]) -> None:
-    """Writes cells, and for each the rows (N,) bool in which it was right."""
+    """Writes cells, and for each the rows (N,) bool in which it was right; all are of one test split."""
     for one, right in zip(cells, said, strict=True):
         folder = multirun / one.name / one.cell
         one.write(folder)
@@ -46,4 +46,5 @@ def keep(multirun: Path, cells: Sequence[RunResult], said: Sequence[np.ndarray |
                 labels=labels,
                 predictions=predictions,
                 confidence=np.full(len(right), 0.9, np.float32),
+                texts=np.arange(len(right), dtype=np.uint64),
             )

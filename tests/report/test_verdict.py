@@ -4,6 +4,7 @@ import numpy as np
 from handmade_cells import cell, lost
 
 from kd_lab.report.comparison import Answers
+from kd_lab.report.runs import Run
 from kd_lab.report.settings import settings
 from kd_lab.report.verdict import Verdict, verdicts
 from kd_lab.results import RunResult
@@ -14,8 +15,12 @@ ROWS = 400
 def judged(cells: list[RunResult], right: list[list[np.ndarray]]) -> list[Verdict]:
     """Verdicts on settings with the rows (N,) bool in which each seed of each was right."""
     labels = np.zeros(ROWS, np.int64)
-    said = [{seed: Answers(labels, np.where(mask, 0, 1)) for seed, mask in enumerate(masks)} for masks in right]
+    said = [{run(seed): Answers(labels, np.where(mask, 0, 1)) for seed, mask in enumerate(masks)} for masks in right]
     return verdicts(settings(cells), said)
+
+
+def run(seed: int) -> Run:
+    return (("seed", seed),)
 
 
 def first(n: int) -> np.ndarray:
@@ -96,7 +101,7 @@ def test_a_setting_without_predictions_or_on_other_rows_is_not_compared() -> Non
     assert "not compared with: a=1 and a=2" in verdict.text
     found = settings(sweep([0.9, 0.8], [0.9, 0.5]))
     labels = np.zeros(ROWS, np.int64)
-    (verdict,) = verdicts(found, [{0: Answers(labels, labels)}, {0: Answers(labels + 1, labels)}])
+    (verdict,) = verdicts(found, [{run(0): Answers(labels, labels)}, {run(0): Answers(labels + 1, labels)}])
     assert "not compared with: a=1" in verdict.text
 
 
@@ -131,7 +136,9 @@ def false_claims(settings_: int, seeds: int, seed_sd: float, studies: int) -> fl
         cells = [
             cell([f"a={a}", f"seed={s}"], *map(float, accuracy[a, s])) for a in range(settings_) for s in range(seeds)
         ]
-        said = [{s: Answers(labels, np.where(right[a, s, 200:], 0, 1)) for s in range(seeds)} for a in range(settings_)]
+        said = [
+            {run(s): Answers(labels, np.where(right[a, s, 200:], 0, 1)) for s in range(seeds)} for a in range(settings_)
+        ]
         (verdict,) = verdicts(settings(cells), said)
         claims += any(other.sign > 0 for other in verdict.others)
     return claims / studies
