@@ -70,7 +70,7 @@ STEPS = {
 def shaken(model: TorchClassifier, around, epochs, rate, hold) -> None:
     """Stands in for training, in a moment: every weight moves at every update, and the hold is called as there."""
     generator = torch.Generator().manual_seed(5)
-    for share in (0.25, 0.5, 0.75, 1.0):
+    for share in (0.5, 1.0):
         if hold:
             hold.before_forward()
             hold.before_update()
@@ -212,7 +212,7 @@ def test_real_training_after_pruning_keeps_the_zeros_and_moves_the_rest(model, a
         recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, rate=rate, hold=hold)
 
     around.training = train
-    pruned = STEPS["prune_l1"].apply(model, around)
+    pruned = PruneL1(0.6).apply(model, around)
     before = {name: weight.clone() for name, weight in pruned.state_dict().items()}
     after = around.recover(pruned, 1, 1.0)
     assert share_of_zeros(matrices(after)) == pytest.approx(0.6, abs=1e-3)
