@@ -34,9 +34,10 @@ class ServedModel(mlflow.pyfunc.PythonModel):
             MlflowException: a text is empty or no text, or the column `text_pair` is missing for a model of text pairs,
                 or there for another; a server answers 400 and says which.
         """
-        pairs = model_input["text_pair"].tolist() if "text_pair" in model_input.columns else None
-        if pairs is not None and all(pair is None or pair != pair for pair in pairs):  # a column nobody filled
-            pairs = None
+        given = (
+            "text_pair" in model_input.columns and not model_input["text_pair"].isna().all()
+        )  # else nobody filled it
+        pairs = model_input["text_pair"].tolist() if given else None
         try:
             labels, probabilities = self.classifier.predict(model_input["text"].tolist(), pairs)
         except UserError as error:

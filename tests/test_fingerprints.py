@@ -15,7 +15,6 @@ from kd_lab.cache import fingerprint
 from kd_lab.compression.torch_int8 import TorchInt8
 from kd_lab.data.texts import SplitPlan
 from kd_lab.losses.term.cross_entropy import CrossEntropy
-from kd_lab.losses.term.kl import KL
 from kd_lab.paths import root
 from kd_lab.plan import Plan
 from kd_lab.pretrained import Checkpoint
