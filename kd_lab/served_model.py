@@ -34,9 +34,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):
             MlflowException: a text is empty or no text, or the column `text_pair` is missing for a model of text pairs,
                 or there for another; a server answers 400 and says which.
         """
-        given = (
-            "text_pair" in model_input.columns and not model_input["text_pair"].isna().all()
-        )  # else nobody filled it
+        given = "text_pair" in model_input.columns and not model_input["text_pair"].isna().all()
         pairs = model_input["text_pair"].tolist() if given else None
         try:
             labels, probabilities = self.classifier.predict(model_input["text"].tolist(), pairs)
