@@ -75,7 +75,12 @@ class Cell(Plan):
         """The student or the teacher, fitted."""
         if not spec.trainer.max_epochs:
             self.warn(f"the {role} was not fitted (max_epochs=0): only its size and speed mean anything")
-        card = {"labels": tokens.classes, "max_tokens": tokens.max_tokens, "pad_id": tokens.pad_id}
+        card = {
+            "labels": tokens.classes,
+            "max_tokens": tokens.max_tokens,
+            "pad_id": tokens.pad_id,
+            "pairs": tokens.split("train").segments is not None,
+        }
         total = spec.trainer.max_epochs * len(tokens.split("train"))
         with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
             files = {TOKENIZER: self.tokenizer.path}

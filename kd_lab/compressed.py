@@ -41,9 +41,12 @@ class Recovery:
 
     def __call__(self, model: TorchClassifier, around: Around, epochs: int, rate: float, hold: Hold | None) -> None:
         """Trains `model` in place; each call keeps its checkpoints, and notes its epochs, apart from the others'."""
-        if not self.spec.trainer.max_epochs:
-            return
         done = around.notes.setdefault("training", {})
+        step = {} if around.step is None else {"step": around.step}
+        if not self.spec.trainer.max_epochs:
+            skipped = "trainer.max_epochs=0: not fitted, so not trained on either"
+            done[str(len(done))] = {**step, "epochs": [], "seconds": 0.0, "skipped": skipped}
+            return
         scratch = around.scratch / str(len(done))
         with nullcontext() if self.dropout else without_dropout(model):
             about = fit.recover(
@@ -57,7 +60,7 @@ class Recovery:
                 hold=hold,
                 advance=self.advance,
             )
-        done[scratch.name] = {"epochs": about["history"], "seconds": round(about["seconds"], 3)}
+        done[scratch.name] = {**step, "epochs": about["history"], "seconds": round(about["seconds"], 3)}
 
 
 def epochs(steps: Mapping[str, Step]) -> int:
@@ -86,7 +89,9 @@ def make(fitted: Fitted, steps: Mapping[str, Step], around: Around, folder: Path
     """
     card = {key: value for key, value in classifier.read_card(fitted.model).items() if key != "class"}
     small = apply_all(steps, fitted.load(), around)
-    classifier.save(small, folder / MODEL, card | {"pad_id": around.tokens.pad_id, "compression": list(steps)})
+    pairs = around.tokens.split("train").segments is not None
+    card |= {"pad_id": around.tokens.pad_id, "pairs": pairs, "compression": list(steps)}
+    classifier.save(small, folder / MODEL, card)
     shutil.copyfile(around.tokenizer, folder / MODEL / TOKENIZER)
     (folder / NOTES).write_text(json.dumps(around.notes, indent=1), encoding="utf-8")
 

@@ -87,6 +87,7 @@ class Plan:
             "significance",
         )
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
+        result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart
         named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": small}
         return {**{name: value for name, value in named.items() if value}, "result": fingerprint(result)}
 

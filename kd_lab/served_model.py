@@ -31,9 +31,11 @@ class ServedModel(mlflow.pyfunc.PythonModel):
             a column `label` (string), and a column `probability` of that label.
 
         Raises:
-            MlflowException: a text is empty or no text; a server answers 400 and says which.
+            MlflowException: a text is empty or no text, or the column `text_pair` is missing for a model of text pairs,
+                or there for another; a server answers 400 and says which.
         """
-        pairs = model_input["text_pair"].tolist() if "text_pair" in model_input.columns else None
+        given = "text_pair" in model_input.columns and not model_input["text_pair"].isna().all()
+        pairs = model_input["text_pair"].tolist() if given else None
         try:
             labels, probabilities = self.classifier.predict(model_input["text"].tolist(), pairs)
         except UserError as error:

@@ -28,12 +28,18 @@ class TextClassifier:
     Raises:
         UserError: the folder is not one that kd_lab saved, a file of it is missing or damaged, or its labels, its
             tokenizer and its weights do not belong together.
+
+    Attributes:
+        pairs: whether it was fitted on pairs of texts; None where an earlier kd_lab saved it, whose card does not say:
+            such a model answers texts and pairs alike.
+        cut: texts so far that were longer than the model's `max_tokens`.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
             raise UserError("threads", expected="at least 1", got=str(threads), cure="Give a larger number.")
         card = classifier.read_card(folder)
+        self._folder = folder
         try:
             self.labels = tuple(str(label) for label in card["labels"])
             self.max_tokens, self.pad_id = int(card["max_tokens"]), int(card["pad_id"])
@@ -44,7 +50,8 @@ class TextClassifier:
                 got=json.dumps({key: value for key, value in card.items() if key != "class"}),
                 cure="Name the model folder of a finished run.",
             ) from error
-        self.cut = 0  # texts so far that were longer than max_tokens
+        self.pairs = _pairs(folder, card)
+        self.cut = 0
         self._pieces = _read_tokenizer(folder / TOKENIZER, self.max_tokens)
         self._logits = read(folder, threads)
         self._check_whole(folder)
@@ -63,7 +70,8 @@ class TextClassifier:
             (N) labels, and (N, C) probabilities, columns in the order of `labels`, both in the order of `texts`.
 
         Raises:
-            UserError: a text is empty or no text, or the two sides differ in number.
+            UserError: a text is empty or no text, the two sides differ in number, or a model of pairs is given texts
+                alone or the reverse.
         """
         logits = self.logits(texts, seconds, batch_size).astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -76,6 +84,7 @@ class TextClassifier:
         """What `predict` makes probabilities of: (N, C), unnormalised. Takes and raises the same."""
         if batch_size < 1:
             raise UserError("batch_size", expected="at least 1", got=str(batch_size), cure="Give a larger number.")
+        self.need(pairs=seconds is not None)
         encoded = self._pieces.encode_batch_fast(_checked(texts, seconds))
         self.cut += sum(1 for row in encoded if row.overflowing)
         logits = np.empty((len(encoded), len(self.labels)), np.float32)
@@ -84,6 +93,29 @@ class TextClassifier:
             rows = order[start : start + batch_size]
             logits[rows] = self._logits(*self._padded([encoded[row] for row in rows], pairs=seconds is not None))
         return logits
+
+    def need(self, *, pairs: bool) -> None:
+        """Refuses pairs where the model was fitted on single texts, and the reverse: its answers would mean nothing.
+
+        Raises:
+            UserError: it was fitted on the other.
+        """
+        if self.pairs and not pairs:
+            raise UserError(
+                str(self._folder),
+                expected="pairs of texts, on which this model was fitted",
+                got="texts alone",
+                cure="Give the other text of each: kd-lab predict --csv FILE --pair-column NAME, a column text_pair "
+                "where it is served, or predict(texts, seconds).",
+            )
+        if pairs and self.pairs is False:
+            raise UserError(
+                str(self._folder),
+                expected="single texts, on which this model was fitted",
+                got="pairs of texts",
+                cure="Leave the other texts out: kd-lab predict without --pair-column, no column text_pair where it is "
+                "served, or predict(texts).",
+            )
 
     def _padded(self, encoded: list[tokenizers.Encoding], pairs: bool) -> tuple[Integers, Integers, Integers | None]:
         """Pieces, mask and, of pairs, segments: (B, T) each."""
@@ -150,6 +182,14 @@ def _read_tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
             cure="Name the model folder of a finished run, or copy the tokenizer.json it was fitted with into it.",
         ) from error
     return pieces
+
+
+def _pairs(folder: Path, card: dict[str, Any]) -> bool | None:
+    """Whether the model was fitted on pairs; None where the card does not say, as earlier ones do not."""
+    found = card.get("pairs")
+    if found is None or isinstance(found, bool):
+        return found
+    raise UserError(str(folder / classifier.CARD), expected="pairs: true or false", got=repr(found), cure=AGAIN)
 
 
 def _told_labels(config: Path) -> dict[int, str] | None:

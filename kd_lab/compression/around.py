@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from kd_lab.compression.zeros import KeepZeros, Together
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
 from kd_lab.models.torch_classifier import TorchClassifier
@@ -49,6 +50,8 @@ class Around:
         retokenise: a tokenizer.json -> the data set as its pieces, the same rows in the same order.
         training: how `recover` trains.
         notes: what the steps have to say about what they did, by step, for the result.
+        pruned: whether a step has set weights to zero that those after it are to keep at zero.
+        step: the name of the step that is at work; None where it is used alone, and has its own name.
     """
 
     tokens: Tokens
@@ -57,9 +60,17 @@ class Around:
     retokenise: Callable[[Path], Tokens]
     training: Recover
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pruned: bool = False
+    step: str | None = None
+
+    def note(self, own: str, facts: dict[str, Any]) -> None:
+        """Keeps what a step has to say under its name among the steps, or under its `own` where it is used alone."""
+        self.notes[self.step or own] = facts
 
     def recover(self, model: TorchClassifier, epochs: int, rate: float, hold: Hold | None = None) -> TorchClassifier:
         """The same model after some more epochs under the loss of its fit, in evaluation mode on the CPU.
+
+        Where an earlier step has pruned it, what is zero in its matrices stays zero.
 
         Args:
             epochs: passes over train; 0 trains nothing, and leaves `hold` uncalled.
@@ -70,6 +81,9 @@ class Around:
             FitError: the loss is no longer a number.
         """
         if epochs:
+            if self.pruned:
+                zeros = KeepZeros(model)
+                hold = zeros if hold is None else Together([hold, zeros])
             self.training(model, self, epochs, rate, hold)
         return model.cpu().eval()
 

@@ -15,6 +15,7 @@ from kd_lab.models.encoder_shape import layer_stem, layout_of
 from kd_lab.models.reshape import reshape
 
 _WHERE = "compression.drop_layers"
+_BY_LAYER = ("kept", "importance_kept")  # notes of encoders that have an entry for each layer, in their order
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class DropLayers:
         before = int(classifier.config[layout_of(classifier.config["model_type"], _WHERE).layer_count])
         kept = self._kept(before)
         dropped = keep_layers(classifier, kept)
-        around.notes["drop_layers"] = {"layers_before": before, "kept": kept}
+        for facts in around.notes.values():  # what earlier steps said of each layer holds of those that stay
+            facts |= {key: [facts[key][layer] for layer in kept] for key in _BY_LAYER if key in facts}
+        around.note("drop_layers", {"layers_before": before, "kept": kept})
         around.recover(dropped, self.epochs, self.rate)
         return dropped
 

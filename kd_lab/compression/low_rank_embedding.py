@@ -73,13 +73,20 @@ class LowRankEmbedding:
         counts = piece_counts(around.tokens)
         weights = counts.sqrt() if self.weigh == "root" else torch.ones_like(counts)
         factorised, plain, weighted = factorise(classifier, self.rank, weights)
-        around.notes["low_rank_embedding"] = {
-            "rank": self.rank,
-            "relative_error": round(plain, 4),
-            "relative_error_weighted": round(weighted, 4),
-        }
+        around.note(
+            "low_rank_embedding",
+            {
+                "rank": self.rank,
+                "relative_error": round(plain, 4),
+                "relative_error_weighted": round(weighted, 4),
+            },
+        )
         around.recover(factorised, self.epochs, self.rate)
         return factorised
+
+    def still(self, model: TorchClassifier) -> dict[str, int]:
+        """The rank at the end of all steps."""
+        return {"rank": word_embedding(model).embedding_dim}
 
     def _below(self, width: int) -> None:
         if self.rank >= width:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -35,6 +36,7 @@ class OnnxInt8:
             little slower. Embeddings have one scale either way.
     """
 
+    int8: ClassVar[bool] = True
     per_channel: bool = False
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:

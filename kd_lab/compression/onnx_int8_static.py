@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -33,6 +33,7 @@ class OnnxInt8Static:
         per_channel: one scale for each output of a matrix rather than one for the whole.
     """
 
+    int8: ClassVar[bool] = True
     rows: int = 256
     per_channel: bool = True
 

@@ -56,7 +56,7 @@ class OpenVino:
         made = OpenVinoClassifier(convert(classifier), self.precision)
         if around is not None:
             name = "openvino" if self.precision == "f32" else f"openvino_{self.precision}"
-            around.notes[name] = {"precision": self.precision, "matrix_layers": made.precisions}
+            around.note(name, {"precision": self.precision, "matrix_layers": made.precisions})
         return made
 
 

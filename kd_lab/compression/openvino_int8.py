@@ -62,7 +62,7 @@ class OpenVinoInt8:
         # one row a time: padding is then in no range
         sample = [feed(batch, inputs) for batch in around.sample(self.rows, 1)]
         made = OpenVinoClassifier(_quantize(model, sample), "f32")
-        around.notes["openvino_int8"] = {"rows": len(sample), "matrix_layers": made.precisions}
+        around.note("openvino_int8", {"rows": len(sample), "matrix_layers": made.precisions})
         return made
 
 

@@ -16,6 +16,7 @@ from kd_lab.models.build import ModelSpec
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.encoder_shape import HEADS, head_size, heads_in, layer_stem, layout_of, with_ours
 from kd_lab.models.reshape import keep_inputs, keep_outputs, reshape
+from kd_lab.models.torch_classifier import TorchClassifier
 
 _WHERE = "compression.prune_heads"
 _SIZE = 16  # rows a batch; the activations of all layers are kept meanwhile
@@ -71,9 +72,13 @@ class PruneHeads:
         scores = taylor_of_inputs(model, labelled(around, self.rows, _SIZE, _WHERE), merges, before)
         kept = [most_important(score, count) for score in scores]
         pruned = keep_heads(model, kept)
-        around.notes["prune_heads"] = {"heads_before": before, "heads": count, "kept": [each.tolist() for each in kept]}
+        around.note("prune_heads", {"heads_before": before, "heads": count, "kept": [each.tolist() for each in kept]})
         around.recover(pruned, self.epochs, self.rate)
         return pruned
+
+    def still(self, model: TorchClassifier) -> dict[str, int]:
+        """The number of heads at the end of all steps."""
+        return {"heads": int(heads_in(model.config))}
 
     def _count(self, total: int) -> int:
         if self.heads is None:

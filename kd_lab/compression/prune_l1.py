@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kd_lab.classifier import Classifier
 from kd_lab.compression.around import Around
 from kd_lab.compression.step import need_torch
+from kd_lab.compression.zeros import Weight, matrices, share_of_zeros, tensors
 from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
-
-Weight = tuple[nn.Module, str]  # a module and the name of its parameter
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class PruneL1:
 
     The matrices of linear and LSTM layers are pruned, the head's included; embeddings, biases and norms are not.
     The zeros are stored like any other weight: only the step `sparse` makes the file smaller, and dense kernels get
-    no faster. A weight that is zero beforehand counts as pruned.
+    no faster. A weight that is zero beforehand counts as pruned. Steps that train on afterwards keep the zeros.
 
     Args:
         amount: share of the matrices' weights that become zero, in [0, 1); the count is rounded to the nearest.
@@ -77,15 +76,20 @@ class PruneL1:
         model = copy.deepcopy(classifier).cpu().eval()
         found = matrices(model)
         groups = [found] if self.scope == "global" else [[weight] for weight in found]
-        before = _share_of_zeros(found)
+        before = share_of_zeros(found)
         if self.epochs:
             assert around is not None
             around.recover(model, self.epochs, self.rate, GradualPruning(groups, self.amount, self.ramp, self.stages))
         for group in groups:
-            zero_smallest(_tensors(group), _count(group, self.amount))  # what is gradual ends here and changes nothing
+            zero_smallest(tensors(group), _count(group, self.amount))  # what is gradual ends here and changes nothing
         if around is not None:
-            around.notes["prune_l1"] = {"share_zero_before": before, "share_zero_after": _share_of_zeros(found)}
+            around.pruned |= self.amount > 0
+            around.note("prune_l1", {"share_zero_before": before, "share_zero_after": share_of_zeros(found)})
         return model
+
+    def still(self, model: TorchClassifier) -> dict[str, float]:
+        """The share of zeros at the end of all steps: what a later one removes or adds was pruned to another share."""
+        return {"share_zero_after": share_of_zeros(matrices(model))}
 
 
 class GradualPruning:
@@ -103,7 +107,7 @@ class GradualPruning:
 
     def __init__(self, groups: Sequence[Sequence[Weight]], amount: float, ramp: float, stages: int) -> None:
         self.groups, self.amount, self.ramp, self.stages = groups, amount, ramp, stages
-        self._starts = [_share_of_zeros(group) for group in groups]
+        self._starts = [share_of_zeros(group) for group in groups]
         self._pruned: list[list[Tensor]] = []
 
     def before_forward(self) -> None:
@@ -111,13 +115,13 @@ class GradualPruning:
 
     def before_update(self) -> None:
         """Notes which weights are zero."""
-        self._pruned = [[weight == 0 for weight in _tensors(group)] for group in self.groups]
+        self._pruned = [[weight == 0 for weight in tensors(group)] for group in self.groups]
 
     def after_update(self, share: float) -> None:
         """Sets what the optimizer moved away from zero back, and more to zero where the next stage has come."""
         done = min(1.0, int(share / self.ramp * self.stages) / self.stages)
         for group, start, pruned in zip(self.groups, self._starts, self._pruned, strict=True):
-            weights = _tensors(group)
+            weights = tensors(group)
             for weight, zero in zip(weights, pruned, strict=True):
                 weight.masked_fill_(zero, 0.0)
             wanted = _count(group, self.amount + (start - self.amount) * (1 - done) ** 3)
@@ -135,27 +139,8 @@ def zero_smallest(weights: Sequence[Tensor], count: int) -> None:
         weight.masked_fill_(part.view_as(weight), 0.0)
 
 
-def matrices(model: nn.Module) -> list[Weight]:
-    """The weights that are pruned, as (module, name of its parameter), in the model's order."""
-    found: list[Weight] = []
-    for module in model.modules():
-        if isinstance(module, nn.Linear | nn.LSTM):
-            found += [(module, name) for name, _ in module.named_parameters(recurse=False) if name.startswith("weight")]
-    return found
-
-
-def _tensors(group: Sequence[Weight]) -> list[Tensor]:
-    """The weights as they are now: a module that moves to another device gets new ones."""
-    return [getattr(module, name).detach() for module, name in group]
-
-
 def _count(group: Sequence[Weight], share: float) -> int:
-    return round(share * sum(weight.numel() for weight in _tensors(group)))
-
-
-def _share_of_zeros(group: Sequence[Weight]) -> float:
-    weights = _tensors(group)
-    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+    return round(share * sum(weight.numel() for weight in tensors(group)))
 
 
 def _is_number(value: object) -> bool:

@@ -15,6 +15,7 @@ from kd_lab.compression.options import count_of, need_count, need_kind, need_sha
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.models.reshape import keep_inputs, keep_outputs, reshape
+from kd_lab.models.torch_classifier import TorchClassifier
 
 _WHERE = "compression.prune_lstm"
 
@@ -63,13 +64,20 @@ class PruneLstm:
         kept = [most_important(score, count) for score in scores]
         pruned = keep_units(model, kept[:-1], kept[-1])
         shares = [share_kept(score, units) for score, units in zip(scores, kept, strict=True)]
-        around.notes["prune_lstm"] = {
-            "hidden_before": before,
-            "hidden": count,
-            "importance_kept": {"lstm": shares[:-1], "attention": shares[-1]},
-        }
+        around.note(
+            "prune_lstm",
+            {
+                "hidden_before": before,
+                "hidden": count,
+                "importance_kept": {"lstm": shares[:-1], "attention": shares[-1]},
+            },
+        )
         around.recover(pruned, self.epochs, self.rate)
         return pruned
+
+    def still(self, model: TorchClassifier) -> dict[str, int]:
+        """The number of hidden units at the end of all steps."""
+        return {"hidden": int(model.config["hidden"])}
 
 
 def readers(layers: int) -> list[list[str]]:

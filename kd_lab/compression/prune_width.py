@@ -15,6 +15,7 @@ from kd_lab.models.build import ModelSpec
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.encoder_shape import layer_stem, layout_of
 from kd_lab.models.reshape import keep_inputs, keep_outputs, reshape
+from kd_lab.models.torch_classifier import TorchClassifier
 
 _WHERE = "compression.prune_width"
 _SIZE = 16  # rows a batch; the activations of all layers are kept meanwhile
@@ -65,9 +66,13 @@ class PruneWidth:
         kept = [most_important(score, count) for score in scores]
         pruned = keep_units(model, kept)
         shares = [share_kept(score, units) for score, units in zip(scores, kept, strict=True)]
-        around.notes["prune_width"] = {"units_before": before, "units": count, "importance_kept": shares}
+        around.note("prune_width", {"units_before": before, "units": count, "importance_kept": shares})
         around.recover(pruned, self.epochs, self.rate)
         return pruned
+
+    def still(self, model: TorchClassifier) -> dict[str, int]:
+        """The number of feed-forward units at the end of all steps."""
+        return {"units": int(model.config[layout_of(model.config["model_type"], _WHERE).feed_forward])}
 
 
 def keep_units(model: EncoderClassifier, kept: list[Tensor]) -> EncoderClassifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from kd_lab.classifier import Classifier
 from kd_lab.compression.around import Around
-from kd_lab.compression.options import need_training
-from kd_lab.compression.step import need_torch
+from kd_lab.compression.onnx_export import OnnxExport
+from kd_lab.compression.onnx_int8 import OnnxInt8
+from kd_lab.compression.options import need_count, need_training
+from kd_lab.compression.step import Step, need_torch
 from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
@@ -33,7 +35,7 @@ class QuantizationAware:
 
     Args:
         per_channel: as in the `onnx_int8` that follows.
-        epochs: passes over train.
+        epochs: passes over train, at least 1.
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
@@ -49,6 +51,7 @@ class QuantizationAware:
                 got=repr(self.per_channel),
                 cure="Give the same as to onnx_int8.",
             )
+        need_count("compression.quantization_aware.epochs", self.epochs)
         need_training("quantization_aware", self.epochs, self.rate)
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
@@ -56,6 +59,29 @@ class QuantizationAware:
         cure = "Put quantization_aware right before the INT8 step: compression=[quantization_aware,onnx_int8]."
         need_torch("quantization_aware", kind, cure)
         return kind
+
+    def check_after(self, name: str, steps: Mapping[str, Step], lasting: Sequence[str]) -> None:
+        """Refuses what is not the INT8 that the weights are rounded for: all other steps would undo the rounding."""
+        following = {other: step for other, step in steps.items() if not isinstance(step, OnnxExport)}
+        after = list(following)[list(following).index(name) + 1 :]
+        target = following[after[0]] if after else None
+        if not isinstance(target, OnnxInt8):
+            int8 = "onnx_int8_per_channel" if self.per_channel else "onnx_int8"
+            order = [*(other for other in lasting if other != name), name, int8]
+            raise UserError(
+                f"compression.{name}",
+                expected=f"{int8} right after it, for which it rounds the weights",
+                got=after[0] if after else "nothing after it",
+                cure=f"Use compression=[{','.join(order)}].",
+            )
+        if target.per_channel != self.per_channel:
+            wanted = str(target.per_channel).lower()
+            raise UserError(
+                f"compression.{name}.per_channel",
+                expected=f"{wanted}, as in {after[0]}",
+                got=str(self.per_channel).lower(),
+                cure=f"Use compression.{name}.per_channel={wanted}.",
+            )
 
     def apply(self, classifier: Classifier, around: Around) -> TorchClassifier:
         """A classifier of the same class, trained on, its matrices on the grid of INT8."""

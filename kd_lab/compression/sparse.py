@@ -31,5 +31,5 @@ class Sparse:
         assert isinstance(classifier, TorchClassifier)
         small = SparseClassifier(classifier)
         if around is not None:
-            around.notes["sparse"] = dict(zip(("mib_dense", "mib_sparse"), small.mib(), strict=True))
+            around.note("sparse", dict(zip(("mib_dense", "mib_sparse"), small.mib(), strict=True)))
         return small

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kd_lab.classifier import Classifier
 from kd_lab.errors import UserError
 from kd_lab.models.torch_classifier import TorchClassifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kd_lab.compression.around import Around
     from kd_lab.models.build import ModelSpec
@@ -37,6 +37,31 @@ class Step(Protocol):
         """
 
 
+@runtime_checkable
+class Preparing(Protocol):
+    """A step that makes sense only before certain others."""
+
+    def check_after(self, name: str, steps: Mapping[str, Step], lasting: Sequence[str]) -> None:
+        """Refuses what follows it.
+
+        Args:
+            name: its own among the steps.
+            steps: all of them, in order.
+            lasting: names of those that leave a torch model.
+
+        Raises:
+            UserError: with a list of steps that works.
+        """
+
+
+@runtime_checkable
+class Claiming(Protocol):
+    """A step whose notes say of the model what a later step may change."""
+
+    def still(self, model: TorchClassifier) -> dict[str, Any]:
+        """Those notes as they are true of the model after the last step that changes its float weights."""
+
+
 def check_all(steps: Mapping[str, Step], kind: type, model: ModelSpec | None = None) -> type:
     """The class that `apply_all` makes of a classifier of class `kind`; costs nothing, so ask before a long fit.
 
@@ -48,8 +73,15 @@ def check_all(steps: Mapping[str, Step], kind: type, model: ModelSpec | None = N
     Raises:
         UserError: a step cannot take what the step before it makes.
     """
-    for step in steps.values():
+    lasting = []  # names of the steps that leave a torch model, for cures
+    for name, step in steps.items():
         kind = step.check(kind, model)
+        if issubclass(kind, TorchClassifier):
+            lasting.append(name)
+    for name, step in steps.items():
+        if isinstance(step, Preparing):
+            step.check_after(name, steps, lasting)
+    _need_one_int8(steps)
     return kind
 
 
@@ -65,9 +97,29 @@ def apply_all(steps: Mapping[str, Step], classifier: Classifier, around: Around)
         UserError: a step cannot take what it is given.
     """
     check_all(steps, type(classifier))
-    for step in steps.values():
+    trained: TorchClassifier | None = None  # the last model of float weights; what follows only writes it otherwise
+    for name, step in steps.items():
+        around.step = name
         classifier = step.apply(classifier, around)
+        trained = classifier if isinstance(classifier, TorchClassifier) else trained
+    around.step = None
+    for name, step in steps.items():
+        if trained is not None and isinstance(step, Claiming) and name in around.notes:
+            around.notes[name] |= step.still(trained)
     return classifier
+
+
+def _need_one_int8(steps: Mapping[str, Step]) -> None:
+    """Refuses to quantize an ONNX graph twice, which the class of what a step makes does not tell."""
+    found = [name for name, step in steps.items() if getattr(step, "int8", False)]
+    if found[1:]:
+        kept = [name for name in steps if name not in found[:-1]]
+        raise UserError(
+            f"compression.{found[1]}",
+            expected="a model with float weights",
+            got=f"the INT8 graph of {found[0]}",
+            cure=f"Quantize once: compression=[{','.join(kept)}].",
+        )
 
 
 def need_torch(name: str, kind: type, cure: str) -> None:

@@ -29,6 +29,10 @@ class TorchInt8:
         if self.engine is not None:
             check_engine("compression.torch_int8.engine", self.engine)
 
+    def parts(self) -> dict[str, str]:
+        """The kernels by name, those of the machine too: another engine makes another model."""
+        return {"engine": self.engine or torch.backends.quantized.engine}
+
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
         need_torch("torch_int8", kind, "Put torch_int8 right after the fit or after prune_l1, without any onnx step.")

@@ -88,14 +88,21 @@ class TrimVocabulary:
         pads = None if table.padding_idx is None else around.tokens.pad_id
         replace_word_embedding(model, nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=pads))  # type: ignore[no-untyped-call]
         unknown = content["model"]["vocab"][content["model"]["unk_token"]]
-        around.notes["trim_vocabulary"] = {
-            "pieces_before": before.vocabulary,
-            "pieces_after": around.tokens.vocabulary,
-            "texts_changed": _changed(before, around.tokens, kept),
-            "unknown_before": _share_of(before, unknown),
-            "unknown_after": _share_of(around.tokens, int(np.searchsorted(kept, unknown))),
-        }
+        around.note(
+            "trim_vocabulary",
+            {
+                "pieces_before": before.vocabulary,
+                "pieces_after": around.tokens.vocabulary,
+                "texts_changed": _changed(before, around.tokens, kept),
+                "unknown_before": _share_of(before, unknown),
+                "unknown_after": _share_of(around.tokens, int(np.searchsorted(kept, unknown))),
+            },
+        )
         return model
+
+    def still(self, model: TorchClassifier) -> dict[str, int]:
+        """The number of word pieces at the end of all steps."""
+        return {"pieces_after": word_embedding(model).num_embeddings}
 
     def _kept(self, content: Mapping[str, Any], tokens: Tokens) -> NDArray[np.int64]:
         """The ids that stay, ascending: the place of an id in this array is its new id."""

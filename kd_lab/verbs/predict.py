@@ -35,6 +35,7 @@ def predict(arguments: Sequence[str]) -> int:
     _check(options)
     asked = _asked(options)
     model = TextClassifier(_folder(options.model), options.threads)
+    model.need(pairs=bool(options.pair_column))
     try:
         with _out(options.out) as file:
             writer = _writer(file, model, options)
@@ -64,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="classify the rows of a CSV file in UTF-8 instead")
     parser.add_argument("--text-column", default="text", metavar="NAME", help="its column of texts (default text)")
-    parser.add_argument("--pair-column", metavar="NAME", help="its column of second texts, for a model of pairs")
+    parser.add_argument(
+        "--pair-column", metavar="NAME", help="its column of second texts; needed for a model of pairs, and only there"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the answers there, as CSV")
     parser.add_argument("--probabilities", action="store_true", help="the probability of every class too")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts in a forward pass (default 32)")

@@ -1,0 +1,301 @@
+"""What the notes of each step claim holds of the model after all steps, or the order is refused before any training."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra.utils import instantiate
+
+from kd_lab.compressed import Recovery
+from kd_lab.compression.onnx_export import OnnxExport
+from kd_lab.compression.onnx_int8 import OnnxInt8
+from kd_lab.compression.prune_l1 import PruneL1
+from kd_lab.compression.quantization_aware import QuantizationAware, rounded_weights
+from kd_lab.compression.step import apply_all, check_all
+from kd_lab.compression.zeros import KeepZeros, matrices, share_of_zeros
+from kd_lab.errors import UserError
+from kd_lab.fit import FitSpec, recover
+from kd_lab.losses.term.cross_entropy import CrossEntropy
+from kd_lab.losses.weighted_sum import WeightedSum
+from kd_lab.models.build import Surroundings
+from kd_lab.models.encoder import Encoder, EncoderClassifier
+from kd_lab.models.encoder_shape import heads_in, layer_stem
+from kd_lab.models.lstm_attention import LstmAttention
+from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.models.word_embedding import word_embedding
+from kd_lab.optimizer import AdamW
+from kd_lab.trainer import Trainer
+
+CONF = Path(__file__).parents[2] / "conf" / "compression"
+SMALL = {"epochs": 1, "rows": 8, "rank": 4}  # in place of what the YAML says, where it has the option
+EXPORTS = ("onnx", "onnx_int8", "onnx_int8_per_channel", "onnx_int8_static", "openvino", "openvino_int8")
+LASTING = (
+    "drop_layers",
+    "low_rank_embedding",
+    "prune_heads",
+    "prune_l1",
+    "prune_lstm",
+    "prune_width",
+    "quantization_aware",
+    "trim_vocabulary",
+)
+WRITTEN = ("sparse", "torch_bf16", "torch_int8")
+SPECS = {
+    "encoder": Encoder("e", "bert", layers=2, width=16, heads=4, feed_forward=24, init="random"),
+    "lstm": LstmAttention(embedding=12, hidden=12, layers=2, init="random"),
+}
+UNFIT = {"encoder": {"prune_lstm"}, "lstm": {"drop_layers", "prune_heads", "prune_width", "onnx_int8_static"}}
+
+
+def step(name: str, **options):
+    content = yaml.safe_load((CONF / f"{name}.yaml").read_text())[name]
+    content |= {key: value for key, value in SMALL.items() if key in content}
+    if name == "prune_l1":
+        content |= {"amount": 0.6}
+    return instantiate({**content, **options})
+
+
+STEPS = {
+    name: step(name)
+    for name in sorted(path.stem for path in CONF.glob("*.yaml"))
+    if name != "openvino_bf16"  # as openvino, for processors that know bfloat16
+}
+
+
+def shaken(model: TorchClassifier, around, epochs, rate, hold) -> None:
+    """Stands in for training, in a moment: every weight moves at every update, and the hold is called as there."""
+    generator = torch.Generator().manual_seed(5)
+    for share in (0.5, 1.0):
+        if hold:
+            hold.before_forward()
+            hold.before_update()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(torch.randn(weight.shape, generator=generator), alpha=0.01)
+        if hold:
+            hold.after_update(share)
+    if hold:
+        hold.before_forward()
+
+
+@pytest.fixture(params=SPECS)
+def model(request, toy_tokens, own_cache) -> TorchClassifier:
+    torch.manual_seed(3)
+    surroundings = Surroundings(3, toy_tokens.vocabulary, toy_tokens.pad_id, "t", list, own_cache)
+    return SPECS[request.param].build(surroundings).eval()
+
+
+def really_zero(model) -> float:
+    """The share of zeros in a model's matrices."""
+    weights = [getattr(*weight) for weight in matrices(model)]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+
+
+def holds(notes, model: TorchClassifier, amount: float | None) -> None:
+    """Compares every claim of the notes with the model itself."""
+    config = model.config
+    for claimed in (facts for name, facts in notes.items() if name.startswith("prune_l1")):
+        assert claimed["share_zero_after"] == pytest.approx(really_zero(model), abs=1e-9)
+        assert amount is None or claimed["share_zero_after"] >= amount
+    if "prune_heads" in notes:
+        layers = list(model.get_submodule(layer_stem(config, "test")).children())
+        assert notes["prune_heads"]["heads"] == heads_in(config) == 2
+        assert layers[0].attention.self.query.weight.shape[0] == 2 * 4
+        assert len(notes["prune_heads"]["kept"]) == len(layers)
+    if "prune_width" in notes:
+        layers = list(model.get_submodule(layer_stem(config, "test")).children())
+        assert notes["prune_width"]["units"] == config["intermediate_size"] == 12
+        assert layers[0].intermediate.dense.weight.shape[0] == 12
+        assert len(notes["prune_width"]["importance_kept"]) == len(layers)
+    if "drop_layers" in notes:
+        assert len(notes["drop_layers"]["kept"]) == config["num_hidden_layers"] == 1
+    if "prune_lstm" in notes:
+        assert notes["prune_lstm"]["hidden"] == model.lstm.hidden_size == 6
+    if "low_rank_embedding" in notes:
+        assert notes["low_rank_embedding"]["rank"] == word_embedding(model).embedding_dim == 4
+    if "trim_vocabulary" in notes:
+        assert notes["trim_vocabulary"]["pieces_after"] == word_embedding(model).num_embeddings < 30522
+
+
+@pytest.mark.parametrize("pair", list(permutations(LASTING, 2)), ids="-".join)
+def test_what_the_notes_claim_holds_after_both_steps_of_every_pair_or_it_is_refused(model, around, pair):
+    around.training = shaken
+    steps = {name: STEPS[name] for name in pair}
+    if set(pair) & {*UNFIT["lstm" if hasattr(model, "lstm") else "encoder"], "quantization_aware"}:
+        with pytest.raises(UserError):
+            check_all(steps, type(model))
+        return
+    holds(around.notes, apply_all(steps, model, around), 0.3 if "low_rank_embedding" in pair else 0.5)
+
+
+TRIPLES = [
+    ("prune_l1", "prune_heads", "sparse"),
+    ("prune_l1", "prune_width", "torch_int8"),
+    ("prune_l1", "drop_layers", "torch_bf16"),
+    ("prune_l1", "prune_lstm", "torch_int8"),
+    ("prune_l1", "trim_vocabulary", "sparse"),
+    ("prune_l1", "low_rank_embedding", "sparse"),
+    ("trim_vocabulary", "prune_l1", "prune_lstm"),
+    ("prune_heads", "drop_layers", "prune_l1"),
+    ("prune_l1", "prune_heads", "prune_width"),
+    ("prune_width", "prune_l1", "drop_layers"),
+    ("low_rank_embedding", "prune_l1", "trim_vocabulary"),
+]
+
+
+@pytest.mark.parametrize("triple", TRIPLES, ids="-".join)
+def test_the_saved_model_of_a_triple_has_at_least_the_zeros_that_its_notes_claim(model, around, triple):
+    steps = {name: STEPS[name] for name in triple}
+    if set(triple) & UNFIT["lstm" if hasattr(model, "lstm") else "encoder"]:
+        with pytest.raises(UserError):
+            check_all(steps, type(model))
+        return
+    around.training = shaken
+    last = {name: steps.pop(name) for name in triple if name in WRITTEN}
+    trained = apply_all(steps, model, around)
+    total, nonzero = apply_all(last, trained, around).count_parameters()
+    holds(around.notes, trained, None)
+    claimed = around.notes["prune_l1"]["share_zero_after"]
+    assert claimed > 0.3
+    assert total - nonzero >= claimed * sum(getattr(*weight).numel() for weight in matrices(trained)) - 1
+
+
+@pytest.mark.parametrize("names", [("prune_l1", "onnx_int8"), ("prune_l1", "onnx_int8_per_channel")], ids="-".join)
+def test_quantization_aware_training_keeps_the_zeros_and_the_int8_grid(model, around, names):
+    around.training = shaken
+    by_row = names[1].endswith("channel")
+    aware = QuantizationAware(per_channel=by_row, epochs=1)
+    check_all({"prune_l1": STEPS["prune_l1"], "quantization_aware": aware, names[1]: STEPS[names[1]]}, type(model))
+    pruned = STEPS["prune_l1"].apply(model, around)
+    after = aware.apply(pruned, around)
+    assert share_of_zeros(matrices(after)) >= 0.6
+    for (module, name), (old, _) in zip(matrices(after), matrices(pruned), strict=True):
+        assert not getattr(module, name)[getattr(old, name) == 0].any()
+    for weight, rounding in rounded_weights(after, per_channel=by_row):
+        assert torch.allclose(rounding(weight), weight, atol=1e-6)
+
+
+def test_a_step_that_is_there_twice_under_two_names_has_two_notes(model, around):
+    around.training = shaken
+    steps = {"prune_l1": PruneL1(0.3), "prune_l1_again": PruneL1(0.7, epochs=1)}
+    made = apply_all(steps, model, around)
+    assert around.notes["prune_l1"]["share_zero_before"] == 0
+    assert around.notes["prune_l1_again"]["share_zero_before"] == pytest.approx(0.3, abs=1e-3)
+    assert [facts["share_zero_after"] for facts in around.notes.values()] == [really_zero(made)] * 2
+
+
+def test_weights_that_happen_to_be_zero_are_free_where_nothing_was_pruned(model, around):
+    around.training = shaken
+    with torch.no_grad():
+        module, name = matrices(model)[0]
+        getattr(module, name)[0] = 0.0
+    after = around.recover(model, 1, 1.0)
+    module, name = matrices(after)[0]
+    assert getattr(module, name)[0].all()
+
+
+def test_real_training_after_pruning_keeps_the_zeros_and_moves_the_rest(model, around):
+    spec = FitSpec(
+        SPECS["encoder"],
+        WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0}),
+        AdamW(encoder_lr=0.01, head_lr=0.01),
+        Trainer(max_epochs=1, batch_size=16, precision="32-true", device="cpu"),
+    )
+
+    def train(model, here, epochs, rate, hold) -> None:
+        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, rate=rate, hold=hold)
+
+    around.training = train
+    pruned = PruneL1(0.6).apply(model, around)
+    before = {name: weight.clone() for name, weight in pruned.state_dict().items()}
+    after = around.recover(pruned, 1, 1.0)
+    assert share_of_zeros(matrices(after)) == pytest.approx(0.6, abs=1e-3)
+    moved = [not torch.equal(weight, before[name]) for name, weight in after.state_dict().items() if weight.ndim == 2]
+    assert sum(moved) >= len(moved) - 2  # all but tables of rows that no text reaches
+
+
+def test_kept_zeros_are_set_back_and_the_rest_moves():
+    layer = torch.nn.Linear(3, 2)
+    with torch.no_grad():
+        layer.weight[0] = 0.0
+    zeros = KeepZeros(layer)
+    with torch.no_grad():
+        layer.weight.add_(1.0)
+    zeros.after_update(0.5)
+    assert layer.weight[0].tolist() == [0, 0, 0]
+    assert layer.weight[1].all()
+
+
+AWARE = "quantization_aware"
+
+
+@pytest.mark.parametrize(
+    ("names", "cure"),
+    [
+        ((AWARE,), "[quantization_aware,onnx_int8]"),
+        ((AWARE, "sparse"), "[quantization_aware,onnx_int8]"),
+        ((AWARE, "onnx"), "[quantization_aware,onnx_int8]"),
+        ((AWARE, "onnx_int8_static"), "[quantization_aware,onnx_int8]"),
+        ((AWARE, "openvino_int8"), "[quantization_aware,onnx_int8]"),
+        ((AWARE, "torch_int8"), "[quantization_aware,onnx_int8]"),
+        ((AWARE, "torch_bf16"), "[quantization_aware,onnx_int8]"),
+        ((AWARE, "prune_l1", "onnx_int8"), "[prune_l1,quantization_aware,onnx_int8]"),
+        (("prune_width", AWARE, "prune_heads"), "[prune_width,prune_heads,quantization_aware,onnx_int8]"),
+    ],
+    ids=str,
+)
+def test_quantization_aware_training_is_refused_without_its_int8_and_the_cure_passes(names, cure):
+    kind = EncoderClassifier
+    steps = {name: STEPS[name] for name in names}
+    with pytest.raises(UserError) as refused:
+        check_all(steps, kind)
+    assert f"compression={cure}" in str(refused.value)
+    assert str(refused.value).startswith("compression.quantization_aware: ")
+    check_all({name: STEPS[name] for name in cure.strip("[]").split(",")}, kind)
+
+
+@pytest.mark.parametrize(("aware", "int8"), [(False, True), (True, False)])
+def test_quantization_aware_training_is_refused_before_int8_of_another_granularity(aware, int8):
+    steps = {AWARE: QuantizationAware(aware), "onnx_int8": OnnxInt8(int8)}
+    with pytest.raises(UserError, match=f"Use compression.quantization_aware.per_channel={str(int8).lower()}"):
+        check_all(steps, EncoderClassifier)
+    check_all({AWARE: QuantizationAware(int8), "onnx": OnnxExport(), "onnx_int8": OnnxInt8(int8)}, EncoderClassifier)
+
+
+def test_quantization_aware_training_of_no_epochs_is_refused():
+    with pytest.raises(UserError, match=r"quantization_aware\.epochs: expected a whole number, at least 1"):
+        QuantizationAware(epochs=0)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        pair
+        for pair in permutations(STEPS, 2)
+        if pair[0] in (*EXPORTS, *WRITTEN) or (pair[0] == AWARE and pair[1] != "onnx_int8")
+    ],
+    ids="-".join,
+)
+def test_nothing_follows_a_quantized_or_exported_model_but_int8_after_a_float_graph(pair):
+    steps = {name: STEPS[name] for name in pair}
+    if pair[0] == "onnx" and pair[1].startswith("onnx_int8"):
+        check_all(steps, EncoderClassifier)
+    else:
+        with pytest.raises(UserError):
+            check_all(steps, EncoderClassifier)
+
+
+def test_a_recovery_that_is_skipped_since_the_fit_had_no_epochs_says_so(model, around):
+    spec = FitSpec(SPECS["encoder"], None, None, Trainer(max_epochs=0))
+    around.training = Recovery(spec, None, True, lambda rows: None)
+    apply_all({"prune_l1": PruneL1(0.5, epochs=3)}, model, around)
+    (said,) = around.notes["training"].values()
+    assert said["step"] == "prune_l1"
+    assert said["epochs"] == []
+    assert "max_epochs=0" in said["skipped"]
+    json.dumps(around.notes)
