@@ -13,6 +13,7 @@ from kd_lab.models.build import ModelSpec
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.encoder_shape import layer_stem, layout_of
 from kd_lab.models.reshape import reshape
+from kd_lab.option_types import Epochs, LayerNumber, Layers, RateShare
 
 _WHERE = "compression.drop_layers"
 
@@ -31,10 +32,10 @@ class DropLayers:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    keep: Sequence[int] | None = None
-    layers: int | None = None
-    epochs: int = 2
-    rate: float = 1.0
+    keep: Sequence[LayerNumber] | None = None
+    layers: Layers | None = None
+    epochs: Epochs = 2
+    rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
         if self.layers is not None:

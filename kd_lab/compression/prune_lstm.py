@@ -15,6 +15,7 @@ from kd_lab.compression.options import count_of, need_count, need_kind, need_sha
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.models.reshape import keep_inputs, keep_outputs, reshape
+from kd_lab.option_types import Count, Epochs, RateShare, ShareKept
 
 _WHERE = "compression.prune_lstm"
 
@@ -34,10 +35,10 @@ class PruneLstm:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    keep: float = 0.5
-    rows: int = 512
-    epochs: int = 2
-    rate: float = 1.0
+    keep: ShareKept = 0.5
+    rows: Count = 512
+    epochs: Epochs = 2
+    rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
         need_share(f"{_WHERE}.keep", self.keep)

@@ -18,7 +18,7 @@ from kd_lab.paths import default_data, root
 
 CONF = str(root() / "conf")
 # A second process of Lightning's would run the whole command line again, and wait for the first one's fit for ever.
-_SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
+SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
 
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # launcher -> what brings it
@@ -37,7 +37,9 @@ def cell_name(overrides: str) -> str:
         return "default"
     name = re.sub(r"[^\w.,=+\[\]-]", "-", overrides)
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-    return name if name == overrides and len(name) <= 120 else f"{name[:110]}-{digest}"
+    if name == overrides and len(name) <= 120 and len(name.encode()) <= 240:  # file systems count bytes, up to 255
+        return name
+    return f"{name[:110].encode()[:240].decode(errors='ignore')}-{digest}"
 
 
 def compose(overrides: Sequence[str] = ()) -> DictConfig:
@@ -59,7 +61,7 @@ def mistake(error: Exception) -> UserError:
     """Hydra's or OmegaConf's complaint as one line."""
     text = " ".join(str(error).split())
     unknown = re.search(r"Could not override '([^']+)'", text)
-    if unknown and unknown[1] in _SEVERAL_DEVICES:
+    if unknown and unknown[1] in SEVERAL_DEVICES:
         return UserError(
             f"override {unknown[1]}",
             expected="one device for each cell",
