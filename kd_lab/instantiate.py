@@ -107,8 +107,9 @@ def refuse_strange_targets(settings: Any, where: str) -> None:
     Raises:
         UserError: naming its place.
     """
+    home = "hydra_plugins." if where.startswith("hydra.") else "kd_lab."
     for place, target in targets(settings, where):
-        if not isinstance(target, str) or not signature.exists(target):
+        if not isinstance(target, str) or not signature.exists(target) or not target.startswith(home):
             cure = "See the options in conf/."
             raise UserError(f"{place}.{TARGET}", expected="a class of kd_lab", got=_named(target), cure=cure)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def _is_path(text: str) -> bool:
     return bool(text.strip()) and sum(map(len, parts)) <= 3000 and max(map(len, parts)) <= 255
 
 
-NonEmpty = Annotated[str, MinLen(1)]
+NonEmpty = Annotated[str, MinLen(1), MaxLen(1000)]
 PathName = Annotated[str, Rule("a path, each part of it at most 255 bytes long", _is_path)]
 Encoding = Annotated[str, Rule("an encoding that Python knows", _is_encoding)]
 StudyName = Annotated[
@@ -65,6 +65,8 @@ Number = Annotated[int, Ge(0)]
 Pieces = Annotated[int, Ge(0), Le(10_000_000)]
 Tokens = Annotated[int, Ge(4), Le(1_000_000)]
 Threads = Annotated[int, Ge(1), Le(4096)]
+Cores = Annotated[float, Gt(0), Le(4096)]
+Gpus = Annotated[float, Ge(0), Le(1024)]
 Units = Annotated[int, Ge(1), Le(32_768)]
 Layers = Annotated[int, Ge(1), Le(256)]
 LayerNumber = Annotated[int, Ge(0), Lt(10_000)]
@@ -165,6 +167,7 @@ _RULES: dict[type, Callable[[Any, Any], bool]] = {
     Le: lambda value, rule: value <= rule.le,
     Lt: lambda value, rule: value < rule.lt,
     MinLen: lambda value, rule: len(value.strip() if isinstance(value, str) else value) >= rule.min_length,
+    MaxLen: lambda value, rule: len(value) <= rule.max_length,
     Holds: lambda value, rule: rule.key in value,
     Rule: lambda value, rule: rule.holds(value),
 }
@@ -187,7 +190,7 @@ def _in_words(bare: Any, rules: tuple[Any, ...]) -> str:
         size = f" of {fixed}" if fixed else f" of at least {least}" if least else ""
         return f"a list{size}, each {say(inner[0])}"
     plain = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(bare, "another value")
-    return plain + (" that is not empty" if least else _range(rules))
+    return plain + (" of 1 to 1000 characters" if least else _range(rules))
 
 
 def _range(rules: tuple[Any, ...]) -> str:

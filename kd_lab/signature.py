@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 _PACKAGE = Path(__file__).parent
 _IMPORTED = ("typing", "collections", "annotated_types", "pathlib", "kd_lab.option_types")  # where types come from
+_OURS = ("kd_lab.", "hydra_plugins.kd_lab.")  # whose sources are read
 MISSING = object()  # the default of an option that must be given
 _UNREADABLE = object()  # a default that is more than a literal
 
@@ -85,10 +86,10 @@ def _bases(target: str) -> list[str]:
 @cache
 def _tree(module: str) -> dict[str, ast.stmt]:
     """Names that a module of kd_lab defines or imports -> the statement that does; empty where there is none."""
-    first, *parts = module.split(".")
-    if first != _PACKAGE.name or not all(part.isidentifier() for part in parts):
+    parts = module.split(".")
+    if not f"{module}.".startswith(_OURS) or not all(part.isidentifier() for part in parts):
         return {}
-    path = _PACKAGE.joinpath(*parts).with_suffix(".py") if parts else _PACKAGE / "__init__.py"
+    path = _PACKAGE.parent.joinpath(*parts).with_suffix(".py")
     if not path.is_file():
         return {}
     found: dict[str, ast.stmt] = {}

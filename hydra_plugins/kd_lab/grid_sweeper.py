@@ -1,6 +1,6 @@
 """Hydra's sweeper over a grid, which launches only those cells that have not finished before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from kd_lab.errors import UserError
+from kd_lab.option_types import Count
 
 
 class GridSweeper(BasicSweeper):
@@ -18,6 +19,9 @@ class GridSweeper(BasicSweeper):
 
     A cell whose own groups lack an option, such as `loss.temperature` under `loss=cross_entropy`, runs once without it.
     """
+
+    def __init__(self, max_batch_size: Count | None = None, params: Mapping[str, Any] | None = None) -> None:
+        super().__init__(max_batch_size, dict(params or {}))
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -28,7 +32,7 @@ class GridSweeper(BasicSweeper):
         self.launcher: Any = launcher(hydra_context, task_function, config)
         self._meaningless: dict[tuple[tuple[str, ...], str], _Why] = {}  # (groups chosen, option) -> why
 
-    def split_arguments(  # type: ignore[override]  # Hydra's is static, and called on the object
+    def split_arguments(  # Hydra's is static, but called on the object
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """The cells in batches, each composed and checked unless it has finished, before anything is made.

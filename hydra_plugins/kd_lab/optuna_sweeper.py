@@ -18,6 +18,7 @@ from rich.console import Console
 
 from kd_lab import launch
 from kd_lab.errors import UserError
+from kd_lab.option_types import Count, NonEmpty, Seed, Share
 from kd_lab.progress import say
 from kd_lab.search import record
 from kd_lab.search.objective import objectives
@@ -37,15 +38,15 @@ class OptunaSweeper(Sweeper):
 
     def __init__(
         self,
-        study: str,
-        trials: int = 20,
-        batch: int = 1,
-        sampler: str | None = None,
-        seed: int = 0,
-        storage: str | None = None,
+        study: NonEmpty,
+        trials: Count = 20,
+        batch: Count = 1,
+        sampler: NonEmpty | None = None,
+        seed: Seed = 0,
+        storage: NonEmpty | None = None,
         objectives: Any = ({"metrics.validation.accuracy": "maximize"},),
-        pruner: str | None = None,
-        max_failures: float = 0.5,
+        pruner: NonEmpty | None = None,
+        max_failures: Share = 0.5,
         params: Any = None,
     ) -> None:
         self.study, self.trials, self.batch, self.sampler, self.seed = study, trials, batch, sampler, seed

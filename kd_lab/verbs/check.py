@@ -33,7 +33,7 @@ _PLAIN = {  # options that stand in no class's signature: kind, and a value that
 _PATHS = {"data": "data", "cache": "~/.cache/kd_lab", "multirun": "multirun"}
 _FIT = ("model", "loss", "optimizer", "trainer")  # the parts of a teacher
 _TRIAL = "kd_lab.search.trial.Trial"
-_NEEDED = {*PARTS, *_PLAIN, "teacher", "search", "paths"}
+_NEEDED = frozenset({*PARTS, *_PLAIN, "teacher", "search", "paths"})
 _PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 _MADE_BY_HYDRA = ("callbacks", "hydra_logging", "job_logging", "launcher", "sweeper")
 
@@ -69,7 +69,7 @@ def command(arguments: Sequence[str]) -> None:
         swept = {
             key.partition(".")[0] for key in [*_swept(asked.overrides), *(config.hydra.sweeper.get("params") or {})]
         }
-        _check_settings(dict(_known(config, swept)), needed=())
+        settings(dict(_known(config, swept)), needed=())
         if "name" not in swept:
             check_folder(Path(str(config.hydra.sweep.dir)), str(config.paths.multirun))
     except MISTAKES as error:
@@ -87,7 +87,7 @@ def cell(config: DictConfig, folder: Path) -> None:
         OmegaConfBaseException: a value is missing, or an interpolation leads nowhere.
     """
     parts = {key: _plain(config, key, whole=True) for key in map(str, config) if key != "hydra"}
-    _check_settings(parts, _NEEDED)
+    settings(parts)
     subdir = config.hydra.output_subdir
     if subdir is not None and (Path(subdir).is_absolute() or ".." in Path(subdir).parts):
         cure = "Leave it out."
@@ -95,11 +95,19 @@ def cell(config: DictConfig, folder: Path) -> None:
     check_folder(folder, str(config.paths.multirun))
 
 
-def _check_settings(settings: Mapping[str, Any], needed: Collection[str]) -> None:
+def settings(given: Mapping[str, Any], needed: Collection[str] = _NEEDED) -> None:
+    """Checks a config as plain data, without Hydra's own part.
+
+    Args:
+        needed: parts that must be there.
+
+    Raises:
+        UserError: as in `command`.
+    """
     for key in sorted(needed):
-        if key not in settings:
+        if key not in given:
             raise UserError(key, expected="an option that every run has", got="none", cure=f"Leave ~{key} out.")
-    for key, value in settings.items():
+    for key, value in given.items():
         if key in _PLAIN:
             check_value(value, _PLAIN[key][0], key, _PLAIN[key][1])
         elif key == "paths":
@@ -150,16 +158,19 @@ def _mapping(value: Any, where: str, names: Collection[str] | None = None) -> Ma
     return value
 
 
-def _check_made_by_hydra(settings: DictConfig) -> None:
+def _check_made_by_hydra(config: DictConfig) -> None:
     """Refuses, in what Hydra itself would make objects from, all but its own plug-ins at their place."""
     for part in _MADE_BY_HYDRA:
-        found = _plain(settings, part)
+        found = _plain(config, part)
         for place, target in targets(found, f"hydra.{part}"):
             own = place in ("hydra.launcher", "hydra.sweeper")
             if not own or not isinstance(target, str) or not target.startswith(_PLUGINS) or not _is_plugin(target):
                 expected = f"an option of hydra/{part}" if own else "no object"
                 cure = f"Leave it out; hydra/{part}=NAME chooses one." if own else "Leave it out."
                 raise UserError(f"{place}.{TARGET}", expected=expected, got=str(target)[:200], cure=cure)
+        ours = part in ("launcher", "sweeper") and signature.exists(found[TARGET])
+        if ours and signature.options(found[TARGET]):  # of others' plug-ins Hydra knows the types
+            check(found, f"hydra.{part}")
         for place, key, value in _entries(found, f"hydra.{part}"):
             strange = key == "()" or (part.endswith("logging") and key == "class" and not _is_log_class(value))
             if strange or key in ("_args_", "_partial_"):

@@ -75,6 +75,10 @@ def mistake(error: Exception) -> UserError:
             got="an unknown one",
             cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
         )
+    typed = re.search(r"Error merging override (\S+?)=(.*)", text)
+    if typed:
+        why = str(error.__cause__ or error).splitlines()[0]
+        return UserError(typed[1], expected="a value of the option's type", got=why, cure="Leave it out, or give such.")
     choice = re.search(r"Could not find '([^']+)'|Could not load '([^']+)'", text)
     if choice:
         group, _, option = (choice[1] or choice[2]).rpartition("/")
