@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from kd_lab import signature
 from kd_lab.errors import UserError
-from kd_lab.option_types import example, fits, say, split, typed
+from kd_lab.option_types import example, fits, keeps, say, split, typed
 from kd_lab.signature import MISSING, Made
 
 TARGET = "_target_"
@@ -78,19 +78,20 @@ def check_value(value: Any, kind: Any, where: str, default: Any = MISSING) -> No
     Raises:
         UserError: naming the option, its kind and range, and a value to give.
     """
-    bare, _, optional = split(kind)
+    bare, rules, optional = split(kind)
     if value is None and optional:
-        return None
-    if isinstance(bare, type) and issubclass(bare, Made):
-        return _check_object(value, where, bare)
-    of_objects = (
-        get_origin(bare) is Mapping and isinstance(inner := get_args(bare)[1], type) and issubclass(inner, Made)
-    )
-    if of_objects and isinstance(value, Mapping):
-        for name, one in value.items():
-            _check_object(one, f"{where}.{name}", inner)
         return
-    if not of_objects and fits(value, kind):
+    if isinstance(bare, type) and issubclass(bare, Made):
+        _check_object(value, where, bare)
+        return
+    if get_origin(bare) is Mapping and isinstance(value, Mapping):
+        of_name, of_value = get_args(bare)
+        for name, one in value.items():
+            if fits(name, of_name):  # else the mapping as a whole is not right
+                check_value(one, of_value, f"{where}.{name}")
+        if all(fits(name, of_name) for name in value) and keeps(value, rules):
+            return
+    elif fits(value, kind):
         return
     told = example(kind) if default is MISSING else typed(default)
     cure = f"Use e.g. {where}={told}, or leave it out."
@@ -98,7 +99,15 @@ def check_value(value: Any, kind: Any, where: str, default: Any = MISSING) -> No
         cure = f"Quote it to mean a text: \"{where}='{typed(value)}'\"."
     elif bare is int and isinstance(value, float) and value.is_integer() and fits(int(value), kind):
         cure = f"Write {where}={int(value)}."
-    raise UserError(where, expected=say(kind), got=_shown(value), cure=cure)
+    raise UserError(where, expected=say(kind), got=shown(value), cure=cure)
+
+
+def shown(value: Any) -> str:
+    """A plain value for an error: short, and null for None."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(map(str, value))}}}" if value else "{}"
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def refuse_strange_targets(settings: Any, where: str) -> None:
@@ -131,7 +140,7 @@ def _check_object(settings: Any, where: str, expected: Part | type[Made] | None)
     words = _words(expected)
     if not isinstance(settings, Mapping) or TARGET not in settings:
         cure = f"Leave out what sets it; kd-lab --cfg job --package {where} prints its options."
-        raise UserError(where, expected=f"the options of {words}", got=_shown(settings), cure=cure)
+        raise UserError(where, expected=f"the options of {words}", got=shown(settings), cure=cure)
     target = settings[TARGET]
     if not _may_stand(target, expected):
         cure = f"Leave {where}.{TARGET} out: conf/ names the classes that there are."
@@ -176,11 +185,4 @@ def _made(settings: Any) -> Any:
 
 
 def _named(target: Any) -> str:
-    return target[:200] if isinstance(target, str) else _shown(target)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(map(str, value))}}}" if value else "{}"
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}..."
+    return target[:200] if isinstance(target, str) else shown(target)

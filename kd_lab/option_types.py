@@ -52,10 +52,11 @@ StudyName = Annotated[
     str, Rule("a name such as clinc or clinc/first: no '..', no leading '/' or '.', at most 200 bytes", _is_study)
 ]
 Sha256 = Annotated[str, Rule("64 hexadecimal digits", lambda text: bool(re.fullmatch("[0-9a-f]{64}", text)))]
-PackageName = Annotated[str, Rule("the name of an installed package", str.isidentifier)]
+PackageName = Annotated[str, MaxLen(100), Rule("the name of an installed package", str.isidentifier)]
 SplitName = Annotated[str, Rule("train, validation or test", ("train", "validation", "test").__contains__)]
 Splits = Annotated[Mapping[SplitName, NonEmpty], Holds("train")]
 Libraries = Annotated[tuple[NonEmpty, ...], MinLen(2)]
+Objectives = Annotated[Sequence[Mapping[NonEmpty, Literal["maximize", "minimize"]]], MinLen(1)]
 Engine = Literal["x86", "onednn", "fbgemm", "qnnpack"]
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 # The upper ends lie where nobody who means it would come, and below what fills a machine's memory at once.
@@ -69,7 +70,7 @@ Cores = Annotated[float, Gt(0), Le(4096)]
 Gpus = Annotated[float, Ge(0), Le(1024)]
 Units = Annotated[int, Ge(1), Le(32_768)]
 Layers = Annotated[int, Ge(1), Le(256)]
-LayerNumber = Annotated[int, Ge(0), Lt(10_000)]
+LayerNumbers = Annotated[tuple[Annotated[int, Ge(0), Lt(10_000)], ...], MinLen(1)]
 Positions = Annotated[int, Ge(1), Le(1_000_000)]
 Epochs = Annotated[int, Ge(0), Le(100_000)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -104,7 +105,12 @@ def fits(value: Any, kind: Any) -> bool:
     bare, rules, optional = split(kind)
     if value is None:
         return optional or bare is Any
-    return _is_a(value, bare) and all(_RULES[type(rule)](value, rule) for rule in rules)
+    return _is_a(value, bare) and keeps(value, rules)
+
+
+def keeps(value: Any, rules: tuple[Any, ...]) -> bool:
+    """Whether a value of the right type lies within the rules of a kind."""
+    return all(_RULES[type(rule)](value, rule) for rule in rules)
 
 
 def say(kind: Any) -> str:
@@ -125,6 +131,9 @@ def example(kind: Any) -> str:
         return "true"
     if get_origin(bare) in (tuple, Sequence) and not split(kind)[2]:
         return f"[{example(get_args(bare)[0])}]"
+    if get_origin(bare) is Mapping:
+        key = next((rule.key for rule in rules if isinstance(rule, Holds)), example(get_args(bare)[0]))
+        return f"{{{key}:{key}}}"
     return "null" if split(kind)[2] else "NAME"
 
 

@@ -25,6 +25,7 @@ from omegaconf import OmegaConf
 
 from experiments.speed import result
 from experiments.speed.command_line import Asked
+from kd_lab import signature
 from kd_lab.errors import UserError
 from kd_lab.instantiate import TARGET, check
 from kd_lab.paths import root
@@ -114,6 +115,8 @@ def leaves(whole: Mapping[str, Any], place: str) -> list[str]:
     node: Any = whole
     for part in place.split("."):
         node = node[part]
+    if place.startswith("hydra.") and not signature.options(node[TARGET]):
+        return []  # a plug-in of others, whose schema Hydra itself knows
     return list(_leaves(node, place)) if node is not None else []
 
 
@@ -171,7 +174,8 @@ def main() -> int:
 
 
 def _tried(chosen: str, whole: Mapping[str, Any], option: str, wrong: str, value: Any) -> Tried:
-    changed = copy.deepcopy(dict(whole))
+    top = option.partition(".")[0]
+    changed = {top: copy.deepcopy(whole[top])}  # the rest is right
     *above, last = option.split(".")
     node: Any = changed
     for part in above:
@@ -179,12 +183,12 @@ def _tried(chosen: str, whole: Mapping[str, Any], option: str, wrong: str, value
     node[last] = value
     began, told = time.perf_counter(), None
     try:
-        if option.startswith("hydra."):
+        if top == "hydra":
             check(changed["hydra"][above[1]], ".".join(above[:2]))
-        elif option.startswith("alone."):
+        elif top == "alone":
             check(changed["alone"], "alone")
         else:
-            settings(changed)
+            settings(changed, needed=())
     except UserError as error:
         told = error
     return Tried(chosen, option, wrong, value, told, time.perf_counter() - began)

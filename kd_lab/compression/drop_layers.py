@@ -13,7 +13,7 @@ from kd_lab.models.build import ModelSpec
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.encoder_shape import layer_stem, layout_of
 from kd_lab.models.reshape import reshape
-from kd_lab.option_types import Epochs, LayerNumber, Layers, RateShare
+from kd_lab.option_types import Epochs, LayerNumbers, Layers, RateShare
 
 _WHERE = "compression.drop_layers"
 
@@ -32,7 +32,7 @@ class DropLayers:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    keep: Sequence[LayerNumber] | None = None
+    keep: LayerNumbers | None = None
     layers: Layers | None = None
     epochs: Epochs = 2
     rate: RateShare = 1.0

@@ -20,7 +20,7 @@ from kd_lab.models.first_token import all_tokens, narrow_last_layer
 from kd_lab.models.layers import base_prefix, take_layers
 from kd_lab.models.quick_dropout import use_quick_dropout
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
-from kd_lab.option_types import LayerNumber, Layers, NonEmpty, Positions, ShareBelowOne, Units
+from kd_lab.option_types import LayerNumbers, Layers, NonEmpty, Positions, ShareBelowOne, Units
 from kd_lab.pretrained import Checkpoint
 from kd_lab.types import Batch, Outputs
 
@@ -104,7 +104,7 @@ class Encoder:
     feed_forward: Units
     checkpoint: Checkpoint | None = None
     init: Literal["pretrained", "teacher", "random"] = "pretrained"
-    keep_layers: tuple[LayerNumber, ...] | None = None
+    keep_layers: LayerNumbers | None = None
     max_positions: Positions = 512
     dropout: ShareBelowOne = 0.1
 

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kd_lab import signature
 from kd_lab.errors import UserError
-from kd_lab.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, targets
+from kd_lab.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, shown, targets
 from kd_lab.option_types import PathName, Seed, StudyName
 from kd_lab.verbs.compose import CONF, MISTAKES, SEVERAL_DEVICES, mistake
 from kd_lab.verbs.run_folder import check_folder
@@ -147,7 +147,7 @@ def _mapping(value: Any, where: str, names: Collection[str] | None = None) -> Ma
     """The value, once it is known to have these names and no others."""
     if not isinstance(value, Mapping):
         cure = f"Leave {where}= out" + (", or use e.g. compression=[prune_l1]." if where == "compression" else ".")
-        raise UserError(where, expected="options with names", got=repr(value), cure=cure)
+        raise UserError(where, expected="options with names", got=shown(value), cure=cure)
     for name in value if names is not None else ():
         if name not in (names or ()):
             told = f"one of {', '.join(names or ())}"

@@ -60,21 +60,8 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
 def mistake(error: Exception) -> UserError:
     """Hydra's or OmegaConf's complaint as one line."""
     text = " ".join(str(error).split())
-    unknown = re.search(r"Could not override '([^']+)'", text)
-    if unknown and unknown[1] in SEVERAL_DEVICES:
-        return UserError(
-            f"override {unknown[1]}",
-            expected="one device for each cell",
-            got="several",
-            cure="Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2.",
-        )
-    if unknown:
-        return UserError(
-            f"override {unknown[1]}",
-            expected="an option that conf/ has",
-            got="an unknown one",
-            cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
-        )
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        return _unknown(unknown[1])
     typed = re.search(r"Error merging override (\S+?)=(.*)", text)
     if typed:
         why = str(error.__cause__ or error).splitlines()[0]
@@ -102,3 +89,19 @@ def experiments() -> list[str]:
     folder = root() / "experiments"
     specs = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
     return sorted(spec.as_posix() for spec in specs)
+
+
+def _unknown(key: str) -> UserError:
+    if key in SEVERAL_DEVICES:
+        return UserError(
+            f"override {key}",
+            expected="one device for each cell",
+            got="several",
+            cure="Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2.",
+        )
+    return UserError(
+        f"override {key}",
+        expected="an option that conf/ has",
+        got="an unknown one",
+        cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
+    )
