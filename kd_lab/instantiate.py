@@ -158,7 +158,7 @@ def _check_object(settings: Any, where: str, expected: Part | type[Made] | None)
         if option.default is MISSING and name not in settings:
             told = example(option.kind)
             raise UserError(
-                f"{where}.{name}", expected=say(option.kind), got="none", cure=f"Give it: +{where}.{name}={told}."
+                f"{where}.{name}", expected=say(option.kind), got="none", cure=f"Give it, e.g. +{where}.{name}={told}."
             )
 
 

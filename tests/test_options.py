@@ -21,7 +21,7 @@ from experiments.reliability.options import COMMANDS, WRONG, composed, leaves, o
 from kd_lab import signature
 from kd_lab.errors import UserError
 from kd_lab.instantiate import TARGET, check, check_value, targets
-from kd_lab.option_types import Rule, example, fits, split
+from kd_lab.option_types import Holds, Rule, example, fits, split
 from kd_lab.signature import MISSING, Made
 from kd_lab.verbs import check as check_verb
 from kd_lab.verbs.compose import register
@@ -114,7 +114,9 @@ def test_what_is_read_from_the_source_is_what_python_says(target: str) -> None:
 def test_what_fits_is_what_pydantic_takes_in_strict_mode(target: str) -> None:
     values = [value for values in WRONG.values() for value in values]
     for name, kind in said_by_python(target).items():
-        if list(of_classes(signature.options(target)[name].kind)) or any(isinstance(r, Rule) for r in split(kind)[1]):
+        if list(of_classes(signature.options(target)[name].kind)) or any(
+            isinstance(rule, Rule | Holds) for rule in split(kind)[1]
+        ):
             continue
         adapter = TypeAdapter(kind)
         for value in values:
@@ -156,13 +158,13 @@ def test_the_value_that_a_cure_gives_is_right(target: str) -> None:
         (
             "model=lstm_attention model.hidden=7.5",
             "model.hidden",
-            "from 1 to 32768, got 7.5. Use e.g. model.hidden=240",
+            "to 32768, got 7.5. Use e.g. model.hidden=240",
         ),
         ("model=lstm_attention model.hidden=1000000000", "model.hidden", "from 1 to 32768"),
         ("model=lstm_attention model.layers=1000000", "model.layers", "from 1 to 256"),
         ("model=lstm_attention model.hidden=480.0", "model.hidden", "Write model.hidden=480."),
         ("trainer.batch_size=1e12", "trainer.batch_size", "got 1000000000000.0"),
-        ("trainer.batch_size='\"8\"'", "trainer.batch_size", "got '8'"),
+        ("trainer.batch_size='8'", "trainer.batch_size", "got '8'"),
         ("teacher.trainer.max_epochs=null", "teacher.trainer.max_epochs", "Use e.g. teacher.trainer.max_epochs=4"),
         ("teacher.seed=1.5", "teacher.seed", "Use e.g. teacher.seed=0"),
         ("loss.alpha=nan", "loss.alpha", "a number from 0 to 1, got nan"),
@@ -198,7 +200,7 @@ def test_a_wrong_value_is_one_line_with_its_range_and_a_cure(given: str, where: 
     "given",
     [
         "seed=4294967295 trainer.max_epochs=0 loss.alpha=1 loss.temperature=3",
-        "model=lstm_attention model.hidden=32 dataset=csv dataset.path=~/a.csv dataset.encoding=cp1252",
+        "model=lstm_attention model.hidden=32 dataset=csv dataset.path=a.csv dataset.encoding=cp1252",
         "name=frontier/mine paths.multirun=../results teacher=none search=null",
         "compression=[prune_l1,onnx_int8] compression.prune_l1.amount=0 recovery=teacher",
         "compression=[drop_layers] compression.drop_layers.keep=[0,2] dataset.split.limit=100",
@@ -243,8 +245,8 @@ def test_a_class_of_another_kind_is_refused_at_its_place(place: str, target: str
 def test_a_class_stands_only_where_an_annotation_names_it() -> None:
     csv: Mapping[str, Any] = {TARGET: "kd_lab.data.csv.Csv", "path": "a.csv"}
     check({**csv, "split": {TARGET: "kd_lab.data.texts.SplitPlan"}}, "dataset")
-    with pytest.raises(UserError, match="dataset.split._target_: expected a kd_lab.data.texts.SplitPlan"):
+    with pytest.raises(UserError, match=r"dataset\.split\._target_: expected a kd_lab\.data\.texts\.SplitPlan"):
         check({**csv, "split": {TARGET: "kd_lab.optimizer.AdamW"}}, "dataset")
-    with pytest.raises(UserError, match="loss.terms.a._target_: expected a kd_lab.losses.loss.Term"):
-        loss = {TARGET: "kd_lab.losses.weighted_sum.WeightedSum", "weights": {"a": 1}}
+    loss = {TARGET: "kd_lab.losses.weighted_sum.WeightedSum", "weights": {"a": 1}}
+    with pytest.raises(UserError, match=r"loss\.terms\.a\._target_: expected a kd_lab\.losses\.loss\.Term"):
         check({**loss, "terms": {"a": {TARGET: "kd_lab.optimizer.AdamW"}}}, "loss")

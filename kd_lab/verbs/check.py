@@ -48,7 +48,9 @@ def command(arguments: Sequence[str]) -> None:
         if (not argument.isprintable() and argument != argument.encode(errors="ignore").decode()) or "\0" in argument:
             cure = "Type the override anew."
             raise UserError("overrides", expected="text in UTF-8 without NUL", got=ascii(argument)[:200], cure=cure)
-    asked = get_args_parser().parse_args(list(arguments))
+    parser = get_args_parser()
+    parser.error = _refuse_flags
+    asked = parser.parse_args(list(arguments))
     if asked.experimental_rerun is not None:
         cure = "Give the same overrides again: what has finished is not run again."
         raise UserError(
