@@ -10,10 +10,10 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_automatic_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 
-from hydra_plugins.kd_lab.grid_sweeper import GridSweeper
 from kd_lab.errors import UserError
 from kd_lab.verbs.compose import register
 
@@ -23,7 +23,8 @@ def cells(*given: str, finished: Sequence[Sequence[str]] = ()) -> list[str]:
     register()
     setup_globals()
     loader = ConfigLoaderImpl(create_automatic_config_search_path(None, None, str(Path("conf").absolute())))
-    sweeper = GridSweeper()
+    sweeper = Plugins.instance().class_name_to_class["hydra_plugins.kd_lab.grid_sweeper.GridSweeper"]()
+    sweeper._meaningless = {}
     sweeper.config = loader.load_configuration("config", list(given), RunMode.MULTIRUN)
     sweeper.hydra_context = SimpleNamespace(config_loader=loader)
     sweeper.launcher = SimpleNamespace(unfinished=lambda jobs: [one for one in jobs if one not in finished])

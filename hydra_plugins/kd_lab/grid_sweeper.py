@@ -95,7 +95,8 @@ class GridSweeper(BasicSweeper):
     def _groups(self, overrides: Sequence[str]) -> tuple[str, ...]:
         """Those overrides that choose an option of a group."""
         choices = self.config.hydra.runtime.choices
-        return tuple(one for one in overrides if _key(one) in choices or "@" in _key(one) or "/" in _key(one))
+        keys = {*map(str, choices), "compression"}  # of an empty list Hydra notes nothing
+        return tuple(one for one in overrides if _key(one) in keys or "@" in _key(one) or "/" in _key(one))
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
         config: DictConfig = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))

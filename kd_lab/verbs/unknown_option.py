@@ -49,6 +49,8 @@ def chosen(config: DictConfig, key: str) -> Chosen | None:
         place = place or group.replace("/", ".")
         if key.startswith(f"{place}.") and option is not None and (not found or len(place) > len(found.place)):
             found = Chosen(place, group, option if isinstance(option, str) else f"[{','.join(option)}]")
+    if found is None and key.startswith("compression."):  # of an empty list Hydra notes nothing
+        return Chosen("compression", "compression", f"[{','.join(map(str, config.compression))}]")
     return found
 
 
