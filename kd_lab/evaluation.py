@@ -17,6 +17,7 @@ from kd_lab.data.batches import Batches
 from kd_lab.data.hub import class_number
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import UserError
+from kd_lab.option_types import Count, Threads
 
 _BULK = 32  # rows in a batch when throughput is measured
 
@@ -31,9 +32,9 @@ class Evaluation:
         rounds: times each is sent, student and teacher by turns.
     """
 
-    threads: int | None = None
-    requests: int = 60
-    rounds: int = 3
+    threads: Threads | None = None
+    requests: Count = 60
+    rounds: Count = 3
 
     def __post_init__(self) -> None:
         for name in ("threads", "requests", "rounds"):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from kd_lab.errors import UserError
+from kd_lab.option_types import LearningRate, Share, ShareBelowOne, Weight
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class AdamW:
         betas: decay of the two moments.
     """
 
-    encoder_lr: float = 1e-4
-    head_lr: float = 3e-3
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.999)
+    encoder_lr: LearningRate = 1e-4
+    head_lr: LearningRate = 3e-3
+    weight_decay: Weight = 0.01
+    warmup: Share = 0.1
+    betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.999)
 
     def __post_init__(self) -> None:
         for name in ("encoder_lr", "head_lr", "weight_decay", "warmup"):

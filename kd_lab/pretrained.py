@@ -9,6 +9,7 @@ from typing import Any
 
 from kd_lab.cache import file_hash
 from kd_lab.errors import UserError
+from kd_lab.option_types import NonEmpty, PackageName, PathName, Sha256
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Checkpoint:
         sha256: full SHA-256 of model.safetensors; another file is refused. None accepts any.
     """
 
-    hub_id: str
-    package: str | None = None
-    path: str | None = None
-    sha256: str | None = None
+    hub_id: NonEmpty
+    package: PackageName | None = None
+    path: PathName | None = None
+    sha256: Sha256 | None = None
 
     def parts(self) -> dict[str, Any]:
         """The identity of the weights: their hash where it is known, so that a copy elsewhere is the same."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kd_lab.cache import fingerprint
 from kd_lab.mlflow_run import log_costs, log_model, log_values, parameters, tags
 from kd_lab.mlflow_store import Store, connect, find_parent
+from kd_lab.option_types import NonEmpty, PathName
 from kd_lab.results import RunResult
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class MlflowTracking:
         log_model: whether to copy the fitted model too, ready to be served.
     """
 
-    uri: str
-    artifacts: str
-    experiment: str | None = None
+    uri: NonEmpty
+    artifacts: PathName
+    experiment: NonEmpty | None = None
     log_model: bool = True
 
     def begin(self, study: str) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from kd_lab.errors import UserError
 from kd_lab.machine import best_device, best_precision
+from kd_lab.option_types import Count, Epochs, Weight
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,14 @@ class Trainer:
         device: "auto", "cuda", "mps" or "cpu".
     """
 
-    max_epochs: int = 4
-    batch_size: int = 32
-    accumulate: int = 1
-    clip_norm: float = 1.0
-    patience: int = 3
+    max_epochs: Epochs = 4
+    batch_size: Count = 32
+    accumulate: Count = 1
+    clip_norm: Weight = 1.0
+    patience: Count = 3
     monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss"] = "accuracy"
-    precision: str = "auto"
-    device: str = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"] = "auto"
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "accumulate", "patience"):

@@ -60,7 +60,8 @@ def test_what_is_not_kd_labs_is_refused_and_not_called(
     monkeypatch.setattr(pd, "read_pickle", lambda *_, **__: called.append("pandas.read_pickle"))
     with pytest.raises(UserError) as caught:
         build(around({"_target_": target, "_args_": [str(tmp_path)]}), "dataset")
-    assert caught.value.where == "dataset._target_"
+    assert caught.value.where.startswith("dataset.")
+    assert caught.value.where.endswith("._target_")
     assert caught.value.got == target
     assert not called
 
@@ -72,20 +73,31 @@ def test_a_target_hidden_in_an_interpolation_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{**SPLIT, "tset_fraction": 0.1}, {"_target_": "kd_lab.data.csv.Csv"}],
-    ids=["an unknown option", "a missing option"],
+    [{**CSV, "pth": "b.csv"}, {**CSV, "_partial_": True}, {**CSV, "_args_": ["b.csv"]}, {**CSV, "_convert_": "all"}],
+    ids=lambda settings: list(settings)[-1],
 )
-def test_options_of_the_wrong_names_are_one_clear_line(settings: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="argument") as caught:
+def test_an_option_that_the_signature_does_not_have_is_one_clear_line(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="an option of Csv: path, text_column") as caught:
         build(settings, "dataset")
-    assert caught.value.where == "dataset"
+    assert caught.value.where == f"dataset.{list(settings)[-1]}"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_option_is_one_clear_line() -> None:
+    with pytest.raises(UserError, match=r"Give it, e\.g\. \+dataset\.path=NAME") as caught:
+        build({"_target_": "kd_lab.data.csv.Csv"}, "dataset")
+    assert caught.value.where == "dataset.path"
     assert "\n" not in str(caught.value)
 
 
 def test_an_error_of_the_object_itself_is_told_as_it_is() -> None:
-    with pytest.raises(UserError) as caught:
-        build({"_target_": "kd_lab.optimizer.AdamW", "warmup": 2}, "optimizer")
-    assert caught.value.where == "optimizer.warmup"
-    with pytest.raises(UserError) as caught:
-        build({**CSV, "split": {"_target_": "kd_lab.optimizer.AdamW", "warmup": 2}}, "dataset")
-    assert caught.value.where == "optimizer.warmup"
+    shape = {"name": "a", "architecture": "bert", "layers": 2, "width": 8, "heads": 2, "feed_forward": 8}
+    with pytest.raises(UserError, match=r"as model\.layers says") as caught:
+        build({"_target_": "kd_lab.models.encoder.Encoder", **shape, "keep_layers": [0]}, "teacher.model")
+    assert caught.value.where == "model.keep_layers"
+
+
+def test_text_that_looks_like_an_interpolation_stays_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra's instantiate would read the environment for it."""
+    monkeypatch.setenv("SECRET", "hush")
+    assert build({**CSV, "name": "${oc.env:SECRET}"}, "dataset").name == "${oc.env:SECRET}"

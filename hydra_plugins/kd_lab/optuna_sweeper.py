@@ -1,6 +1,6 @@
 """`hydra/sweeper=optuna`: a sweep whose cells Optuna chooses, one after the other or a batch at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from kd_lab import launch
 from kd_lab.errors import UserError
+from kd_lab.option_types import Count, NonEmpty, Objectives, Seed, Share
 from kd_lab.progress import say
 from kd_lab.search import record
 from kd_lab.search.objective import objectives
@@ -37,16 +38,16 @@ class OptunaSweeper(Sweeper):
 
     def __init__(
         self,
-        study: str,
-        trials: int = 20,
-        batch: int = 1,
-        sampler: str | None = None,
-        seed: int = 0,
-        storage: str | None = None,
-        objectives: Any = ({"metrics.validation.accuracy": "maximize"},),
-        pruner: str | None = None,
-        max_failures: float = 0.5,
-        params: Any = None,
+        study: NonEmpty,
+        trials: Count = 20,
+        batch: Count = 1,
+        sampler: NonEmpty | None = None,
+        seed: Seed = 0,
+        storage: NonEmpty | None = None,
+        objectives: Objectives = ({"metrics.validation.accuracy": "maximize"},),
+        pruner: NonEmpty | None = None,
+        max_failures: Share = 0.5,
+        params: Mapping[NonEmpty, Any] | None = None,
     ) -> None:
         self.study, self.trials, self.batch, self.sampler, self.seed = study, trials, batch, sampler, seed
         self.storage, self.objectives, self.pruner = storage, _plain(objectives), pruner

@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from kd_lab.errors import UserError
+from kd_lab.option_types import Cores, Gpus, NonEmpty, Threads
 from kd_lab.progress import say
 
 _SETTINGS = {  # read by Ray when it is first imported and by the processes it starts; what the user has set stands
@@ -43,10 +44,10 @@ class RayLauncher(Launcher):
 
     def __init__(
         self,
-        address: str | None = None,
-        num_cpus: float = 1,
-        num_gpus: float = 0,
-        cluster_cpus: int | None = None,
+        address: NonEmpty | None = None,
+        num_cpus: Cores = 1,
+        num_gpus: Gpus = 0,
+        cluster_cpus: Threads | None = None,
     ) -> None:
         self.address, self.num_cpus, self.num_gpus, self.cluster_cpus = address, num_cpus, num_gpus, cluster_cpus
 

@@ -13,6 +13,7 @@ from kd_lab.models.build import ModelSpec
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.encoder_shape import layer_stem, layout_of
 from kd_lab.models.reshape import reshape
+from kd_lab.option_types import Epochs, LayerNumbers, Layers, RateShare
 
 _WHERE = "compression.drop_layers"
 _BY_LAYER = ("kept", "importance_kept")  # notes of encoders that have an entry for each layer, in their order
@@ -32,10 +33,10 @@ class DropLayers:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    keep: Sequence[int] | None = None
-    layers: int | None = None
-    epochs: int = 2
-    rate: float = 1.0
+    keep: LayerNumbers | None = None
+    layers: Layers | None = None
+    epochs: Epochs = 2
+    rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
         if self.layers is not None:

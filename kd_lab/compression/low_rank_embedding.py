@@ -22,6 +22,7 @@ from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.reshape import reshape
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.models.word_embedding import embedding_module, word_embedding
+from kd_lab.option_types import Epochs, RateShare, Units
 
 _WHERE = "compression.low_rank_embedding"
 
@@ -43,10 +44,10 @@ class LowRankEmbedding:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    rank: int = 64
+    rank: Units = 64
     weigh: Literal["root", "alike"] = "root"
-    epochs: int = 2
-    rate: float = 1.0
+    epochs: Epochs = 2
+    rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
         need_count(f"{_WHERE}.rank", self.rank)

@@ -18,6 +18,7 @@ from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
 from kd_lab.onnx_session import INPUTS
+from kd_lab.option_types import Count
 from kd_lab.types import Batch
 
 
@@ -34,7 +35,7 @@ class OnnxInt8Static:
     """
 
     int8: ClassVar[bool] = True
-    rows: int = 256
+    rows: Count = 256
     per_channel: bool = True
 
     def __post_init__(self) -> None:

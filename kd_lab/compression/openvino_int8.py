@@ -17,6 +17,7 @@ from kd_lab.compression.step import need_torch
 from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.option_types import Count
 
 _KEPT_FLOAT = ("LSTMSequence",)  # NNCF 3.4 quantizes half of its weights, and that cost 18 points on CLINC150
 
@@ -34,7 +35,7 @@ class OpenVinoInt8:
         rows: of train, drawn at random, that the ranges are taken from; all of them where there are fewer.
     """
 
-    rows: int = 256
+    rows: Count = 256
 
     def __post_init__(self) -> None:
         if isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1:

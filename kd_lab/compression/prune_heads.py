@@ -17,6 +17,7 @@ from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.encoder_shape import HEADS, head_size, heads_in, layer_stem, layout_of, with_ours
 from kd_lab.models.reshape import keep_inputs, keep_outputs, reshape
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.option_types import Count, Epochs, RateShare, ShareKept, Units
 
 _WHERE = "compression.prune_heads"
 _SIZE = 16  # rows a batch; the activations of all layers are kept meanwhile
@@ -38,11 +39,11 @@ class PruneHeads:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    keep: float = 0.5
-    heads: int | None = None
-    rows: int = 512
-    epochs: int = 2
-    rate: float = 1.0
+    keep: ShareKept = 0.5
+    heads: Units | None = None
+    rows: Count = 512
+    epochs: Epochs = 2
+    rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
         need_share(f"{_WHERE}.keep", self.keep)

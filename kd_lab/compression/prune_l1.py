@@ -17,6 +17,7 @@ from kd_lab.compression.zeros import Weight, matrices, share_of_zeros, tensors
 from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.option_types import Count, Epochs, RateShare, ShareBelowOne, ShareKept
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class PruneL1:
         stages: how often within the ramp more weights are pruned; at most once an update.
     """
 
-    amount: float = 0.5
+    amount: ShareBelowOne = 0.5
     scope: Literal["global", "layer"] = "global"
-    epochs: int = 0
-    rate: float = 1.0
-    ramp: float = 0.7
-    stages: int = 30
+    epochs: Epochs = 0
+    rate: RateShare = 1.0
+    ramp: ShareKept = 0.7
+    stages: Count = 30
 
     def __post_init__(self) -> None:
         _need(

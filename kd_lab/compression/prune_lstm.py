@@ -16,6 +16,7 @@ from kd_lab.models.build import ModelSpec
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.models.reshape import keep_inputs, keep_outputs, reshape
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.option_types import Count, Epochs, RateShare, ShareKept
 
 _WHERE = "compression.prune_lstm"
 
@@ -35,10 +36,10 @@ class PruneLstm:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    keep: float = 0.5
-    rows: int = 512
-    epochs: int = 2
-    rate: float = 1.0
+    keep: ShareKept = 0.5
+    rows: Count = 512
+    epochs: Epochs = 2
+    rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
         need_share(f"{_WHERE}.keep", self.keep)

@@ -20,6 +20,7 @@ from kd_lab.compression.step import Step, need_torch
 from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.option_types import Epochs, RateShare
 
 Round = Callable[[Tensor], Tensor]
 
@@ -40,8 +41,8 @@ class QuantizationAware:
     """
 
     per_channel: bool = False
-    epochs: int = 2
-    rate: float = 0.1
+    epochs: Epochs = 2
+    rate: RateShare = 0.1
 
     def __post_init__(self) -> None:
         if not isinstance(self.per_channel, bool):

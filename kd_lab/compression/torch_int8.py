@@ -12,6 +12,7 @@ from kd_lab.compression.step import need_torch
 from kd_lab.compression.torch_int8_classifier import TorchInt8Classifier, check_engine
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.option_types import Engine
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class TorchInt8:
             machine's own. What is saved runs only where this engine exists.
     """
 
-    engine: str | None = None
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         if self.engine is not None:

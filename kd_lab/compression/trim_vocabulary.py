@@ -24,6 +24,7 @@ from kd_lab.errors import UserError
 from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.models.word_embedding import replace_word_embedding, word_embedding
+from kd_lab.option_types import Count, Pieces
 
 _SEEN = ("train", "validation")  # what the notes may speak of; test is looked at once, when all is done
 
@@ -47,8 +48,8 @@ class TrimVocabulary:
             that are held free in it ([unused0], ...) do not stay for that.
     """
 
-    min_count: int = 1
-    first: int = 0
+    min_count: Count = 1
+    first: Pieces = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.first, int) or isinstance(self.first, bool) or self.first < 0:

@@ -13,6 +13,7 @@ import pandas as pd
 from kd_lab.cache import file_hash
 from kd_lab.data.texts import Split, SplitPlan, Texts
 from kd_lab.errors import UserError
+from kd_lab.option_types import Encoding, NonEmpty, PathName
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,16 @@ class Csv:
         source: where to get the file, for the error when it is missing.
     """
 
-    path: str
-    text_column: str = "text"
-    label_column: str = "label"
-    pair_column: str | None = None
-    test_path: str | None = None
-    validation_path: str | None = None
-    encoding: str = "utf-8"
+    path: PathName
+    text_column: NonEmpty = "text"
+    label_column: NonEmpty = "label"
+    pair_column: NonEmpty | None = None
+    test_path: PathName | None = None
+    validation_path: PathName | None = None
+    encoding: Encoding = "utf-8"
     split: SplitPlan = field(default_factory=SplitPlan)
-    name: str = "csv"
-    source: str | None = None
+    name: NonEmpty = "csv"
+    source: NonEmpty | None = None
 
     def _paths(self) -> dict[str, Path]:
         given = {"train": self.path, "validation": self.validation_path, "test": self.test_path}

@@ -17,6 +17,7 @@ import numpy as np
 
 from kd_lab.data.texts import Split, SplitPlan, Texts
 from kd_lab.errors import UserError
+from kd_lab.option_types import Count, Libraries, NonEmpty
 
 _DISTRIBUTION = {"sklearn": "scikit-learn"}  # import name -> distribution, where they differ
 _NICKNAMES = ("pytorch", "scikit", "np", "pd", "plt", "nx", "hf", "huggingface", "hugging face")
@@ -39,12 +40,12 @@ class Docstrings:
         split: how to carve validation and test.
     """
 
-    libraries: tuple[str, ...]
-    rows_per_library: int = 605
-    min_words: int = 6
-    max_words: int = 24
+    libraries: Libraries
+    rows_per_library: Count = 605
+    min_words: Count = 6
+    max_words: Count = 24
     split: SplitPlan = field(default_factory=SplitPlan)
-    name: str = "docstrings"
+    name: NonEmpty = "docstrings"
 
     def parts(self) -> dict[str, Any]:
         """The packages' versions and the options."""

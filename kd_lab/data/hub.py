@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 from kd_lab.cache import file_hash
 from kd_lab.data.texts import UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.errors import UserError
+from kd_lab.option_types import NonEmpty, PathName, Splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,17 +35,17 @@ class Hub:
         out_of_scope: the class of texts that belong to no other class, judged apart; None where there is none.
     """
 
-    text_column: str = "text"
-    label_column: str = "label"
-    path: str | None = None
-    hub_id: str | None = None
-    config: str | None = None
-    revision: str = "main"
-    pair_column: str | None = None
-    splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
+    text_column: NonEmpty = "text"
+    label_column: NonEmpty = "label"
+    path: PathName | None = None
+    hub_id: NonEmpty | None = None
+    config: NonEmpty | None = None
+    revision: NonEmpty = "main"
+    pair_column: NonEmpty | None = None
+    splits: Splits = field(default_factory=lambda: {"train": "train", "test": "test"})
     split: SplitPlan = field(default_factory=SplitPlan)
-    name: str = "hub"
-    out_of_scope: str | None = None
+    name: NonEmpty = "hub"
+    out_of_scope: NonEmpty | None = None
 
     def _local(self) -> dict[str, list[Path]] | None:
         if self.path is None:

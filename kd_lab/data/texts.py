@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from kd_lab.errors import UserError
+from kd_lab.option_types import Rows, Seed, ShareBetween
 
 UNLABELLED = -1
 
@@ -58,10 +59,10 @@ class SplitPlan:
         limit: at most this many rows in each split, each class in proportion; None takes all.
     """
 
-    test_fraction: float = 0.2
-    validation_fraction: float = 0.1
-    seed: int = 0
-    limit: int | None = None
+    test_fraction: ShareBetween = 0.2
+    validation_fraction: ShareBetween = 0.1
+    seed: Seed = 0
+    limit: Rows | None = None
 
     def __post_init__(self) -> None:
         for name in ("test_fraction", "validation_fraction"):

@@ -16,6 +16,7 @@ import tokenizers
 
 from kd_lab.cache import file_hash
 from kd_lab.errors import UserError
+from kd_lab.option_types import Tokens
 from kd_lab.pretrained import Checkpoint
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
@@ -104,7 +105,7 @@ class Tokenizer(Pieces):
     """
 
     checkpoint: Checkpoint
-    max_tokens: int = 128
+    max_tokens: Tokens = 128
 
     def __post_init__(self) -> None:
         if self.max_tokens < 4:

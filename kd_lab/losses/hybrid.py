@@ -6,6 +6,7 @@ from kd_lab.losses.loss import Loss, checked, temperature_of
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.sequence import Sequence
+from kd_lab.option_types import Share, Temperature
 
 
 class Hybrid(Loss):
@@ -24,7 +25,7 @@ class Hybrid(Loss):
         UserError: one of them is not such a number.
     """
 
-    def __init__(self, alpha: float, temperature: float, sequence_weight: float) -> None:
+    def __init__(self, alpha: Share, temperature: Temperature, sequence_weight: Share) -> None:
         alpha = _share("loss.alpha", alpha)
         temperature = temperature_of("loss.temperature", temperature)
         sequence_weight = _share("loss.sequence_weight", sequence_weight)

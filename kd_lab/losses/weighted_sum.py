@@ -7,6 +7,7 @@ from typing import Any
 
 from kd_lab.errors import UserError
 from kd_lab.losses.loss import Loss, Term, checked
+from kd_lab.option_types import Weight
 
 
 class WeightedSum(Loss):
@@ -20,7 +21,7 @@ class WeightedSum(Loss):
         UserError: the names differ, or a weight is not such a number.
     """
 
-    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float]) -> None:
+    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, Weight]) -> None:
         if set(terms) != set(weights):
             raise UserError(
                 "loss.weights",

@@ -20,6 +20,7 @@ from kd_lab.models.first_token import all_tokens, narrow_last_layer
 from kd_lab.models.layers import base_prefix, take_layers
 from kd_lab.models.quick_dropout import use_quick_dropout
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
+from kd_lab.option_types import LayerNumbers, Layers, NonEmpty, Positions, ShareBelowOne, Units
 from kd_lab.pretrained import Checkpoint
 from kd_lab.types import Batch, Outputs
 
@@ -95,17 +96,17 @@ class Encoder:
             Spread over the depth as in DistilBERT (arXiv:1910.01108, section 3).
     """
 
-    name: str
-    architecture: str
-    layers: int
-    width: int
-    heads: int
-    feed_forward: int
+    name: NonEmpty
+    architecture: NonEmpty
+    layers: Layers
+    width: Units
+    heads: Units
+    feed_forward: Units
     checkpoint: Checkpoint | None = None
     init: Literal["pretrained", "teacher", "random"] = "pretrained"
-    keep_layers: tuple[int, ...] | None = None
-    max_positions: int = 512
-    dropout: float = 0.1
+    keep_layers: LayerNumbers | None = None
+    max_positions: Positions = 512
+    dropout: ShareBelowOne = 0.1
 
     def __post_init__(self) -> None:
         if self.init not in ("pretrained", "teacher", "random"):

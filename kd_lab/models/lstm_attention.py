@@ -18,6 +18,7 @@ from kd_lab.models.build import Surroundings
 from kd_lab.models.low_rank import LowRankEmbedding
 from kd_lab.models.quick_dropout import QuickDropout
 from kd_lab.models.torch_classifier import TorchClassifier, masked_softmax
+from kd_lab.option_types import Epochs, Layers, NonEmpty, Seed, ShareBelowOne, Units
 from kd_lab.types import Batch, Outputs
 
 
@@ -85,14 +86,14 @@ class LstmAttention:
         word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
     """
 
-    name: str = "lstm_attention"
-    embedding: int = 100
-    hidden: int = 240
-    layers: int = 2
-    dropout: float = 0.3
+    name: NonEmpty = "lstm_attention"
+    embedding: Units = 100
+    hidden: Units = 240
+    layers: Layers = 2
+    dropout: ShareBelowOne = 0.3
     init: Literal["word2vec", "random"] = "word2vec"
-    word2vec_epochs: int = 5
-    word2vec_seed: int = 0
+    word2vec_epochs: Epochs = 5
+    word2vec_seed: Seed = 0
 
     def __post_init__(self) -> None:
         if self.init not in ("word2vec", "random"):

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kd_lab.errors import GivenUp
+from kd_lab.option_types import NonEmpty, Number
 from kd_lab.search.pruner import pruner
 from kd_lab.search.storage import open_storage, optuna_library
 
@@ -31,7 +32,7 @@ class Trial:
         monitor: the figure on validation that is searched for, such as `accuracy`.
     """
 
-    def __init__(self, storage: str, study: str, number: int, monitor: str) -> None:
+    def __init__(self, storage: NonEmpty, study: NonEmpty, number: Number, monitor: NonEmpty) -> None:
         self.storage, self.study, self.number, self.monitor = storage, study, number, monitor
 
     def observe(self, epoch: int, metrics: Mapping[str, float]) -> None:

@@ -18,7 +18,7 @@ from kd_lab.paths import default_data, root
 
 CONF = str(root() / "conf")
 # A second process of Lightning's would run the whole command line again, and wait for the first one's fit for ever.
-_SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
+SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
 
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # launcher -> what brings it
@@ -37,7 +37,9 @@ def cell_name(overrides: str) -> str:
         return "default"
     name = re.sub(r"[^\w.,=+\[\]-]", "-", overrides)
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-    return name if name == overrides and len(name) <= 120 else f"{name[:110]}-{digest}"
+    if name == overrides and len(name) <= 120 and len(name.encode()) <= 240:  # file systems count bytes, up to 255
+        return name
+    return f"{name[:110].encode()[:240].decode(errors='ignore')}-{digest}"
 
 
 def compose(overrides: Sequence[str] = ()) -> DictConfig:
@@ -58,21 +60,12 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
 def mistake(error: Exception) -> UserError:
     """Hydra's or OmegaConf's complaint as one line."""
     text = " ".join(str(error).split())
-    unknown = re.search(r"Could not override '([^']+)'", text)
-    if unknown and unknown[1] in _SEVERAL_DEVICES:
-        return UserError(
-            f"override {unknown[1]}",
-            expected="one device for each cell",
-            got="several",
-            cure="Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2.",
-        )
-    if unknown:
-        return UserError(
-            f"override {unknown[1]}",
-            expected="an option that conf/ has",
-            got="an unknown one",
-            cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
-        )
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        return _unknown(unknown[1])
+    typed = re.search(r"Error merging override (\S+?)=(.*)", text)
+    if typed:
+        why = str(error.__cause__ or error).splitlines()[0]
+        return UserError(typed[1], expected="a value of the option's type", got=why, cure="Leave it out, or give such.")
     choice = re.search(r"Could not find '([^']+)'|Could not load '([^']+)'", text)
     if choice:
         group, _, option = (choice[1] or choice[2]).rpartition("/")
@@ -96,3 +89,19 @@ def experiments() -> list[str]:
     folder = root() / "experiments"
     specs = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
     return sorted(spec.as_posix() for spec in specs)
+
+
+def _unknown(key: str) -> UserError:
+    if key in SEVERAL_DEVICES:
+        return UserError(
+            f"override {key}",
+            expected="one device for each cell",
+            got="several",
+            cure="Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2.",
+        )
+    return UserError(
+        f"override {key}",
+        expected="an option that conf/ has",
+        got="an unknown one",
+        cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
+    )

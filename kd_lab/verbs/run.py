@@ -23,6 +23,7 @@ from kd_lab.progress import console, say
 from kd_lab.results import RunResult
 from kd_lab.run_folder import ERROR, Watch, give_back, held
 from kd_lab.search.trial import Trial
+from kd_lab.verbs import check
 from kd_lab.verbs.compose import CONF, MISTAKES, mistake, register
 
 _cells: list[Path] = []  # folders of the cells that ran in this process
@@ -46,6 +47,7 @@ def run(overrides: Sequence[str]) -> int:
     for kept in (_cells, _mistakes, _failed, launch.cells, launch.broken, launch.ran_now, Watch.missing):
         kept.clear()
     forget_inputs()
+    check.command(overrides)
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(job)()
     except MISTAKES as error:

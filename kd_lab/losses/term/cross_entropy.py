@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kd_lab.losses.loss import Term, checked, require, wide
+from kd_lab.option_types import ShareBelowOne
 from kd_lab.types import Batch, Outputs
 
 UNLABELLED = -1
@@ -25,7 +26,7 @@ class CrossEntropy(Term):
         UserError: label_smoothing is not such a number.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    def __init__(self, label_smoothing: ShareBelowOne = 0.0) -> None:
         super().__init__()
         where = "loss.terms.cross_entropy.label_smoothing"
         self.label_smoothing = checked(

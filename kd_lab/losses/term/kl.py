@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kd_lab.losses.loss import Term, temperature_of
+from kd_lab.option_types import Temperature
 from kd_lab.types import Batch, Outputs
 
 SAME_CLASSES = "Fit the teacher on the same data set, with the same labels."
@@ -29,7 +30,7 @@ class KL(Term):
 
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
 
-    def __init__(self, temperature: float) -> None:
+    def __init__(self, temperature: Temperature) -> None:
         super().__init__()
         self.temperature = temperature_of("loss.terms.kl.temperature", temperature)
 
