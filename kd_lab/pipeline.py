@@ -44,6 +44,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         FitError: the fit failed by itself.
     """
     cell = Cell(config)
+    cell.check_trainers()
     done = finished(folder, cell.fingerprints["result"])
     if done is not None:
         return done

@@ -58,6 +58,18 @@ class Plan:
                 cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
             )
 
+    def check_trainers(self) -> None:
+        """Refuses, before any fit, what would not be fitted here as it is asked for.
+
+        Not a part of making a plan: a report opens the plans of cells that ran on other machines.
+
+        Raises:
+            UserError: there is no such device here, or it does not compute in that precision.
+        """
+        self.student.trainer.check("trainer")
+        if self.teacher:
+            self.teacher.trainer.check("teacher.trainer")
+
     def _part(self, where: str) -> Any:
         return build(plain(OmegaConf.select(self.config, where)), where)
 

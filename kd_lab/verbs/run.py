@@ -19,6 +19,7 @@ from rich.logging import RichHandler
 from kd_lab import launch, stamp
 from kd_lab.cache import forget_inputs
 from kd_lab.errors import FitError, UserError
+from kd_lab.heap import keep_freed_memory
 from kd_lab.imports import first_import
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
@@ -67,6 +68,7 @@ def job(config: DictConfig) -> str | UserError:
     Returns:
         the cell's folder; or the mistake for which it has no config to record.
     """
+    keep_freed_memory()
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
     overrides = launch.own(hydra_config.overrides.task)
