@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
@@ -41,6 +43,7 @@ class Remaining(Launcher):
     def __init__(self, chosen: Launcher, context: HydraContext, config: DictConfig) -> None:
         self.chosen, self.context, self.config = chosen, context, config
         self.study = Path(str(config.hydra.sweep.dir))
+        self._name = uuid4().hex
         self._known: dict[tuple[str, ...], Path] = {}  # overrides -> folder of a cell that has finished
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -71,7 +74,11 @@ class Remaining(Launcher):
         if left:
             self._begin()
             began = time.time()
-            ran = self._run([job_overrides[place] for place in left], initial_job_idx)
+            os.environ[results.RUNNING] = self._name
+            try:
+                ran = self._run([job_overrides[place] for place in left], initial_job_idx)
+            finally:
+                del os.environ[results.RUNNING]
             for place, folder in zip(left, ran, strict=True):
                 folders[place] = folder
                 stamp.adopt(self.study, own(job_overrides[place]))

@@ -95,15 +95,21 @@ class Plan:
 
     @cached_property
     def timing_parts(self) -> dict[str, Any]:
-        """All that a time depends on: what is computed and where, not the values of the weights."""
+        """All that a time depends on: what is computed, by what and on what; not the values of the weights.
+
+        Nor what else is true of this process, such as its own threads, or packages that compute nothing.
+        """
+        judged = self.evaluation
         return {
             "tokens": self.fingerprints["tokens"],
             "model": self.student.model,
             "steps": list(self.steps.items()),
             "reference": self.teacher.model if self.teacher else None,
-            "evaluation": self.evaluation,
-            "machine": [machine.describe_machine(), machine.versions()],
-            "code": source_hash("compression", "cost", "data/batches", "evaluation", "fresh_process", "models"),
+            "asked": {"threads": judged.threads_used, "requests": judged.requests, "rounds": judged.rounds},
+            "machine": [machine.processor(), machine.versions(machine.COMPUTING)],
+            "code": source_hash(
+                "compression", "contention", "cost", "data/batches", "evaluation", "fresh_process", "models"
+            ),
         }
 
     def teacher_folder(self) -> Path:

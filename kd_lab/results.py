@@ -13,6 +13,7 @@ from kd_lab.errors import UserError, disk_errors
 
 SCHEMA = 1
 FILE = "result.json"
+RUNNING = "KD_LAB_SWEEP"  # the environment variable that names a sweep to its cells while it runs
 SWEEP = "sweep.json"  # in the study's folder, where one was swept: option -> values
 
 

@@ -16,7 +16,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Each line may import from the lines above it, never from its own; a folder is one entry and its files import each
 # other. A layer of the design has two lines where a part stands on a part of the same layer.
 LAYERS: tuple[tuple[int, set[str]], ...] = (
-    (0, {"types", "errors", "machine", "paths", "progress", "energy", "heap", "imports", "process_settings"}),
+    (0, {"types", "errors", "cores", "paths", "progress", "energy", "heap", "imports", "process_settings"}),
+    (0, {"machine", "contention"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),
     (0, {"pretrained", "stamp", "array_classifier"}),  # its identity is a file's hash, which `cache` computes
     (
