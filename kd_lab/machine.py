@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess  # git and sysctl with fixed arguments, no shell
 from collections.abc import Sequence
@@ -104,6 +105,17 @@ def features() -> list[str]:
 def best_device() -> Device:
     """The fastest place to fit a model here."""
     return next(name for name in get_args(Device) if has_device(name))
+
+
+def limit_threads() -> None:
+    """Has torch compute with no more threads than cores that this process may use; OMP_NUM_THREADS has its way.
+
+    torch knows of affinity and not of a container's quota, which would stop all of its threads again and again.
+    """
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > cores.usable():
+        torch.set_num_threads(cores.usable())
 
 
 def has_device(name: str) -> bool:

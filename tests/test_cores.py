@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from kd_lab import cores, evaluation, machine, onnx_session
 from kd_lab.evaluation import Evaluation
@@ -88,3 +89,20 @@ def test_models_are_timed_and_asked_with_the_cores_that_may_be_used(monkeypatch:
     assert Evaluation(threads=5).threads_used == 5
     assert onnx_session._threads() == 3
     assert machine.describe_machine()["cores"] == 3
+
+
+@pytest.mark.parametrize(("variable", "threads"), [(None, 1), ("2", 2)])
+def test_a_cell_computes_with_no_more_threads_than_its_quota_has_cores(
+    variable: str | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr(cores, "usable", lambda: 1)
+    torch.set_num_threads(2)
+    try:
+        machine.limit_threads()
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -97,9 +97,10 @@ def job(config: DictConfig) -> str | UserError:
 
 def _run(config: DictConfig, folder: Path, overrides: Sequence[str]) -> RunResult:
     with first_import():
-        from kd_lab import pipeline
+        from kd_lab import machine, pipeline
         from kd_lab.resume import ignore
 
+    machine.limit_threads()
     return pipeline.run(config, folder, overrides, Trial(**config.search).observe if config.search else ignore)
 
 
