@@ -39,7 +39,8 @@ class RayLauncher(Launcher):
             listens on 127.0.0.1 alone, and ends it after the cells.
         num_cpus: cores that a cell reserves, and its threads.
         num_gpus: GPUs that a cell reserves; 0.5 puts two cells on one.
-        cluster_cpus: cores of the cluster that `address=None` starts; None takes all that may be used. Over num_cpus: cells at once.
+        cluster_cpus: cores of the cluster that `address=None` starts; None takes all that this process may use. Over
+            num_cpus: cells at once.
     """
 
     def __init__(
