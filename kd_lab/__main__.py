@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from kd_lab.errors import UserError
+from kd_lab.heap import keep_freed_memory
 from kd_lab.imports import first_import
 from kd_lab.paths import root
 
@@ -56,6 +57,7 @@ def command(arguments: list[str]) -> int:
     verb = arguments[0] if arguments else ""
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
+    keep_freed_memory()
     try:
         if verb in ("--help", "-h", "help"):
             print(USAGE + groups() + EXAMPLES, end="")

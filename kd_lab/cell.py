@@ -198,28 +198,73 @@ class Cell(Plan):
             model.cpu()
         return said
 
-    def cost(self, folder: Path, model: Classifier, reference: Path | None, tokens: Tokens) -> Costs:
+    def cost(
+        self,
+        folder: Path,
+        model: Classifier,
+        reference: Path | None,
+        tokens: Tokens,
+        *,
+        sweep: str | None = None,
+        known: Costs | None = None,
+    ) -> Costs:
         """What the classifier saved in `folder` costs, and what the reference, which reads `tokens`, costs.
 
         Times are measured once for all cells that compute the same on the same machine: a sweep over temperatures
-        would measure the same thing again and again, and call the noise a difference.
+        would measure the same thing again and again, and call the noise a difference. Times that others disturbed are
+        kept for no later cell, but for those of the same sweep, which measures them anew at its end.
+
+        Args:
+            sweep: names the sweep that the cell is a part of, see `results.RUNNING`.
+            known: of a cell of the same kind, not to measure again.
         """
 
-        def make(draft: Path) -> None:
-            measured = self.evaluation.cost(folder, self.read_by(folder, tokens), reference, tokens)
-            (draft / "costs.json").write_text(json.dumps(measured), encoding="utf-8")
+        def measure() -> Costs:
+            return self.evaluation.cost(folder, self.read_by(folder, tokens), reference, tokens)
 
         with self.timed("cost", "measure size, memory and latency"):
-            entry = self.cache.build("timing", self.timing_parts, make)
-        own, theirs = json.loads((entry / "costs.json").read_text(encoding="utf-8"))
-        own["parameters"], own["parameters_nonzero"] = model.count_parameters()
-        own["size_mib"] = size_mib(folder)
-        return {**own, "timing": entry.name}, theirs
+            own, theirs = known or self._measured_once(measure, sweep)
+        parameters, nonzero = model.count_parameters()
+        timing = self.cache.folder("timing", self.timing_parts).name
+        sizes = {"parameters": parameters, "parameters_nonzero": nonzero, "size_mib": size_mib(folder)}
+        return {**own, **sizes, "timing": timing}, theirs
 
-    def forget_cost(self) -> None:
-        """Has the next cell of this kind measure its times anew."""
-        self.cache.remove("timing", self.timing_parts)
+    def _measured_once(self, measure: Callable[[], Costs], sweep: str | None) -> Costs:
+        """As `measure` says now, or said before undisturbed, or in the same sweep."""
+        parts = self.timing_parts
+        if sweep is not None and not self.cache.has("timing", parts):
+            shared = {**parts, "sweep": sweep}
+            entry = self.cache.build("timing", shared, lambda draft: _write(draft, self._measured_once(measure, None)))
+            return _read(entry)
+
+        def make(draft: Path) -> None:
+            found = measure()
+            if found[0]["contended"]:
+                raise _ContendedError(found)
+            _write(draft, found)
+
+        try:
+            return _read(self.cache.build("timing", parts, make))
+        except _ContendedError as disturbed:
+            return disturbed.costs
 
     def scores(self, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
         """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""
         return evaluation.scores(tokens, said, getattr(self.dataset, "out_of_scope", None))
+
+
+class _ContendedError(Exception):
+    """Ends the making of an artifact that is not to be kept."""
+
+    def __init__(self, costs: Costs) -> None:
+        super().__init__("others were busy meanwhile")
+        self.costs = costs
+
+
+def _write(draft: Path, costs: Costs) -> None:
+    (draft / "costs.json").write_text(json.dumps(costs), encoding="utf-8")
+
+
+def _read(entry: Path) -> Costs:
+    own, theirs = json.loads((entry / "costs.json").read_text(encoding="utf-8"))
+    return own, theirs

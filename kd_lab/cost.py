@@ -15,12 +15,12 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from kd_lab import contention
 from kd_lab.classifier import Classifier, load, read_card
 from kd_lab.fresh_process import in_fresh_process
 from kd_lab.types import Batch
 
 LENGTHS = (16, 32, 128)  # tokens, of the synthetic requests
-CONTENDED = 0.15  # cores in other processes' hands above which times are marked
 BUDGET_S = 20.0  # no further round is begun after so long, as on a machine that others keep busy
 WEIGHTS = (".safetensors", ".onnx", ".bin", ".xml")  # the last two are OpenVINO's: numbers, and the graph over them
 _REPEATS = 5  # of each synthetic request
@@ -67,7 +67,8 @@ def measure(
         buffers that the libraries take on first use); `latency_ms` (`p50`, `p95`, `p99` over `requests` of all
         rounds); `latency_ms_by_length` (tokens -> median over random word pieces, one example a time);
         `throughput_per_s` (examples of `bulk`); `speedup` (the reference's median latency over its own; None without
-        a reference); `threads`; `contended` (whether others used more than `CONTENDED` cores during the timing).
+        a reference); `threads`; `contended` (whether others kept it from computing during the timing, see
+        `contention`).
 
     Raises:
         UserError: a folder holds no classifier of kd_lab.
@@ -140,7 +141,7 @@ def _time(
         for i, classifier in enumerate(classifiers):
             batches = [*asked[i], *synthetic[i].values(), *piled[i]]
             _seconds(classifier, list({batch.input_ids.shape: batch for batch in batches}.values()))  # warms up
-        start, others = time.perf_counter(), cpu_s_of_others()
+        start, since = time.perf_counter(), contention.now()
         times: list[list[float]] = [[] for _ in folders]
         for turn in range(rounds):
             if turn == 0 or time.perf_counter() - start < BUDGET_S:
@@ -151,7 +152,7 @@ def _time(
             for one, own in zip(classifiers, synthetic, strict=True)
         ]
         bulk_s = [sum(_seconds(one, own)) for one, own in zip(classifiers, piled, strict=True)]
-        contended = cpu_s_of_others() - others > CONTENDED * (time.perf_counter() - start)
+        contended = contention.contended(since)
     costs = []
     for classifier, own, medians, seconds, pile in zip(classifiers, times, by_length, bulk_s, piled, strict=True):
         parameters, nonzero = classifier.count_parameters()
@@ -187,12 +188,3 @@ def _synthetic(requests: Sequence[Batch], tokens: int) -> Batch:
     ones, first = torch.ones(1, tokens, dtype=torch.int64), requests[0]
     segments = None if first.token_type_ids is None else torch.zeros_like(ones)
     return Batch(first.row_ids, pieces[places], ones, first.labels, segments)
-
-
-def cpu_s_of_others() -> float:
-    """Seconds of processor time that all other processes of the machine have used."""
-    now = psutil.cpu_times()
-    return (
-        sum(getattr(now, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
-        - time.process_time()
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kd_lab import cost, metrics, significance
+from kd_lab import cores, cost, metrics, significance
 from kd_lab.cost import Load
 from kd_lab.data.batches import Batches
 from kd_lab.data.hub import class_number
@@ -27,7 +26,7 @@ class Evaluation:
     """How a classifier is timed.
 
     Args:
-        threads: of the classifier while it is timed; None takes all cores.
+        threads: of the classifier while it is timed; None takes all cores that this process may use.
         requests: test rows sent one by one, at their own lengths.
         rounds: times each is sent, student and teacher by turns.
     """
@@ -44,6 +43,11 @@ class Evaluation:
                     f"evaluation.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
                 )
 
+    @property
+    def threads_used(self) -> int:
+        """Threads with which a classifier is timed here."""
+        return self.threads or cores.usable()
+
     def cost(
         self, model: Path, tokens: Tokens, reference: Path | None, reference_tokens: Tokens
     ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -55,7 +59,7 @@ class Evaluation:
             model,
             self._load(tokens),
             reference=(reference, self._load(reference_tokens)) if reference else None,
-            threads=self.threads or os.cpu_count() or 1,
+            threads=self.threads_used,
             rounds=self.rounds,
             max_tokens=tokens.max_tokens,
         )

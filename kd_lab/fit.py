@@ -21,6 +21,7 @@ from kd_lab.models.build import ModelSpec, Surroundings
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers
 from kd_lab.optimizer import AdamW
+from kd_lab.process_settings import process_settings_kept
 from kd_lab.resume import Observe, ignore
 from kd_lab.trainer import Trainer
 from kd_lab.training import Advance, train
@@ -131,6 +132,7 @@ def fit(
     return Fitted(cache.build("fit", named, make))
 
 
+@process_settings_kept()
 def _train(
     spec: FitSpec,
     tokens: Tokens,
@@ -166,6 +168,7 @@ def _train(
     return model, about
 
 
+@process_settings_kept()
 def recover(
     spec: FitSpec,
     teacher: Teacher | None,

@@ -12,6 +12,9 @@ def keep_freed_memory() -> None:
 
     Each step of a fit frees hundreds of MiB and asks for as much again. Given back to the system in between, they come
     back page by page: a fifth of a step of an LSTM, a tenth of an encoder's, both at 128 tokens.
+
+    It holds for the whole process and for good: glibc does not tell what was set before. So the command `kd-lab` calls
+    it, in its own process and in those of its cells, and no function of the library does.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

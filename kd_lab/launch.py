@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
@@ -48,6 +50,7 @@ class Remaining(Launcher):
     def __init__(self, chosen: Launcher, context: HydraContext, config: DictConfig) -> None:
         self.chosen, self.context, self.config = chosen, context, config
         self.study = Path(str(config.hydra.sweep.dir))
+        self._name = uuid4().hex
         self._known: dict[tuple[str, ...], Path] = {}  # overrides -> folder of a cell that has finished
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -81,7 +84,11 @@ class Remaining(Launcher):
         if left:
             self._begin()
             before = _states(self.study)
-            ran = self._run([job_overrides[place] for place in left], initial_job_idx, before)
+            os.environ[results.RUNNING] = self._name
+            try:
+                ran = self._run([job_overrides[place] for place in left], initial_job_idx, before)
+            finally:
+                del os.environ[results.RUNNING]
             for place, folder in zip(left, ran, strict=True):
                 folders[place] = folder
                 stamp.adopt(self.study, own(job_overrides[place]))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess  # git and sysctl with fixed arguments, no shell
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
-Device = Literal["cuda", "mps", "cpu"]
+from kd_lab import cores
+
+Device = Literal["cuda", "mps", "cpu"]  # the fastest first
 Precision = Literal["bf16-mixed", "32-true"]
 
 FEATURES = (  # the processor's instructions that decide how fast a classifier is
@@ -48,6 +52,15 @@ PACKAGES = (  # what a number in a result can depend on
     "hydra-core",
     "mlflow",
 )
+COMPUTING = (  # what a time can depend on: it computes, or makes the graph that is computed
+    "torch",
+    "transformers",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "numpy",
+)
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -55,20 +68,31 @@ def describe_machine() -> dict[str, Any]:
     """The machine as `result.json` records it.
 
     Returns:
-        `processor` (its name), `architecture`, `cores` (logical), `threads` (torch's), `features` (of `FEATURES`,
-        empty where there is no /proc/cpuinfo), `memory_gib`, `device` (the GPU's name, "mps" or "cpu").
+        what `processor` says, `threads` (torch's), `memory_gib`, `device` (the GPU's name, "mps" or "cpu").
     """
     import torch
 
     device: str = best_device()
     return {
-        "processor": _processor(),
-        "architecture": platform.machine(),
-        "cores": psutil.cpu_count(logical=True),
+        **processor(),
         "threads": torch.get_num_threads(),
-        "features": features(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
+    }
+
+
+def processor() -> dict[str, Any]:
+    """What of the machine computes, and decides how fast.
+
+    Returns:
+        `processor` (its name), `architecture`, `cores` (logical ones that this process may use, see `cores.usable`),
+        `features` (of `FEATURES`, empty where there is no /proc/cpuinfo).
+    """
+    return {
+        "processor": _processor(),
+        "architecture": platform.machine(),
+        "cores": cores.usable(),
+        "features": features(),
     }
 
 
@@ -80,11 +104,27 @@ def features() -> list[str]:
 
 def best_device() -> Device:
     """The fastest place to fit a model here."""
+    return next(name for name in get_args(Device) if has_device(name))
+
+
+def limit_threads() -> None:
+    """Has torch compute with no more threads than cores that this process may use; OMP_NUM_THREADS has its way.
+
+    torch knows of affinity and not of a container's quota, which would stop all of its threads again and again.
+    """
     import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > cores.usable():
+        torch.set_num_threads(cores.usable())
+
+
+def has_device(name: str) -> bool:
+    """Whether torch can compute on it here."""
+    import torch
+
+    if name == "cuda":
+        return torch.cuda.is_available()
+    return name == "cpu" or torch.backends.mps.is_available()
 
 
 def best_precision(device: str) -> Precision:
@@ -97,10 +137,10 @@ def best_precision(device: str) -> Precision:
     return "bf16-mixed" if fast else "32-true"
 
 
-def versions() -> dict[str, str]:
-    """Package -> version, of Python and of those in `PACKAGES` that are installed."""
+def versions(packages: Sequence[str] | None = None) -> dict[str, str]:
+    """Package -> version, of Python and of those that are installed; without `packages` of those in `PACKAGES`."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in PACKAGES if packages is None else packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -42,7 +42,7 @@ class Distillation(pl.LightningModule):
         optimizer: how.
         updates: number of optimizer steps in the whole fit, for the schedule.
         clip_norm: largest norm of the gradient, 0 for no clipping. Clipped here and not by the Trainer, which refuses
-            to clip for a fused optimizer under mixed precision though nothing is scaled in bf16.
+            to clip for a fused optimizer under mixed precision.
         answers: split -> the teacher's answers; empty where the loss asks for none.
         hold: what a step of compression imposes on the weights meanwhile.
     """
@@ -60,6 +60,7 @@ class Distillation(pl.LightningModule):
         super().__init__()
         self.model, self.loss, self.hold = model, loss, hold
         self.settings, self.updates, self.clip_norm, self.answers = optimizer, updates, clip_norm, answers
+        self._total: Tensor | None = None  # the last batch's loss
         self._parts: Mapping[str, Tensor] = {}
         self._sums: Tensor | None = None  # of the loss and its parts over the epoch's rows: their mean is logged
         self._rows = 0
@@ -96,6 +97,7 @@ class Distillation(pl.LightningModule):
         if self.hold:
             self.hold.before_forward()
         total, self._parts = self.loss((self._replay or self.model)(batch), batch)
+        self._total = total.detach()
         self._count(total, len(batch.labels))
         return cast("Tensor", total)
 
@@ -108,9 +110,14 @@ class Distillation(pl.LightningModule):
     def on_before_backward(self, loss: Tensor) -> None:
         """Stops a fit whose loss is no longer a number; on a GPU one step later, or at the end of the epoch.
 
+        Args:
+            loss: scaled up in float16, where it may be infinite though the loss itself is not: not looked at.
+
         Raises:
             Diverged: with the step and the terms to blame.
         """
+        assert self._total is not None  # training_step comes first
+        loss = self._total
         if loss.device.type != "cuda":
             if not torch.isfinite(loss):
                 raise _astray(self.global_step, loss, self._parts)
@@ -118,7 +125,7 @@ class Distillation(pl.LightningModule):
         self._resolve()
         finite, known = torch.isfinite(loss).to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
         known.record()
-        self._doubt = _Doubt(self.global_step, loss.detach(), self._parts, finite, known)
+        self._doubt = _Doubt(self.global_step, loss, self._parts, finite, known)
 
     def _resolve(self) -> None:
         if self._doubt is not None:
@@ -128,9 +135,17 @@ class Distillation(pl.LightningModule):
             self._doubt = None
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clips the gradient."""
+        """Clips the gradient, in float16 once it is no longer scaled up.
+
+        Lightning leaves the unscaling to a fused optimizer, which does it after this: the norm of what is still scaled
+        is some 65,536 times too large. An infinite gradient is found by the unscaling; the scaler then has the
+        optimizer change nothing and count no step, and scales less from there on.
+        """
         if self.hold:
             self.hold.before_update()
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
         if self.clip_norm:
             clip(optimizer, self.clip_norm)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kd_lab import cores
 from kd_lab.errors import UserError
 
 MODEL = "model.onnx"
@@ -21,7 +22,7 @@ class OnnxSession:
 
     Args:
         model: the serialized ModelProto, or the file that holds it.
-        threads: that compute one answer; None takes OMP_NUM_THREADS, as torch does, else all cores.
+        threads: that compute one answer; None takes OMP_NUM_THREADS, as torch does, else all cores that it may use.
 
     Raises:
         UserError: ONNX Runtime cannot run it, such as one that was cut short, or it has other inputs or outputs.
@@ -61,7 +62,7 @@ def _threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdigit() and int(asked):
         return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores.usable()
 
 
 def not_ours(got: str, where: str) -> UserError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from kd_lab import (
     table,
     written_files,
 )
-from kd_lab.cell import EXACT, JUDGED, Cell
+from kd_lab.cell import EXACT, JUDGED, Cell, Costs
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import FitError, UserError, disk_errors
 from kd_lab.instantiate import build
@@ -57,6 +58,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         FitError: the fit failed by itself.
     """
     cell = Cell(config)
+    cell.check_trainers()
     done = finished(folder, cell.fingerprints["result"])
     if done is not None:
         return done
@@ -68,7 +70,8 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     saved = cell.compressed(student, tokens, teacher)
     model = classifier.load(saved)
     said = cell.said_by(model, cell.read_by(saved, tokens))
-    cost, teacher_cost = cell.cost(saved, model, teacher.fitted.model if teacher else None, tokens)
+    reference = teacher.fitted.model if teacher else None
+    cost, teacher_cost = cell.cost(saved, model, reference, tokens, sweep=os.environ.get(results.RUNNING))
     if cost["contended"]:
         cell.warn(BUSY)
 
@@ -133,22 +136,21 @@ def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> None:
         build(settings, "tracking").mirror(result, files, model, title, parent=results.swept(folder.parent))
 
 
-def time_again(result: RunResult, folder: Path, done: set[str]) -> RunResult:
+def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunResult:
     """Measures anew what was measured while other processes were busy, as at the end of a sweep side by side.
 
     Args:
         result: of a finished cell.
         folder: the cell's own.
-        done: kinds of timings that were measured again already; this one is added.
+        done: kind of timing -> what was measured again already; this one is added.
     """
     cell = Cell(OmegaConf.create(result.config))
     tokens = cell.tokens()
     kind = result.cost["timing"]
-    if kind not in done:
-        cell.forget_cost()
-        done.add(kind)
     reference = cell.teacher_folder() if cell.teacher else None
-    result.cost, teacher_cost = cell.cost(folder / MODEL, classifier.load(folder / MODEL), reference, tokens)
+    model = classifier.load(folder / MODEL)
+    done[kind] = cell.cost(folder / MODEL, model, reference, tokens, known=done.get(kind))
+    result.cost, teacher_cost = done[kind]
     if result.teacher:
         result.teacher["cost"] = teacher_cost
     if not result.cost["contended"]:

@@ -58,6 +58,18 @@ class Plan:
                 cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
             )
 
+    def check_trainers(self) -> None:
+        """Refuses, before any fit, what would not be fitted here as it is asked for.
+
+        Not a part of making a plan: a report opens the plans of cells that ran on other machines.
+
+        Raises:
+            UserError: there is no such device here, or it does not compute in that precision.
+        """
+        self.student.trainer.check("trainer")
+        if self.teacher:
+            self.teacher.trainer.check("teacher.trainer")
+
     def _part(self, where: str) -> Any:
         return build(plain(OmegaConf.select(self.config, where)), where)
 
@@ -93,15 +105,21 @@ class Plan:
 
     @cached_property
     def timing_parts(self) -> dict[str, Any]:
-        """All that a time depends on: what is computed and where, not the values of the weights."""
+        """All that a time depends on: what is computed, by what and on what; not the values of the weights.
+
+        Nor what else is true of this process, such as its own threads, or packages that compute nothing.
+        """
+        judged = self.evaluation
         return {
             "tokens": self.fingerprints["tokens"],
             "model": self.student.model,
             "steps": list(self.steps.items()),
             "reference": self.teacher.model if self.teacher else None,
-            "evaluation": self.evaluation,
-            "machine": [machine.describe_machine(), machine.versions()],
-            "code": source_hash("compression", "cost", "data/batches", "evaluation", "fresh_process", "models"),
+            "asked": {"threads": judged.threads_used, "requests": judged.requests, "rounds": judged.rounds},
+            "machine": [machine.processor(), machine.versions(machine.COMPUTING)],
+            "code": source_hash(
+                "compression", "contention", "cost", "data/batches", "evaluation", "fresh_process", "models"
+            ),
         }
 
     def teacher_folder(self) -> Path:

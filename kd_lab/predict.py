@@ -10,7 +10,6 @@ import torch
 from kd_lab.classifier import Classifier
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import TokenSplit
-from kd_lab.heap import keep_freed_memory
 from kd_lab.types import Batch
 
 ROWS = 128  # in a forward pass
@@ -39,7 +38,6 @@ def predict(
         model: a torch model is expected on `device` and in evaluation mode.
         advance: called with the number of rows done since the last call.
     """
-    keep_freed_memory()
     logits: torch.Tensor | None = None
     with autocast(device, precision):  # one for all batches: the weights are cast once
         for batch in Batches(split, rows_in_a_pass(split, device), pad_id):

@@ -18,6 +18,7 @@ from kd_lab.errors import UserError, disk_errors
 SCHEMA = 1
 FILE = "result.json"
 FAILED = "failed.json"  # beside an earlier run's result, which is kept: the record of a later one that came to none
+RUNNING = "KD_LAB_SWEEP"  # the environment variable that names a sweep to its cells while it runs
 SWEEP = "sweep.json"  # in the study's folder, where one was swept: option -> values
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kd_lab.errors import UserError
-from kd_lab.machine import best_device, best_precision
+from kd_lab.machine import best_device, best_precision, has_device
 from kd_lab.option_types import Count, Epochs, Weight
 
 
@@ -21,7 +21,8 @@ class Trainer:
         clip_norm: largest norm of the gradient; 0 does not clip.
         patience: epochs without a better `monitor` after which the fit stops.
         monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation.
-        precision: "auto" chooses for the device, else Lightning's name, e.g. "32-true" or "bf16-mixed".
+        precision: "auto" chooses for the device, else Lightning's name: "32-true", "bf16-mixed", or "16-mixed" on an
+            NVIDIA GPU. Weights and their updates are float32 in all of them; see `check`.
         device: "auto", "cuda", "mps" or "cpu".
     """
 
@@ -54,3 +55,37 @@ class Trainer:
         """(device, precision) that really run here."""
         device = best_device() if self.device == "auto" else self.device
         return device, best_precision(device) if self.precision == "auto" else self.precision
+
+    def check(self, where: str = "trainer") -> None:
+        """Refuses, before any training, what would not run here or would run as something else.
+
+        Lightning runs "16-mixed" on a CPU as bfloat16. "bf16-true" and "64-true" are not offered: weights in bfloat16
+        lose every update below 1/256 of them, torch's fused AdamW takes neither beside gradients that are clipped,
+        and what is fitted is judged and saved in float32 anyway.
+
+        Args:
+            where: the trainer's place in the config, "trainer" or "teacher.trainer".
+
+        Raises:
+            UserError: there is no such device here, or it does not compute in this precision.
+        """
+        if self.device in ("cuda", "mps") and not has_device(self.device):
+            name = {"cuda": "an NVIDIA GPU", "mps": "an Apple GPU"}[self.device]
+            cure = f"Choose {where}.device=auto."
+            raise UserError(f"{where}.device={self.device}", expected=f"{name} here", got="none", cure=cure)
+        device, precision = self.on_machine()
+        if precision.endswith("-true") and precision != "32-true":
+            other = "32-true" if precision == "64-true" else "bf16-mixed"
+            raise UserError(
+                f"{where}.precision",
+                expected="one that keeps the weights in float32",
+                got=precision,
+                cure=f"Choose {where}.precision={other}.",
+            )
+        if precision == "16-mixed" and device != "cuda":
+            raise UserError(
+                f"{where}.precision",
+                expected=f"a precision in which {'a CPU' if device == 'cpu' else device} is trained on",
+                got=f"{precision}, which is for NVIDIA GPUs",
+                cure=f"Choose {where}.precision=bf16-mixed.",
+            )

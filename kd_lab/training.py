@@ -18,18 +18,19 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from kd_lab.compression.around import Hold
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
-from kd_lab.heap import keep_freed_memory
 from kd_lab.losses.loss import Loss
 from kd_lab.models.reached_rows import only_reached_rows
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers, Distillation
 from kd_lab.optimizer import AdamW
+from kd_lab.process_settings import process_settings_kept
 from kd_lab.resume import BEST, LAST, EpochSeed, History, LastCheckpoint, Observe, StraightToDisk, checkpoint, ignore
 from kd_lab.trainer import Trainer
 
 Advance = Callable[[int], None]
 
 
+@process_settings_kept()
 def train(
     model: TorchClassifier,
     loss: Loss,
@@ -47,6 +48,10 @@ def train(
 ) -> dict[str, Any]:
     """Trains the model in place and leaves it in evaluation mode on the CPU.
 
+    What it needs of torch's settings and generators (deterministic algorithms, a seed for each epoch) is the caller's
+    again when it returns or raises. `heap.keep_freed_memory` makes it quicker, and is the caller's to call: it cannot
+    be taken back.
+
     Args:
         answers: split -> the teacher's answers; empty where the loss asks for none.
         scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
@@ -60,9 +65,10 @@ def train(
         history (one entry an epoch), seconds, device, precision.
 
     Raises:
+        UserError: the device is not there, or does not compute in that precision.
         Diverged: the loss is no longer a number.
     """
-    keep_freed_memory()
+    settings.check()
     device, precision = settings.on_machine()
     if not settings.max_epochs:
         model.cpu().eval()
@@ -143,10 +149,11 @@ def _best(settings: Trainer, scratch: Path) -> list[Callback]:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Gives Ctrl-C its meaning back: Lightning answers it with an exit and is deaf to further ones."""
+    handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as error:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from error
 
 

@@ -11,7 +11,8 @@ from threading import Event, Thread
 
 import numpy as np
 
-from kd_lab.cost import CONTENDED, cpu_s_of_others
+from kd_lab import contention
+from kd_lab.contention import CONTENDED
 
 BUDGET_S = 1.0  # of a job in all rounds
 AGAIN = 2  # times a round that others disturbed is measured again before its times are taken, and marked
@@ -25,8 +26,8 @@ class Clock:
     """Times jobs by turns.
 
     In each round every job has its turn, in every second round the other way round. A turn begins with a call that is
-    not timed, since caches hold what another needed. A round in which other processes used more than `cost.CONTENDED`
-    cores is measured again, `AGAIN` times at most.
+    not timed, since caches hold what another needed. A round in which others kept it from computing for more than
+    `contention.CONTENDED` of the time is measured again, `AGAIN` times at most.
 
     Args:
         rounds: turns of each job.
@@ -60,10 +61,10 @@ class Clock:
 
     def _round(self, jobs: Sequence[Job], each: Sequence[int], order: Sequence[int]) -> dict[int, list[float]]:
         for attempt in range(AGAIN + 1):
-            start, others = time.perf_counter(), cpu_s_of_others()
+            start, since = time.perf_counter(), contention.now()
             taken = {place: _seconds(jobs[place], each[place]) for place in order}
             spent = time.perf_counter() - start
-            if cpu_s_of_others() - others <= CONTENDED * spent + _TICKS_S:
+            if contention.lost_s(since) <= CONTENDED * spent + _TICKS_S:
                 return taken
             self.remeasured += attempt < AGAIN
         self.contended = True

@@ -16,8 +16,23 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Each line may import from the lines above it, never from its own; a folder is one entry and its files import each
 # other. A layer of the design has two lines where a part stands on a part of the same layer.
 LAYERS: tuple[tuple[int, set[str]], ...] = (
-    (0, {"types", "errors", "machine", "option_types", "paths", "progress", "energy", "heap", "imports", "signature"}),
-    (0, {"cache_folder"}),
+    (
+        0,
+        {
+            "types",
+            "errors",
+            "option_types",
+            "cores",
+            "paths",
+            "progress",
+            "energy",
+            "heap",
+            "imports",
+            "process_settings",
+            "signature",
+        },
+    ),
+    (0, {"machine", "contention", "cache_folder"}),
     (0, {"cache_check", "cache_lock"}),
     (0, {"cache_entry", "cache_gc"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -118,22 +116,6 @@ def test_a_model_that_does_not_load_fails_the_cell(saved: Path, tmp_path: Path) 
 def test_nothing_to_time_is_refused(saved: Path) -> None:
     with pytest.raises(ValueError, match="no requests"):
         cost.measure(saved / "small", cost.Load([], LOAD.bulk), reference=None, threads=1, rounds=1, max_tokens=9)
-
-
-def test_a_busy_neighbour_is_seen() -> None:
-    before = cost.cpu_s_of_others()
-    code = "import time\nwhile time.process_time() < 0.8: pass"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert cost.cpu_s_of_others() - before > 0.7
-
-
-def test_own_work_is_not_taken_for_a_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Now:
-        user, system, idle = 100.0, 5.0, 1000.0
-
-    monkeypatch.setattr(cost.psutil, "cpu_times", Now)
-    monkeypatch.setattr(cost.time, "process_time", lambda: 30.0)
-    assert cost.cpu_s_of_others() == 75.0
 
 
 def test_rounds_stop_when_the_time_for_them_is_used_up(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from experiments.speed.short_texts import ShortTexts
 from kd_lab.cache import Cache
 from kd_lab.cell import Cell
 from kd_lab.data.tokens import Tokens, tokenise
+from kd_lab.heap import keep_freed_memory
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.build import Surroundings
 from kd_lab.models.lstm_attention import LstmAttention
@@ -58,7 +59,7 @@ class Rows:
 
     def learn(self) -> None:
         """The student's epoch."""
-        torch.use_deterministic_algorithms(False)
+        keep_freed_memory()  # as the command does
         answers = {"train": CachedAnswers(self.logits), "validation": CachedAnswers(self.logits)}
         settings = Trainer(max_epochs=1, batch_size=BATCH, device="cpu", precision="32-true")
         scratch = self.folder / f"fit {next(self.names)}"

@@ -64,8 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def ours(overrides: Sequence[str]) -> Figures:
     """A fit as a cell makes it; afterwards it is forgotten."""
     from kd_lab.cell import Cell
+    from kd_lab.heap import keep_freed_memory
     from kd_lab.verbs.compose import compose
 
+    keep_freed_memory()  # as the command does
     cell = Cell(compose(overrides))
     libraries = now_mib()
     tokens = cell.tokens()

@@ -12,7 +12,8 @@ from statistics import median
 
 import psutil
 
-from kd_lab.cost import CONTENDED, cpu_s_of_others
+from kd_lab import cores
+from kd_lab.contention import CONTENDED, cpu_s_of_others
 
 AGAIN = 3  # times a disturbed round is measured again before it is kept, and marked
 TICKS_S = 0.05  # what the kernel's clock of processor time may be wrong by: too little to blame others for
@@ -30,7 +31,8 @@ class Round:
         figures: job -> what its turn gave.
         seconds: of the whole round.
         others_cores: processor time of all other processes in it, per second.
-        contended: whether that was more than `kd_lab.cost.CONTENDED`, or `QUIET` of all cores.
+        contended: whether that was more than `kd_lab.contention.CONTENDED`, or `QUIET` of all cores that
+            may be used.
     """
 
     order: Sequence[str]
@@ -127,7 +129,7 @@ def _round(jobs: Mapping[str, Job], order: Sequence[str]) -> Round:
         gc.collect()  # nobody pays for what another left behind
         figures[name] = jobs[name]()
     seconds, used = time.perf_counter() - start, others_s() - others
-    allowed = max(CONTENDED, QUIET * (psutil.cpu_count() or 1))
+    allowed = max(CONTENDED, QUIET * len(cores.allowed() or range(cores.usable())))
     disturbed = used > allowed * seconds + TICKS_S
     return Round(order, {name: figures[name] for name in jobs}, seconds, max(0.0, used) / seconds, disturbed)
 

@@ -17,6 +17,7 @@ from experiments.speed.rounds import Figures, Measured, Ratio
 from experiments.speed.window import WARM, Window
 from kd_lab import training
 from kd_lab.fit import FitSpec
+from kd_lab.heap import keep_freed_memory
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.torch_classifier import TorchClassifier
 
@@ -40,7 +41,7 @@ def steps(prepared: Prepared, side: str, *, steps: int = -1, skip: int = WARM) -
         steps: those that are skipped included.
         skip: first steps that do not count.
     """
-    torch.use_deterministic_algorithms(False)  # kd_lab's fit leaves it on
+    torch.use_deterministic_algorithms(False)  # a peer may have left it on
     before, more = _before(prepared, side, skip)
     window = Window(more, prepared.device)
     train(prepared, side, window, epochs=before + 1, steps=steps)
@@ -132,6 +133,7 @@ def train(
             record=side == "bare",
         )
     elif side == "ours":
+        keep_freed_memory()  # as the command does
         with tempfile.TemporaryDirectory() as scratch:
             training.train(
                 student,

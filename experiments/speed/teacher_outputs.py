@@ -22,6 +22,7 @@ from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.cache import Cache
 from kd_lab.data.batches import Batches
+from kd_lab.heap import keep_freed_memory
 from kd_lab.outputs import logits_of
 from kd_lab.predict import autocast, rows_in_a_pass
 from kd_lab.types import Batch
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _bare(prepared, batches if prepared.device == "cuda" else batches[-1:])  # kernels for the longest rows
     jobs = {"ours": partial(_ours, prepared), "bare": partial(_bare, prepared, batches)}
     share = Share(prepared, asked.quick)
+    keep_freed_memory()  # as the command does
     measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
     result.write(
         asked,

@@ -15,6 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from kd_lab import cores
 from kd_lab.errors import UserError
 from kd_lab.option_types import Cores, Gpus, NonEmpty, Threads
 from kd_lab.progress import say
@@ -39,7 +40,8 @@ class RayLauncher(Launcher):
             listens on 127.0.0.1 alone, and ends it after the cells.
         num_cpus: cores that a cell reserves, and its threads.
         num_gpus: GPUs that a cell reserves; 0.5 puts two cells on one.
-        cluster_cpus: cores of the cluster that `address=None` starts; None takes all. Over num_cpus: cells at once.
+        cluster_cpus: cores of the cluster that `address=None` starts; None takes all that this process may use. Over
+            num_cpus: cells at once.
     """
 
     def __init__(
@@ -89,7 +91,9 @@ class RayLauncher(Launcher):
         import ray
 
         if self.address is None:
-            ray.init("local", num_cpus=self.cluster_cpus, include_dashboard=False, logging_level="error")
+            ray.init(
+                "local", num_cpus=self.cluster_cpus or cores.usable(), include_dashboard=False, logging_level="error"
+            )
         else:
             try:
                 _knock(self.address)

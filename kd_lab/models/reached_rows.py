@@ -48,6 +48,9 @@ class ReachedRows(nn.Embedding):
         (group,) = (group for group in optimizer.param_groups if any(one is self.weight for one in group["params"]))
 
         def shrink(*_: Any) -> None:
+            found_inf = getattr(optimizer, "found_inf", None)  # a scaler's: then the optimizer changes nothing
+            if found_inf is not None and found_inf:
+                return
             self.shrunk *= 1 - group["lr"] * group["weight_decay"]
 
         optimizer.register_step_post_hook(shrink)

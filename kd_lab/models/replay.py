@@ -15,6 +15,8 @@ from kd_lab.types import Batch, Outputs
 
 _MULTIPLE = 8  # tokens to which a batch is padded further: few shapes, and rows that the GPU's units like
 _SEEN = 3  # batches of a shape that run as ever before it is recorded
+_MOST = 64  # shapes that are recorded: each holds gradients of all weights for itself
+_SPARE = 0.25  # share of the GPU's memory that a recording must leave free, for whoever else computes there
 _WARM = 3  # runs before a recording, in which libraries set themselves up
 
 
@@ -23,6 +25,9 @@ class Replay:
 
     With small batches a GPU waits for the processor, which starts some thousand operations a step. A recording (a CUDA
     graph) starts them all at once. It draws the same numbers for dropout, since recording puts the generator back.
+
+    Recordings keep their memory: there are `_MOST` at most, and none is begun that would leave less than `_SPARE` of
+    the GPU's memory free. Shapes beyond them run as ever.
 
     Args:
         model: on a GPU, its weights where they stay; a gradient lies in the recording until the next pass, so there
@@ -48,7 +53,7 @@ class Replay:
         shape = rows, length
         self._counts[shape] += 1
         if shape not in self._recorded:
-            if self._counts[shape] <= _SEEN:
+            if self._counts[shape] <= _SEEN or not self._has_room():
                 padded: Outputs = self.model(batch._replace(input_ids=ids, attention_mask=mask))
                 return padded
             self._recorded[shape] = self._record(ids, mask)
@@ -57,6 +62,14 @@ class Replay:
     def _can(self, batch: Batch, length: int) -> bool:
         plain = self.model.training and self.model.returns == {"logits"} and batch.token_type_ids is None
         return plain and length <= self.model.net.config.max_position_embeddings
+
+    def _has_room(self) -> bool:
+        """Whether one more recording may be made; its gradients are as large as the weights."""
+        if len(self._recorded) >= _MOST:
+            return False
+        free, total = torch.cuda.mem_get_info()
+        needed = sum(weight.nbytes for weight in self.model.parameters() if weight.requires_grad)
+        return free - needed >= _SPARE * total
 
     def _record(self, ids: Tensor, mask: Tensor) -> _Recording:
         self._pool = self._pool or torch.cuda.graph_pool_handle()

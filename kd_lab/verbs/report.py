@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from kd_lab import cores
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.paths import root
 from kd_lab.report import check_table, index, settings_table
@@ -117,7 +117,7 @@ def _frontier(options: argparse.Namespace) -> int:
     from kd_lab.report import frontier, frontier_table
 
     study = options.multirun / options.name
-    threads = options.threads or os.cpu_count() or 1
+    threads = options.threads or cores.usable()
     found = frontier.measure(
         study, study_cells(options.multirun, options.name), _opened, threads=threads, rounds=options.rounds
     )

@@ -18,6 +18,7 @@ from rich.logging import RichHandler
 from kd_lab import launch, stamp
 from kd_lab.cache import forget_inputs
 from kd_lab.errors import FitError, GivenUp, UserError
+from kd_lab.heap import keep_freed_memory
 from kd_lab.imports import first_import
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
@@ -70,6 +71,7 @@ def job(config: DictConfig) -> str | UserError:
     Returns:
         the cell's folder; or the mistake for which it has no config to record.
     """
+    keep_freed_memory()
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
     overrides = launch.own(hydra_config.overrides.task)
@@ -114,9 +116,10 @@ def _work(config: DictConfig, folder: Path, overrides: Sequence[str], alone: boo
 
 def _run(config: DictConfig, folder: Path, overrides: Sequence[str]) -> RunResult:
     with first_import():
-        from kd_lab import pipeline
+        from kd_lab import machine, pipeline
         from kd_lab.resume import ignore
 
+    machine.limit_threads()
     return pipeline.run(config, folder, overrides, Trial(**config.search).observe if config.search else ignore)
 
 

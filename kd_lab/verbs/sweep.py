@@ -93,7 +93,7 @@ def _time_again(folders: Sequence[Path]) -> None:
     if busy:
         from kd_lab.pipeline import time_again
 
-        done: set[str] = set()
+        done: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         for folder, cell in busy.items():
             try:
                 with held(folder):
