@@ -167,7 +167,7 @@ _SCALARS: dict[Any, Callable[[Any], bool]] = {
     Any: lambda value: True,
     bool: lambda value: isinstance(value, bool),
     int: lambda value: type(value) is int and -(2**63) <= value < 2**63,
-    float: lambda value: type(value) in (int, float) and abs(value) < 1e300,  # which no NaN is
+    float: lambda value: type(value) in (int, float) and abs(value) <= 1e300,  # which no NaN is
     str: lambda value: isinstance(value, str) and "\0" not in value and value == value.encode(errors="ignore").decode(),
 }
 _RULES: dict[type, Callable[[Any, Any], bool]] = {
