@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tokenizers
-
 from kd_lab import classifier, results
 from kd_lab.array_classifier import ONNX
 from kd_lab.cost import WEIGHTS
@@ -21,6 +19,7 @@ from kd_lab.models.torch_classifier import CONFIG, read_config
 from kd_lab.onnx_session import INPUTS, MODEL, OnnxSession
 from kd_lab.results import RunResult
 from kd_lab.text_classifier import TOKENIZER, TextClassifier
+from kd_lab.tokenizer_file import read_tokenizer
 
 README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
 FILES = {classifier.CARD, CONFIG, TOKENIZER, TOKENIZER_CONFIG, README}  # and weights
@@ -130,7 +129,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:
 
 def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
     """What `AutoTokenizer.from_pretrained` needs beside tokenizer.json, which says all else, such as lower case."""
-    pieces = tokenizers.Tokenizer.from_file(str(tokenizer))
+    pieces = read_tokenizer(tokenizer, expected="the tokenizer of the model", cure="Run the cell again.")
     found = {name: [text for text in texts if pieces.token_to_id(text) is not None] for name, texts in _SPECIAL.items()}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -10,6 +10,8 @@ from typing import Any
 from kd_lab.cache import file_hash
 from kd_lab.errors import UserError
 
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -65,9 +67,10 @@ class Checkpoint:
         """
         path = self.folder() / "model.safetensors"
         if not path.is_file():
-            raise UserError(
-                str(path), expected="weights as safetensors", got="no such file", cure="Save the model as safetensors."
-            )
+            pickles = sorted(there.name for there in path.parent.glob("*") if there.suffix in _PICKLES)
+            got = f"{pickles[0]}, a pickle, which can run code and is never read" if pickles else "no such file"
+            cure = "Save the model as safetensors, as save_pretrained does."
+            raise UserError(str(path), expected="weights as safetensors", got=got, cure=cure)
         if self.sha256 and file_hash(path) != self.sha256:
             raise UserError(
                 str(path),

@@ -17,6 +17,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # other. A layer of the design has two lines where a part stands on a part of the same layer.
 LAYERS: tuple[tuple[int, set[str]], ...] = (
     (0, {"types", "errors", "machine", "paths", "progress", "energy", "heap", "imports"}),
+    (0, {"reading"}),
+    (0, {"result_shape", "tokenizer_file", "weights_file"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),
     (0, {"pretrained", "stamp", "array_classifier"}),  # its identity is a file's hash, which `cache` computes
     (

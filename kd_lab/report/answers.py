@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_lab.errors import UserError
+from kd_lab.reading import reading
 from kd_lab.report.comparison import Answers
 from kd_lab.report.settings import Setting
 
 FILE = "predictions.npz"
+LARGEST = 2**32  # bytes of answers, unpacked: 268 million rows
 
 
 def answers(study: Path, setting: Setting) -> dict[int, Answers]:
@@ -25,16 +26,15 @@ def answers(study: Path, setting: Setting) -> dict[int, Answers]:
 
 
 def _read(path: Path) -> Answers:
-    try:
+    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(archive.getinfo(f"{name}.npy").file_size for name in ("labels", "predictions"))
+        if size > LARGEST:
+            raise ValueError(f"{size} bytes of answers")
         with np.load(path, allow_pickle=False) as stored:
             labels, predictions = stored["labels"], stored["predictions"]
         if labels.ndim != 1 or labels.shape != predictions.shape:
             raise ValueError(f"{labels.shape} labels for {predictions.shape} predictions")
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            str(path),
-            expected="a cell's predictions",
-            got=f"{error}",
-            cure="Remove the cell's folder and run it again.",
-        ) from error
+        if {labels.dtype.kind, predictions.dtype.kind} - {"i", "u"}:
+            raise ValueError(f"{labels.dtype} labels and {predictions.dtype} predictions, which number no class")
     return Answers(labels, predictions)

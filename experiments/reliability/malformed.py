@@ -1,0 +1,188 @@
+"""Malformed files and texts, read by kd_lab: each ends well or in one clear line, and nothing is left behind.
+
+    python -m experiments.reliability.malformed --examples 500
+
+Every example is a file that hypothesis made of a sound one (see `broken`); it is given to the lowest public functions
+that read its kind (see `malformed_kinds`) and, where a command reads it at once, to that command in this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import resource
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from experiments.reliability.malformed_kinds import Kind, kinds
+from kd_lab.__main__ import command
+from kd_lab.errors import UserError
+
+SUCCESS, REFUSED, TRACEBACK, LEFT = "success", "exit 2", "traceback", "left behind"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file.
+
+    Args:
+        what: one of SUCCESS, REFUSED, TRACEBACK and LEFT.
+        said: the line, the traceback, or what was left.
+        seconds: that it took.
+        mib: by which the process's largest memory grew.
+    """
+
+    what: str
+    said: str
+    seconds: float
+    mib: float
+
+
+def examples(kind: Kind, number: int) -> list[bytes]:
+    """That many contents of the broken file, the same in every run."""
+    found: list[bytes] = []
+
+    @settings(
+        max_examples=number, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(kind.broken(kind.files[kind.file]))
+    def keep(content: bytes) -> None:
+        found.append(content)
+
+    keep()
+    return found
+
+
+def by_reader(kind: Kind, content: bytes) -> Outcome:
+    """What the public functions make of it."""
+
+    def read(folder: Path) -> tuple[str, str]:
+        try:
+            kind.read(folder)
+        except UserError as error:
+            return _one_line(str(error))
+        except BaseException as error:  # a panic of a library in Rust is no Exception
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return TRACEBACK, "".join(traceback.format_exception(error))
+        return SUCCESS, ""
+
+    return _tried(kind, content, read)
+
+
+def by_command(kind: Kind, content: bytes) -> Outcome:
+    """What the command makes of it."""
+    assert kind.line is not None
+
+    def run(folder: Path) -> tuple[str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        given_input = io.TextIOWrapper(io.BytesIO(content if kind.by_stdin else b""))
+        usual, sys.stdin = sys.stdin, given_input
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = command(kind.line(folder))  # type: ignore[misc]
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return TRACEBACK, "".join(traceback.format_exception(error))
+        finally:
+            sys.stdin = usual
+        said = err.getvalue()
+        if "Traceback" in said or code not in (0, 2):
+            return TRACEBACK, f"exit {code}: {said}"
+        lines = [line for line in said.splitlines() if line.startswith("kd-lab: ")]
+        return (SUCCESS, "") if code == 0 else _one_line("\n".join(lines))
+
+    return _tried(kind, content, run)
+
+
+def _one_line(said: str) -> tuple[str, str]:
+    """A mistake in one line that is not without end, or what is wrong with it."""
+    plain = "\n" not in said and ": expected " in said and ", got " in said and len(said) < 3000
+    return (REFUSED, said) if plain else (TRACEBACK, f"no clear line: {said[:2000]!r}")
+
+
+def _tried(kind: Kind, content: bytes, read: Any) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="kd_lab_malformed_") as name, _working_in(Path(name) / "work"):
+        folder = Path(name) / "given"
+        for file, sound in kind.files.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(content if file == kind.file else sound)
+        before, peak, start = _there(Path(name)), _peak_mib(), time.perf_counter()
+        what, said = read(folder)
+        seconds, mib = time.perf_counter() - start, _peak_mib() - peak
+        left = sorted(_there(Path(name)) - before)
+        if what == REFUSED and left:
+            what, said = LEFT, ", ".join(left)
+    return Outcome(what, said, seconds, mib)
+
+
+def _there(folder: Path) -> set[str]:
+    """All files and folders but kd_lab's cache, which may keep what is whole."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "cache" not in path.parts}
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@contextlib.contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    before, cache = Path.cwd(), os.environ.get("KD_LAB_CACHE")
+    folder.mkdir()
+    os.chdir(folder)
+    os.environ["KD_LAB_CACHE"] = str(folder.parent / "cache")
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        os.environ.pop("KD_LAB_CACHE")
+        if cache is not None:
+            os.environ["KD_LAB_CACHE"] = cache
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Tries them and writes the result."""
+    parser = argparse.ArgumentParser("python -m experiments.reliability.malformed", description=__doc__)
+    parser.add_argument("--examples", type=int, default=500, help="files in all, spread over the kinds")
+    parser.add_argument("--only", help="kinds whose name holds this")
+    parser.add_argument("--readers", action="store_true", help="no commands")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="kd_lab_sound_") as scratch:
+        all_kinds = {
+            name: kind for name, kind in kinds(Path(scratch)).items() if not options.only or options.only in name
+        }
+        for kind_name, kind in all_kinds.items():
+            counts: Counter[str] = Counter()
+            shown = 0
+            for content in examples(kind, -(-options.examples // len(all_kinds))):
+                outs = [by_reader(kind, content)]
+                if not options.readers and kind.line is not None:
+                    outs.append(by_command(kind, content))
+                for out in outs:
+                    counts[out.what] += 1
+                    if out.what in (TRACEBACK, LEFT) and shown < 12:
+                        shown += 1
+                        print(f"--- {kind_name} {content[:200]!r}\n{out.said[-900:]}")
+                    if out.mib > 300 or out.seconds > 3:
+                        print(
+                            f"+++ {kind_name} {content[:100]!r} {out.what} {out.said[:200]} {out.seconds:.1f} s {out.mib:.0f} MiB"
+                        )
+            print(f"=== {kind_name}: {dict(counts)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
