@@ -249,7 +249,7 @@ def _expected(sound: bytes) -> Any:
 
 def _cells() -> dict[str, Kind]:
     """A study of two settings with their answers: result.json, predictions.npz and sweep.json."""
-    metrics = {"accuracy": 0.75, "f1_macro": 0.7, "latency_ms": 1.5}
+    metrics = {"accuracy": 0.75, "f1_macro": 0.7, "accuracy_interval": [0.7, 0.8]}
     files: dict[str, bytes] = {}
     for cell, hidden in (("hidden=8,seed=0", 8), ("hidden=16,seed=0", 16)):
         config = {
@@ -258,7 +258,7 @@ def _cells() -> dict[str, Kind]:
         }  # fmt: skip
         result = RunResult(
             "s", cell, "finished", config, [f"model.hidden={hidden}", "seed=0"], fingerprint={"tokens": "t", "result": cell},
-            metrics={"validation": metrics, "test": metrics}, cost={"parameters": 10, "nonzero_parameters": 10, "size_mib": 0.5, "latency_ms": {"p50": 1.0}},
+            metrics={"validation": metrics, "test": metrics}, cost={"parameters": 10, "parameters_nonzero": 10, "size_mib": 0.5, "latency_ms": {"p50": 1.0}},
             history=[{"epoch": 0.0, "train/loss": 1.0}], durations_s={"fit": 1.0}, warnings=["a word"],
         )  # fmt: skip
         files[f"s/{cell}/result.json"] = json.dumps(vars(result)).encode()

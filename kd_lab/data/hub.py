@@ -174,8 +174,9 @@ class Hub:
                 got=f"{missing} rows without",
                 cure="Mend or remove the rows; -1 marks a row without a label in train.",
             )
-        pairs = table[self.pair_column].to_pylist() if self.pair_column else None
-        return table[self.text_column].to_pylist(), pairs, labels.to_pylist()
+        with reading(where, expected="texts in UTF-8", cure="Copy or download the files again."):
+            pairs = table[self.pair_column].to_pylist() if self.pair_column else None
+            return table[self.text_column].to_pylist(), pairs, labels.to_pylist()
 
 
 def class_number(classes: Sequence[str], out_of_scope: str) -> int:
