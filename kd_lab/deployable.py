@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from kd_lab.text_classifier import TOKENIZER, TextClassifier
 from kd_lab.tokenizer_file import read_tokenizer
 
 README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
+_FICLONE = 0x40049409  # of Linux's ioctl_ficlone(2)
 FILES = {classifier.CARD, CONFIG, TOKENIZER, TOKENIZER_CONFIG, README}  # and weights
 TEXTS = ("what is this?", "one more, a little longer than the first: 3 of 4 words", "ja")  # on which a copy is tried
 _SPECIAL = {  # transformers' names -> what BERT's and RoBERTa's families call them
@@ -33,22 +35,21 @@ _SPECIAL = {  # transformers' names -> what BERT's and RoBERTa's families call t
 
 
 def make(model: Path, folder: Path, result: RunResult) -> None:
-    """Puts a saved classifier into `folder`, complete; its files are hard links where the disk allows it.
+    """Copies a saved classifier to `folder`, complete.
 
     Args:
         model: what `classifier.save` wrote, with its tokenizer.json.
-        folder: replaced where it is there.
+        folder: not there yet.
         result: of the cell that the model belongs to.
     """
-    shutil.rmtree(folder, ignore_errors=True)  # an earlier run's model may have had other files
-    shutil.copytree(model, folder, copy_function=_link)
+    shutil.copytree(model, folder, copy_function=_copy)
     complete(folder, result)
 
 
 def complete(folder: Path, result: RunResult) -> None:
     """Adds what others than kd_lab need: tokenizer_config.json, labels in an encoder's config.json, and README.md.
 
-    Files are replaced, never written to: others may be links to the cache. Doing it again changes nothing.
+    Files are replaced whole. Doing it again changes nothing.
 
     Raises:
         UserError: the folder is not one that kd_lab saved.
@@ -81,6 +82,7 @@ def export(cell: Path, target: Path) -> list[Path]:
         cure = "Run the cell again." if result.status == "failed" else "Name a cell that finished."
         got = f"one that is {result.status}: {result.error}"
         raise UserError(f"{result.name}/{result.cell}", expected="a finished cell", got=got, cure=cure)
+    _refuse_strangers(source)
     original = TextClassifier(source)
     _check_target(target)
     with disk_errors(target):
@@ -104,6 +106,27 @@ def export(cell: Path, target: Path) -> list[Path]:
             shutil.rmtree(draft, ignore_errors=True)
 
 
+def foreign(folder: Path) -> list[str]:
+    """Names of what lies in a model folder and is no part of a model; none where there is no such folder."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    drafts = tuple(f".{name}." for name in FILES)  # of a process that was killed
+    return [
+        path.name
+        for path in there
+        if path.is_dir() or (path.name not in FILES and path.suffix not in WEIGHTS and not path.name.startswith(drafts))
+    ]
+
+
+def _refuse_strangers(source: Path) -> None:
+    """Refuses to pass on what kd_lab did not write: pickles, folders, and links, which may lead anywhere."""
+    for path in sorted(source.iterdir()) if source.is_dir() else []:
+        pickle = path.suffix == ".bin" and not path.with_suffix(".xml").is_file()  # OpenVINO's stands beside its graph
+        if pickle or path.is_symlink() or path.name in foreign(source):
+            kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "a file of another's"
+            cure = "Move it away, or run the cell again."
+            raise UserError(str(source), expected="only what kd_lab wrote", got=f"{path.name}, {kind}", cure=cure)
+
+
 def _check_target(target: Path) -> None:
     """Refuses a place where something would be lost."""
     where = f"--to {target}"
@@ -112,9 +135,9 @@ def _check_target(target: Path) -> None:
     if any((target.parent / name).is_file() for name in (results.FILE, "manifest.json")):
         raise UserError(where, expected="a folder of its own", got="a run's own", cure="Name a place outside multirun.")
     there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    foreign = [name for name in there if name not in FILES and Path(name).suffix not in WEIGHTS]
-    if foreign or (there and not (target / classifier.CARD).is_file()):
-        got = f"one with {(foreign or there)[0]} ({len(there)} files or folders)"
+    others = foreign(target)
+    if others or (there and not (target / classifier.CARD).is_file()):
+        got = f"one with {(others or there)[0]} ({len(there)} files or folders)"
         raise UserError(where, expected="an empty folder or an earlier export", got=got, cure="Name another place.")
 
 
@@ -150,9 +173,12 @@ def _replace(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
-def _link(source: str, target: str) -> None:
-    """A hard link where the disk allows it: the model in the cell takes no room, and outlives the cache."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _copy(source: str, target: str) -> None:
+    """A file of its own, which shares its blocks with the source until one of them is changed, where the disk can."""
+    with open(source, "rb") as old, open(target, "xb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+            return
+        except OSError:
+            pass  # most disks cannot, or it is another disk
+        shutil.copyfileobj(old, new, 2**20)

@@ -14,6 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+_DISK = {  # what a disk, or the system that keeps it, says when it cannot
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG),
+    *(errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOLCK),
+}
+_LONGEST = 1500  # letters of what was got; a file of one line may be all of it
 _TORCH_CANNOT_WRITE = "PytorchStreamWriter failed writing file"  # torch's writer does not say why
 
 
@@ -22,15 +28,32 @@ class UserError(Exception):
 
     def __init__(self, where: str, *, expected: str, got: str, cure: str) -> None:
         self.where, self.expected, self.got, self.cure = where, expected, got, cure
-        super().__init__(" ".join(f"{where}: expected {expected}, got {got}. {cure}".split()))
+        got = got if len(got) <= _LONGEST else f"{got[:_LONGEST]}..."
+        super().__init__(_printable(f"{where}: expected {expected}, got {got}. {cure}"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it travels to another process: its arguments have names."""
         return partial(UserError, expected=self.expected, got=self.got, cure=self.cure), (self.where,)
 
 
+def _printable(text: str) -> str:
+    """The text in one line, without what a terminal would act on or cannot show: a file's content may be part of it."""
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+
+
 class FitError(Exception):
-    """A fit that cannot go on, such as a loss that is no longer a number."""
+    """A cell that failed by itself, such as one whose measuring process died."""
+
+
+class Diverged(FitError):  # noqa: N818 - what a loss did, as one says of it
+    """A fit whose loss is no longer a number: it would end there again, so nothing of it is kept."""
+
+
+class GivenUp(Exception):  # noqa: N818 - not an error: who watches the fit has seen enough
+    """A fit that is ended on purpose: it would be again, so nothing of it is kept."""
 
 
 @contextmanager
@@ -44,12 +67,10 @@ def disk_errors(folder: Path) -> Iterator[None]:
         reason = _of_the_disk(error)
         if reason is None:
             raise
-        raise UserError(
-            str(folder),
-            expected="a folder with room to write",
-            got=reason,
-            cure="Free some space or choose another place, e.g. paths.cache=/other/disk.",
-        ) from error
+        many = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+        place = "Free some space or choose another place, e.g. paths.cache=/other/disk paths.multirun=/other/disk/runs."
+        cure = "Let more files be open at once: ulimit -n 4096." if many else place
+        raise UserError(str(folder), expected="a folder with room to write", got=reason, cure=cure) from error
 
 
 def _of_the_disk(error: Exception) -> str | None:
@@ -58,6 +79,5 @@ def _of_the_disk(error: Exception) -> str | None:
     if full in str(error) or _TORCH_CANNOT_WRITE in str(error):
         return full
     if isinstance(error, OSError):
-        blamed = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.EEXIST)
-        return (error.strerror or str(error)) if error.errno in blamed else None
+        return (error.strerror or str(error)) if error.errno in _DISK else None
     return None

@@ -15,6 +15,7 @@ from kd_lab import classifier
 from kd_lab.cache import Cache, source_hash
 from kd_lab.compression.around import Hold
 from kd_lab.data.tokens import Tokens
+from kd_lab.errors import Diverged, GivenUp
 from kd_lab.losses.loss import Loss
 from kd_lab.models.build import ModelSpec, Surroundings
 from kd_lab.models.torch_classifier import TorchClassifier
@@ -110,7 +111,7 @@ def fit(
 
     Raises:
         UserError: model, loss and teacher do not fit together.
-        FitError: the loss is no longer a number.
+        Diverged: the loss is no longer a number.
     """
     spec.loss.check(len(tokens.classes), teacher is not None)
     named = parts(spec, tokens.fingerprint, teacher.fitted.fingerprint if teacher else None)
@@ -119,7 +120,7 @@ def fit(
         scratch = cache.unfinished("fit", named)
         try:
             model, about = _train(spec, tokens, teacher, cache, scratch, advance, observe)
-        except Exception:  # it would fail again in the same way; a kill or Ctrl-C is none
+        except (Diverged, GivenUp):  # it would end so again; after anything else the next run goes on from here
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         classifier.save(model, draft / "model", card)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from kd_lab import results, stamp
-from kd_lab.errors import UserError
+from kd_lab.errors import UserError, disk_errors
 from kd_lab.progress import say
+from kd_lab.run_folder import LOCK, check_study, held
+from kd_lab.written_files import damaged
 
+State = tuple[tuple[int, int], ...]  # (inode, time of change in ns) of a cell's records
 _PASSING = ("hydra", "search")  # overrides that do not make a cell another one
 cells: list[Path] = []  # folders of the cells of this process's sweep, in order
 ran_now: set[Path] = set()  # those that had not finished before
@@ -30,7 +32,12 @@ def own(overrides: Sequence[str]) -> list[str]:
 
 
 def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> Remaining:
-    """What a sweeper launches its cells with."""
+    """What a sweeper launches its cells with.
+
+    Raises:
+        UserError: the sweep's folder is not kd_lab's.
+    """
+    check_study(Path(str(config.hydra.sweep.dir)))
     chosen = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
     return Remaining(chosen, context, config)
 
@@ -63,6 +70,9 @@ class Remaining(Launcher):
         Raises:
             UserError: a cell's config cannot be composed, which is so for all of them.
         """
+        with disk_errors(self.study):
+            self.study.mkdir(parents=True, exist_ok=True)
+            (self.study / LOCK).touch()
         results.note_axes(self.study, sys.argv[1:], [own(one) for one in job_overrides])
         folders = [self._finished(one) for one in job_overrides]
         left = [place for place, folder in enumerate(folders) if folder is None]
@@ -70,12 +80,12 @@ class Remaining(Launcher):
             say(f"{len(folders) - len(left)} of {len(folders)} cells have finished before")
         if left:
             self._begin()
-            began = time.time()
-            ran = self._run([job_overrides[place] for place in left], initial_job_idx)
+            before = _states(self.study)
+            ran = self._run([job_overrides[place] for place in left], initial_job_idx, before)
             for place, folder in zip(left, ran, strict=True):
                 folders[place] = folder
                 stamp.adopt(self.study, own(job_overrides[place]))
-                if _written_since(folder, began):
+                if _state(folder) != before.get(folder.name):
                     ran_now.add(folder)
         cells.extend(folder for folder in folders if folder is not None)
         return [_returned(overrides, str(folder)) for overrides, folder in zip(job_overrides, folders, strict=True)]
@@ -85,12 +95,12 @@ class Remaining(Launcher):
         if named not in self._known and (found := stamp.read(self.study, named)) is not None:
             folder, fingerprint = self.study / found[0], found[1]
             result = results.peek(folder)
-            if result and (result.status, result.fingerprint.get("result")) == ("finished", fingerprint):
+            same = result and (result.status, result.fingerprint.get("result")) == ("finished", fingerprint)
+            if same and not damaged(folder):
                 self._known[named] = folder
         return self._known.get(named)
 
-    def _run(self, jobs: list[Sequence[str]], first: int) -> list[Path]:
-        began = time.time()
+    def _run(self, jobs: list[Sequence[str]], first: int, before: Mapping[str, State]) -> list[Path]:
         try:
             returned = self.chosen.launch(jobs, first)
         except UserError:
@@ -102,10 +112,10 @@ class Remaining(Launcher):
             value = job._return_value  # `return_value` would raise what it holds, and print a line of its own
             if isinstance(value, UserError):
                 raise value
-            folders.append(self._lost(overrides, value, began) if isinstance(value, Exception) else Path(value))
+            folders.append(self._lost(overrides, value, before) if isinstance(value, Exception) else Path(value))
         return folders
 
-    def _lost(self, overrides: Sequence[str], error: Exception, began: float) -> Path:
+    def _lost(self, overrides: Sequence[str], error: Exception, before: Mapping[str, State]) -> Path:
         """A cell whose worker may be dead: its own result where it got so far, else one that says so.
 
         Its stamp says nothing here: the worker's machine or devices may be others than ours.
@@ -117,11 +127,12 @@ class Remaining(Launcher):
         folder = self.study / str(config.hydra.sweep.subdir)
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         broken.append(reason)
-        if _written_since(folder, began):
+        if _state(folder) != before.get(folder.name):
             return folder
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        pipeline.failed(config, folder, FitError(f"its worker died or never got to it: {reason}"), own(overrides))
+        with held(folder):
+            pipeline.failed(config, folder, FitError(f"its worker died or never got to it: {reason}"), own(overrides))
         return folder
 
     def _begin(self) -> None:
@@ -132,9 +143,17 @@ class Remaining(Launcher):
         build(plain(self.config.tracking), "tracking").begin(str(self.config.name))
 
 
-def _written_since(folder: Path, began: float) -> bool:
-    result = folder / results.FILE
-    return result.is_file() and result.stat().st_mtime >= began
+def _states(study: Path) -> dict[str, State]:
+    """Cell -> state, of those that came to anything."""
+    folders = {path.parent for file in (results.FILE, results.FAILED) for path in study.glob(f"*/{file}")}
+    return {folder.name: state for folder in folders if (state := _state(folder)) is not None}
+
+
+def _state(folder: Path) -> State | None:
+    """Which files hold what came of the cell, or None: a run replaces them. Clocks may be set back, or differ."""
+    files = [folder / name for name in (results.FILE, results.FAILED)]
+    found = [(status.st_ino, status.st_mtime_ns) for path in files if path.is_file() for status in [path.stat()]]
+    return tuple(found) or None
 
 
 def _returned(overrides: Sequence[str], value: Any) -> JobReturn:

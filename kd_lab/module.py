@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kd_lab.compression.around import Hold
-from kd_lab.errors import FitError
+from kd_lab.errors import Diverged
 from kd_lab.losses.loss import Loss
 from kd_lab.metrics import evaluate
 from kd_lab.models.encoder import EncoderClassifier
@@ -109,7 +109,7 @@ class Distillation(pl.LightningModule):
         """Stops a fit whose loss is no longer a number; on a GPU one step later, or at the end of the epoch.
 
         Raises:
-            FitError: with the step and the terms to blame.
+            Diverged: with the step and the terms to blame.
         """
         if loss.device.type != "cuda":
             if not torch.isfinite(loss):
@@ -191,7 +191,7 @@ def _on_cpu(answers: Answers) -> bool:
     return device is not None and device.type == "cpu"
 
 
-def _astray(step: int, total: Tensor, parts: Mapping[str, Tensor]) -> FitError:
+def _astray(step: int, total: Tensor, parts: Mapping[str, Tensor]) -> Diverged:
     terms = ", ".join(f"{name} = {float(part)}" for name, part in parts.items() if not torch.isfinite(part))
     blame = terms or f"the sum ({float(total)}) of finite terms"
-    return FitError(f"the loss is not finite at step {step}: {blame}. Lower the learning rate.")
+    return Diverged(f"the loss is not finite at step {step}: {blame}. Lower the learning rate.")

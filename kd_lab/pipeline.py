@@ -11,7 +11,19 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab import calibration, classifier, confusion, deployable, evaluation, machine, provenance, results, table
+from kd_lab import (
+    calibration,
+    classifier,
+    confusion,
+    deployable,
+    evaluation,
+    machine,
+    provenance,
+    publish,
+    results,
+    table,
+    written_files,
+)
 from kd_lab.cell import EXACT, JUDGED, Cell
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import FitError, UserError, disk_errors
@@ -22,9 +34,10 @@ from kd_lab.plan import plain
 from kd_lab.progress import say, step
 from kd_lab.results import RunResult
 from kd_lab.resume import Observe, ignore
+from kd_lab.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, PREDICTIONS, TABLE
 
 BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
-KEPT = ("table.md", "confusion.png", "calibration.png")  # of a cell's files, those that MLflow gets too
+KEPT = (TABLE, CONFUSION, CALIBRATION)  # of a cell's files, those that MLflow gets too
 
 
 def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe: Observe = ignore) -> RunResult:
@@ -32,7 +45,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
 
     Args:
         config: composed from conf/.
-        folder: the cell's own, `multirun/<name>/<cell>`.
+        folder: the cell's own, `multirun/<name>/<cell>`, held by this process (`run_folder.held`).
         overrides: what made the cell, for its result.
         observe: called after each epoch of the student with its number and what was logged.
 
@@ -47,6 +60,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     done = finished(folder, cell.fingerprints["result"])
     if done is not None:
         return done
+    publish.check_model(folder)
     tokens = cell.tokens()
     cell.student.loss.check(len(tokens.classes), cell.teacher is not None)
     teacher = cell.fitted_teacher(tokens)
@@ -67,8 +81,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         result.fidelity = fidelity(said["test"], teacher_said["test"])
         result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_said), "cost": teacher_cost}
         result.teacher |= provenance.passes(cell, len(result.history))
-    _keep(result, said["test"], tokens, saved, folder)
-    result.write(folder)
+    publish.publish(folder, lambda draft: _fill(draft, result, said["test"], tokens, saved))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -76,13 +89,19 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
 def failed(
     config: DictConfig, folder: Path, error: BaseException, overrides: Sequence[str] = (), status: str = "failed"
 ) -> RunResult:
-    """Records a cell that came to no result, with its reason; what only a developer reads goes into `error.txt`."""
+    """Records a cell that came to no result, with its reason; what only a developer reads goes into `error.txt`.
+
+    The result of an earlier run that finished stays, and this record lies beside it.
+    """
     reason = str(error) if isinstance(error, UserError | FitError) or status != "failed" else _name(error)
     result = RunResult(config.name, folder.name, status, plain(config), list(overrides), error=reason)
     result.versions, result.git_commit = machine.versions(), machine.git_commit(root())
-    result.write(folder)
+    earlier = results.peek(folder)
+    kept = earlier is not None and earlier.status == "finished"
+    result.write(folder, results.FAILED if kept else results.FILE)
     if status == "failed":
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        with disk_errors(folder):
+            results.write_whole(folder / ERROR, "".join(traceback.format_exception(error)))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -96,15 +115,20 @@ def finished(folder: Path, fingerprint: str) -> RunResult | None:
     except UserError as error:
         say(f"{error} Doing so now.")
         return None
-    same = result.status == "finished" and result.fingerprint.get("result") == fingerprint
-    return result if same else None
+    if result.status != "finished" or result.fingerprint.get("result") != fingerprint:
+        return None
+    if changed := written_files.damaged(folder):
+        say(f"warning: {folder / changed[0]} is damaged or was changed: it is set aside, and the cell is made anew")
+        return None
+    (folder / results.FAILED).unlink(missing_ok=True)  # an attempt at something else
+    return result
 
 
 def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> None:
     """Mirrors a result with the cell's files into the tracking store; a store that is away costs a warning."""
     files = {name: folder / name for name in KEPT if (folder / name).is_file()}
     with step("mirror into MLflow"):
-        model = folder / "model" if result.status == "finished" else None
+        model = folder / MODEL if result.status == "finished" else None
         title = results.swept_label(folder.parent, result.overrides) or result.cell
         build(settings, "tracking").mirror(result, files, model, title, parent=results.swept(folder.parent))
 
@@ -124,28 +148,28 @@ def time_again(result: RunResult, folder: Path, done: set[str]) -> RunResult:
         cell.forget_cost()
         done.add(kind)
     reference = cell.teacher_folder() if cell.teacher else None
-    result.cost, teacher_cost = cell.cost(folder / "model", classifier.load(folder / "model"), reference, tokens)
+    result.cost, teacher_cost = cell.cost(folder / MODEL, classifier.load(folder / MODEL), reference, tokens)
     if result.teacher:
         result.teacher["cost"] = teacher_cost
     if not result.cost["contended"]:
         result.warnings = [text for text in result.warnings if text != BUSY]
-    deployable.complete(folder / "model", result)
-    result.write(folder)
+    with disk_errors(folder):
+        deployable.complete(folder / MODEL, result)
+        result.write(folder)
+        written_files.note(folder)
     return result
 
 
-def _keep(result: RunResult, said: torch.Tensor, tokens: Tokens, model: Path, folder: Path) -> None:
-    """Puts the pictures, the answers for test and the model into the cell's folder."""
+def _fill(draft: Path, result: RunResult, said: torch.Tensor, tokens: Tokens, model: Path) -> None:
+    """Writes the pictures, the answers for test, the model and the result."""
     labels, answers = evaluation.gold(tokens, "test").numpy(), said.argmax(1).numpy()
     confidence = said.double().softmax(1).amax(1).float().numpy()
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(folder / "predictions.npz", labels=labels, predictions=answers, confidence=confidence)
-        confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, folder / "confusion.png")
-        calibration.draw(labels, answers, confidence, folder / "calibration.png")
-        (folder / "table.md").write_text(table.to_markdown([result]), encoding="utf-8")
-        deployable.make(model, folder / "model", result)
-        (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt
+    np.savez_compressed(draft / PREDICTIONS, labels=labels, predictions=answers, confidence=confidence)
+    confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
+    calibration.draw(labels, answers, confidence, draft / CALIBRATION)
+    (draft / TABLE).write_text(table.to_markdown([result]), encoding="utf-8")
+    deployable.make(model, draft / MODEL, result)
+    result.write(draft)
 
 
 def _name(error: BaseException) -> str:

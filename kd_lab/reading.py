@@ -40,7 +40,7 @@ def in_one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     said = next((line for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {_printable(said)}"[:_SHOWN]
+    return f"{type(error).__name__}: {said}"[:_SHOWN]
 
 
 def read_json(path: Path, *, expected: str, cure: str) -> dict[str, Any]:
@@ -77,8 +77,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _kind(found: Any) -> str:
     return {list: "a list", str: "a text", bool: "true or false", type(None): "null"}.get(type(found), "a number")
-
-
-def _printable(text: str) -> str:
-    """The text without what a terminal would act on or cannot show."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: 2 * _SHOWN])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from kd_lab import result_shape
 from kd_lab.errors import UserError, disk_errors
@@ -15,6 +19,7 @@ from kd_lab.reading import read_json, reading
 
 SCHEMA = 1
 FILE = "result.json"
+FAILED = "failed.json"  # beside an earlier run's result, which is kept: the record of a later one that came to none
 SWEEP = "sweep.json"  # in the study's folder, where one was swept: option -> values
 
 
@@ -42,26 +47,51 @@ class RunResult:
     error: str | None = None
     schema: int = SCHEMA
 
-    def write(self, folder: Path) -> Path:
-        """Writes `folder/result.json` whole or not at all."""
+    def write(self, folder: Path, file: str = FILE) -> Path:
+        """Writes `folder/result.json`, or another file, whole or not at all."""
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            draft = folder / f".{FILE}.{os.getpid()}"
-            try:
-                draft.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-                os.replace(draft, folder / FILE)
-            finally:
-                draft.unlink(missing_ok=True)
-        return folder / FILE
+            write_whole(folder / file, json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
+        return folder / file
 
 
-def read(folder: Path) -> RunResult:
-    """The result of the cell in `folder`.
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file in UTF-8, on the disk before it has its name: nobody ever reads half of it."""
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(handle, 0o666 & ~_umask())
+            file.write(text)
+            file.flush()
+            os.fsync(handle)
+        os.replace(draft, path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+@cache
+def _umask() -> int:
+    """What `open` withholds from a new file; a temporary file withholds more."""
+    os.umask(mask := os.umask(0o077))
+    return mask
+
+
+def attempt(folder: Path) -> RunResult:
+    """What the cell's newest run came to: its result, or its failure where an earlier run's result is kept.
+
+    Raises:
+        UserError: as `read`.
+    """
+    return read(folder, FAILED if (folder / FAILED).is_file() else FILE)
+
+
+def read(folder: Path, file: str = FILE) -> RunResult:
+    """The result of the cell in `folder`, of its last run that came to one.
 
     Raises:
         UserError: there is none, it is damaged, or it has another schema.
     """
-    path = folder / FILE
+    path = folder / file
     cure = "Run the cell again."
     stored = read_json(path, expected="a cell's result", cure=cure)
     if stored.get("schema") != SCHEMA:
@@ -115,13 +145,14 @@ def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]
         command: the line that launches them.
         cells: the overrides of each.
     """
-    known = axes(study)
-    for override in (one for overrides in cells for one in overrides):
-        key, _, value = override.partition("=")
-        if value not in known.setdefault(key, []):
-            known[key].append(value)
     with disk_errors(study):
         study.mkdir(parents=True, exist_ok=True)
-        draft = study / f".{SWEEP}.{os.getpid()}"
-        draft.write_text(json.dumps({"schema": SCHEMA, "command": list(command), "axes": known}, indent=1))
-        os.replace(draft, study / SWEEP)
+        with FileLock(study / f".{SWEEP}.lock"):  # two lines may add to it at once
+            known = axes(study)
+            for override in (one for overrides in cells for one in overrides):
+                key, _, value = override.partition("=")
+                if value not in known.setdefault(key, []):
+                    known[key].append(value)
+            write_whole(
+                study / SWEEP, json.dumps({"schema": SCHEMA, "command": list(command), "axes": known}, indent=1)
+            )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from kd_lab.progress import say
+
 Observe = Callable[[int, Mapping[str, float]], None]  # (epoch from 0, what was logged in it); may raise to end the fit
-LAST = "last.ckpt"
+LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 def ignore(epoch: int, logged: Mapping[str, float]) -> None:
@@ -96,10 +100,31 @@ class LastCheckpoint(Checkpoint):
         checkpoint["kd_lab"] = {"epochs": epochs, "ended": trainer.should_stop or epochs == trainer.max_epochs}
 
 
-def checkpoint(folder: Path) -> dict[str, Any] | None:
-    """What an earlier run of this fit left behind, or None."""
-    path = folder / LAST
-    if not path.is_file():
+def checkpoint(folder: Path, best: bool) -> dict[str, Any] | None:
+    """What an earlier run of this fit left behind, or None.
+
+    Args:
+        folder: where it lies. A damaged file is set aside there, and nothing is gone on from.
+        best: whether the best epoch's weights must lie there too.
+    """
+    files = [folder / name for name in (LAST, *([BEST] if best else []))]
+    if not files[0].is_file():
         return None
-    found: dict[str, Any] = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+    damaged = [path for path in files if not _whole(path)]
+    for path in damaged:
+        if path.exists():
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+    if damaged:
+        say(f"warning: {damaged[0]} is damaged: it is set aside, and the fit begins anew")
+        return None
+    found: dict[str, Any] = torch.load(files[0], weights_only=True, mmap=True, map_location="cpu")
     return found
+
+
+def _whole(path: Path) -> bool:
+    """Whether every record of a checkpoint, a zip archive, still has its checksum: mapped, torch would not look."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError):
+        return False

@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from kd_lab.cache import fingerprint, inputs
 from kd_lab.machine import features
 from kd_lab.paths import root
+from kd_lab.progress import say
+from kd_lab.results import write_whole
 
 FOLDER = ".stamps"  # in the study's folder: one file for each set of overrides
 _ENVIRONMENT = ("KD_LAB_DATA", "KD_LAB_CACHE", "HOME", "CUDA_VISIBLE_DEVICES")  # what conf/ and the device depend on
@@ -42,11 +45,7 @@ def write(study: Path, overrides: Sequence[str], cell: str, result: str) -> None
         cell: the folder's name within the study.
         result: the fingerprint of its result.
     """
-    path = _path(study, overrides)
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"world": world(), "cell": cell, "result": result, "inputs": inputs()}))
-    os.replace(draft, path)
+    _write(_path(study, overrides), {"world": world(), "cell": cell, "result": result, "inputs": inputs()})
 
 
 def adopt(study: Path, overrides: Sequence[str]) -> None:
@@ -57,7 +56,7 @@ def adopt(study: Path, overrides: Sequence[str]) -> None:
     except (OSError, ValueError):
         return
     if found.get("world") != world():
-        path.write_text(json.dumps({**found, "world": world()}))
+        _write(path, {**found, "world": world()})
 
 
 def read(study: Path, overrides: Sequence[str]) -> tuple[str, str] | None:
@@ -68,6 +67,15 @@ def read(study: Path, overrides: Sequence[str]) -> tuple[str, str] | None:
         return (str(found["cell"]), str(found["result"])) if same else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # none, or none to be trusted: the cell is composed and looked up as if there were none
+
+
+def _write(path: Path, mark: Mapping[str, Any]) -> None:
+    """Whole or not at all; where it cannot be written, the next line looks the cell up by its config."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, json.dumps(mark))
+    except OSError as error:
+        say(f"warning: {path.parent}: {error.strerror}: a rerun will take longer to see what has finished")
 
 
 def _path(study: Path, overrides: Sequence[str]) -> Path:

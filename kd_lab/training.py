@@ -24,7 +24,7 @@ from kd_lab.models.reached_rows import only_reached_rows
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.module import Answers, Distillation
 from kd_lab.optimizer import AdamW
-from kd_lab.resume import LAST, EpochSeed, History, LastCheckpoint, Observe, StraightToDisk, checkpoint, ignore
+from kd_lab.resume import BEST, LAST, EpochSeed, History, LastCheckpoint, Observe, StraightToDisk, checkpoint, ignore
 from kd_lab.trainer import Trainer
 
 Advance = Callable[[int], None]
@@ -60,7 +60,7 @@ def train(
         history (one entry an epoch), seconds, device, precision.
 
     Raises:
-        FitError: the loss is no longer a number.
+        Diverged: the loss is no longer a number.
     """
     keep_freed_memory()
     device, precision = settings.on_machine()
@@ -99,7 +99,7 @@ def _run(
     callbacks: list[Callback] = [EpochSeed(seed), history]
     if keep == "best":
         callbacks += _best(settings, scratch)
-    if earlier := checkpoint(scratch):
+    if earlier := checkpoint(scratch, best=keep == "best"):
         rows.epoch = earlier["kd_lab"]["epochs"]
         advance(rows.epoch * len(tokens.split("train")))
     if earlier and earlier["kd_lab"]["ended"]:
@@ -121,7 +121,7 @@ def _run(
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
             ).fit(module, rows, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
-    end = scratch / ("best.ckpt" if keep == "best" else LAST)
+    end = scratch / (BEST if keep == "best" else LAST)
     module.load_state_dict(torch.load(end, weights_only=True)["state_dict"])
     if hold:
         hold.before_forward()
@@ -134,7 +134,9 @@ def _best(settings: Trainer, scratch: Path) -> list[Callback]:
         "monitor": f"validation/{settings.monitor}",
         "mode": "min" if settings.monitor in ("nll", "loss") else "max",
     }
-    best = ModelCheckpoint(scratch, filename="best", save_weights_only=True, enable_version_counter=False, **monitor)
+    best = ModelCheckpoint(
+        scratch, filename=Path(BEST).stem, save_weights_only=True, enable_version_counter=False, **monitor
+    )
     return [EarlyStopping(patience=settings.patience, **monitor), best]
 
 

@@ -20,7 +20,8 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     (0, {"reading"}),
     (0, {"result_shape", "tokenizer_file", "weights_file"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),
-    (0, {"pretrained", "stamp", "array_classifier"}),  # its identity is a file's hash, which `cache` computes
+    # a checkpoint's identity is a file's hash, which `cache` computes; a cell's folder is known by its result
+    (0, {"pretrained", "stamp", "array_classifier", "run_folder"}),
     (
         1,
         {
@@ -32,6 +33,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
             "confusion",
             "table",
             "significance",
+            "written_files",
             "optimizer",
             "trainer",
             "search",
@@ -48,7 +50,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     (3, {"compressed"}),
     (4, {"plan"}),
     (4, {"cell"}),
-    (4, {"provenance"}),
+    (4, {"provenance", "publish"}),
     (4, {"pipeline"}),
     (5, {"report", "launch"}),
     (5, {"verbs"}),

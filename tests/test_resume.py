@@ -17,6 +17,7 @@ from kd_lab.cache import Cache
 from kd_lab.data.csv import Csv
 from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.data.tokens import Tokens, tokenise
+from kd_lab.errors import Diverged, FitError, UserError
 from kd_lab.fit import FitSpec, Fitted, fit
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
@@ -24,6 +25,7 @@ from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.optimizer import AdamW
 from kd_lab.pretrained import Checkpoint
+from kd_lab.search.trial import Pruned
 from kd_lab.trainer import Trainer
 
 MODELS = {
@@ -95,16 +97,63 @@ def test_nothing_unfinished_is_left_once_the_fit_is_whole(toy_tokens, tmp_path):
     assert len(left) == 1
 
 
-def test_a_fit_that_fails_by_itself_leaves_nothing_to_go_on_from(toy_tokens, tmp_path):
-    """As one that a search gives up: it would fail again in the same way, and its checkpoint takes room."""
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), MemoryError(), ValueError("any"), FitError()]
+)
+def test_after_any_exception_the_next_run_goes_on_from_the_last_whole_epoch(toy_tokens, tmp_path, error):
+    """A disk that is full, memory, a file system that stalls, a search's database that is away for a second."""
 
-    def give_up(epoch: int, logged) -> None:
+    def break_off(epoch: int, logged) -> None:
         if epoch == 2:
-            raise ValueError
+            raise error
 
-    with pytest.raises(ValueError):  # noqa: PT011
-        fitted(toy_tokens, tmp_path, "lstm", observe=give_up)
+    with pytest.raises((type(error), UserError)):
+        fitted(toy_tokens, tmp_path / "cut", "lstm", observe=break_off)
+    rows: list[int] = []
+    went_on = fitted(toy_tokens, tmp_path / "cut", "lstm", advance=rows.append)
+    assert rows[0] == 2 * len(toy_tokens.split("train")), "the epochs before were not fitted again"
+    assert_same(fitted(toy_tokens, tmp_path / "whole", "lstm"), went_on)
+
+
+@pytest.mark.parametrize("error", [Diverged("the loss is not finite"), Pruned("behind other trials")])
+def test_a_fit_that_would_end_so_again_leaves_no_checkpoint(toy_tokens, tmp_path, error):
+    """It would take room for nothing."""
+
+    def end(epoch: int, logged) -> None:
+        if epoch == 2:
+            raise error
+
+    with pytest.raises(type(error)):
+        fitted(toy_tokens, tmp_path, "lstm", observe=end)
     assert not list((tmp_path / "fit").glob(".*.unfinished"))
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        flip_a_bit,
+        lambda path: path.write_bytes(path.read_bytes()[:-9]),
+        lambda path: path.write_bytes(b""),
+        Path.unlink,
+    ],
+    ids=["bit", "cut", "emptied", "removed"],
+)
+def test_a_damaged_checkpoint_is_set_aside_and_the_fit_begins_anew(toy_tokens, tmp_path, capsys, name, spoil):
+    with pytest.raises(Cut):
+        fitted(toy_tokens, tmp_path / "cut", "lstm", observe=cut_after(2))
+    [path] = (tmp_path / "cut" / "fit").glob(f".*.unfinished/{name}")
+    spoil(path)
+    went_on = fitted(toy_tokens, tmp_path / "cut", "lstm")
+    assert_same(fitted(toy_tokens, tmp_path / "whole", "lstm"), went_on)
+    removed = (name, spoil) == ("last.ckpt", Path.unlink)
+    assert ("is set aside" in capsys.readouterr().err) != removed, "nothing tells a removed one from a fit not begun"
 
 
 def test_a_fit_that_was_killed_goes_on_in_another_process(toy_csv, tmp_path, minilm):

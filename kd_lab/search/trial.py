@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kd_lab.errors import GivenUp
 from kd_lab.search.pruner import pruner
 from kd_lab.search.storage import open_storage, optuna_library
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 PRUNER = "pruner"  # the study's attribute that names its rule
 
 
-class Pruned(Exception):  # noqa: N818 - not an error: the search works as it should
+class Pruned(GivenUp):
     """The trial is hopeless: its fit ends here, and its cell is recorded as pruned."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,15 +17,17 @@ from rich.logging import RichHandler
 
 from kd_lab import launch, stamp
 from kd_lab.cache import forget_inputs
-from kd_lab.errors import FitError, UserError
+from kd_lab.errors import FitError, GivenUp, UserError
 from kd_lab.imports import first_import
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
-from kd_lab.search.trial import Pruned, Trial
+from kd_lab.run_folder import ERROR, Watch, give_back, held
+from kd_lab.search.trial import Trial
 from kd_lab.verbs.compose import CONF, MISTAKES, mistake, register
 
 _cells: list[Path] = []  # folders of the cells that ran in this process
 _mistakes: list[UserError] = []  # of a single run; raised inside the job, Hydra would print a line of its own
+_failed: set[Path] = set()  # folders of those of this process's cells that failed
 register()  # here, for the processes of other launchers, which import this module to find `job`
 
 
@@ -42,7 +43,7 @@ def run(overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
     logging.getLogger("kd_lab").addHandler(RichHandler(console=console, show_path=False, show_time=False))
     sys.argv = ["kd-lab", *overrides]
-    for kept in (_cells, _mistakes, launch.cells, launch.broken, launch.ran_now):
+    for kept in (_cells, _mistakes, _failed, launch.cells, launch.broken, launch.ran_now, Watch.missing):
         kept.clear()
     forget_inputs()
     try:
@@ -58,7 +59,7 @@ def run(overrides: Sequence[str]) -> int:
     for reason in dict.fromkeys(launch.broken):
         say(f"a worker was lost ({reason}): the same line again runs what is missing")
     close = sweep.close if launch.cells else sweep.show_cell
-    return 1 if close(list(dict.fromkeys(folders))) or launch.broken else 0
+    return 1 if close(list(dict.fromkeys(folders))) or launch.broken or _failed else 0
 
 
 def job(config: DictConfig) -> str | UserError:
@@ -76,21 +77,37 @@ def job(config: DictConfig) -> str | UserError:
     if not alone and not hydra_config.launcher._target_.endswith("BasicLauncher"):
         os.environ["TTY_COMPATIBLE"] = "0"  # bars of several processes would overwrite each other
     try:
+        with held(folder):
+            _work(config, folder, overrides, alone)
+    except UserError as error:
+        _mistakes.append(error)
+        give_back(folder, Watch.missing if alone else [folder])
+        return error
+    return str(folder)
+
+
+def _work(config: DictConfig, folder: Path, overrides: Sequence[str], alone: bool) -> None:
+    """Runs the cell and records what came of it.
+
+    Raises:
+        UserError: a mistake for which nothing is recorded: that of a single run, one that left no config to record, or
+            a disk that takes no record.
+    """
+    try:
         result = _run(config, folder, overrides)
-    except OmegaConfBaseException as error:  # a missing value, a broken interpolation: no cell's config can be recorded
-        return _refuse(mistake(error), folder)
+    except OmegaConfBaseException as error:  # a missing value, a broken interpolation
+        raise mistake(error) from error
     except UserError as error:
         if alone:
-            return _refuse(error, folder)
+            raise
         _fail(config, folder, error, overrides)
-    except Pruned as told:
+    except GivenUp as told:
         _fail(config, folder, told, overrides, "pruned")
     except Exception as error:  # whatever became of this cell, the others go on
         _fail(config, folder, error, overrides)
     else:
         if result.status == "finished":
             stamp.write(folder.parent, overrides, folder.name, result.fingerprint["result"])
-    return str(folder)
 
 
 def _run(config: DictConfig, folder: Path, overrides: Sequence[str]) -> RunResult:
@@ -105,16 +122,8 @@ def _fail(config: DictConfig, folder: Path, error: Exception, overrides: Sequenc
     from kd_lab import pipeline
 
     result = pipeline.failed(config, folder, error, overrides, status)
-    plain = isinstance(error, UserError | FitError | Pruned)
-    where = "" if plain else f" (the traceback is in {folder / 'error.txt'})"
+    if status == "failed":
+        _failed.add(folder)
+    plain = isinstance(error, UserError | FitError | GivenUp)
+    where = "" if plain else f" (the traceback is in {folder / ERROR})"
     say(f"{status}: {result.error}{where}")
-
-
-def _refuse(told: UserError, folder: Path) -> UserError:
-    """Keeps the mistake, and removes what Hydra wrote for it unless an earlier result lies there."""
-    _mistakes.append(told)
-    if not (folder / "result.json").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.parent.is_dir() and not any(folder.parent.iterdir()):
-            folder.parent.rmdir()
-    return told

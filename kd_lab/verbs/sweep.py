@@ -13,12 +13,13 @@ from kd_lab import launch, results
 from kd_lab.progress import say, step
 from kd_lab.report.study_report import FOLDER, StudyReport, write
 from kd_lab.results import RunResult
+from kd_lab.run_folder import LOCK, held, locked
 from kd_lab.table import to_rich
 
 
 def show_cell(folders: Sequence[Path]) -> bool:
     """Prints the table of a single run; says whether it failed."""
-    cells = [results.read(folder) for folder in folders]
+    cells = [results.attempt(folder) for folder in folders]
     (Console() if sys.stdout.isatty() else Console(width=180)).print(to_rich(cells, title=cells[0].name))
     _say_where(cells[0].name, folders[0].parent)
     return any(cell.status == "failed" for cell in cells)
@@ -34,15 +35,18 @@ def close(folders: Sequence[Path]) -> bool:
 
     first, study = results.read(folders[0]), folders[0].parent
     multirun = study.parents[first.name.count("/")]
-    _time_again([folder for folder in folders if folder in launch.ran_now])
-    with step("write the report"):
-        report = write(multirun, first.name)
-    say(passes_saved(report.cells))
-    show(report, first.name, study / FOLDER)
-    _say_where(first.name, study)
-    mirror(report, study, lambda cell: first.config["tracking"])
-    names = {folder.name for folder in folders}
-    return any(cell.status == "failed" for cell in report.cells if cell.cell in names)
+    with locked(study / LOCK, f"another process closes {first.name}: waiting for it"):
+        _time_again([folder for folder in folders if folder in launch.ran_now])
+        with step("write the report"):
+            report = write(multirun, first.name)
+        say(passes_saved(report.cells))
+        show(report, first.name, study / FOLDER)
+        _say_where(first.name, study)
+        mirror(report, study, lambda cell: first.config["tracking"])
+    failed = [cell for cell in map(results.attempt, folders) if cell.status == "failed"]
+    for cell in failed:
+        say(f"failed: {cell.name}/{cell.cell}: {cell.error}")
+    return bool(failed)
 
 
 def passes_saved(cells: Sequence[RunResult]) -> str:
@@ -90,7 +94,8 @@ def _time_again(folders: Sequence[Path]) -> None:
 
         done: set[str] = set()
         for folder, cell in busy.items():
-            time_again(cell, folder, done)
+            with held(folder):
+                time_again(cell, folder, done)
 
 
 def _say_where(name: str, study: Path) -> None:
