@@ -13,12 +13,13 @@ import contextlib
 import io
 import os
 import resource
+import shlex
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 
 from experiments.reliability.malformed_kinds import Kind, kinds
+from experiments.speed import result
+from experiments.speed.command_line import Asked
 from kd_lab.__main__ import command
 from kd_lab.errors import UserError
+from kd_lab.paths import root
 
 SUCCESS, REFUSED, TRACEBACK, LEFT = "success", "exit 2", "traceback", "left behind"
 
@@ -110,7 +114,7 @@ def by_command(kind: Kind, content: bytes) -> Outcome:
 
 def _one_line(said: str) -> tuple[str, str]:
     """A mistake in one line that is not without end, or what is wrong with it."""
-    plain = "\n" not in said and ": expected " in said and ", got " in said and len(said) < 3000
+    plain = said.isprintable() and ": expected " in said and ", got " in said and len(said) < 3000
     return (REFUSED, said) if plain else (TRACEBACK, f"no clear line: {said[:2000]!r}")
 
 
@@ -154,34 +158,70 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Tries them and writes the result."""
+    """Tries them, writes the result and says what went wrong.
+
+    Returns:
+        exit code: 0, or 1 where a file led to a traceback or left something behind.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser("python -m experiments.reliability.malformed", description=__doc__)
     parser.add_argument("--examples", type=int, default=500, help="files in all, spread over the kinds")
-    parser.add_argument("--only", help="kinds whose name holds this")
-    parser.add_argument("--readers", action="store_true", help="no commands")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--only", default="", help="kinds whose name holds this")
+    parser.add_argument("--to", type=Path, default=root() / "experiments" / "reliability", help="folder of the result")
+    options = parser.parse_args(given)
+    start, outcomes = time.perf_counter(), {}
     with tempfile.TemporaryDirectory(prefix="kd_lab_sound_") as scratch:
-        all_kinds = {
-            name: kind for name, kind in kinds(Path(scratch)).items() if not options.only or options.only in name
-        }
-        for kind_name, kind in all_kinds.items():
-            counts: Counter[str] = Counter()
-            shown = 0
-            for content in examples(kind, -(-options.examples // len(all_kinds))):
-                outs = [by_reader(kind, content)]
-                if not options.readers and kind.line is not None:
-                    outs.append(by_command(kind, content))
-                for out in outs:
-                    counts[out.what] += 1
-                    if out.what in (TRACEBACK, LEFT) and shown < 12:
-                        shown += 1
-                        print(f"--- {kind_name} {content[:200]!r}\n{out.said[-900:]}")
-                    if out.mib > 300 or out.seconds > 3:
-                        print(
-                            f"+++ {kind_name} {content[:100]!r} {out.what} {out.said[:200]} {out.seconds:.1f} s {out.mib:.0f} MiB"
-                        )
-            print(f"=== {kind_name}: {dict(counts)}", flush=True)
-    return 0
+        chosen = {name: kind for name, kind in kinds(Path(scratch)).items() if options.only in name}
+        for place, (name, kind) in enumerate(chosen.items()):
+            more = place < options.examples % len(chosen)
+            outcomes[name] = _tried_all(kind, options.examples // len(chosen) + more)
+            print(f"{name}: {dict(Counter(one.what for pair in outcomes[name] for one in pair))}", flush=True)
+    wrong = [(name, one) for name, pairs in outcomes.items() for pair in pairs for one in pair if one.what in _WRONG]
+    for name, one in wrong:
+        print(f"--- {name}: {one.what}\n{one.said[-2000:]}")
+    line = shlex.join(["python", "-m", "experiments.reliability.malformed", *given])
+    asked = Asked("malformed", line, 0, 0, None, False, options.to, (), options)
+    settings_told = {"examples": options.examples, "kinds": len(chosen)}
+    figures = {**_figures(outcomes), "seconds": round(time.perf_counter() - start, 1)}
+    result.write(asked, [], {}, settings_told, figures=figures, notes=[_NOTE])
+    return 1 if wrong else 0
+
+
+_WRONG = (TRACEBACK, LEFT)
+_NOTE = (
+    "each file is given to the public functions that read its kind, and to the command that reads it at once; to a"
+    " command that would train, only what those functions refuse"
+)
+
+
+def _tried_all(kind: Kind, number: int) -> list[list[Outcome]]:
+    """For each file what its readers made of it and, where one was asked, its command."""
+    found = []
+    for content in examples(kind, number):
+        pair = [by_reader(kind, content)]
+        if kind.line is not None and (kind.at_once or pair[0].what == REFUSED):
+            pair.append(by_command(kind, content))
+        found.append(pair)
+    return found
+
+
+def _figures(outcomes: Mapping[str, Sequence[Sequence[Outcome]]]) -> dict[str, Any]:
+    pairs = [pair for found in outcomes.values() for pair in found]
+    every = [one for pair in pairs for one in pair]
+    worst = {name: Counter(_worst(pair) for pair in found) for name, found in outcomes.items()}
+    return {
+        "files": len(pairs),
+        "by_command": sum(len(pair) > 1 for pair in pairs),
+        "outcomes": {what: sum(counts[what] for counts in worst.values()) for what in (REFUSED, SUCCESS, *_WRONG)},
+        "longest_s": round(max(one.seconds for one in every), 2),
+        "largest_growth_mib": round(max(one.mib for one in every)),
+        "kinds": {name: dict(counts) for name, counts in worst.items()},
+    }
+
+
+def _worst(pair: Sequence[Outcome]) -> str:
+    """What a file counts as: its worst outcome."""
+    return min((one.what for one in pair), key=(TRACEBACK, LEFT, REFUSED, SUCCESS).index)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ class Kind:
         read: the lowest public functions that read it, given the folder.
         line: the command that reads it, given the folder; None where none does so at once.
         by_stdin: whether the command reads the file from its standard input.
+        at_once: whether the command ends in a moment; one that would train is given only what it must refuse.
     """
 
     files: Mapping[str, bytes]
@@ -71,6 +72,7 @@ class Kind:
     read: Callable[[Path], object]
     line: Callable[[Path], list[str]] | None = None
     by_stdin: bool = False
+    at_once: bool = True
 
 
 def kinds(scratch: Path) -> dict[str, Kind]:
@@ -91,9 +93,9 @@ def kinds(scratch: Path) -> dict[str, Kind]:
     split = {"train-0.parquet": sink.getvalue(), "test-0.parquet": sink.getvalue()}
     encoder = models["encoder"]
     found |= {
-        "dataset.csv": Kind({"dataset.csv": table}, "dataset.csv", broken.any_table, _load_csv, _run_csv),
-        "train.parquet": Kind(split, "train-0.parquet", broken.any_parquet, _load_parquet, _run_parquet),
-        "checkpoint/tokenizer.json": Kind(encoder, "tokenizer.json", broken.any_tokenizer, _encode, _run_tokenizer),
+        "dataset.csv": Kind({"dataset.csv": table}, "dataset.csv", broken.any_table, _load_csv, _run_csv, at_once=False),
+        "train.parquet": Kind(split, "train-0.parquet", broken.any_parquet, _load_parquet, _run_parquet, at_once=False),
+        "checkpoint/tokenizer.json": Kind(encoder, "tokenizer.json", broken.any_tokenizer, _encode, _run_tokenizer, at_once=False),
         "checkpoint/model.safetensors": Kind(encoder, "model.safetensors", broken.any_safetensors, _start),
         "predict.csv": Kind(
             {**models["lstm"], "in.csv": table}, "in.csv", broken.any_table, _rows,
