@@ -169,10 +169,10 @@ def any_parquet(sound: bytes) -> SearchStrategy[bytes]:
     texts, labels = [f"{WORDS[i % 7]} {i}" for i in range(n)], ["ab"[i % 2] for i in range(n)]
     columns = [
         pa.array(texts), pa.array(labels), pa.array([i % 2 for i in range(n)]), pa.array([i % 3 - 1 for i in range(n)]),
-        pa.array([float(i % 2) for i in range(n)]), pa.array([float("nan")] * n), pa.nulls(n), pa.array([None, *texts[1:]]),
-        pa.array([[label] for label in labels]), pa.array([{"a": label} for label in labels]), pa.array([b"\xff\xfe"] * n),
+        pa.array([float(i % 2) for i in range(n)]), pa.array([float("nan")] * n), pa.nulls(n), pa.array([None, *texts[1:]]),  # noqa: E501
+        pa.array([[label] for label in labels]), pa.array([{"a": label} for label in labels]), pa.array([b"\xff\xfe"] * n),  # noqa: E501
         pa.array([[("k", "v")]] * n, pa.map_(pa.string(), pa.string())), pa.array(texts).dictionary_encode(),
-        pa.array(labels).dictionary_encode(), pa.array([i % 2 == 0 for i in range(n)]), pa.array(texts, pa.large_string()),
+        pa.array(labels).dictionary_encode(), pa.array([i % 2 == 0 for i in range(n)]), pa.array(texts, pa.large_string()),  # noqa: E501
         pa.array([i % 2 for i in range(n)], pa.timestamp("ns")), pa.array([i % 2 for i in range(n)], pa.uint64()),
         pa.array([2**63 + i % 2 for i in range(n)], pa.uint64()), pa.array(["", *texts[1:]]), pa.array(["a\0b"] * n),
     ]  # fmt: skip
@@ -367,9 +367,9 @@ def any_tokenizer(sound: bytes) -> SearchStrategy[bytes]:
         with_parts(model={**tree["model"], "vocab": {name: number * 10**6 for name, number in vocab.items()}}),
         with_parts(model={**tree["model"], "unk_token": "no such piece"}),
         with_parts(model={**tree["model"], "vocab": {}}),
-        with_parts(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a*)*b"}, "behavior": "Isolated", "invert": False}),
+        with_parts(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a*)*b"}, "behavior": "Isolated", "invert": False}),  # noqa: E501
         with_parts(post_processor={"type": "BertProcessing", "sep": ["no", 10**6], "cls": ["no", 10**6]}),
-        with_parts(post_processor={"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 9}}] * 300, "pair": [], "special_tokens": {}}),
+        with_parts(post_processor={"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 9}}] * 300, "pair": [], "special_tokens": {}}),  # noqa: E501
         with_parts(post_processor=None, pre_tokenizer=None, normalizer=None),
         with_parts(version="99.0"),
     ]  # fmt: skip

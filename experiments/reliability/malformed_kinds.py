@@ -93,9 +93,9 @@ def kinds(scratch: Path) -> dict[str, Kind]:
     split = {"train-0.parquet": sink.getvalue(), "test-0.parquet": sink.getvalue()}
     encoder = models["encoder"]
     found |= {
-        "dataset.csv": Kind({"dataset.csv": table}, "dataset.csv", broken.any_table, _load_csv, _run_csv, at_once=False),
+        "dataset.csv": Kind({"dataset.csv": table}, "dataset.csv", broken.any_table, _load_csv, _run_csv, at_once=False),  # noqa: E501
         "train.parquet": Kind(split, "train-0.parquet", broken.any_parquet, _load_parquet, _run_parquet, at_once=False),
-        "checkpoint/tokenizer.json": Kind(encoder, "tokenizer.json", broken.any_tokenizer, _encode, _run_tokenizer, at_once=False),
+        "checkpoint/tokenizer.json": Kind(encoder, "tokenizer.json", broken.any_tokenizer, _encode, _run_tokenizer, at_once=False),  # noqa: E501
         "checkpoint/model.safetensors": Kind(encoder, "model.safetensors", broken.any_safetensors, _start),
         "predict.csv": Kind(
             {**models["lstm"], "in.csv": table}, "in.csv", broken.any_table, _rows,
@@ -105,7 +105,7 @@ def kinds(scratch: Path) -> dict[str, Kind]:
             {**models["lstm"], "stdin": b"a cat\nwe saw rain\n"}, "stdin", broken.any_lines, _lines,
             lambda folder: _predict(folder)[:3], by_stdin=True,
         ),
-        "expected.csv": Kind({"expected.csv": EXPECTED}, "expected.csv", _expected, lambda f: expected.read(f / "expected.csv")),
+        "expected.csv": Kind({"expected.csv": EXPECTED}, "expected.csv", _expected, lambda f: expected.read(f / "expected.csv")),  # noqa: E501
         **_cells(),
     }  # fmt: skip
     return found
@@ -120,7 +120,7 @@ def _models(scratch: Path) -> dict[str, Any]:
     sparse.embedding.weight.data[:8] = 0.0
     return {
         "lstm": lstm, "encoder": encoder, "sparse": SparseClassifier(sparse), "bf16": TorchBf16Classifier(encoder),
-        "int8": TorchInt8Classifier(lstm, "qnnpack" if "qnnpack" in torch.backends.quantized.supported_engines else "fbgemm"),
+        "int8": TorchInt8Classifier(lstm, "qnnpack" if "qnnpack" in torch.backends.quantized.supported_engines else "fbgemm"),  # noqa: E501
         "onnx": None,
     }  # fmt: skip
 
@@ -218,7 +218,7 @@ def _start(folder: Path) -> object:
 
 
 def _rows(folder: Path) -> object:
-    return [chunk for chunk in Table(folder / "in.csv", "text", None).chunks()]
+    return list(Table(folder / "in.csv", "text", None).chunks())
 
 
 def _lines(folder: Path) -> object:
@@ -259,8 +259,8 @@ def _cells() -> dict[str, Kind]:
             "loss": {"name": "cross_entropy"}, "teacher": None, "compression": {},
         }  # fmt: skip
         result = RunResult(
-            "s", cell, "finished", config, [f"model.hidden={hidden}", "seed=0"], fingerprint={"tokens": "t", "result": cell},
-            metrics={"validation": metrics, "test": metrics}, cost={"parameters": 10, "parameters_nonzero": 10, "size_mib": 0.5, "latency_ms": {"p50": 1.0}},
+            "s", cell, "finished", config, [f"model.hidden={hidden}", "seed=0"], fingerprint={"tokens": "t", "result": cell},  # noqa: E501
+            metrics={"validation": metrics, "test": metrics}, cost={"parameters": 10, "parameters_nonzero": 10, "size_mib": 0.5, "latency_ms": {"p50": 1.0}},  # noqa: E501
             history=[{"epoch": 0.0, "train/loss": 1.0}], durations_s={"fit": 1.0}, warnings=["a word"],
         )  # fmt: skip
         files[f"s/{cell}/result.json"] = json.dumps(vars(result)).encode()

@@ -18,7 +18,7 @@ _HEADER = 2**20  # letters that a header line may have
 
 
 def encoding_of(path: Path, encoding: str) -> str:
-    """The encoding that a byte order mark tells, which nothing else begins with; without one, the one that was given."""
+    """The encoding that a byte order mark tells, as nothing else begins with one; else the one that was given."""
     with path.open("rb") as file:
         start = file.read(4)
     return next((found for mark, found in _MARKS.items() if start.startswith(mark)), encoding)  # UTF-32's come first

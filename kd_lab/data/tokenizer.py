@@ -21,7 +21,9 @@ from kd_lab.reading import reading
 from kd_lab.tokenizer_file import read_tokenizer, vocabulary
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
-_SAVE = "Choose another checkpoint, or write it with transformers: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)."
+_SAVE = (
+    "Choose another checkpoint, or write one: transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)."
+)
 
 
 class Rows(NamedTuple):

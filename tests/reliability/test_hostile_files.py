@@ -136,17 +136,23 @@ def test_a_config_cannot_have_transformers_fetch_code(lay: Lay) -> None:
     classifier.load(folder)
 
 
+TEXT_A, TEXT_B = ({"Sequence": {"id": text, "type_id": 0}} for text in "AB")
+NINE = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 9}
+FRAME = {"type": "TemplateProcessing", "single": [TEXT_A] * 900, "pair": [TEXT_A, TEXT_B], "special_tokens": {}}
+NESTED = json.loads('{"type":"Sequence","normalizers":[' * 200 + "]}" * 200)
+
+
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ({"normalizer": {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 9}] * 20}}, "a thousand times"),
-        ({"normalizer": {"type": "Replace", "pattern": {"Regex": ""}, "content": "ab" * 99_999}}, "a thousand times"),
+        ({"normalizer": {"type": "Sequence", "normalizers": [NINE] * 20}}, "a thousand times"),
+        ({"normalizer": {**NINE, "pattern": {"Regex": ""}, "content": "ab" * 99_999}}, "a thousand times"),
         ({"normalizer": {"type": "Prepend", "prepend": "z" * 3_000_000}}, "a thousand times"),
-        ({"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}] * 900, "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}], "special_tokens": {}}}, "adds 900 pieces"),
-        ({"normalizer": json.loads('{"type":"Sequence","normalizers":[' * 200 + "]}" * 200)}, "recursion|limit|line"),
+        ({"post_processor": FRAME}, "adds 900 pieces"),
+        ({"normalizer": NESTED}, r"expected a tokenizer, got Exception"),
     ],
     ids=["product", "empty pattern", "prepend", "template", "nested"],
-)  # fmt: skip
+)
 def test_a_tokenizer_that_blows_texts_up_is_refused(tmp_path: Path, parts: dict[str, Any], says: str) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({**json.loads(tokenizer()), **parts}), encoding="utf-8")
     with pytest.raises(UserError, match=says):
@@ -170,7 +176,7 @@ def test_pieces_with_numbers_far_apart_take_no_embedding_of_billions_of_rows(lay
     (folder / "tokenizer.json").write_text(json.dumps(tree), encoding="utf-8")
     with pytest.raises(UserError, match="14 pieces with numbers up to 4000000000"):
         _ = Tokenizer(Checkpoint("none", path=str(folder))).vocabulary
-    with pytest.raises(UserError, match="expected .*pieces"):
+    with pytest.raises(UserError, match=r"expected .*pieces"):
         TextClassifier(folder).predict(["a cat"])
 
 
@@ -199,9 +205,8 @@ def test_pickles_are_named_and_never_loaded(lay: Lay, tmp_path: Path, monkeypatc
     with pytest.raises(UserError, match="expected a cell's predictions, got ValueError: Object arrays"):
         answers.answers(tmp_path, SimpleNamespace(by_seed={0: SimpleNamespace(cell="cell")}))  # type: ignore[arg-type]
     assert not (tmp_path / "exploded").exists()
-    with pytest.raises(FileExistsError):
-        tmp_path.joinpath("exploded").mkdir()
-        pickle.loads(pickle.dumps(Bomb()))  # noqa: S301 - it would have
+    pickle.loads(pickle.dumps(Bomb()))  # noqa: S301 - to see that it would have
+    assert (tmp_path / "exploded").exists()
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "code.py", "link"])
@@ -240,7 +245,7 @@ def test_an_onnx_graph_reads_no_file_beside_or_outside_of_its_own(
     tensor.external_data.add(key="location", value=str(tmp_path / "w.bin") if place == "absolute" else place)
     (inner / "model.onnx").write_bytes(model.SerializeToString())
     for given in (inner / "model.onnx", model.SerializeToString()):
-        with pytest.raises(UserError, match="expected a classifier as ONNX graph.*External data path"):
+        with pytest.raises(UserError, match=r"expected a classifier as ONNX graph.*External data path"):
             OnnxSession(given)
 
 
