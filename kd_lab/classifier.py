@@ -65,6 +65,9 @@ def read_card(folder: Path) -> dict[str, Any]:
 def load(folder: Path) -> Classifier:
     """The classifier that `save` wrote into `folder`.
 
+    Weights are safetensors, ONNX or OpenVINO: nothing that is read can run code. Links are followed, as they are read
+    with the user's own rights; an export passes none on.
+
     Raises:
         UserError: the folder is not one that kd_lab saved, or its class is none of kd_lab's.
     """

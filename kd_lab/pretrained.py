@@ -17,6 +17,8 @@ _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 class Checkpoint:
     """A pre-trained encoder with its tokenizer, in the hub's layout.
 
+    Links in a folder are followed, as the hub's own cache is made of them. Pickles are never read.
+
     Args:
         hub_id: the repository on the hub, asked last.
         package: an installed package that carries the files in a folder `model`, asked first.
