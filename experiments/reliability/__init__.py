@@ -1,1 +1,1 @@
-"""What kd_lab does when things go wrong, measured. Each file is a command; results lie in folders of the same name."""
+"""What happens when the power goes, the disk fills up, two people start the same line, or a file is damaged."""

@@ -1,0 +1,235 @@
+"""Death at every write, and a disk that fails at every write: each act on a file is found first, then tried.
+
+    python -m experiments.reliability.boundaries            # killed just before each act, and after the last
+    python -m experiments.reliability.boundaries --fail     # ENOSPC, EIO, EACCES and EMFILE at each
+
+Killed just after an act is killed just before the next: the disk holds the same. Of writes to one file that follow
+each other, the first and the last are tried. Then the same line runs again, undisturbed, and must end with the same
+rows as a run that nobody disturbed, in result.json and in MLflow.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.reliability import interpose, result, workload
+from experiments.reliability.interpose import How
+from experiments.reliability.workload import CELL, NAME, SWEEP, Ended
+
+ERRORS = {"ENOSPC": How.FAIL_FROM, "EIO": How.FAIL_ONCE, "EACCES": How.FAIL_ONCE, "EMFILE": How.FAIL_ONCE}
+OPENS = ("open", "mkdir")  # what runs out of descriptors, or is forbidden
+SYNC = ["report", NAME, "--sync"]
+
+
+class Act(NamedTuple):
+    """One act on a file."""
+
+    number: int
+    what: str
+    path: str
+
+
+class Story(NamedTuple):
+    """A command that is disturbed."""
+
+    name: str
+    line: Sequence[str]
+    before: Path  # the folder in which it starts
+    after: dict[str, Any]  # rows of a run that nobody disturbed
+    mirrored: dict[str, int]  # what MLflow holds then
+    acts: Sequence[Act]
+
+
+class Trial(NamedTuple):
+    """What became of a disturbed command."""
+
+    story: str
+    act: Act
+    how: str
+    code: int
+    wrong: str  # empty where all is as it must be
+
+
+def stories(folder: Path) -> list[Story]:
+    """A cell from nothing; a sweep over kept fits with its report; the mirroring of a sweep into MLflow."""
+    store = workload.make(folder / "store")
+    _do(store, [*SWEEP, "name=other", "seed=0,1"])  # makes the store: SQLite's own affair
+    shutil.rmtree(store / "cache")
+    shutil.rmtree(store / "multirun" / "other")
+    fitted = workload.copy(store, folder / "fitted")
+    _do(fitted, SWEEP)
+    for name in ("mlflow.db", "mlartifacts"):
+        path, new = fitted / "multirun" / name, store / "multirun" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.copytree(new, path) if new.is_dir() else shutil.copyfile(new, path)
+    swept = workload.copy(fitted, folder / "swept")
+    shutil.rmtree(fitted / "multirun" / NAME)
+    return [
+        _story("cell", CELL, store, folder),
+        _story("sweep", SWEEP, fitted, folder),
+        _story("sync", SYNC, swept, folder),
+    ]
+
+
+def _do(folder: Path, line: Sequence[str]) -> None:
+    ended = workload.command(folder, line)
+    if ended.code:
+        raise SystemExit(f"undisturbed, `kd-lab {' '.join(line)}` ended with {ended.code}:\n{ended.said}")
+
+
+def _story(name: str, line: Sequence[str], before: Path, folder: Path) -> Story:
+    whole = workload.copy(before, folder / f"whole-{name}")
+    listed = folder / f"acts-{name}.tsv"
+    log = os.open(listed, os.O_WRONLY | os.O_CREAT, 0o600)
+    ended = workload.command(whole, line, lambda: interpose.begin(whole, How.LIST, log=log))
+    os.close(log)
+    if ended.code:
+        raise SystemExit(f"undisturbed, `kd-lab {' '.join(line)}` ended with {ended.code}:\n{ended.said}")
+    acts = [Act(n, *text.split("\t")) for n, text in enumerate(listed.read_text(encoding="utf-8").splitlines())]
+    _do(whole, SYNC)
+    return Story(name, line, before, workload.rows(whole), mirrored(whole), acts)
+
+
+def told_apart(acts: Sequence[Act]) -> list[Act]:
+    """The acts that are tried: of writes to one file in a row, the first and the last."""
+    kept = []
+    for _, group in itertools.groupby(
+        acts, key=lambda act: (act.what, act.path if act.what == "write" else act.number)
+    ):
+        run = list(group)
+        kept += [run[0]] + ([run[-1]] if len(run) > 1 else [])
+    return kept
+
+
+def mirrored(folder: Path) -> dict[str, int]:
+    """Rows of the study in MLflow's tables; runs that were given up and deleted do not count."""
+    with sqlite3.connect(folder / "multirun" / "mlflow.db") as store:
+        alive = "(SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active')"
+        found = {
+            name: store.execute(f"SELECT count(*) FROM {name} WHERE run_uuid IN {alive}").fetchone()[0]  # noqa: S608
+            for name in ("runs", "metrics", "params")
+        }
+        running = "SELECT count(*) FROM runs WHERE status != 'FINISHED' AND lifecycle_stage = 'active'"
+        found["unfinished"] = store.execute(running).fetchone()[0]
+    return found
+
+
+def tried(story: Story, act: Act, how: str, scratch: Path) -> Trial:
+    """Disturbs the command at one act, then runs it again."""
+    folder = workload.copy(story.before, scratch / "tried")
+    mode, error = {"kill": (How.KILL_BEFORE, 0), "kill after": (How.KILL_AFTER, 0)}.get(how) or (
+        ERRORS[how],
+        getattr(errno, how),
+    )
+    try:
+        ended = workload.command(folder, story.line, lambda: interpose.begin(folder, mode, act.number, error))
+        wrong = _killed(ended) if how.startswith("kill") else _failed(ended)
+        again = workload.command(folder, story.line)
+        wrong = wrong or (f"the next line ended with {again.code}: {again.said[-300:]}" if again.code else "")
+        synced = workload.command(folder, SYNC)
+        wrong = wrong or (f"--sync ended with {synced.code}: {synced.said[-300:]}" if synced.code else "")
+        if not wrong and workload.rows(folder) != story.after:
+            wrong = "other rows than of a run that nobody disturbed"
+        if not wrong and (found := mirrored(folder)) != story.mirrored:
+            wrong = f"MLflow holds {found}, not {story.mirrored}"
+        if not wrong and (left := workload.half_written(folder)):
+            wrong = f"left behind: {left[0]} ({len(left)})"
+        return Trial(story.name, act, how, ended.code, wrong)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _killed(ended: Ended) -> str:
+    return "" if ended.code == -9 else f"it was not killed: exit code {ended.code}"
+
+
+def _failed(ended: Ended) -> str:
+    """A disk that failed: told in a line or gone round, and never a traceback."""
+    if ended.traceback:
+        return f"a traceback: {ended.said[-600:]}"
+    if ended.code not in (0, 1, 2):
+        return f"exit code {ended.code}: {ended.said[-600:]}"
+    return f"exit code {ended.code} without a word" if ended.code and not ended.lines else ""
+
+
+def plan(told: Sequence[Story], ways: Sequence[str]) -> list[tuple[Story, Act, str]]:
+    """Every trial: which command, at which act, how."""
+    found = []
+    for story in told:
+        acts = told_apart(story.acts)
+        for how in ways:
+            wanted = [act for act in acts if how not in ("EMFILE", "EACCES") or act.what in OPENS]
+            found += [(story, act, how) for act in wanted]
+        if "kill" in ways:
+            found.append((story, acts[-1], "kill after"))
+    return found
+
+
+def main() -> None:
+    """Tries them all, or a part chosen at random, and writes the result."""
+    parser = result.parser("boundaries", __doc__)
+    parser.add_argument("--fail", action="store_true", help="fail at each act instead of killing")
+    parser.add_argument("--every", type=int, default=1, help="only each so many-th trial")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--story", help="only this one")
+    asked = parser.parse_args()
+    interpose.preload()
+    workload.imports()
+    began = time.time()
+    with tempfile.TemporaryDirectory(prefix="kd_lab_boundaries_") as scratch:
+        told = [one for one in stories(Path(scratch)) if asked.story in (None, one.name)]
+        trials = plan(told, list(ERRORS) if asked.fail else ["kill"])[:: asked.every]
+        found = list(_all(trials, asked.workers, Path(scratch)))
+    wrong = [trial for trial in found if trial.wrong]
+    figures = {
+        "acts": {story.name: len(story.acts) for story in told},
+        "acts_told_apart": {story.name: len(told_apart(story.acts)) for story in told},
+        "kinds": {story.name: Counter(act.what for act in story.acts) for story in told},
+        "tried": Counter(f"{trial.story}, {trial.how}" for trial in found),
+        "exit_codes": Counter(str(trial.code) for trial in found),
+        "wrong": len(wrong),
+        "seconds": round(time.time() - began),
+    }
+    result.write("faults" if asked.fail else "deaths", figures, [trial._asdict() for trial in wrong], asked.to)
+    sys.exit(1 if wrong else 0)
+
+
+def _all(trials: Sequence[tuple[Story, Act, str]], workers: int, scratch: Path) -> Iterator[Trial]:
+    """Runs them in forks of this process, each with its share."""
+    pipes = []
+    for worker in range(workers):
+        reader, writer = os.pipe()
+        if not os.fork():
+            own = scratch / f"worker-{worker}"
+            own.mkdir()
+            with os.fdopen(writer, "w") as out:
+                for story, act, how in trials[worker::workers]:
+                    trial = tried(story, act, how, own)
+                    print(json.dumps(trial), file=out, flush=True)
+                    if trial.wrong:
+                        print(f"{story.name} {act} {how}: {trial.wrong}", file=sys.stderr, flush=True)
+            os._exit(0)
+        os.close(writer)
+        pipes.append(os.fdopen(reader))
+    for pipe in pipes:
+        for line in pipe:
+            story, act, how, code, wrong = json.loads(line)
+            yield Trial(story, Act(*act), how, code, wrong)
+    for _ in pipes:
+        os.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Several processes at once, and places that are shared, read-only, elsewhere or from tomorrow.
+
+    python -m experiments.reliability.together
+
+One teacher is fitted, results are whole and the same as one process makes, and what cannot be is said in a clear line.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.reliability import result, workload
+from experiments.reliability.workload import SETTINGS, SWEEP, Ended
+
+PROCESSES = 8
+LINE = [*SETTINGS, "tracking=none"]
+GROUP, USERS = 1500, (1501, 1502)  # for those who share a cache; they need no names
+
+
+def at_once(
+    folder: Path, lines: Sequence[Sequence[str]], begin: Callable[[int], object] = lambda n: None
+) -> list[Ended]:
+    """Runs the lines side by side, each in a fork of its own."""
+    readers = []
+    for number, line in enumerate(lines):
+        reader, writer = os.pipe()
+        if not os.fork():
+            ended = workload.command(folder, line, lambda number=number: begin(number))  # type: ignore[misc]
+            os.write(writer, f"{ended.code}\n{ended.said}"[:60_000].encode())
+            os._exit(0)
+        os.close(writer)
+        readers.append(os.fdopen(reader))
+    said = [reader.read().partition("\n") for reader in readers]
+    for _ in lines:
+        os.wait()
+    return [Ended(int(code), text) for code, _, text in said]
+
+
+def fits(ended: Sequence[Ended], role: str) -> int:
+    """How often a model of this role was fitted."""
+    return sum(f"done fit {role}" in one.said for one in ended)
+
+
+def judged(folder: Path, ended: Sequence[Ended], cells: int, rows: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What is counted of processes side by side."""
+    found = workload.rows(folder)
+    same = rows is None or found == rows
+    return {
+        "exit_codes": [one.code for one in ended],
+        "teacher_fits": fits(ended, "teacher"),
+        "student_fits": fits(ended, "student"),
+        "cells": len(found),
+        "finished": sum(row[0] == "finished" for row in found.values()),
+        "tracebacks": sum(one.traceback for one in ended),
+        "half_written": workload.half_written(folder),
+        "same_rows": same,
+        "right": not any(one.code for one in ended)
+        and fits(ended, "teacher") == 1
+        and fits(ended, "student") == cells
+        and len(found) == cells
+        and same
+        and not workload.half_written(folder),
+    }
+
+
+def alone(folder: Path, lines: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """The rows that one process makes."""
+    workload.make(folder)
+    for line in lines:
+        workload.command(folder, line)
+    return workload.rows(folder)
+
+
+def side_by_side(scratch: Path) -> dict[str, Any]:
+    """The same line, different cells of one sweep, and the same sweep, eight times at once, with MLflow."""
+    cells = [[*SETTINGS, f"seed={seed}"] for seed in range(PROCESSES)]
+    found = {}
+    for name, lines, count in (
+        ("same line", [SETTINGS] * PROCESSES, 1),
+        ("different cells", cells, PROCESSES),
+        ("same sweep", [SWEEP] * PROCESSES, 2),
+    ):
+        rows = alone(scratch / f"{name} alone", list(dict.fromkeys(map(tuple, lines))))
+        folder = workload.make(scratch / name)
+        found[name] = judged(folder, at_once(folder, lines), count, rows)
+    return found
+
+
+def _as_user(number: int) -> None:
+    os.umask(0o002)
+    os.setgid(GROUP)
+    os.setuid(USERS[number])
+
+
+def places(scratch: Path) -> dict[str, Any]:
+    """A cache that two users share, that is read-only, on another file system; a clock that was set back."""
+    found: dict[str, Any] = {}
+    rows = alone(scratch / "alone", [LINE])
+    if os.getuid() == 0:
+        found["two users share a cache"] = _shared(scratch / "shared", rows)
+        found["read-only cache"] = _read_only(scratch / "read-only", rows)
+    other = Path(tempfile.mkdtemp(prefix="kd_lab_", dir="/dev/shm"))
+    try:
+        folder = workload.make(scratch / "elsewhere")
+        (folder / "cache").symlink_to(other)
+        ended = workload.command(folder, LINE)
+        apart = other.stat().st_dev != folder.stat().st_dev
+        found["cache on another file system"] = _told([ended], apart and workload.rows(folder) == rows)
+    finally:
+        shutil.rmtree(other)
+    folder = workload.copy(scratch / "alone", scratch / "tomorrow")
+    later = time.time() + 2 * 86_400
+    for path in folder.rglob("*"):
+        os.utime(path, (later, later))
+    again = workload.command(folder, LINE)
+    cleared = workload.command(folder, ["cache", "gc", "--root", str(folder / "cache"), "--days", "1"])
+    shutil.rmtree(folder / "multirun")
+    anew = workload.command(folder, LINE)
+    right = workload.rows(folder) == rows and not fits([again, anew], "student")
+    found["clock set back by two days"] = _told([again, cleared, anew], right)
+    return found
+
+
+def _told(ended: Sequence[Ended], right: bool) -> dict[str, Any]:
+    lines = [line for one in ended for line in one.lines]
+    fine = right and not any(one.code or one.traceback for one in ended)
+    return {"exit_codes": [one.code for one in ended], "lines": lines, "right": fine}
+
+
+def _open_to(folder: Path, group: int, mode: int) -> Path:
+    os.chown(folder, 0, group)
+    folder.chmod(mode)
+    return folder
+
+
+def _shared(scratch: Path, rows: dict[str, Any]) -> dict[str, Any]:
+    """Both in a group of their own, with a cache whose files the group may change; each with a folder of results."""
+    for path in (scratch, *scratch.parents):
+        if path.is_dir():
+            path.chmod(path.stat().st_mode | 0o755)
+    scratch.mkdir()
+    cache = scratch / "cache"
+    cache.mkdir()
+    _open_to(cache, GROUP, 0o2775)
+    ended, same = [], True
+    for number in range(len(USERS)):
+        folder = workload.make(scratch / f"user-{number}")
+        os.chown(folder, USERS[number], GROUP)
+        (folder / "cache").symlink_to(cache)
+        ended.append(workload.command(_open_to_user(folder, number), LINE, lambda n=number: _as_user(n)))  # type: ignore[misc]
+        same = same and workload.rows(folder) == rows
+    more = workload.command(scratch / "user-0", [*LINE, "seed=1"], lambda: _as_user(0))
+    return {**_told([*ended, more], same and fits(ended, "teacher") == 1), "teacher_fits": fits(ended, "teacher")}
+
+
+def _open_to_user(folder: Path, number: int) -> Path:
+    os.chown(folder, USERS[number], GROUP)
+    return folder
+
+
+def _read_only(scratch: Path, rows: dict[str, Any]) -> dict[str, Any]:
+    """Everything is there: used. Something is not: one clear line."""
+    folder = workload.make(scratch)
+    os.chown(folder, USERS[0], GROUP)
+    workload.command(folder, LINE, lambda: _as_user(0))
+    shutil.rmtree(folder / "multirun")
+    for path in [folder / "cache", *(folder / "cache").rglob("*")]:
+        path.chmod(path.stat().st_mode & ~0o222)
+    full = workload.command(folder, LINE, lambda: _as_user(0))
+    same = workload.rows(folder) == rows
+    missing = workload.command(folder, [*LINE, "seed=7"], lambda: _as_user(0))
+    told = missing.code == 2 and len(missing.lines) == 1 and not missing.traceback
+    return {**_told([full], same and told), "missing": {"exit_code": missing.code, "lines": missing.lines}}
+
+
+def main() -> None:
+    """Tries them all and writes the result."""
+    asked = result.parser("together", __doc__).parse_args()
+    workload.imports()
+    began = time.time()
+    with tempfile.TemporaryDirectory(prefix="kd_lab_together_") as temporary:
+        scratch = Path(temporary)
+        scratch.chmod(0o755)
+        found = {**side_by_side(scratch / "processes"), **places(scratch / "places")}
+    wrong = [{name: told} for name, told in found.items() if not told["right"]]
+    result.write("together", {**found, "wrong": len(wrong), "seconds": round(time.time() - began)}, wrong, asked.to)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
