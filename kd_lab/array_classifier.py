@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd_lab import classifier
-from kd_lab.errors import UserError
 from kd_lab.onnx_session import MODEL, OnnxSession
 from kd_lab.types import Batch
 
 ONNX = "kd_lab.compression.onnx_classifier.OnnxClassifier"  # the class that saves what `OnnxSession` reads
-AGAIN = "Export the cell again, e.g. kd-lab export STUDY/CELL --to DIR."
 Integers = NDArray[np.int64]
 Logits = Callable[[Integers, Integers, Integers | None], NDArray[np.float32]]
 """Logits (B, C) of word pieces, mask and segments, each (B, T); no segments means that all are of the first text."""
@@ -32,18 +30,7 @@ def read(folder: Path, threads: int | None = None) -> Logits:
     """
     if classifier.read_card(folder)["class"] == ONNX:
         return OnnxSession(folder / MODEL, threads)
-    try:
-        return _read_torch(folder, threads)
-    except UserError:
-        raise
-    except Exception as error:  # whatever the libraries make of weights that are cut short or of another shape
-        expected = "weights that are whole and belong to its config.json"
-        raise UserError(str(folder), expected=expected, got=in_one_line(error), cure=AGAIN) from error
-
-
-def in_one_line(error: Exception) -> str:
-    """A library's complaint, its first line alone."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"[:300]
+    return _read_torch(folder, threads)
 
 
 def _read_torch(folder: Path, threads: int | None) -> Logits:

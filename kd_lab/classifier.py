@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from kd_lab.errors import UserError
+from kd_lab.reading import read_json, reading
 from kd_lab.types import Batch, Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CARD = "classifier.json"
+AGAIN = "Export the cell again, e.g. kd-lab export STUDY/CELL --to DIR."
 
 
 class Classifier(Protocol):
@@ -47,23 +49,24 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder is not one that kd_lab saved.
     """
-    try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        module = card["class"].rpartition(".")[0]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            str(folder),
-            expected=f"a saved classifier with {CARD}",
-            got=f"{type(error).__name__}" if folder.is_dir() else "no such folder",
-            cure="Name the folder of a fitted or compressed model, e.g. multirun/runs/default/model.",
-        ) from error
-    if not module.startswith("kd_lab."):
+    expected = f"a saved classifier with {CARD}"
+    cure = "Name the folder of a fitted or compressed model, e.g. multirun/runs/default/model."
+    if not (folder / CARD).is_file():
+        got = "a folder without it" if folder.is_dir() else "no such folder"
+        raise UserError(str(folder), expected=expected, got=got, cure=cure)
+    card = read_json(folder / CARD, expected=expected, cure=cure)
+    if not isinstance(card.get("class"), str):
+        raise UserError(str(folder / CARD), expected=expected, got="one that names no class", cure=cure)
+    if not card["class"].startswith("kd_lab."):
         raise _foreign(folder, card["class"])
     return card
 
 
 def load(folder: Path) -> Classifier:
     """The classifier that `save` wrote into `folder`.
+
+    Weights are safetensors, ONNX or OpenVINO: nothing that is read can run code. Links are followed, as they are read
+    with the user's own rights; an export passes none on.
 
     Raises:
         UserError: the folder is not one that kd_lab saved, or its class is none of kd_lab's.
@@ -72,12 +75,13 @@ def load(folder: Path) -> Classifier:
     module, _, name = kind.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise _foreign(folder, kind) from error
     ours = isinstance(found, type) and found.__module__ == module  # what a module of ours imports is not ours
     if not ours or not hasattr(found, "load"):
         raise _foreign(folder, kind)
-    classifier: Classifier = found.load(folder)
+    with reading(folder, expected="weights that are whole and belong to its config.json", cure=AGAIN):
+        classifier: Classifier = found.load(folder)
     return classifier
 
 

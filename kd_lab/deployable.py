@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tokenizers
-
 from kd_lab import classifier, results
 from kd_lab.array_classifier import ONNX
 from kd_lab.cost import WEIGHTS
@@ -22,6 +20,7 @@ from kd_lab.models.torch_classifier import CONFIG, read_config
 from kd_lab.onnx_session import INPUTS, MODEL, OnnxSession
 from kd_lab.results import RunResult
 from kd_lab.text_classifier import TOKENIZER, TextClassifier
+from kd_lab.tokenizer_file import read_tokenizer
 
 README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
 _FICLONE = 0x40049409  # of Linux's ioctl_ficlone(2)
@@ -83,6 +82,7 @@ def export(cell: Path, target: Path) -> list[Path]:
         cure = "Run the cell again." if result.status == "failed" else "Name a cell that finished."
         got = f"one that is {result.status}: {result.error}"
         raise UserError(f"{result.name}/{result.cell}", expected="a finished cell", got=got, cure=cure)
+    _refuse_strangers(source)
     original = TextClassifier(source)
     _check_target(target)
     with disk_errors(target):
@@ -118,6 +118,16 @@ def foreign(folder: Path) -> list[str]:
     ]
 
 
+def _refuse_strangers(source: Path) -> None:
+    """Refuses to pass on what kd_lab did not write: pickles, folders, and links, which may lead anywhere."""
+    for path in sorted(source.iterdir()) if source.is_dir() else []:
+        pickle = path.suffix == ".bin" and not path.with_suffix(".xml").is_file()  # OpenVINO's stands beside its graph
+        if pickle or path.is_symlink() or path.name in foreign(source):
+            kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "a file of another's"
+            cure = "Move it away, or run the cell again."
+            raise UserError(str(source), expected="only what kd_lab wrote", got=f"{path.name}, {kind}", cure=cure)
+
+
 def _check_target(target: Path) -> None:
     """Refuses a place where something would be lost."""
     where = f"--to {target}"
@@ -143,7 +153,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:
 
 def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
     """What `AutoTokenizer.from_pretrained` needs beside tokenizer.json, which says all else, such as lower case."""
-    pieces = tokenizers.Tokenizer.from_file(str(tokenizer))
+    pieces = read_tokenizer(tokenizer, expected="the tokenizer of the model", cure="Run the cell again.")
     found = {name: [text for text in texts if pieces.token_to_id(text) is not None] for name, texts in _SPECIAL.items()}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -19,6 +19,7 @@ _DISK = {  # what a disk, or the system that keeps it, says when it cannot
     *(errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
     *(errno.EMFILE, errno.ENFILE, errno.ENOLCK),
 }
+_LONGEST = 1500  # letters of what was got; a file of one line may be all of it
 _TORCH_CANNOT_WRITE = "PytorchStreamWriter failed writing file"  # torch's writer does not say why
 
 
@@ -27,11 +28,20 @@ class UserError(Exception):
 
     def __init__(self, where: str, *, expected: str, got: str, cure: str) -> None:
         self.where, self.expected, self.got, self.cure = where, expected, got, cure
-        super().__init__(" ".join(f"{where}: expected {expected}, got {got}. {cure}".split()))
+        got = got if len(got) <= _LONGEST else f"{got[:_LONGEST]}..."
+        super().__init__(_printable(f"{where}: expected {expected}, got {got}. {cure}"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it travels to another process: its arguments have names."""
         return partial(UserError, expected=self.expected, got=self.got, cure=self.cure), (self.where,)
+
+
+def _printable(text: str) -> str:
+    """The text in one line, without what a terminal would act on or cannot show: a file's content may be part of it."""
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 class FitError(Exception):

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from kd_lab import cores
 from kd_lab.errors import UserError
+from kd_lab.reading import in_one_line
 
 MODEL = "model.onnx"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # each (B, T) int64; the last only where segments matter
+_OUTSIDE = "session.model_external_initializers_file_folder_path"  # a file beside the graph is never read: it is whole
 LOGITS = "logits"  # the output, (B, C) float32
 
 
@@ -36,13 +38,14 @@ class OnnxSession:
         options.intra_op_num_threads = threads or _threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what is an error to it is raised, and need not be printed too
+        options.add_session_config_entry(_OUTSIDE, os.devnull)
         try:
             serialized = model.read_bytes() if isinstance(model, Path) else model
             self._session = onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
         except OSError as error:
             raise not_ours(error.strerror or str(error), where) from error
         except Exception as error:  # its errors share no other base
-            raise not_ours(str(error).splitlines()[0], where) from error
+            raise not_ours(in_one_line(error), where) from error
         self.inputs = tuple(node.name for node in self._session.get_inputs())
         outputs = [node.name for node in self._session.get_outputs()]
         if not {*INPUTS[:2]} <= {*self.inputs} <= {*INPUTS} or outputs != [LOGITS]:

@@ -11,10 +11,14 @@ from kd_lab.cache import file_hash
 from kd_lab.errors import UserError
 from kd_lab.option_types import NonEmpty, PackageName, PathName, Sha256
 
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A pre-trained encoder with its tokenizer, in the hub's layout.
+
+    Links in a folder are followed, as the hub's own cache is made of them. Pickles are never read.
 
     Args:
         hub_id: the repository on the hub, asked last.
@@ -66,9 +70,10 @@ class Checkpoint:
         """
         path = self.folder() / "model.safetensors"
         if not path.is_file():
-            raise UserError(
-                str(path), expected="weights as safetensors", got="no such file", cure="Save the model as safetensors."
-            )
+            pickles = sorted(there.name for there in path.parent.glob("*") if there.suffix in _PICKLES)
+            got = f"{pickles[0]}, a pickle, which can run code and is never read" if pickles else "no such file"
+            cure = "Save the model as safetensors, as save_pretrained does."
+            raise UserError(str(path), expected="weights as safetensors", got=got, cure=cure)
         if self.sha256 and file_hash(path) != self.sha256:
             raise UserError(
                 str(path),

@@ -13,7 +13,9 @@ from typing import Any
 
 from filelock import FileLock
 
+from kd_lab import result_shape
 from kd_lab.errors import UserError, disk_errors
+from kd_lab.reading import read_json, reading
 
 SCHEMA = 1
 FILE = "result.json"
@@ -92,18 +94,14 @@ def read(folder: Path, file: str = FILE) -> RunResult:
     """
     path = folder / file
     cure = "Run the cell again."
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(str(path), expected="a cell's result", got=f"{error}", cure=cure) from error
-    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
-        got = stored.get("schema") if isinstance(stored, dict) else type(stored).__name__
-        raise UserError(str(path), expected=f"result schema {SCHEMA}", got=repr(got), cure=cure)
+    stored = read_json(path, expected="a cell's result", cure=cure)
+    if stored.get("schema") != SCHEMA:
+        raise UserError(str(path), expected=f"result schema {SCHEMA}", got=repr(stored.get("schema"))[:300], cure=cure)
     known = {entry.name for entry in fields(RunResult)}
-    try:
-        return RunResult(**{key: value for key, value in stored.items() if key in known})
-    except TypeError as error:
-        raise UserError(str(path), expected="a cell's result", got=f"{error}", cure=cure) from error
+    with reading(path, expected="a cell's result", cure=cure):
+        found = RunResult(**{key: value for key, value in stored.items() if key in known})
+        result_shape.check(vars(found))
+    return found
 
 
 def collect(study: Path) -> Sequence[RunResult]:
@@ -128,9 +126,10 @@ def axes(study: Path) -> dict[str, list[str]]:
     """Option -> the values given to it in the study's sweeps; empty where there was none."""
     try:
         found: dict[str, list[str]] = json.loads((study / SWEEP).read_text(encoding="utf-8"))["axes"]
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = all(isinstance(value, str) for values in found.values() for value in [*values])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    return found
+    return found if whole and all(isinstance(values, list) for values in found.values()) else {}
 
 
 def swept_label(study: Path, overrides: Sequence[str]) -> str:

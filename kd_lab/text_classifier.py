@@ -12,8 +12,11 @@ import tokenizers
 from numpy.typing import NDArray
 
 from kd_lab import classifier
-from kd_lab.array_classifier import AGAIN, Integers, in_one_line, read
+from kd_lab.array_classifier import Integers, read
+from kd_lab.classifier import AGAIN
 from kd_lab.errors import UserError
+from kd_lab.reading import in_one_line, reading
+from kd_lab.tokenizer_file import read_tokenizer
 
 TOKENIZER = "tokenizer.json"
 
@@ -39,19 +42,21 @@ class TextClassifier:
         if threads is not None and threads < 1:
             raise UserError("threads", expected="at least 1", got=str(threads), cure="Give a larger number.")
         card = classifier.read_card(folder)
-        self._folder = folder
         try:
             self.labels = tuple(str(label) for label in card["labels"])
             self.max_tokens, self.pad_id = int(card["max_tokens"]), int(card["pad_id"])
-        except (KeyError, TypeError, ValueError) as error:
+            if not (isinstance(card["labels"], list) and 0 < self.max_tokens < 2**31 and 0 <= self.pad_id < 2**31):
+                raise ValueError("not one that kd_lab wrote")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 str(folder / classifier.CARD),
                 expected="labels, max_tokens and pad_id",
-                got=json.dumps({key: value for key, value in card.items() if key != "class"}),
+                got=json.dumps({key: value for key, value in card.items() if key != "class"})[:300],
                 cure="Name the model folder of a finished run.",
             ) from error
+        self._folder = folder
         self.pairs = _pairs(folder, card)
-        self.cut = 0
+        self.cut = 0  # texts so far that were longer than max_tokens
         self._pieces = _read_tokenizer(folder / TOKENIZER, self.max_tokens)
         self._logits = read(folder, threads)
         self._check_whole(folder)
@@ -85,13 +90,16 @@ class TextClassifier:
         if batch_size < 1:
             raise UserError("batch_size", expected="at least 1", got=str(batch_size), cure="Give a larger number.")
         self.need(pairs=seconds is not None)
-        encoded = self._pieces.encode_batch_fast(_checked(texts, seconds))
+        asked = _checked(texts, seconds)
+        with reading(self._folder / TOKENIZER, expected="a tokenizer that takes any text", cure=AGAIN):
+            encoded = self._pieces.encode_batch_fast(asked)
         self.cut += sum(1 for row in encoded if row.overflowing)
         logits = np.empty((len(encoded), len(self.labels)), np.float32)
         order = np.argsort([len(row) for row in encoded], kind="stable")
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            logits[rows] = self._logits(*self._padded([encoded[row] for row in rows], pairs=seconds is not None))
+            with reading(self._folder, expected="a model that takes its tokenizer's pieces", cure=AGAIN):
+                logits[rows] = self._logits(*self._padded([encoded[row] for row in rows], pairs=seconds is not None))
         return logits
 
     def need(self, *, pairs: bool) -> None:
@@ -170,17 +178,10 @@ def flaw(text: object) -> str | None:
 
 
 def _read_tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
-    try:
-        pieces = tokenizers.Tokenizer.from_file(str(path))
-        pieces.no_padding()
+    cure = "Name the model folder of a finished run, or copy the tokenizer.json it was fitted with into it."
+    pieces = read_tokenizer(path, expected="the tokenizer of the model", cure=cure)
+    with reading(path, expected=f"a tokenizer that leaves room in max_tokens={max_tokens}", cure=cure):
         pieces.enable_truncation(max_tokens)
-    except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
-        raise UserError(
-            str(path),
-            expected="the tokenizer of the model",
-            got=str(error) if path.is_file() else "no such file",
-            cure="Name the model folder of a finished run, or copy the tokenizer.json it was fitted with into it.",
-        ) from error
     return pieces
 
 

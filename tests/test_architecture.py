@@ -35,6 +35,8 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     (0, {"machine", "contention", "cache_folder"}),
     (0, {"cache_check", "cache_lock"}),
     (0, {"cache_entry", "cache_gc"}),
+    (0, {"reading"}),
+    (0, {"result_shape", "tokenizer_file", "weights_file"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),
     # a checkpoint's identity is a file's hash, which `cache` computes; a cell's folder is known by its result
     (0, {"pretrained", "stamp", "array_classifier", "run_folder"}),

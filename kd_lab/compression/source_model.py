@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from kd_lab.errors import UserError
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
+from kd_lab.reading import reading
+from kd_lab.weights_file import read_tensors, refuse_giants
 
 
 def write_source(model: TorchClassifier, folder: Path) -> None:
@@ -31,15 +31,21 @@ def build_source(folder: Path) -> TorchClassifier:
     """
     about = read_config(folder)
     source = source_class(about, folder / CONFIG)
-    try:
-        return source.from_config(about["config"]).eval()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            str(folder / CONFIG),
-            expected=f"the config of a {source.__name__}",
-            got=f"{type(error).__name__}: {error}",
-            cure="Compress the fitted model again.",
-        ) from error
+    return build_of(source, about, folder)
+
+
+def build_of(source: type[TorchClassifier], about: Mapping[str, Any], folder: Path) -> TorchClassifier:
+    """The classifier of that class which `about`, the contents of config.json, describes, in evaluation mode.
+
+    Raises:
+        UserError: it describes none, or one that the weights beside it cannot fill.
+    """
+    expected, cure = f"the config of a {source.__name__}", "Compress the fitted model again."
+    with reading(folder / CONFIG, expected=expected, cure=cure):
+        config = about["config"]
+        source.refuse_config(config, folder / CONFIG)
+        refuse_giants(lambda: source.from_config(config), config, folder / WEIGHTS)
+        return source.from_config(config).eval()
 
 
 def source_class(about: Mapping[str, Any], file: Path) -> type[TorchClassifier]:
@@ -54,7 +60,7 @@ def source_class(about: Mapping[str, Any], file: Path) -> type[TorchClassifier]:
     if module.startswith("kd_lab."):
         try:
             kind = getattr(importlib.import_module(module), attribute, None)
-        except ImportError:
+        except (ImportError, ValueError):
             kind = None
     if not (isinstance(kind, type) and issubclass(kind, TorchClassifier)):
         raise UserError(str(file), expected="a torch classifier of kd_lab", got=name, cure="Do not load this folder.")
@@ -67,12 +73,7 @@ def read_weights(folder: Path, cure: str) -> dict[str, Tensor]:
     Raises:
         UserError: the file is missing, cut short or not safetensors.
     """
-    try:
-        return load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            str(folder / WEIGHTS), expected="the weights of a compressed model", got=str(error), cure=cure
-        ) from error
+    return read_tensors(folder / WEIGHTS, expected="the weights of a compressed model", cure=cure)
 
 
 def form(tensor: Tensor | None) -> str:

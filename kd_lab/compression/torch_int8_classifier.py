@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import quantize_dynamic
 
-from kd_lab.compression.source_model import form, read_weights, source_class
+from kd_lab.compression.source_model import build_of, form, read_weights, source_class
 from kd_lab.errors import UserError
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.types import Batch, Outputs
@@ -75,7 +75,7 @@ class TorchInt8Classifier:
         about = read_config(folder)
         source = source_class(about, folder / CONFIG)
         check_engine(str(folder / CONFIG), about.get("engine"))
-        model = cls(source.from_config(about["config"]), about["engine"])
+        model = cls(build_of(source, about, folder), about["engine"])
         tensors, wanted = read_weights(folder, _CURE), model.state()
         names = wanted.keys() | tensors.keys()
         wrong = sorted(name for name in names if form(wanted.get(name)) != form(tensors.get(name)))

@@ -25,6 +25,7 @@ from kd_lab.models.build import ModelSpec
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.models.word_embedding import replace_word_embedding, word_embedding
 from kd_lab.option_types import Count, Pieces
+from kd_lab.tokenizer_file import read_tokenizer
 
 _SEEN = ("train", "validation")  # what the notes may speak of; test is looked at once, when all is done
 
@@ -124,7 +125,7 @@ def read_word_piece(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is not a WordPiece tokenizer.
     """
-    found = tokenizers.Tokenizer.from_file(str(path))
+    found = read_tokenizer(path, expected="a fast tokenizer", cure="Choose another checkpoint.")
     if not isinstance(found.model, tokenizers.models.WordPiece):
         raise UserError(
             "compression.trim_vocabulary",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ import numpy as np
 import pandas as pd
 
 from kd_lab.cache import file_hash
+from kd_lab.data.csv_file import encoding_of, header_of, other_encoding
 from kd_lab.data.texts import Split, SplitPlan, Texts
 from kd_lab.errors import UserError
 from kd_lab.option_types import Encoding, NonEmpty, PathName
+from kd_lab.reading import reading
+
+_SHOWN = 20  # names of columns that an error lists
+_LONGEST_NUMBER = 300  # digits; Python refuses to read thousands
 
 
 @dataclass(frozen=True)
@@ -78,31 +84,23 @@ class Csv:
 
     def _read(self, path: Path) -> pd.DataFrame:
         where = f"dataset file {path}"
-        try:
-            table = pd.read_csv(path, encoding=self.encoding, dtype=str, keep_default_na=False, na_values=[""])
-        except (UnicodeDecodeError, LookupError) as error:
-            raise UserError(
-                where,
-                expected=f"text in {self.encoding}",
-                got=str(error),
-                cure="Name it, e.g. dataset.encoding=latin-1.",
-            ) from error
-        except pd.errors.EmptyDataError as error:
-            raise UserError(where, expected="a header line and rows", got="an empty file", cure="Fill it.") from error
-        except pd.errors.ParserError as error:
-            raise UserError(where, expected="CSV", got=str(error), cure="Quote texts that hold commas.") from error
+        columns = [self.text_column, self.label_column, *([self.pair_column] if self.pair_column else [])]
+        encoding = encoding_of(path, self.encoding)
+        header, delimiter = header_of(path, encoding, columns)
+        for option, column in zip(("text", "label", "pair"), columns, strict=False):
+            if header and header.count(column) != 1:
+                there = f"{', '.join(map(repr, header[:_SHOWN]))}{', ...' if len(header) > _SHOWN else ''}"[:500]
+                cure = f"Name it with dataset.{option}_column=NAME."
+                if not {name.strip().lower() for name in header} & {name.lower() for name in columns}:
+                    cure += f" Where the first line is a row already, put the names above it: {','.join(columns)}."
+                raise UserError(where, expected=f"a column {column!r}, once", got=there, cure=cure)
+        with _telling(where, self.encoding, path):
+            table = pd.read_csv(
+                path, encoding=encoding, sep=delimiter, dtype=str, keep_default_na=False, na_values=[""]
+            )
         if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of the fields in excess
             got = "more fields in the rows than in the header"
             raise UserError(where, expected="CSV", got=got, cure="Quote texts that hold commas.")
-        columns = [self.text_column, self.label_column, *([self.pair_column] if self.pair_column else [])]
-        for option, column in zip(("text", "label", "pair"), columns, strict=False):
-            if column not in table.columns:
-                raise UserError(
-                    where,
-                    expected=f"a column {column!r}",
-                    got=", ".join(map(repr, table.columns)),
-                    cure=f"Name it with dataset.{option}_column=NAME.",
-                )
         if table.empty:
             raise UserError(where, expected="rows below the header", got="none", cure="Give a file that has some.")
         self._refuse_missing(table, columns, where)
@@ -112,7 +110,7 @@ class Csv:
         for column in columns:
             missing = table[column].isna() | table[column].str.strip().eq("")
             if column == self.label_column:
-                missing |= table[column].str.lower().isin(["nan", "none", "null"])
+                missing |= table[column].str.lower().eq("nan")  # a number that is none, written out
             if missing.any():
                 line = int(np.flatnonzero(missing)[0]) + 1
                 kind = "a label" if column == self.label_column else "a text"
@@ -129,8 +127,20 @@ class Csv:
                 )
 
 
+@contextmanager
+def _telling(where: str, encoding: str, path: Path) -> Iterator[None]:
+    """Turns what pandas raises while it reads the file into one clear line."""
+    with reading(where, expected="CSV", cure="Quote texts that hold commas, quotes or line breaks."):
+        try:
+            yield
+        except (UnicodeError, LookupError) as error:
+            raise UserError(where, expected=f"text in {encoding}", got=str(error), cure=other_encoding(path)) from error
+        except pd.errors.EmptyDataError as error:
+            raise UserError(where, expected="a header line and rows", got="an empty file", cure="Fill it.") from error
+
+
 def _is_integer(label: str) -> bool:
-    return label.removeprefix("-").isdecimal()
+    return label.removeprefix("-").isdecimal() and len(label) <= _LONGEST_NUMBER
 
 
 def _by_number(label: str) -> tuple[int, str]:

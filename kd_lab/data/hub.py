@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,13 @@ from kd_lab.cache import file_hash
 from kd_lab.data.texts import UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.errors import UserError
 from kd_lab.option_types import NonEmpty, PathName, Splits
+from kd_lab.reading import reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_PIECE = 4096  # rows of a Parquet file that are read at a time
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,24 @@ class Hub:
                 is called `out_of_scope`.
         """
         local = self._local()
-        tables = self._download() if local is None else {name: _read(paths) for name, paths in local.items()}
+        tables = (
+            self._download() if local is None else {name: _read(paths, self._wanted()) for name, paths in local.items()}
+        )
         raw = {name: self._columns(name, table) for name, table in tables.items()}
-        names = _class_names(tables["train"].schema, self.label_column)
+        names = _class_names(
+            tables["train"].schema.field(self.label_column), tables["train"].schema.metadata, self.name
+        )
         found = {label for _, _, labels in raw.values() for label in labels} - {UNLABELLED}
+        if len(kinds := {type(label).__name__ for label in found}) > 1:
+            got, cure = f"{' and '.join(sorted(kinds))}", "Give all splits labels of one type."
+            raise UserError(f"dataset {self.name}", expected="labels of one type", got=got, cure=cure)
+        if names and (strange := sorted(found - set(range(len(names))))):
+            raise UserError(
+                f"dataset {self.name}, column {self.label_column!r}",
+                expected=f"a number below {len(names)}, as the file names that many classes",
+                got=repr(strange[0]),
+                cure="Write the file again with all names, or without.",
+            )
         classes = names or tuple(str(label) for label in sorted(found))
         if self.out_of_scope is not None:
             class_number(classes, self.out_of_scope)
@@ -111,6 +129,9 @@ class Hub:
             cure="Set KD_LAB_DATA or paths.data to the folder that holds it, or go online once.",
         )
 
+    def _wanted(self) -> list[str]:
+        return list(dict.fromkeys(filter(None, (self.text_column, self.label_column, self.pair_column))))
+
     def _columns(self, name: str, table: pa.Table) -> tuple[list[str], list[str] | None, list[Any]]:
         import pyarrow as pa
         import pyarrow.compute
@@ -120,11 +141,11 @@ class Hub:
         for option, column in wanted.items():
             if column is None:
                 continue
-            if column not in table.column_names:
+            if table.column_names.count(column) != 1:
                 raise UserError(
                     where,
                     expected=f"a column {column!r}",
-                    got=", ".join(map(repr, table.column_names)),
+                    got=", ".join(map(repr, table.column_names))[:500] or "no columns",
                     cure=f"Name it with dataset.{option}=NAME.",
                 )
             kind = table.schema.field(column).type
@@ -136,6 +157,15 @@ class Hub:
                     cure=f"Name another: dataset.{option}.",
                 )
         labels = table[self.label_column]
+        if pa.types.is_dictionary(labels.type):
+            labels = labels.cast(labels.type.value_type)
+        if not _is_label(labels.type):
+            raise UserError(
+                f"{where}, column {self.label_column!r}",
+                expected="labels: words or whole numbers",
+                got=str(labels.type),
+                cure="Name another: dataset.label_column.",
+            )
         nan = pa.compute.is_nan(labels) if pa.types.is_floating(labels.type) else None
         missing = labels.null_count + (pa.compute.sum(nan).as_py() or 0 if nan is not None else 0)
         if missing:
@@ -145,8 +175,9 @@ class Hub:
                 got=f"{missing} rows without",
                 cure="Mend or remove the rows; -1 marks a row without a label in train.",
             )
-        pairs = table[self.pair_column].to_pylist() if self.pair_column else None
-        return table[self.text_column].to_pylist(), pairs, labels.to_pylist()
+        with reading(where, expected="texts in UTF-8", cure="Copy or download the files again."):
+            pairs = table[self.pair_column].to_pylist() if self.pair_column else None
+            return table[self.text_column].to_pylist(), pairs, labels.to_pylist()
 
 
 def class_number(classes: Sequence[str], out_of_scope: str) -> int:
@@ -166,23 +197,55 @@ def class_number(classes: Sequence[str], out_of_scope: str) -> int:
     return classes.index(out_of_scope)
 
 
-def _read(paths: Iterable[Path]) -> pa.Table:
+def _read(paths: Iterable[Path], wanted: Sequence[str]) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet
 
-    tables = []
+    tables: list[pa.Table] = []
     for path in paths:
-        try:
-            tables.append(pa.parquet.read_table(path))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(
-                f"dataset file {path}", expected="Parquet", got=str(error), cure="Copy or download it again."
-            ) from error
+        with reading(f"dataset file {path}", expected="Parquet", cure="Copy or download it again."):
+            tables.append(_read_columns(path, wanted))
+            if tables[-1].schema != tables[0].schema:
+                raise ValueError("columns of other types than in the files before it")
     return pa.concat_tables(tables)
 
 
-def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
-    import datasets
+def _read_columns(path: Path, wanted: Iterable[str]) -> pa.Table:
+    """Those columns that are there, a piece at a time: a few bytes of a file may stand for more than the memory has.
 
-    feature = datasets.Features.from_arrow_schema(schema).get(column)
-    return tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+    Where one is not there, none is read, and the table has the names alone.
+    """
+    import psutil
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    most, pieces, size = psutil.virtual_memory().available // 4, [], 0
+    with pa.parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        if any(schema.names.count(name) != 1 for name in wanted):
+            return schema.empty_table()
+        for piece in file.iter_batches(_PIECE, columns=list(wanted), use_threads=False):
+            size += piece.nbytes
+            if size > most:
+                raise ValueError(f"texts of more than {most / 2**30:.0f} GiB, a quarter of the memory that is free")
+            pieces.append(piece)
+        return pa.Table.from_batches(pieces, pa.schema([schema.field(name) for name in wanted], schema.metadata))
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    tests = ("is_string", "is_large_string", "is_integer", "is_boolean", "is_floating", "is_null")
+    return any(getattr(pa.types, test)(kind) for test in tests)
+
+
+def _class_names(label: pa.Field, metadata: Mapping[bytes, bytes] | None, name: str) -> tuple[str, ...] | None:
+    """The classes that the file's own description names for the column of labels, if it has one."""
+    import datasets
+    import pyarrow as pa
+
+    cure = "Write the file again, e.g. with pandas, which leaves that description out."
+    with reading(f"dataset {name}", expected="a description of columns as the library datasets writes it", cure=cure):
+        feature = datasets.Features.from_arrow_schema(pa.schema([label], metadata)).get(label.name)
+    if not (isinstance(feature, datasets.ClassLabel) and pa.types.is_integer(label.type)):
+        return None
+    return tuple(feature.names)

@@ -18,8 +18,13 @@ from kd_lab.cache import file_hash
 from kd_lab.errors import UserError
 from kd_lab.option_types import Tokens
 from kd_lab.pretrained import Checkpoint
+from kd_lab.reading import reading
+from kd_lab.tokenizer_file import read_tokenizer, vocabulary
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
+_SAVE = (
+    "Choose another checkpoint, or write one: transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)."
+)
 
 
 class Rows(NamedTuple):
@@ -42,24 +47,23 @@ class Pieces:
 
     def parts(self) -> dict[str, Any]:
         """The tokenizer by its content, and the cut."""
-        return {"tokenizer": file_hash(self.path), "max_tokens": self.max_tokens}
+        path = self.path
+        if not path.is_file():
+            raise UserError(str(path), expected="a fast tokenizer", got="no such file", cure=_SAVE)
+        return {"tokenizer": file_hash(path), "max_tokens": self.max_tokens}
 
     @cached_property
     def _pieces(self) -> tokenizers.Tokenizer:
-        try:
-            pieces = tokenizers.Tokenizer.from_file(str(self.path))
-        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
-            raise UserError(
-                str(self.path), expected="a fast tokenizer", got=str(error), cure="Choose another checkpoint."
-            ) from error
-        pieces.no_padding()
-        pieces.enable_truncation(self.max_tokens)
+        path = self.path
+        pieces = read_tokenizer(path, expected="a fast tokenizer", cure=_SAVE)
+        with reading(path, expected=f"a tokenizer that leaves room in {self.max_tokens} pieces", cure=_SAVE):
+            pieces.enable_truncation(self.max_tokens)
         return pieces
 
     @property
     def vocabulary(self) -> int:
         """Number of word pieces."""
-        return int(self._pieces.get_vocab_size())
+        return vocabulary(self._pieces, self.path)
 
     @property
     def pad_id(self) -> int:
@@ -80,9 +84,13 @@ class Pieces:
                     rows = list(zip(rows, pairs[start : start + _CHUNK], strict=True))
                 coming.append(ahead.submit(encode, rows))
                 if len(coming) > 1:
-                    yield _joined(coming.popleft().result(), pairs is not None)
+                    yield self._rows(coming.popleft(), pairs is not None)
             if coming:
-                yield _joined(coming.popleft().result(), pairs is not None)
+                yield self._rows(coming.popleft(), pairs is not None)
+
+    def _rows(self, coming: Future[list[tokenizers.Encoding]], in_pairs: bool) -> Rows:
+        with reading(self.path, expected="a tokenizer that takes any text", cure=_SAVE):
+            return _joined(coming.result(), in_pairs)
 
 
 def _joined(encoded: Sequence[tokenizers.Encoding], in_pairs: bool) -> Rows:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers.initialization import no_init_weights
 
@@ -19,10 +20,18 @@ from kd_lab.models.encoder_shape import LAYOUTS, OURS, take_shape
 from kd_lab.models.first_token import all_tokens, narrow_last_layer
 from kd_lab.models.layers import base_prefix, take_layers
 from kd_lab.models.quick_dropout import use_quick_dropout
-from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
+from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config, take_weights
 from kd_lab.option_types import LayerNumbers, Layers, NonEmpty, Positions, ShareBelowOne, Units
 from kd_lab.pretrained import Checkpoint
 from kd_lab.types import Batch, Outputs
+from kd_lab.weights_file import read_tensors, refuse_giants
+
+_ENTRIES = {  # of config.json; others could have transformers fetch code, such as attention kernels
+    OURS, "model_type", "vocab_size", "pad_token_id", "max_position_embeddings", "num_labels", "id2label", "label2id",
+    "type_vocab_size", "layer_norm_eps", "hidden_act", "activation", "initializer_range", "dropout",
+    "attention_dropout", "seq_classif_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob",
+    *(entry for layout in LAYOUTS.values() for entry in layout[-4:]),
+}  # fmt: skip
 
 
 class EncoderClassifier(TorchClassifier):
@@ -64,6 +73,13 @@ class EncoderClassifier(TorchClassifier):
         ready = mask.is_cuda and self.config["model_type"] in LAYOUTS and self.net.config._attn_implementation == "sdpa"
         return mask[:, None, None].bool() if ready else mask
 
+    @classmethod
+    def refuse_config(cls, config: Mapping[str, Any], file: Path) -> None:
+        """Refuses entries that kd_lab does not write: some have transformers fetch code, such as attention kernels."""
+        if strange := sorted(config.keys() - _ENTRIES):
+            cure = "Copy the model's folder again: kd_lab writes no such entry."
+            raise UserError(str(file), expected="the config of an encoder", got=f"an entry {strange[0]!r}", cure=cure)
+
     def save(self, folder: Path) -> None:
         """Writes what `AutoModelForSequenceClassification.from_pretrained(folder)` reads, if `portable`."""
         settings = {**self.config, "architectures": [type(self.net).__name__]}
@@ -74,9 +90,12 @@ class EncoderClassifier(TorchClassifier):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote; the model is in evaluation mode."""
+        config = {key: value for key, value in read_config(folder).items() if key != "architectures"}
+        cls.refuse_config(config, folder / CONFIG)
         with no_init_weights():  # random ones would be drawn, 22 million for MiniLM, to be written over
-            model = cls({key: value for key, value in read_config(folder).items() if key != "architectures"})
-        model.net.load_state_dict(load_file(folder / WEIGHTS))
+            refuse_giants(lambda: cls(config), config, folder / WEIGHTS)
+            model = cls(config)
+        take_weights(model.net, read_tensors(folder / WEIGHTS), folder)
         return model.eval()
 
 
@@ -178,7 +197,7 @@ class Encoder:
                 raise UserError(
                     "model.checkpoint", expected="pre-trained weights", got="none", cure="Give some, or init=random."
                 )
-            return load_file(self.checkpoint.weights())
+            return read_tensors(self.checkpoint.weights(), cure="Save the model as safetensors again.")
         if not isinstance(around.teacher, EncoderClassifier):
             raise UserError(
                 "model.init=teacher",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kd_lab.errors import UserError
+from kd_lab.reading import read_json, reading
 from kd_lab.types import Batch, Outputs
+from kd_lab.weights_file import CURE, read_tensors, refuse_giants
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -38,6 +40,10 @@ class TorchClassifier(nn.Module):
         """The model with random weights."""
         return cls(config)
 
+    @classmethod
+    def refuse_config(cls, config: Mapping[str, Any], file: Path) -> None:
+        """Refuses a config with entries that are none of the class's; `file` is where it was read."""
+
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
         (folder / CONFIG).write_text(json.dumps(self.config, indent=1), encoding="utf-8")
@@ -48,8 +54,10 @@ class TorchClassifier(nn.Module):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote; the model is in evaluation mode."""
-        model = cls.from_config(read_config(folder))
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        config = read_config(folder)
+        refuse_giants(lambda: cls.from_config(config), config, folder / WEIGHTS)
+        model = cls.from_config(config)
+        take_weights(model, read_tensors(folder / WEIGHTS), folder)
         return model.eval()
 
     def count_parameters(self) -> tuple[int, int]:
@@ -62,15 +70,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a saved model.
 
     Raises:
-        UserError: it is not there or not JSON.
+        UserError: it is not there or no object in JSON.
     """
-    try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            str(folder / CONFIG), expected="a model's config", got=str(error), cure="Name the folder of a saved model."
-        ) from error
-    return config
+    return read_json(folder / CONFIG, expected="a model's config", cure="Name the folder of a saved model.")
+
+
+def take_weights(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Puts weights that were read in `folder` into the model that its config.json describes.
+
+    Raises:
+        UserError: they are of another model.
+    """
+    with reading(folder / WEIGHTS, expected="weights that are whole and belong to its config.json", cure=CURE):
+        model.load_state_dict(tensors)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:

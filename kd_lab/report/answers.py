@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_lab.errors import UserError
 from kd_lab.predictions import FILE
+from kd_lab.reading import reading
 from kd_lab.report.comparison import Answers
 from kd_lab.report.runs import Run
 from kd_lab.report.settings import Setting
 from kd_lab.results import RunResult
+
+LARGEST = 2**32  # bytes of answers, unpacked: 268 million rows
 
 
 def answers(study: Path, setting: Setting) -> dict[Run, Answers]:
@@ -36,19 +38,18 @@ def of(study: Path, cell: RunResult) -> Answers | None:
 
 
 def _read(path: Path, cell: RunResult) -> Answers:
-    try:
+    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(archive.getinfo(f"{name}.npy").file_size for name in ("labels", "predictions"))
+        if size > LARGEST:
+            raise ValueError(f"{size} bytes of answers")
         with np.load(path, allow_pickle=False) as stored:
             labels, predictions = stored["labels"], stored["predictions"]
             texts = stored.get("texts")
         if labels.ndim != 1 or labels.shape != predictions.shape:
             raise ValueError(f"{labels.shape} labels for {predictions.shape} predictions")
+        if {labels.dtype.kind, predictions.dtype.kind} - {"i", "u"}:
+            raise ValueError(f"{labels.dtype} labels and {predictions.dtype} predictions, which number no class")
         if texts is not None and texts.shape != labels.shape:
             raise ValueError(f"{texts.shape} texts for {labels.shape} labels")
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            str(path),
-            expected="a cell's predictions",
-            got=f"{error}",
-            cure="Remove the cell's folder and run it again.",
-        ) from error
     return Answers(labels, predictions, texts, cell.fingerprint.get("tokens", cell.cell))

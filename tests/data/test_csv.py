@@ -108,7 +108,10 @@ def test_another_encoding_can_be_named(write: Write) -> None:
         ("text,label\nhello,a\nthere,b\nyou\n", {}, "column 'label', row 3: expected a label, got none"),
         ("text,label\nhello,a\nthere,NaN\nyou,nan\n", {}, r"row 2: expected a label, got none \(2 rows in all\)"),
         ("text,label\n1,a\n2.5,b\n-3,a\n", {}, "column 'text': expected texts, got numbers only.*dataset.text_column"),
-        ("text,label\ncafé,a\n".encode("latin-1"), {}, "expected text in utf-8.*dataset.encoding=latin-1"),
+        ("text,label\ncafé,a\n".encode("latin-1"), {}, "expected text in utf-8.*dataset.encoding=cp1252"),
+        (b"text,label\ncaf\x81,a\n", {}, "expected text in utf-8.*dataset.encoding=latin-1"),  # none of cp1252's
+        ("text,text,label\nhello,you,a\n", {}, "a column 'text', once, got 'text', 'text', 'label'"),
+        ("hello,a\nthere,b\n", {}, "put the names above it: text,label"),
         ("text,label\nhello,a\n", {"encoding": "no-such-code"}, "expected text in no-such-code"),
         ("text,label\nhello,a\nthere, you,b\n", {}, "expected CSV.*Quote texts that hold commas"),
         ("text,label\nhello, you,a\nthere, me,b\n", {}, "Quote texts that hold commas"),  # pandas drops "hello"
@@ -164,3 +167,25 @@ def test_its_name_is_that_of_its_content(write: Write) -> None:
         Csv(path, encoding="latin-1"),
     ]
     assert len({fingerprint(source) for source in [Csv(path), *different]}) == 6
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_the_delimiter_is_the_one_by_which_the_columns_are_there(write: Write, delimiter: str) -> None:
+    texts = Csv(write(("text,label\n" + ROWS).replace(",", delimiter))).load()
+    assert texts.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("said", ["utf-8", "latin-1"])
+def test_a_byte_order_mark_tells_the_encoding(write: Write, encoding: str, said: str) -> None:
+    if encoding == "utf-8-sig" and said == "latin-1":
+        said = "utf-8-sig"
+    texts = Csv(
+        write(("text,label\n" + ROWS.replace("text", "café")).replace("café,", "text,").encode(encoding)), encoding=said
+    )
+    assert "café number 0" in [text for some in texts.load().splits.values() for text in some.texts]
+
+
+def test_a_class_may_be_called_none_and_a_label_may_be_a_number_of_thousands_of_digits(write: Write) -> None:
+    rows = "".join(f"text number {row},{('NONE', 'null', '9' * 5000)[row % 3]}\n" for row in range(30))
+    assert Csv(write("text,label\n" + rows)).load().classes == ("9" * 5000, "NONE", "null")
