@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from kd_lab import hub_revision
 from kd_lab.cache import fingerprint, inputs
 from kd_lab.machine import features
 from kd_lab.paths import root
+from kd_lab.redact import redacted
 
 FOLDER = ".stamps"  # in the study's folder: one file for each set of overrides
 _ENVIRONMENT = ("KD_LAB_DATA", "KD_LAB_CACHE", "HOME", "CUDA_VISIBLE_DEVICES")  # what conf/ and the device depend on
@@ -45,7 +47,8 @@ def write(study: Path, overrides: Sequence[str], cell: str, result: str) -> None
     path = _path(study, overrides)
     path.parent.mkdir(exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"world": world(), "cell": cell, "result": result, "inputs": inputs()}))
+    made_from = {"inputs": inputs(), "hub": hub_revision.asked()}
+    draft.write_text(json.dumps({"world": world(), "cell": cell, "result": result, **made_from}))
     os.replace(draft, path)
 
 
@@ -65,13 +68,14 @@ def read(study: Path, overrides: Sequence[str]) -> tuple[str, str] | None:
     try:
         found = json.loads(_path(study, overrides).read_text())
         same = found["world"] == world() and all(_unchanged(path, state) for path, state in found["inputs"].items())
+        same = same and all(hub_revision.unchanged(asked, told) for asked, told in found["hub"].items())
         return (str(found["cell"]), str(found["result"])) if same else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # none, or none to be trusted: the cell is composed and looked up as if there were none
 
 
 def _path(study: Path, overrides: Sequence[str]) -> Path:
-    return study / FOLDER / f"{fingerprint(list(overrides))}.json"
+    return study / FOLDER / f"{fingerprint(redacted(list(overrides)))}.json"
 
 
 def _sources(place: Path) -> list[Path]:
