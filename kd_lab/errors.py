@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kd_lab import redact
+
 _TORCH_CANNOT_WRITE = "PytorchStreamWriter failed writing file"  # torch's writer does not say why
 
 
@@ -22,7 +24,7 @@ class UserError(Exception):
 
     def __init__(self, where: str, *, expected: str, got: str, cure: str) -> None:
         self.where, self.expected, self.got, self.cure = where, expected, got, cure
-        super().__init__(" ".join(f"{where}: expected {expected}, got {got}. {cure}".split()))
+        super().__init__(redact.text(" ".join(f"{where}: expected {expected}, got {got}. {cure}".split())))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it travels to another process: its arguments have names."""

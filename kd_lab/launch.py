@@ -14,7 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab import results, stamp
+from kd_lab import redact, results, stamp
 from kd_lab.errors import UserError
 from kd_lab.progress import say
 
@@ -31,6 +31,7 @@ def own(overrides: Sequence[str]) -> list[str]:
 
 def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> Remaining:
     """What a sweeper launches its cells with."""
+    redact.remember(str(config.tracking.get("uri")))  # for the end of the sweep, which reads results
     chosen = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
     return Remaining(chosen, context, config)
 

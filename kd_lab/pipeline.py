@@ -11,7 +11,18 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab import calibration, classifier, confusion, deployable, evaluation, machine, provenance, results, table
+from kd_lab import (
+    calibration,
+    classifier,
+    confusion,
+    deployable,
+    evaluation,
+    machine,
+    provenance,
+    redact,
+    results,
+    table,
+)
 from kd_lab.cell import EXACT, JUDGED, Cell
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import FitError, UserError, disk_errors
@@ -82,7 +93,7 @@ def failed(
     result.versions, result.git_commit = machine.versions(), machine.git_commit(root())
     result.write(folder)
     if status == "failed":
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        (folder / "error.txt").write_text(redact.text("".join(traceback.format_exception(error))), encoding="utf-8")
     track(result, folder, result.config["tracking"])
     return result
 
@@ -100,13 +111,15 @@ def finished(folder: Path, fingerprint: str) -> RunResult | None:
     return result if same else None
 
 
-def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> None:
-    """Mirrors a result with the cell's files into the tracking store; a store that is away costs a warning."""
+def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> str | None:
+    """Mirrors a result with its files into the tracking store; a store that is away costs a warning, and gives None."""
     files = {name: folder / name for name in KEPT if (folder / name).is_file()}
     with step("mirror into MLflow"):
         model = folder / "model" if result.status == "finished" else None
         title = results.swept_label(folder.parent, result.overrides) or result.cell
-        build(settings, "tracking").mirror(result, files, model, title, parent=results.swept(folder.parent))
+        tracking = build(settings, "tracking")
+        run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent))
+    return run
 
 
 def time_again(result: RunResult, folder: Path, done: set[str]) -> RunResult:

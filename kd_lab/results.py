@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_lab.errors import UserError, disk_errors
+from kd_lab.redact import redacted
 
 SCHEMA = 1
 FILE = "result.json"
@@ -40,13 +41,17 @@ class RunResult:
     error: str | None = None
     schema: int = SCHEMA
 
+    def public(self) -> RunResult:
+        """The same without credentials: what may be written and sent on."""
+        return RunResult(**redacted(asdict(self)))
+
     def write(self, folder: Path) -> Path:
         """Writes `folder/result.json` whole or not at all."""
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             draft = folder / f".{FILE}.{os.getpid()}"
             try:
-                draft.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+                draft.write_text(json.dumps(asdict(self.public()), indent=1, allow_nan=False) + "\n", encoding="utf-8")
                 os.replace(draft, folder / FILE)
             finally:
                 draft.unlink(missing_ok=True)
@@ -117,12 +122,12 @@ def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]
         cells: the overrides of each.
     """
     known = axes(study)
-    for override in (one for overrides in cells for one in overrides):
+    for override in (redacted(one) for overrides in cells for one in overrides):
         key, _, value = override.partition("=")
         if value not in known.setdefault(key, []):
             known[key].append(value)
     with disk_errors(study):
         study.mkdir(parents=True, exist_ok=True)
         draft = study / f".{SWEEP}.{os.getpid()}"
-        draft.write_text(json.dumps({"schema": SCHEMA, "command": list(command), "axes": known}, indent=1))
+        draft.write_text(json.dumps({"schema": SCHEMA, "command": redacted(list(command)), "axes": known}, indent=1))
         os.replace(draft, study / SWEEP)

@@ -14,8 +14,9 @@ class GridSweeper(BasicSweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
         from kd_lab.launch import launcher
+        from kd_lab.verbs.hydra_files import without_credentials
 
-        self.hydra_context, self.config = hydra_context, config
+        self.hydra_context, self.config = hydra_context, without_credentials(config)  # it is saved as multirun.yaml
         self.launcher: Any = launcher(hydra_context, task_function, config)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

@@ -16,13 +16,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.logging import RichHandler
 
-from kd_lab import launch, stamp
+from kd_lab import hub_revision, launch, stamp
 from kd_lab.cache import forget_inputs
 from kd_lab.errors import FitError, UserError
 from kd_lab.imports import first_import
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
 from kd_lab.search.trial import Pruned, Trial
+from kd_lab.verbs import hydra_files
 from kd_lab.verbs.compose import CONF, MISTAKES, mistake, register
 
 _cells: list[Path] = []  # folders of the cells that ran in this process
@@ -45,6 +46,7 @@ def run(overrides: Sequence[str]) -> int:
     for kept in (_cells, _mistakes, launch.cells, launch.broken, launch.ran_now):
         kept.clear()
     forget_inputs()
+    hub_revision.forget()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(job)()
     except MISTAKES as error:
@@ -73,6 +75,7 @@ def job(config: DictConfig) -> str | UserError:
     number = "" if alone else f"{hydra_config.job.num + 1}. "
     say(f"{number}{config.name}/{folder.name}")
     _cells.append(folder)
+    hydra_files.write(config, hydra_config, folder)
     if not alone and not hydra_config.launcher._target_.endswith("BasicLauncher"):
         os.environ["TTY_COMPATIBLE"] = "0"  # bars of several processes would overwrite each other
     try:
