@@ -68,12 +68,11 @@ def live_uri(uri: str, study: str) -> str:
     if found is None and any(os.environ.get(name) for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")):
         found = uri.replace(f"{redact.HIDDEN}@", "", 1)
     if found is None or redact.HIDDEN in found:
-        typed = uri.replace(redact.HIDDEN, "USER:PASSWORD", 1)
         raise UserError(
             "tracking.uri",
             expected="the credentials, which results do not keep",
             got=f"{uri} without them",
-            cure=f"Type {URI}='{typed}' kd-lab report {study} --sync",
+            cure=f"Type {URI}='{uri}' kd-lab report {study} --sync with USER:PASSWORD in place of {redact.HIDDEN}.",
         )
     return found
 

@@ -115,7 +115,8 @@ def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> str |
     """Mirrors a result with its files into the tracking store; a store that is away costs a warning, and gives None."""
     files = {name: folder / name for name in KEPT if (folder / name).is_file()}
     with step("mirror into MLflow"):
-        model = folder / "model" if result.status == "finished" else None
+        kept = result.status == "finished" and (folder / "model").is_dir()  # a user may have removed it for its size
+        model = folder / "model" if kept else None
         title = results.swept_label(folder.parent, result.overrides) or result.cell
         tracking = build(settings, "tracking")
         run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent))

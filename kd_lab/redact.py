@@ -20,7 +20,7 @@ _QUERY = r"(?:[\w.%\[\]-]*(?:token|signature|sig|auth|odbc_connect)|key|[\w.%\[\
 _RULES = (
     # user and password; a password may hold an @, and one that was not encoded a slash, a question mark or a hash
     (r"([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"]*|[^\s/?#@'\":]*:(?!\d{1,5}(?:[/?#]|$))[^\s'\"]*)@", rf"\1{HIDDEN}@"),
-    (rf"([?&;]{_QUERY}=)[^&\s'\"#;]*", rf"\1{HIDDEN}"),
+    (rf"([?&;]{_QUERY}=)(?:[^&\s'\"#;,]|,(?![\w.@+~/]+=))*", rf"\1{HIDDEN}"),
     (rf"((?<![\w.-])[\w.+~-]*{_NAMES}=)(?!{re.escape(HIDDEN)})('[^']*'|\"[^\"]*\"|[^\s,'\"&;}}]+)", rf"\1{HIDDEN}"),
     (r"(authorization['\"]?\s*[:=]\s*['\"]?(?:(?:bearer|basic|token)\s+)?)[^\s'\"]+", rf"\1{HIDDEN}"),
 )
