@@ -129,6 +129,8 @@ class MlflowTracking:
         """
         if not results:
             return []
+        if thorough:
+            self.announce()
         study, results = results[0].name, [one.public() for one in results]
         with self._store.forgiving(study, study), self._store.alone():
             client = self._client(study)

@@ -71,7 +71,7 @@ def test_a_credential_of_the_environment_is_hidden_wherever_it_stands(monkeypatc
     assert redact.text("the server said: a long enough one is wrong") == "the server said: *** is wrong"
 
 
-SECRET = "h1dd3n-pa55"
+SECRET = "h1dd3n-pa55"  # noqa: S105 - nobody's
 URL = f"https://someone:{SECRET}@127.0.0.1:9/path"
 
 

@@ -294,9 +294,7 @@ def test_without_the_credentials_report_sync_says_what_to_type(
     study(tmp_path, "s", {"uri": f"http://***@{address}"})
     with caplog.at_level(logging.WARNING, "kd_lab"):
         assert command(["report", "s", "--sync"]) == 1
-        assert (
-            f"Type MLFLOW_TRACKING_URI='http://***@{address}' kd-lab report s --sync with USER:PASSWORD" in caplog.text
-        )
+        assert f"Type MLFLOW_TRACKING_URI='http://***@{address}' kd-lab report s --sync with" in caplog.text
         caplog.clear()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://someone:h1dd3n@{address}")
         assert command(["report", "s", "--sync"]) == 1
@@ -314,7 +312,7 @@ class Hung(BaseHTTPRequestHandler):
         type(self).asked += 1
         self.rfile.read()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is its base's
+    def log_message(self, format: str, *args: Any) -> None:
         """Nothing."""
 
 
