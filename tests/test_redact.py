@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kd_lab import redact, results, stamp
+from kd_lab.__main__ import command
 from kd_lab.errors import UserError
 from kd_lab.mlflow_store import live_uri
 from kd_lab.model_card import model_card
@@ -152,3 +153,28 @@ def test_the_live_address_is_found_in_memory_or_in_the_environment(
     monkeypatch.setattr(redact, "_live", {})
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "MLflow adds it itself")
     assert live_uri(shown, "s") == "https://127.0.0.1:9/path"
+
+
+def test_no_file_that_a_sweep_and_an_export_leave_holds_a_credential(
+    tmp_path: Path, toy_csv: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = [
+        *("-m", "dataset=csv", f"dataset.path={toy_csv}", "teacher=none", "loss=cross_entropy", "name=s"),
+        *("model=lstm_attention", "model.init=random", "model.hidden=8", "trainer.max_epochs=1", "trainer.device=cpu"),
+        *("evaluation.requests=3", "evaluation.rounds=1", "seed=1", f"tracking.uri='{URL}?token={SECRET}'"),
+    ]
+    assert command(line) == 0
+    (cell,) = (tmp_path / "multirun" / "s").glob("*/result.json")
+    assert command(["export", f"s/{cell.parent.name}", "--to", str(tmp_path / "out")]) == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
+    store = MlflowTracking(f"sqlite:///{tmp_path}/mine.db", str(tmp_path / "mlartifacts"), log_model=False)
+    assert store.mirror(results.read(cell.parent), {}, None)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    names = {path.name for path in files}
+    assert {"result.json", "sweep.json", "multirun.yaml", "config.yaml", "hydra.yaml", "overrides.yaml"} <= names
+    assert {"README.md", "mine.db"} <= names
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert not [path for path in tmp_path.rglob("*") if SECRET in path.name]
+    assert SECRET not in "".join(capfd.readouterr())
+    assert "tracking.uri" not in cell.parent.name

@@ -93,3 +93,18 @@ def test_a_checkout_comes_last_and_first_only_where_another_kd_lab_would_be_foun
     (tmp_path / "kd_lab" / "__init__.py").write_text("")
     other = str(tmp_path)
     assert safe_path.without_working_folder([str(root()), other]) == [str(root()), other]
+
+
+def test_a_whole_run_finishes_beside_files_named_like_libraries(trap: Path) -> None:
+    (trap / "types.py").unlink()  # Python's own start of `-m` would find it
+    rows = [f"plain words {name} number {row},{name}" for row in range(40) for name in ("one", "two")]
+    (trap / "base.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    line = [
+        *("dataset=csv", "dataset.path=base.csv", "teacher=none", "loss=cross_entropy", "model=lstm_attention"),
+        *("model.init=random", "model.hidden=8", "trainer.max_epochs=1", "trainer.device=cpu", "tracking=none"),
+        *("evaluation.requests=3", "evaluation.rounds=1", "name=q"),
+    ]
+    done = subprocess.run([sys.executable, "-m", "kd_lab", *line], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(trap.glob("multirun/q/*/result.json"))) == 1
+    assert not (trap / "imported").exists()
