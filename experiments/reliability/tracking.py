@@ -192,22 +192,26 @@ def killed(bench: Bench) -> dict[str, Any]:
 
 
 def locked(bench: Bench) -> dict[str, Any]:
-    """Another process's lock, here another connection's, holds the SQLite file from the sweep's begin."""
+    """Another connection's exclusive lock holds the SQLite file for a minute, from just before the sweep first asks."""
     database = bench.folder / "multirun" / "mlflow.db"
     database.parent.mkdir(exist_ok=True)
     connect(f"sqlite:///{database}").search_experiments()  # makes it
 
+    begun = bench.folder / "multirun" / "locked" / results.SWEEP  # written before the store is asked for the first time
+
     def hold() -> None:
+        while not begun.is_file():
+            time.sleep(0.01)
         other = sqlite3.connect(database, isolation_level=None, timeout=30)
         other.execute("BEGIN EXCLUSIVE")
         time.sleep(LOCKED_S)
         other.execute("ROLLBACK")
         other.close()
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=hold, daemon=True)
     holder.start()
     told = bench.sweep("locked")
-    holder.join()
+    holder.join(LOCKED_S + 60)
     return {**told, "locked_s": LOCKED_S, **bench.after_sync("locked", database)}
 
 
