@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
-from pathlib import Path
 
-from kd_lab.errors import UserError
-from kd_lab.heap import keep_freed_memory
-from kd_lab.imports import first_import
-from kd_lab.paths import root
+from kd_lab.safe_path import leave_out_working_folder
+
+leave_out_working_folder()  # before anything is imported that a file there could be taken for
+
+from importlib import import_module  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from kd_lab.errors import UserError  # noqa: E402
+from kd_lab.heap import keep_freed_memory  # noqa: E402
+from kd_lab.imports import first_import  # noqa: E402
+from kd_lab.paths import root  # noqa: E402
 
 VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in verbs/ with a function of its name
 THREADS = {  # read once, when torch is first imported

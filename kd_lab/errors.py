@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kd_lab import redact
+
 _DISK = {  # what a disk, or the system that keeps it, says when it cannot
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG),
     *(errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
@@ -29,7 +31,7 @@ class UserError(Exception):
     def __init__(self, where: str, *, expected: str, got: str, cure: str) -> None:
         self.where, self.expected, self.got, self.cure = where, expected, got, cure
         got = got if len(got) <= _LONGEST else f"{got[:_LONGEST]}..."
-        super().__init__(_printable(f"{where}: expected {expected}, got {got}. {cure}"))
+        super().__init__(redact.text(_printable(f"{where}: expected {expected}, got {got}. {cure}")))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it travels to another process: its arguments have names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from kd_lab.errors import FitError
+from kd_lab.safe_path import SAFE, without_working_folder
 
 _LIBRARIES = (  # imported once, by the server that measuring processes are forked from; importing starts no threads
     "torch.ao.quantization",
@@ -78,15 +80,20 @@ def _last_words(process: BaseProcess) -> str:
 
 @contextmanager
 def _no_main() -> Iterator[None]:
-    """Hides two things that `multiprocessing` would repeat in the process.
+    """Hides three things that `multiprocessing` would repeat in the process.
 
     The main module: a user's whole script. The start method: in a worker of joblib it is one that only joblib knows.
+    The working folder, from which the server and the process would import a user's queue.py.
     """
     main, method = sys.modules["__main__"], multiprocessing.get_start_method(allow_none=True)
+    places, safe = list(sys.path), os.environ.get(SAFE)
+    sys.path[:], os.environ[SAFE] = without_working_folder(places), "1"
     sys.modules["__main__"] = ModuleType("__main__")
     multiprocessing.set_start_method("forkserver", force=True)
     try:
         yield
     finally:
+        sys.path[:] = places
+        os.environ.pop(SAFE) if safe is None else os.environ.update({SAFE: safe})
         sys.modules["__main__"] = main
         multiprocessing.set_start_method(method, force=True)

@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab import results, stamp
+from kd_lab import redact, results, stamp
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.progress import say
 from kd_lab.run_folder import LOCK, check_study, held
@@ -40,6 +40,7 @@ def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> R
         UserError: the sweep's folder is not kd_lab's.
     """
     check_study(Path(str(config.hydra.sweep.dir)))
+    redact.remember(str(config.tracking.get("uri")))  # for the end of the sweep, which reads results
     chosen = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
     return Remaining(chosen, context, config)
 

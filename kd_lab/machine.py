@@ -62,6 +62,12 @@ COMPUTING = (  # what a time can depend on: it computes, or makes the graph that
     "numpy",
 )
 CPUINFO = Path("/proc/cpuinfo")
+_GIT = {
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+}  # a hook sets them to the repository it is called in
 
 
 def describe_machine() -> dict[str, Any]:
@@ -149,11 +155,15 @@ def versions(packages: Sequence[str] | None = None) -> dict[str, str]:
 
 
 def git_commit(root: Path) -> str | None:
-    """The commit checked out in `root`, with "-dirty" where tracked files were changed; None outside git.
+    """The commit of kd_lab's own checkout in `root`, with "-dirty" where tracked files were changed; else None.
 
+    A wheel in the environment of another project lies within that project's repository: its commit is not kd_lab's.
     Markdown does not count: a report that writes its table would make the next result look unclean.
     """
     git = ("git", "--no-optional-locks", "-C", str(root))
+    top, own = _output(*git, "rev-parse", "--show-toplevel"), _output(*git, "ls-files", "--", "kd_lab/__init__.py")
+    if not top or not own or Path(top).resolve() != root.resolve():
+        return None
     commit = _output(*git, "rev-parse", "HEAD")
     if not commit:
         return None
@@ -180,8 +190,11 @@ def _cpuinfo(*keys: str) -> str:
 
 def _output(*command: str) -> str | None:
     """What a program prints, stripped, or None where it is missing, fails or hangs."""
+    surroundings = {name: value for name, value in os.environ.items() if name not in _GIT}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=10, check=True, env=surroundings
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -40,12 +40,13 @@ def log_values(client: MlflowClient, run: str, result: RunResult, values: dict[s
         client.log_batch(run, metrics[start : start + 100], given[start : start + 100])
 
 
-def log_costs(client: MlflowClient, run: str, result: RunResult) -> None:
-    """What was measured anew, after the values of before."""
+def log_costs(client: MlflowClient, run: str, result: RunResult, known: Mapping[str, float]) -> None:
+    """What was measured anew, after the values of before; what the run knows already is not told again."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    client.log_batch(run, [Metric(safe(f"cost/{name}"), v, now, 1) for name, v in _numbers(result.cost).items()])
+    costs = {safe(f"cost/{name}"): value for name, value in _numbers(result.cost).items()}
+    client.log_batch(run, [Metric(name, v, now, 1) for name, v in costs.items() if known.get(name) != v])
 
 
 def log_model(client: MlflowClient, experiment: str, run: str, values: dict[str, str], model: Path) -> str:

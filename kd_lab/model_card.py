@@ -72,6 +72,7 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
         labels: its classes.
         max_tokens: longer texts are cut.
     """
+    result = result.public()
     model, data = _at(result.config, "model.name"), _at(result.config, "dataset.name")
     teacher = result.teacher.get("model")
     steps = list(result.config.get("compression") or {})

@@ -20,6 +20,7 @@ from kd_lab import (
     machine,
     provenance,
     publish,
+    redact,
     results,
     table,
     written_files,
@@ -104,7 +105,7 @@ def failed(
     result.write(folder, results.FAILED if kept else results.FILE)
     if status == "failed":
         with disk_errors(folder):
-            results.write_whole(folder / ERROR, "".join(traceback.format_exception(error)))
+            results.write_whole(folder / ERROR, redact.text("".join(traceback.format_exception(error))))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -127,13 +128,16 @@ def finished(folder: Path, fingerprint: str) -> RunResult | None:
     return result
 
 
-def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> None:
-    """Mirrors a result with the cell's files into the tracking store; a store that is away costs a warning."""
+def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> str | None:
+    """Mirrors a result with its files into the tracking store; a store that is away costs a warning, and gives None."""
     files = {name: folder / name for name in KEPT if (folder / name).is_file()}
     with step("mirror into MLflow"):
-        model = folder / MODEL if result.status == "finished" else None
+        kept = result.status == "finished" and (folder / MODEL).is_dir()  # a user may have removed it for its size
+        model = folder / MODEL if kept else None
         title = results.swept_label(folder.parent, result.overrides) or result.cell
-        build(settings, "tracking").mirror(result, files, model, title, parent=results.swept(folder.parent))
+        tracking = build(settings, "tracking")
+        run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent))
+    return run
 
 
 def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunResult:

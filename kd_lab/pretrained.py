@@ -9,6 +9,7 @@ from typing import Any
 
 from kd_lab.cache import file_hash
 from kd_lab.errors import UserError
+from kd_lab.hub_revision import commit as commit_of
 from kd_lab.option_types import NonEmpty, PackageName, PathName, Sha256
 
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
@@ -25,20 +26,32 @@ class Checkpoint:
         package: an installed package that carries the files in a folder `model`, asked first.
         path: a local folder, asked before the hub; what the user names wins over `package`.
         sha256: full SHA-256 of model.safetensors; another file is refused. None accepts any.
+        revision: a commit, tag or branch on the hub.
     """
 
     hub_id: NonEmpty
     package: PackageName | None = None
     path: PathName | None = None
     sha256: Sha256 | None = None
+    revision: NonEmpty = "main"
 
     def parts(self) -> dict[str, Any]:
-        """The identity of the weights: their hash where it is known, so that a copy elsewhere is the same."""
+        """The identity of the weights: their hash where it is known, so that a copy elsewhere is the same.
+
+        Of others the name on the hub, with the commit where they come from there.
+        """
         if self.sha256:
             return {"weights": self.sha256}
         if self.path:
             return {"weights": file_hash(self.weights())}
-        return {"hub_id": self.hub_id}
+        commit = self.commit()
+        return {"hub_id": self.hub_id, **({"commit": commit} if commit else {})}
+
+    def commit(self) -> str | None:
+        """The commit that it is read at; None where it does not come from the hub, or is not to be had."""
+        if self.path or self._packaged() is not None:
+            return None
+        return commit_of("model", self.hub_id, self.revision)
 
     def folder(self) -> Path:
         """The local folder with config.json, model.safetensors and tokenizer.json.
@@ -56,11 +69,11 @@ class Checkpoint:
                     cure="Name a folder that save_pretrained wrote.",
                 )
             return folder
-        if self.package:
-            found = importlib.util.find_spec(self.package)
-            if found is not None and found.origin is not None:
-                return Path(found.origin).parent / "model"
-        return self._from_hub()
+        return self._packaged() or self._from_hub()
+
+    def _packaged(self) -> Path | None:
+        found = importlib.util.find_spec(self.package) if self.package else None
+        return Path(found.origin).parent / "model" if found is not None and found.origin is not None else None
 
     def weights(self) -> Path:
         """model.safetensors, its SHA-256 compared with `sha256` once a process.
@@ -88,7 +101,8 @@ class Checkpoint:
 
         patterns = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
         try:
-            return Path(snapshot_download(self.hub_id, allow_patterns=patterns))
+            revision = self.commit() or self.revision
+            return Path(snapshot_download(self.hub_id, revision=revision, allow_patterns=patterns))
         except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
             looked = f"package {self.package}, " if self.package else ""
             raise UserError(

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from kd_lab import redact
+
 console = Console(stderr=True, highlight=False)  # stdout is for tables
 
 
@@ -43,4 +45,4 @@ def step(label: str, total: int | None = None) -> Iterator[Callable[[int], None]
 
 def say(text: str) -> None:
     """One line for the person who waits."""
-    console.print(escape(text), soft_wrap=True)
+    console.print(escape(redact.text(text)), soft_wrap=True)

@@ -11,10 +11,12 @@ from kd_lab import machine
 from kd_lab.cell import JUDGED, Cell
 from kd_lab.data.tokens import Tokens
 from kd_lab.fit import Fitted
+from kd_lab.instantiate import build
 from kd_lab.paths import root
 from kd_lab.plan import plain
 from kd_lab.results import RunResult
 
+_OF_THE_HUB = ("kd_lab.data.hub.Hub", "kd_lab.pretrained.Checkpoint")
 _scores: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}  # (teacher, tokens) -> its metrics
 
 
@@ -31,7 +33,7 @@ def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, 
         name=cell.config.name,
         cell=name,
         status="finished",
-        config=plain(cell.config),
+        config=pinned(plain(cell.config)),
         overrides=list(overrides),
         git_commit=machine.git_commit(root()),
         versions=machine.versions(),
@@ -41,6 +43,18 @@ def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, 
         durations_s=cell.durations_s,
         warnings=cell.warnings,
     )
+
+
+def pinned(config: Any) -> Any:
+    """The config with the commit where it names a branch of the hub: read again, it means what it meant."""
+    if isinstance(config, list):
+        return [pinned(part) for part in config]
+    if not isinstance(config, Mapping):
+        return config
+    inner = {name: pinned(part) for name, part in config.items()}
+    if config.get("_target_") in _OF_THE_HUB and (commit := build(config, "hub_id").commit()):
+        inner["revision"] = commit
+    return inner
 
 
 def teacher(cell: Cell, fitted: Fitted, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from filelock import FileLock
 from kd_lab import result_shape
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.reading import read_json, reading
+from kd_lab.redact import redacted
 
 SCHEMA = 1
 FILE = "result.json"
@@ -48,11 +49,15 @@ class RunResult:
     error: str | None = None
     schema: int = SCHEMA
 
+    def public(self) -> RunResult:
+        """The same without credentials: what may be written and sent on."""
+        return RunResult(**redacted(asdict(self)))
+
     def write(self, folder: Path, file: str = FILE) -> Path:
         """Writes `folder/result.json`, or another file, whole or not at all."""
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / file, json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
+            write_whole(folder / file, json.dumps(asdict(self.public()), indent=1, allow_nan=False) + "\n")
         return folder / file
 
 
@@ -150,10 +155,11 @@ def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]
         study.mkdir(parents=True, exist_ok=True)
         with FileLock(study / f".{SWEEP}.lock"):  # two lines may add to it at once
             known = axes(study)
-            for override in (one for overrides in cells for one in overrides):
+            for override in (redacted(one) for overrides in cells for one in overrides):
                 key, _, value = override.partition("=")
                 if value not in known.setdefault(key, []):
                     known[key].append(value)
             write_whole(
-                study / SWEEP, json.dumps({"schema": SCHEMA, "command": list(command), "axes": known}, indent=1)
+                study / SWEEP,
+                json.dumps({"schema": SCHEMA, "command": redacted(list(command)), "axes": known}, indent=1),
             )

@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kd_lab import hub_revision
 from kd_lab.cache import fingerprint, inputs
 from kd_lab.machine import features
 from kd_lab.paths import root
 from kd_lab.progress import say
+from kd_lab.redact import redacted
 from kd_lab.results import write_whole
 
 FOLDER = ".stamps"  # in the study's folder: one file for each set of overrides
@@ -45,7 +47,8 @@ def write(study: Path, overrides: Sequence[str], cell: str, result: str) -> None
         cell: the folder's name within the study.
         result: the fingerprint of its result.
     """
-    _write(_path(study, overrides), {"world": world(), "cell": cell, "result": result, "inputs": inputs()})
+    made_from = {"inputs": inputs(), "hub": hub_revision.asked()}
+    _write(_path(study, overrides), {"world": world(), "cell": cell, "result": result, **made_from})
 
 
 def adopt(study: Path, overrides: Sequence[str]) -> None:
@@ -64,6 +67,7 @@ def read(study: Path, overrides: Sequence[str]) -> tuple[str, str] | None:
     try:
         found = json.loads(_path(study, overrides).read_text())
         same = found["world"] == world() and all(_unchanged(path, state) for path, state in found["inputs"].items())
+        same = same and all(hub_revision.unchanged(asked, told) for asked, told in found["hub"].items())
         return (str(found["cell"]), str(found["result"])) if same else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # none, or none to be trusted: the cell is composed and looked up as if there were none
@@ -79,7 +83,7 @@ def _write(path: Path, mark: Mapping[str, Any]) -> None:
 
 
 def _path(study: Path, overrides: Sequence[str]) -> Path:
-    return study / FOLDER / f"{fingerprint(list(overrides))}.json"
+    return study / FOLDER / f"{fingerprint(redacted(list(overrides)))}.json"
 
 
 def _sources(place: Path) -> list[Path]:

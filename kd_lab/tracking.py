@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from kd_lab import mlflow_level, redact
 from kd_lab.cache import fingerprint
-from kd_lab.mlflow_run import log_costs, log_model, log_values, parameters, tags
-from kd_lab.mlflow_store import Store, connect, find_parent
+from kd_lab.mlflow_level import IDENTITY, log_files, state, there, whole
+from kd_lab.mlflow_run import log_model, log_values, parameters, tags
+from kd_lab.mlflow_store import (
+    EXPERIMENT,
+    PASSED_OVER,
+    STUDY,
+    URI,
+    Store,
+    connect,
+    default_uri,
+    find_parent,
+    live_uri,
+)
 from kd_lab.option_types import NonEmpty, PathName
+from kd_lab.progress import say
 from kd_lab.results import RunResult
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _LEVEL = "kd_lab.level"  # a sweep's tag: the cells that it was brought level with
+_said: set[str] = set()  # what this process has told of where runs go
 
 
 class NoTracking:
@@ -33,12 +48,17 @@ class NoTracking:
     ) -> str | None:
         """None."""
 
-    def missing(self, results: Sequence[RunResult]) -> list[RunResult]:
-        """None of them."""
+    def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
+        """None of them: an empty list."""
         return []
 
     def mirror_study(
-        self, cells: Sequence[RunResult], files: Mapping[str, Path], metrics: Mapping[str, float], words: dict[str, str]
+        self,
+        cells: Sequence[RunResult],
+        files: Mapping[str, Path],
+        metrics: Mapping[str, float],
+        words: dict[str, str],
+        level: bool = True,
     ) -> str | None:
         """None."""
 
@@ -50,21 +70,28 @@ class MlflowTracking:
     A store that fails costs a warning, never a run.
 
     Args:
-        uri: the store, `sqlite:///FILE` or a server's `http://...`.
+        uri: the store, `sqlite:///FILE` or a server's `http://...`; None takes MLFLOW_TRACKING_URI, else a file beside
+            the artifacts. As a result holds it, without credentials, it is enough where this process knows them.
         artifacts: the folder for files and models of new experiments; a server uses its own.
         experiment: the experiment's name; None takes the run's name.
         log_model: whether to copy the fitted model too, ready to be served.
     """
 
-    uri: NonEmpty
+    uri: NonEmpty | None
     artifacts: PathName
     experiment: NonEmpty | None = None
     log_model: bool = True
 
+    def __post_init__(self) -> None:
+        if self.uri is None:
+            object.__setattr__(self, "uri", default_uri(str(Path(self.artifacts).parent)))
+        redact.remember(str(self.uri))  # results hold it without credentials
+
     def begin(self, study: str) -> None:
         """Makes the store, the experiment and the sweep's own run before several processes ask for them."""
+        self.announce()
         with self._store.forgiving(study, study), self._store.alone():
-            client = connect(self.uri)
+            client = self._client(study)
             run = self._store.parent(client, self._experiment(client, study), study)
             client.update_run(run, "RUNNING")
 
@@ -83,32 +110,46 @@ class MlflowTracking:
         Returns:
             MLflow's id of the run, or None where the store failed: that is logged as a warning, never raised.
         """
+        if parent and self._store.resting:
+            return None  # the end of the sweep, or `kd-lab report NAME --sync`, catches up
+        if not parent:
+            self.announce()
+        result = result.public()
         with self._store.forgiving(f"{result.name}/{result.cell}", result.name), self._store.alone():
             kept = model if self.log_model else None
-            return self._mirror(connect(self.uri), result, files, kept, title or result.cell, parent)
+            return self._mirror(self._client(result.name), result, files, kept, title or result.cell, parent)
         return None
 
-    def missing(self, results: Sequence[RunResult]) -> list[RunResult]:
-        """Those that the store does not hold whole and as they are; none where it is away."""
+    def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
+        """Those that the store does not hold whole and as they are; None where it is away.
+
+        Args:
+            results: of one study.
+            thorough: whether to look at every run, and to mend what a user or a kill has left: a deleted run counts as
+                missing, the second of two runs of a cell and a half of a whole one are deleted.
+        """
         if not results:
             return []
-        study = results[0].name
+        if thorough:
+            self.announce()
+        study, results = results[0].name, [one.public() for one in results]
         with self._store.forgiving(study, study), self._store.alone():
-            client, known = connect(self.uri), set()
-            experiment, page = self._experiment(client, study), None
+            client = self._client(study)
+            experiment = self._experiment(client, study)
             parent = find_parent(client, experiment, study)
-            if parent and client.get_run(parent).data.tags.get(_LEVEL) == _level(results):
+            if not thorough and parent and client.get_run(parent).data.tags.get(_LEVEL) == mlflow_level.level(results):
                 return []
-            while page != "":
-                runs = client.search_runs([experiment], max_results=1000, page_token=page)
-                states = [run.data.tags for run in runs if run.info.status != "RUNNING"]
-                known |= {(told.get("kd_lab.identity"), told.get("kd_lab.contended")) for told in states}
-                page = runs.token or ""
-            return [one for one in results if (_identity(one), tags(one).get("kd_lab.contended")) not in known]
-        return []
+            known = whole(client, self._store, experiment, study, thorough)
+            return [one for one in results if state(one) not in known]
+        return None
 
     def mirror_study(
-        self, cells: Sequence[RunResult], files: Mapping[str, Path], metrics: Mapping[str, float], words: dict[str, str]
+        self,
+        cells: Sequence[RunResult],
+        files: Mapping[str, Path],
+        metrics: Mapping[str, float],
+        words: dict[str, str],
+        level: bool = True,
     ) -> str | None:
         """Brings a sweep's own run level with its cells.
 
@@ -117,35 +158,56 @@ class MlflowTracking:
             files: name -> file, such as its table and its pictures.
             metrics: of the sweep as a whole, such as the best setting's.
             words: tag -> what is to be said of it, such as the best setting.
+            level: whether the store holds all of the cells.
 
         Returns:
             MLflow's id of the run, or None where the store failed.
         """
-        study, state = cells[0].name, "FAILED" if any(cell.status == "failed" for cell in cells) else "FINISHED"
+        study, ending = cells[0].name, "FAILED" if any(cell.status == "failed" for cell in cells) else "FINISHED"
         with self._store.forgiving(study, study), self._store.alone():
-            client = connect(self.uri)
+            client = self._client(study)
             run = self._store.parent(client, self._experiment(client, study), study)
             texts = [path.read_bytes().hex() for path in files.values() if path.suffix == ".csv"]
             identity, earlier = fingerprint([metrics, words, texts]), client.get_run(run)
-            if earlier.data.tags.get("kd_lab.identity") == identity:  # pictures are made from the same figures
-                if earlier.info.status != state:
-                    client.set_terminated(run, state)
+            brought = {_LEVEL: mlflow_level.level([one.public() for one in cells])} if level else {}
+            if earlier.data.tags.get(IDENTITY) == identity:  # pictures are made from the same figures
+                for name, text in brought.items():
+                    client.set_tag(run, name, text)
+                if earlier.info.status != ending:
+                    client.set_terminated(run, ending)
                 return run
             with TemporaryDirectory() as folder:
                 for name, path in files.items():
                     shutil.copyfile(path, Path(folder) / name)
                 client.log_artifacts(run, folder)
             for name, value in metrics.items():
-                client.log_metric(run, name, value)
-            for name, text in {**words, "kd_lab.identity": identity, _LEVEL: _level(cells)}.items():
+                if earlier.data.metrics.get(name) != value:  # an earlier attempt may have been cut off behind it
+                    client.log_metric(run, name, value)
+            for name, text in {**redact.redacted(words), **brought, IDENTITY: identity}.items():
                 client.set_tag(run, name, text)
-            client.set_terminated(run, state)
+            client.set_terminated(run, ending)
             return run
         return None
 
     @property
     def _store(self) -> Store:
-        return Store(self.uri, self.artifacts)
+        return Store(redact.live(str(self.uri), URI) or str(self.uri), self.artifacts)
+
+    def announce(self) -> None:
+        """Says once where runs go where an environment variable of MLflow's decides it, or would elsewhere."""
+        told = []
+        if self._store.uri == os.environ.get(URI):
+            told.append(f"MLflow: runs go to {redact.text(self._store.uri)}, as {URI} says")
+        if self.experiment and self.experiment == os.environ.get(EXPERIMENT):
+            told.append(f"MLflow: the experiment is {self.experiment}, as {EXPERIMENT} says")
+        told += [f"MLflow: {name} is not followed: {why}" for name, why in PASSED_OVER.items() if os.environ.get(name)]
+        for line in told:
+            if line not in _said:
+                _said.add(line)
+                say(line)
+
+    def _client(self, study: str) -> MlflowClient:
+        return connect(live_uri(self._store.uri, study))
 
     def _experiment(self, client: MlflowClient, study: str) -> str:
         return self._store.experiment(client, self.experiment or study)
@@ -160,44 +222,16 @@ class MlflowTracking:
         parent: bool,
     ) -> str:
         experiment, about = self._experiment(client, result.name), tags(result)
-        for earlier in client.search_runs([experiment], f"tags.`kd_lab.identity` = '{_identity(result)}'"):
-            run = str(earlier.info.run_id)
-            if earlier.info.status != "RUNNING":
-                if earlier.data.tags.get("kd_lab.contended") == "true" != about.get("kd_lab.contended"):
-                    _log_files(client, run, result, files)
-                    log_costs(client, run, result)
-                    client.delete_tag(run, "kd_lab.contended")
-                return run
-            for half in client.search_logged_models([experiment], f"source_run_id = '{run}'"):
-                client.delete_logged_model(half.model_id)
-            client.delete_run(run)
+        if kept := there(client, experiment, result, files, about):
+            return kept
         if parent:
             about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)
-        about["kd_lab.identity"] = _identity(result)
+        about |= {IDENTITY: mlflow_level.identity(result), STUDY: result.name}
         began = int(1000 * (time.time() - sum(result.durations_s.values())))  # what MLflow shows as its duration
         run = str(client.create_run(experiment, start_time=began, tags=about, run_name=title).info.run_id)
-        _log_files(client, run, result, files)
+        log_files(client, run, result, files)
         values = parameters(result.config)
         logged = log_model(client, experiment, run, values, model) if model else None
         log_values(client, run, result, values, logged)
         client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED")
         return run
-
-
-def _identity(result: RunResult) -> str:
-    """The same for the same cell made in the same way; a failure is known by all it says."""
-    made = result.fingerprint.get("result") if result.status == "finished" else None
-    return fingerprint([result.cell, made or asdict(result)])
-
-
-def _level(results: Sequence[RunResult]) -> str:
-    """Names a set of runs as they are now."""
-    return fingerprint(sorted(f"{_identity(one)} {tags(one).get('kd_lab.contended')}" for one in results))
-
-
-def _log_files(client: MlflowClient, run: str, result: RunResult, files: Mapping[str, Path]) -> None:
-    with TemporaryDirectory() as folder:
-        result.write(Path(folder))
-        for name, path in files.items():
-            shutil.copyfile(path, Path(folder) / name)
-        client.log_artifacts(run, folder)

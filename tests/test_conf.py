@@ -48,6 +48,7 @@ DIFFERENT = {  # values that differ from the signature's default, and why
     ("checkpoint/minilm", "package"): "a checkpoint is one file of weights; the signature's None is for any",
     ("checkpoint/minilm", "sha256"): "as above",
     ("dataset/parquet", "name"): "Hub is one class for two options; results tell them apart",
+    ("tracking/mlflow", "experiment"): "a resolver: what MLFLOW_EXPERIMENT_NAME says, else None",
     ("model/distilbert_mini", "keep_layers"): "it has half of MiniLM's layers, so it must say which",
 }
 each_option = pytest.mark.parametrize("option", OPTIONS)

@@ -15,9 +15,11 @@ from kd_lab import machine
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
+    (tmp_path / "kd_lab").mkdir()
+    (tmp_path / "kd_lab" / "__init__.py").write_text("")
     (tmp_path / "file").write_text("one")
     me = ["-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], ["add", "file"], [*me, "commit", "-q", "-m", "first"]):
+    for command in (["init", "-q"], ["add", "file", "kd_lab"], [*me, "commit", "-q", "-m", "first"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True, capture_output=True)
     return tmp_path
 
@@ -112,3 +114,28 @@ def test_a_changed_markdown_file_leaves_the_checkout_clean(repository: Path) -> 
     commit = machine.git_commit(repository)
     assert commit is not None
     assert not commit.endswith("-dirty")
+
+
+def test_a_wheel_in_another_projects_environment_has_no_commit(repository: Path) -> None:
+    installed = repository / ".venv" / "lib" / "site-packages" / "kd_lab"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("")
+    assert machine.git_commit(installed) is None
+
+
+def test_a_copy_of_the_code_that_a_repository_does_not_track_has_no_commit(repository: Path) -> None:
+    copied = repository / "vendor"
+    (copied / "kd_lab").mkdir(parents=True)
+    (copied / "kd_lab" / "__init__.py").write_text("")
+    assert machine.git_commit(copied) is None
+    subprocess.run(["git", "-C", str(repository), "rm", "-rq", "--cached", "kd_lab"], check=True)
+    assert machine.git_commit(repository) is None
+
+
+def test_the_repository_whose_hook_calls_is_not_taken_for_ours(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, other = machine.git_commit(repository), tmp_path_factory.mktemp("other")
+    subprocess.run(["git", "init", "-q", str(other)], check=True)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert machine.git_commit(repository) == commit

@@ -26,6 +26,7 @@ from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.results import RunResult
 from kd_lab.text_classifier import TextClassifier
 from kd_lab.tracking import MlflowTracking, NoTracking
+from kd_lab.verbs.compose import register
 
 CONF = Path(__file__).parents[1] / "conf" / "tracking"
 
@@ -127,6 +128,7 @@ def test_every_value_of_the_result_stands_in_mlflow(store: MlflowTracking, tmp_p
         "kd_lab.git_commit": "0123456789abcdef0123456789abcdef01234567-dirty",
         "mlflow.source.git.commit": "0123456789abcdef0123456789abcdef01234567",
         "kd_lab.cell": ours.cell,
+        "kd_lab.study": "seeds/all",
         "kd_lab.status": "finished",
         "kd_lab.warnings": "12 rows of test stand in train too\nanother",
         "mlflow.runName": ours.cell,
@@ -317,6 +319,7 @@ def test_no_tracking_mirrors_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mlflow", "none"])
 def test_each_yaml_binds_to_the_class_it_names(name: str) -> None:
+    register()
     config = OmegaConf.merge({"paths": {"multirun": "multirun"}}, {"tracking": OmegaConf.load(CONF / f"{name}.yaml")})
     options: dict[str, Any] = dict(OmegaConf.to_container(config, resolve=True)["tracking"])  # type: ignore[index,call-overload,arg-type]
     kind = getattr(tracking, options.pop("_target_").removeprefix("kd_lab.tracking."))

@@ -26,9 +26,10 @@ class GridSweeper(BasicSweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
         from kd_lab.launch import launcher
+        from kd_lab.verbs.hydra_files import without_credentials
 
         self.hydra_context: Any = hydra_context
-        self.config: Any = config
+        self.config: Any = without_credentials(config)  # it is saved as multirun.yaml
         self.launcher: Any = launcher(hydra_context, task_function, config)
         self._meaningless: dict[tuple[tuple[str, ...], str], _Why] = {}  # (groups chosen, option) -> why
 

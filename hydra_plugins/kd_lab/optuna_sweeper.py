@@ -27,6 +27,7 @@ from kd_lab.search.sampler import SAMPLERS
 from kd_lab.search.space import Space, read
 from kd_lab.search.storage import optuna_library
 from kd_lab.search.study import Asked, Plan, Search
+from kd_lab.verbs.hydra_files import without_credentials
 
 
 class OptunaSweeper(Sweeper):
@@ -81,7 +82,7 @@ class OptunaSweeper(Sweeper):
         try:
             with FileLock(lock, timeout=0):
                 search = self._opened(plan, lock)
-                OmegaConf.save(self.config, folder / "multirun.yaml")
+                OmegaConf.save(without_credentials(self.config), folder / "multirun.yaml")
                 return self._run(search, folder)
         except Timeout:
             raise UserError(

@@ -19,6 +19,7 @@ from kd_lab import cores
 from kd_lab.errors import UserError
 from kd_lab.option_types import Cores, Gpus, NonEmpty, Threads
 from kd_lab.progress import say
+from kd_lab.safe_path import leave_out_working_folder
 
 _SETTINGS = {  # read by Ray when it is first imported and by the processes it starts; what the user has set stands
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -152,6 +153,7 @@ def kd_lab_cell(
     """Runs one job in a worker; its name is what Ray writes before the worker's lines."""
     os.environ.update(environment)
     os.chdir(folder)
+    leave_out_working_folder()  # Ray puts it there
     from ray import cloudpickle
 
     # Unpacked here and not by Ray: it imports torch, which reads the environment once.

@@ -12,6 +12,7 @@ import numpy as np
 from kd_lab.cache import file_hash
 from kd_lab.data.texts import UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.errors import UserError
+from kd_lab.hub_revision import commit as commit_of
 from kd_lab.option_types import NonEmpty, PathName, Splits
 from kd_lab.reading import reading
 
@@ -58,16 +59,26 @@ class Hub:
         files = {name: sorted(folder.glob(f"{theirs}-*.parquet")) for name, theirs in self.splits.items()}
         return files if all(files.values()) else None
 
+    def commit(self) -> str | None:
+        """The commit that it is read at; None where it is no repository of the hub, or is not to be had."""
+        if self._local() is not None or not self.hub_id or Path(self.hub_id).expanduser().is_dir():
+            return None
+        return commit_of("dataset", self.hub_id, self.revision)
+
     def parts(self) -> dict[str, Any]:
-        """Local files by their content, else the revision on the hub; columns, and the way of splitting.
+        """Local files by their content, else the commit on the hub; columns, and the way of splitting.
 
         `out_of_scope` is no part of it: it decides how answers are judged, not what the texts are.
         """
         local = self._local()
         if local is not None:
             source: Any = {name: [file_hash(path) for path in paths] for name, paths in local.items()}
+        elif self.hub_id and (folder := Path(self.hub_id).expanduser()).is_dir():  # `datasets` reads one as well
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+            hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
+            source = [hashes, self.config, dict(self.splits)]
         else:
-            source = [self.hub_id, self.config, self.revision, dict(self.splits)]
+            source = [self.hub_id, self.config, self.commit() or self.revision, dict(self.splits)]
         return {
             "source": source,
             "columns": [self.text_column, self.pair_column, self.label_column],
@@ -118,7 +129,8 @@ class Hub:
             import datasets
 
             try:
-                whole = datasets.load_dataset(self.hub_id, self.config, revision=self.revision)
+                revision = self.commit() or self.revision
+                whole = datasets.load_dataset(self.hub_id, self.config, revision=revision)
                 return {name: whole[theirs].with_format("arrow")[:] for name, theirs in self.splits.items()}
             except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
                 reason = f"hub id {self.hub_id} ({type(error).__name__})"

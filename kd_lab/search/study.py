@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kd_lab import results
 from kd_lab.errors import UserError
+from kd_lab.redact import redacted
 from kd_lab.search.objective import Objective
 from kd_lab.search.pruner import pruner
 from kd_lab.search.sampler import sampler
@@ -42,13 +43,14 @@ class Plan:
 
     def about(self) -> dict[str, Any]:
         """What makes two searches one, as plain data."""
-        return {
+        about = {
             "objectives": [f"{objective.path}: {objective.direction}" for objective in self.objectives],
             "axes": sorted(line for key, line in self.space.lines.items() if key in self.space.axes),
             "fixed values": sorted(
                 line for key, line in self.space.lines.items() if key not in {*self.space.axes, *self.free}
             ),
         }
+        return {name: redacted(lines) for name, lines in about.items()}
 
 
 class Asked(NamedTuple):
@@ -127,8 +129,8 @@ class Search:
     def tell_failed(self, number: int, why: str, cell: str | None = None) -> str:
         """Tells that a trial failed; the search goes on without it."""
         self.failed += 1
-        self._finish(number, self._states.FAIL, cell=cell, error=why)
-        return f"failed: {why}"
+        self._finish(number, self._states.FAIL, cell=cell, error=redacted(why))
+        return f"failed: {redacted(why)}"
 
     def _finish(self, number: int, state: Any, values: Sequence[float] | None = None, **about: str | None) -> None:
         storage = self.study._storage  # Optuna's study has no way of its own to note something on a trial by number

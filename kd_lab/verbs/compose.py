@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kd_lab.errors import UserError
+from kd_lab.mlflow_store import default_experiment, default_uri
 from kd_lab.paths import default_data, root
+from kd_lab.redact import text as without_credentials
 
 CONF = str(root() / "conf")
 # A second process of Lightning's would run the whole command line again, and wait for the first one's fit for ever.
@@ -29,12 +31,15 @@ def register() -> None:
     OmegaConf.register_new_resolver("root", lambda: str(root()), replace=True)
     OmegaConf.register_new_resolver("default_data", lambda: str(default_data()), replace=True)
     OmegaConf.register_new_resolver("cell_name", cell_name, replace=True)
+    OmegaConf.register_new_resolver("tracking_uri", default_uri, replace=True)
+    OmegaConf.register_new_resolver("tracking_experiment", default_experiment, replace=True)
 
 
 def cell_name(overrides: str) -> str:
     """A folder name for the overrides that make a cell: the same each time, short enough for any disk."""
     if not overrides:
         return "default"
+    overrides = without_credentials(overrides)
     name = re.sub(r"[^\w.,=+\[\]-]", "-", overrides)
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
     if name == overrides and len(name) <= 120 and len(name.encode()) <= 240:  # file systems count bytes, up to 255

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from kd_lab import cores
+from kd_lab import cores, redact
 from kd_lab.errors import UserError, disk_errors
+from kd_lab.mlflow_store import file_uri
 from kd_lab.paths import root
+from kd_lab.progress import say
 from kd_lab.report import check_table, index, settings_table
 from kd_lab.report.check import Check, check
 from kd_lab.report.collect import studies
@@ -33,7 +35,8 @@ def report(arguments: Sequence[str]) -> int:
     """Writes the report, prints its table and says where the rest lies.
 
     Returns:
-        exit code: 0, or 1 where a cell of the study failed, ours is worse than published or a model may not ship.
+        exit code: 0, or 1 where a cell of the study failed, MLflow did not take one, ours is worse than published or a
+        model may not ship.
 
     Raises:
         UserError: no name, no such study, or nothing published to check it against.
@@ -67,8 +70,7 @@ def report(arguments: Sequence[str]) -> int:
         return max(code, _gate(options)) if options.gate else code
     held = check(options.multirun, options.name, root() / "experiments") if options.check else None
     study = write(options.multirun, options.name)
-    if options.sync:
-        _sync(options.multirun, study)
+    synced = not options.sync or _sync(options.multirun, study)
     if options.markdown:
         print(markdown(study))
     else:
@@ -76,7 +78,7 @@ def report(arguments: Sequence[str]) -> int:
     if held:
         _show_check(held, options.multirun)
     failed = any(cell.status == "failed" for cell in study.cells)
-    return 1 if failed or (held and held.missed) else 0
+    return 1 if failed or not synced or (held and held.missed) else 0
 
 
 def _refuse(options: argparse.Namespace) -> None:
@@ -182,8 +184,11 @@ def _seeds(study: StudyReport) -> bool:
     return any(len(setting.cells) + len(setting.failed) > 1 for setting in study.settings)
 
 
-def _sync(multirun: Path, study: StudyReport) -> None:
-    """Mirrors what is missing into the store each cell's config names; one run with tracking=none into the default."""
+def _sync(multirun: Path, study: StudyReport) -> bool:
+    """Mirrors what is missing into the store each cell's config names, and says so; False where one did not take it.
+
+    A cell run with tracking=none, or with the file that lay beside its results, goes into the default of now.
+    """
     from kd_lab.plan import plain
     from kd_lab.verbs.compose import compose
     from kd_lab.verbs.sweep import mirror
@@ -194,6 +199,16 @@ def _sync(multirun: Path, study: StudyReport) -> None:
 
     def settings(cell: RunResult) -> Mapping[str, Any]:
         chosen: Mapping[str, Any] = cell.config.get("tracking") or {}
-        return chosen if "uri" in chosen else default
+        given = chosen.get("uri") not in (None, file_uri(str((cell.config.get("paths") or {}).get("multirun"))))
+        if given:
+            return chosen
+        kept = {name: chosen[name] for name in ("experiment", "log_model") if chosen.get(name) is not None}
+        return {**default, **kept}
 
-    mirror(study, multirun / study.cells[0].name, settings)
+    added = mirror(study, multirun / study.cells[0].name, settings, thorough=True)
+    if added is None:
+        say(f"MLflow is not level with {study.cells[0].name}: the warning above says why")
+        return False
+    where = ", ".join(sorted({redact.text(settings(cell)["uri"]) for cell in study.cells}))
+    say(f"MLflow is level with {study.cells[0].name}: {added} of {len(study.cells)} cells were missing at {where}")
+    return True

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.logging import RichHandler
 
-from kd_lab import launch, stamp
+from kd_lab import hub_revision, launch, stamp
 from kd_lab.cache import forget_inputs
 from kd_lab.errors import FitError, GivenUp, UserError
 from kd_lab.heap import keep_freed_memory
@@ -49,6 +49,7 @@ def run(overrides: Sequence[str]) -> int:
         kept.clear()
     forget_inputs()
     check.command(overrides)
+    hub_revision.forget()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(job)()
     except MISTAKES as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -64,26 +65,42 @@ def passes_saved(cells: Sequence[RunResult]) -> str:
     )
 
 
-def mirror(report: StudyReport, study: Path, settings: Callable[[RunResult], Mapping[str, Any]]) -> None:
+def mirror(
+    report: StudyReport, study: Path, settings: Callable[[RunResult], Mapping[str, Any]], thorough: bool = False
+) -> int | None:
     """Brings MLflow level with a study: those of its cells that are missing there, and the sweep's own run.
 
     Args:
         report: the study's.
         study: its folder.
         settings: the tracking of a cell.
+        thorough: whether to look at every run, also where the store said that it was level: some may have been deleted.
+
+    Returns:
+        how many cells were missing; None where a store did not take something, of which a warning has told.
     """
     from kd_lab.instantiate import build
 
     swept = results.swept(study)
-    tracking = build(settings(report.cells[0]), "tracking")
-    for cell in tracking.missing(report.cells) if swept else report.cells:
-        from kd_lab.pipeline import track
+    stores: dict[str, list[RunResult]] = {}  # a study of single runs may have several
+    for cell in report.cells:
+        stores.setdefault(json.dumps(settings(cell), sort_keys=True), []).append(cell)
+    added, refused = 0, False
+    for cells in stores.values():
+        missing = build(settings(cells[0]), "tracking").missing(cells, thorough)
+        refused |= missing is None
+        for cell in missing or ():
+            from kd_lab.pipeline import track
 
-        track(cell, study / cell.cell, settings(cell))
+            run = track(cell, study / cell.cell, settings(cell))
+            added, refused = added + (run is not None), refused or run is None
     if swept:
+        tracking = build(settings(report.cells[0]), "tracking")
         saved = passes_saved(report.cells)
         words = {"kd_lab.verdict": report.verdict, "mlflow.note.content": f"{report.verdict}\n\n{saved}"}
-        tracking.mirror_study(report.cells, report.files, report.metrics, words)
+        level = not refused and added is not None
+        refused |= tracking.mirror_study(report.cells, report.files, report.metrics, words, level) is None
+    return None if refused else added
 
 
 def _time_again(folders: Sequence[Path]) -> None:

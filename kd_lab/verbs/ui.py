@@ -1,4 +1,4 @@
-"""`kd-lab ui`: MLflow's pages over the runs, on this machine only, until Ctrl-C."""
+"""`kd-lab ui`: MLflow's pages over the runs, on this machine only, until Ctrl-C; or where a server shows them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
+from kd_lab import redact
 from kd_lab.errors import UserError
-from kd_lab.mlflow_store import connect
+from kd_lab.mlflow_store import URI, Store, connect, default_experiment, default_uri, is_server, sqlite_file
 from kd_lab.verbs.mlflow_view import link
 
 _HOST = "127.0.0.1"  # the store has no password: it is never offered to other machines
@@ -23,13 +24,13 @@ _GRACE_S = 10  # for the server to end by itself
 
 
 def ui(arguments: list[str]) -> int:
-    """Serves the store until Ctrl-C.
+    """Serves the store until Ctrl-C; of a store that has a server already, says where it shows the runs.
 
     Args:
         arguments: what follows `kd-lab ui` on the command line.
 
     Returns:
-        exit code: 0 after Ctrl-C, 1 where the server ended by itself.
+        exit code: 0 after Ctrl-C or where a server was there, 1 where the server ended by itself.
 
     Raises:
         UserError: there is no store, no such study in it, or the port is taken.
@@ -41,8 +42,13 @@ def ui(arguments: list[str]) -> int:
     open_it = argparse.BooleanOptionalAction
     parser.add_argument("--open", action=open_it, help="open it in the browser (default: where there is a display)")
     chosen = parser.parse_args(arguments)
-    database = (chosen.multirun / "mlflow.db").resolve()
-    if not database.is_file():
+    store = Store(default_uri(str(chosen.multirun.resolve())), str((chosen.multirun / "mlartifacts").resolve()))
+    if store.uri == os.environ.get(URI):
+        print(f"The store is {redact.text(store.uri)}, as {URI} says.", flush=True)
+    if is_server(store.uri):
+        return _show(store.uri, chosen.name, _has_display() if chosen.open is None else chosen.open)
+    database = sqlite_file(store.uri)
+    if database is not None and not database.is_file():
         raise UserError(
             str(database),
             expected="a store of runs",
@@ -50,15 +56,23 @@ def ui(arguments: list[str]) -> int:
             cure="Run something first, e.g. make demo, or name its folder with --multirun.",
         )
     _check_port(chosen.port)
-    store = f"sqlite:///{database}"
     server = f"http://{_HOST}:{chosen.port}"
-    experiment = _experiment(store, chosen.name)
-    page = server + link(connect(store), experiment)
+    experiment = _experiment(store.uri, chosen.name)
+    page = server + link(connect(store.uri), experiment)
     print(f"MLflow: {page}", flush=True)
     print("It answers in a few seconds; Ctrl-C ends it.", flush=True)
     if _has_display() if chosen.open is None else chosen.open:
         threading.Thread(target=_open, args=(server, page), daemon=True).start()
-    return _serve(database, chosen.port)
+    return _serve(store, chosen.port)
+
+
+def _show(uri: str, name: str | None, open_it: bool) -> int:
+    """Says, and opens, where a server shows the study."""
+    page = redact.text(uri).replace(f"{redact.HIDDEN}@", "").rstrip("/") + link(connect(uri), _experiment(uri, name))
+    print(f"MLflow: {page}", flush=True)
+    if open_it:
+        webbrowser.open(page)
+    return 0
 
 
 def _has_display() -> bool:
@@ -98,25 +112,27 @@ def _experiment(uri: str, name: str | None) -> str:
         found = connect(uri).search_experiments(order_by=["creation_time DESC"])
     except Exception as error:  # MLflow and its database library each raise several kinds
         raise UserError(
-            uri,
+            redact.text(uri),
             expected="a store that this MLflow can read",
             got=str(error).partition("\n")[0],
             cure="Move it away and run `kd-lab report NAME --sync` for each study: that makes it anew.",
         ) from error
-    for experiment in found:
-        if name in (None, experiment.name):
-            return str(experiment.experiment_id)
+    for wanted in (name, default_experiment()):  # a study may have been put into the experiment that a variable names
+        for experiment in found:
+            if wanted == experiment.name or name is None:
+                return str(experiment.experiment_id)
     if name is None:
         return "0"
     known = ", ".join(experiment.name for experiment in found if experiment.name != "Default") or "none yet"
     raise UserError("kd-lab ui", expected=f"a study in the store ({known})", got=name, cure="Choose one of them.")
 
 
-def _serve(database: Path, port: int) -> int:
-    artifacts = (database.parent / "mlartifacts").as_uri()
+def _serve(store: Store, port: int) -> int:
     where = ["--host", _HOST, "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{database}", "--default-artifact-root", artifacts]
-    quiet = {
+    own = {
+        "MLFLOW_BACKEND_STORE_URI": store.uri,  # not on the command line, which others see: it may hold a password
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": Path(store.artifacts).as_uri(),
+        "PYTHONSAFEPATH": "1",  # nothing of the working folder is imported
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONWARNINGS": "ignore",
@@ -124,8 +140,8 @@ def _serve(database: Path, port: int) -> int:
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)  # whoever ends us ends the server
     server = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-        [sys.executable, "-m", "mlflow", "server", *where, *store, "--uvicorn-opts", "--log-level=warning"],
-        env={**os.environ, **quiet},
+        [sys.executable, "-m", "mlflow", "server", *where, "--uvicorn-opts", "--log-level=warning"],
+        env={**os.environ, **own},
         start_new_session=True,
     )
     try:
