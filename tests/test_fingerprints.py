@@ -212,7 +212,7 @@ HUB = ("dataset=hub", "dataset.hub_id=a/b")
         ((), "model.name=another", set()),
         ((), "tracking=none", set()),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_option_changes_the_names_of_what_it_changes_and_no_others(
     base: tuple[str, ...], change: str, changed: set[str]

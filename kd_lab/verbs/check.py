@@ -22,7 +22,7 @@ from kd_lab.errors import UserError
 from kd_lab.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, shown, targets
 from kd_lab.option_types import PathName, Seed, StudyName
 from kd_lab.verbs.compose import CONF, MISTAKES, SEVERAL_DEVICES, mistake
-from kd_lab.verbs.run_folder import check_folder
+from kd_lab.verbs.run_place import check_folder
 from kd_lab.verbs.unknown_option import named_in, unknown_option
 
 _PLAIN = {  # options that stand in no class's signature: kind, and a value that is right
