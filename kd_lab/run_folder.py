@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra.experimental.callback import Callback
 
 from kd_lab import results
 from kd_lab.errors import UserError, disk_errors
@@ -23,17 +21,6 @@ CONFUSION, CALIBRATION = "confusion.png", "calibration.png"
 SHOWN = {results.FILE, MODEL, PREDICTIONS, TABLE, CONFUSION, CALIBRATION}  # what a cell that has finished holds
 CELL = SHOWN | {results.FAILED, LOCK, DRAFT, FILES, ERROR}
 _STUDY = (results.SWEEP, "report", "multirun.yaml")  # what a sweep writes beside its cells, over what is there
-
-
-class Watch(Callback):
-    """Notes which folders of a run Hydra is about to make: those alone may be taken away again."""
-
-    missing: list[Path] = []  # noqa: RUF012 - of this process's run, the innermost first
-
-    def on_run_start(self, config: Any, **_: Any) -> None:
-        """Called by Hydra before it makes the folder of a single run."""
-        folder = Path(str(config.hydra.run.dir)).absolute()
-        Watch.missing = [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 @contextmanager
@@ -118,6 +105,11 @@ def _hydras(path: Path) -> bool:
         return "kd_lab." in path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
+
+
+def missing(folder: Path) -> list[Path]:
+    """The folder and those above it that are not there yet, the innermost first: what a run may take away again."""
+    return [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
 
 
 def give_back(folder: Path, made: Sequence[Path]) -> None:

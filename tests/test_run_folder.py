@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from kd_lab import results, run_folder
 from kd_lab.errors import UserError
 from kd_lab.results import RunResult
-from kd_lab.run_folder import LOCK, Watch, check_cell, check_study, give_back, held
+from kd_lab.run_folder import LOCK, check_cell, check_study, give_back, held, missing
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
@@ -70,28 +69,28 @@ def test_a_folder_of_kd_lab_0_1_has_no_lock_and_is_taken(tmp_path: Path) -> None
 def test_what_is_given_back_is_what_was_made(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     folder = tmp_path / "there" / "study" / "cell"
-    Watch().on_run_start(OmegaConf.create({"hydra": {"run": {"dir": str(folder)}}}))
+    made = missing(folder)
     with held(folder):
         pass
-    give_back(folder, Watch.missing)
+    give_back(folder, made)
     assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
 
 
 def test_a_folder_that_was_there_empty_stays(tmp_path: Path) -> None:
-    Watch().on_run_start(OmegaConf.create({"hydra": {"run": {"dir": str(tmp_path)}}}))
+    made = missing(tmp_path)
     with held(tmp_path):
         pass
-    give_back(tmp_path, Watch.missing)
+    give_back(tmp_path, made)
     assert tmp_path.is_dir()
     assert not list(tmp_path.iterdir())
 
 
 def test_what_somebody_put_there_meanwhile_stays(tmp_path: Path) -> None:
     folder = tmp_path / "study" / "cell"
-    Watch().on_run_start(OmegaConf.create({"hydra": {"run": {"dir": str(folder)}}}))
+    made = missing(folder)
     with held(folder):
         with_notes(folder.parent)
-    give_back(folder, Watch.missing)
+    give_back(folder, made)
     assert [path.name for path in tmp_path.rglob("*")] == ["study", "notes.txt"]
 
 

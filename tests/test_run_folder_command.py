@@ -105,7 +105,7 @@ def test_a_sweep_in_which_a_cell_fails_anew_keeps_its_result_and_ends_with_1(wor
         stamp.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "finished", lambda *_: None)  # as after a change of the code
-        patch.setattr(pipeline.Cell, "cost", lambda *_: (_ for _ in ()).throw(FitError("measuring died")))
+        patch.setattr(pipeline.Cell, "cost", lambda *_, **__: (_ for _ in ()).throw(FitError("measuring died")))
         assert command(line) == 1
     assert "failed: measuring died" in capsys.readouterr().err
     cells = workplace.glob("multirun/again/*/result.json")

@@ -38,8 +38,11 @@ _PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 _MADE_BY_HYDRA = ("callbacks", "hydra_logging", "job_logging", "launcher", "sweeper")
 
 
-def command(arguments: Sequence[str]) -> None:
+def command(arguments: Sequence[str]) -> Path | None:
     """Checks what the command line asks for; of a sweep what all its cells share, the rest is for its sweeper.
+
+    Returns:
+        the folder of a single run; None of anything else.
 
     Raises:
         UserError: an option is unknown or has no right value, or something would be made where it must not be.
@@ -57,7 +60,7 @@ def command(arguments: Sequence[str]) -> None:
             "--experimental-rerun", expected="no such flag", got="a pickle, which could run code", cure=cure
         )
     if asked.help or asked.hydra_help or asked.cfg or asked.info or asked.shell_completion:
-        return
+        return None
     try:
         config = _loaded(asked)
     except MISTAKES as error:
@@ -67,7 +70,7 @@ def command(arguments: Sequence[str]) -> None:
         if not asked.multirun and config.hydra.mode != RunMode.MULTIRUN:
             if not _swept(asked.overrides):  # else Hydra says what to do instead
                 cell(config, Path(str(config.hydra.run.dir)))
-            return
+            return Path(str(config.hydra.run.dir))
         swept = {
             key.partition(".")[0] for key in [*_swept(asked.overrides), *(config.hydra.sweeper.get("params") or {})]
         }
@@ -76,6 +79,7 @@ def command(arguments: Sequence[str]) -> None:
             check_folder(Path(str(config.hydra.sweep.dir)), str(config.paths.multirun))
     except MISTAKES as error:
         raise mistake(error) from error
+    return None
 
 
 def cell(config: DictConfig, folder: Path) -> None:

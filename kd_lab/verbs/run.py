@@ -22,13 +22,14 @@ from kd_lab.heap import keep_freed_memory
 from kd_lab.imports import first_import
 from kd_lab.progress import console, say
 from kd_lab.results import RunResult
-from kd_lab.run_folder import ERROR, Watch, give_back, held
+from kd_lab.run_folder import ERROR, give_back, held, missing
 from kd_lab.search.trial import Trial
 from kd_lab.verbs import check
 from kd_lab.verbs.compose import CONF, MISTAKES, mistake, register
 
 _cells: list[Path] = []  # folders of the cells that ran in this process
 _mistakes: list[UserError] = []  # of a single run; raised inside the job, Hydra would print a line of its own
+_made: list[Path] = []  # folders that are not there before a single run, the innermost first
 _failed: set[Path] = set()  # folders of those of this process's cells that failed
 register()  # here, for the processes of other launchers, which import this module to find `job`
 
@@ -45,10 +46,11 @@ def run(overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
     logging.getLogger("kd_lab").addHandler(RichHandler(console=console, show_path=False, show_time=False))
     sys.argv = ["kd-lab", *overrides]
-    for kept in (_cells, _mistakes, _failed, launch.cells, launch.broken, launch.ran_now, Watch.missing):
+    for kept in (_cells, _mistakes, _failed, launch.cells, launch.broken, launch.ran_now, _made):
         kept.clear()
     forget_inputs()
-    check.command(overrides)
+    if (folder := check.command(overrides)) is not None:
+        _made.extend(missing(folder))
     hub_revision.forget()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(job)()
@@ -86,7 +88,7 @@ def job(config: DictConfig) -> str | UserError:
             _work(config, folder, overrides, alone)
     except UserError as error:
         _mistakes.append(error)
-        give_back(folder, Watch.missing if alone else [folder])
+        give_back(folder, _made if alone else [folder])
         return error
     return str(folder)
 
