@@ -105,6 +105,7 @@ class Remaining(Launcher):
             result = results.peek(folder)
             same = result and (result.status, result.fingerprint.get("result")) == ("finished", fingerprint)
             if same and not damaged(folder):
+                (folder / results.FAILED).unlink(missing_ok=True)  # an attempt at something else
                 self._known[named] = folder
         return self._known.get(named)
 

@@ -62,6 +62,7 @@ COMPUTING = (  # what a time can depend on: it computes, or makes the graph that
     "numpy",
 )
 CPUINFO = Path("/proc/cpuinfo")
+_GENERATED = (":(exclude)*.md", ":(exclude)experiments/*/result.json")  # what a run writes is no change of its code
 _GIT = {
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -158,7 +159,7 @@ def git_commit(root: Path) -> str | None:
     """The commit of kd_lab's own checkout in `root`, with "-dirty" where tracked files were changed; else None.
 
     A wheel in the environment of another project lies within that project's repository: its commit is not kd_lab's.
-    Markdown does not count: a report that writes its table would make the next result look unclean.
+    Markdown and committed results do not count: one that is written would make the next look unclean.
     """
     git = ("git", "--no-optional-locks", "-C", str(root))
     top, own = _output(*git, "rev-parse", "--show-toplevel"), _output(*git, "ls-files", "--", "kd_lab/__init__.py")
@@ -167,7 +168,7 @@ def git_commit(root: Path) -> str | None:
     commit = _output(*git, "rev-parse", "HEAD")
     if not commit:
         return None
-    changed = _output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)*.md")
+    changed = _output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", *_GENERATED)
     return commit if changed == "" else f"{commit}-dirty"
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tokenizers
 
 from kd_lab.classifier import Classifier, load, read_card
 from kd_lab.cost import LENGTHS
@@ -15,6 +14,7 @@ from kd_lab.energy import counters, joules
 from kd_lab.errors import FitError
 from kd_lab.fresh_process import in_fresh_process
 from kd_lab.text_classifier import TOKENIZER
+from kd_lab.tokenizer_file import read_tokenizer
 from kd_lab.turns import AGAIN, BUDGET_S, Advance, Clock, Job, following
 from kd_lab.types import Batch
 
@@ -81,7 +81,7 @@ class _Variant:
 
     def __init__(self, folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) -> None:
         self.max_tokens = int(read_card(folder)["max_tokens"])
-        self.pieces = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
+        self.pieces = read_tokenizer(folder / TOKENIZER, expected="a model's tokenizer", cure="Run the cell again.")
         self.pieces.no_padding()
         self.pieces.enable_truncation(self.max_tokens)
         self.texts, self.pairs = texts, pairs

@@ -8,12 +8,10 @@ that read its kind (see `malformed_kinds`) and, where a command reads it at once
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
 import resource
-import shlex
 import sys
 import tempfile
 import time
@@ -26,12 +24,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 
+from experiments.reliability import result
 from experiments.reliability.malformed_kinds import Kind, kinds
-from experiments.speed import result
-from experiments.speed.command_line import Asked
 from kd_lab.__main__ import command
 from kd_lab.errors import UserError
-from kd_lab.paths import root
 
 SUCCESS, REFUSED, TRACEBACK, LEFT = "success", "exit 2", "traceback", "left behind"
 
@@ -164,10 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exit code: 0, or 1 where a file led to a traceback or left something behind.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser("python -m experiments.reliability.malformed", description=__doc__)
+    parser = result.parser("malformed", __doc__)
     parser.add_argument("--examples", type=int, default=500, help="files in all, spread over the kinds")
     parser.add_argument("--only", default="", help="kinds whose name holds this")
-    parser.add_argument("--to", type=Path, default=root() / "experiments" / "reliability", help="folder of the result")
     options = parser.parse_args(given)
     start, outcomes = time.perf_counter(), {}
     with tempfile.TemporaryDirectory(prefix="kd_lab_sound_") as scratch:
@@ -179,11 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong = [(name, one) for name, pairs in outcomes.items() for pair in pairs for one in pair if one.what in _WRONG]
     for name, one in wrong:
         print(f"--- {name}: {one.what}\n{one.said[-2000:]}")
-    line = shlex.join(["python", "-m", "experiments.reliability.malformed", *given])
-    asked = Asked("malformed", line, 0, 0, None, False, options.to, (), options)
-    settings_told = {"examples": options.examples, "kinds": len(chosen)}
-    figures = {**_figures(outcomes), "seconds": round(time.perf_counter() - start, 1)}
-    result.write(asked, [], {}, settings_told, figures=figures, notes=[_NOTE])
+    figures = {**_figures(outcomes), "seconds": round(time.perf_counter() - start, 1), "note": _NOTE}
+    told = [{"kind": name, "what": one.what, "said": one.said[-2000:]} for name, one in wrong]
+    result.write("malformed", {"examples": options.examples, "kinds": len(chosen), **figures}, told, options.to)
     return 1 if wrong else 0
 
 

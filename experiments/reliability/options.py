@@ -6,7 +6,6 @@ them as real commands; it writes `options/result.json`. The options are found by
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 import os
@@ -23,8 +22,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments.speed import result
-from experiments.speed.command_line import Asked
+from experiments.reliability import result
 from kd_lab import signature
 from kd_lab.errors import UserError
 from kd_lab.instantiate import TARGET, check
@@ -158,19 +156,19 @@ def main() -> int:
     Returns:
         exit code: 0, or 1 where a line does not name all, or a command is late, ends otherwise or leaves something.
     """
-    parser = argparse.ArgumentParser(prog="python -m experiments.reliability.options", description=__doc__)
-    parser.add_argument("--to", type=Path, default=root() / "experiments" / "reliability", help="folder of results")
-    to = parser.parse_args().to
+    to = result.parser("options", __doc__).parse_args().to
     tried = list(try_all())
     with tempfile.TemporaryDirectory() as folder:
         ran = commands(Path(folder))
     told = summary(tried)
-    line = "python -m experiments.reliability.options"
-    asked = Asked("options", line, 1, 0, None, False, to, [], argparse.Namespace())
-    result.write(asked, [], {}, {"within_s": WITHIN_S}, figures={**told, "commands": ran})
-    right = all(_names_all(one) for one in tried if one.told)
-    as_asked = all(one["exit"] == 2 and one["seconds"] < WITHIN_S and len(one["said"]) == 1 for one in ran.values())
-    return 0 if right and as_asked and not any(one["left"] for one in ran.values()) else 1
+    unclear = [f"{one.option}={_short(one.value)}: {one.told}" for one in tried if one.told and not _names_all(one)]
+    late = [f"{line}: {one}" for line, one in ran.items() if not _as_asked(one)]
+    result.write("options", {**told, "within_s": WITHIN_S, "commands": ran}, [*unclear, *late], to)
+    return 1 if unclear or late else 0
+
+
+def _as_asked(ran: Mapping[str, Any]) -> bool:
+    return ran["exit"] == 2 and ran["seconds"] < WITHIN_S and len(ran["said"]) == 1 and not ran["left"]
 
 
 def _tried(chosen: str, whole: Mapping[str, Any], option: str, wrong: str, value: Any) -> Tried:

@@ -6,10 +6,8 @@ then is compared, metric by metric and point by point, with a store that mirrore
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
-import shlex
 import signal
 import socket
 import sqlite3
@@ -26,11 +24,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from experiments.speed import child, result
-from experiments.speed.command_line import Asked
+from experiments.reliability import result
+from experiments.speed import child
 from kd_lab import results
 from kd_lab.mlflow_store import PARENT, connect
-from kd_lab.paths import root
 from kd_lab.tracking import MlflowTracking
 
 SEEDS = (0, 1, 2)
@@ -234,9 +231,8 @@ SCENARIOS = {"dead": dead, "killed": killed, "locked": locked, "deleted": delete
 def main(arguments: Sequence[str] | None = None) -> Path:
     """Runs the troubles asked for and writes `tracking/result.json`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser("python -m experiments.reliability.tracking", description=__doc__)
+    parser = result.parser("tracking", __doc__)
     parser.add_argument("only", nargs="*", choices=[[], *SCENARIOS], help="troubles; all when left out")
-    parser.add_argument("--to", type=Path, default=root() / "experiments" / "reliability", help="folder of results")
     said = parser.parse_args(given)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         os.environ.pop(name, None)
@@ -247,19 +243,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
             figures[name] = SCENARIOS[name](bench)
             print(f"{name}: {figures[name]}", file=sys.stderr, flush=True)
     total = {part: sum(one[part] for one in figures.values()) for part in ("metrics", "lost", "doubled")}
-    asked = Asked(
-        benchmark="tracking",
-        command=shlex.join(["python", "-m", "experiments.reliability.tracking", *given]),
-        rounds=1,
-        again=0,
-        within=None,
-        quick=bool(said.only),
-        to=said.to,
-        overrides=LINE,
-        options=said,
-    )
-    settings = {"seeds": list(SEEDS), "cut_at_request": CUT_AT, "locked_s": LOCKED_S}
-    return result.write(asked, [], {}, settings, figures={**figures, "all": total})
+    settings = {"line": LINE, "seeds": list(SEEDS), "cut_at_request": CUT_AT, "locked_s": LOCKED_S}
+    wrong = [name for name, told in figures.items() if told["lost"] or told["doubled"]]
+    return result.write("tracking", {**figures, "all": total, "settings": settings}, wrong, said.to)
 
 
 if __name__ == "__main__":

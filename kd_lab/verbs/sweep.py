@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from kd_lab import launch, results
-from kd_lab.errors import FitError
+from kd_lab.errors import FitError, UserError
 from kd_lab.progress import say, step
 from kd_lab.report.study_report import FOLDER, StudyReport, write
 from kd_lab.results import RunResult
@@ -115,7 +115,7 @@ def _time_again(folders: Sequence[Path]) -> None:
             try:
                 with held(folder):
                     time_again(cell, folder, done)
-            except FitError as error:
+            except (FitError, UserError) as error:
                 say(f"warning: {cell.name}/{cell.cell}: its times stay as they are: {error}")
 
 

@@ -1,0 +1,118 @@
+"""Writes the table of README.md from the result.json of each row; a number stands nowhere else.
+
+python -m experiments.reliability.table
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from experiments.reliability.result import FOLDER
+from experiments.speed import table as speed
+
+BEGIN = "<!-- table: made by `python -m experiments.reliability.table` -->"
+END = "<!-- end of table -->"
+COLUMNS = ("what goes wrong", "what must hold", "tried", "wrong", "reached?", "command, commit")
+Figures = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """A row of the table."""
+
+    name: str  # the folder of its result
+    what: str
+    must: str
+    tried: Callable[[Figures], str]
+
+
+def _total(counts: Mapping[str, int]) -> int:
+    return sum(counts.values())
+
+
+def _kills(told: Figures) -> str:
+    kinds = {kind: told[kind] for kind in ("grid", "joblib", "optuna")}
+    parts = ", ".join(f"{kind} {found['kills']}" for kind, found in kinds.items())
+    counts = {name: sum(found[name] for found in kinds.values()) for name in ("lost", "repeated", "other_rows")}
+    return f"{sum(found['kills'] for found in kinds.values())} kills ({parts}); " + ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in counts.items()
+    )
+
+
+def _acts(told: Figures) -> str:
+    acts = ", ".join(f"{name} {count}" for name, count in told["acts"].items())
+    return f"{_total(told['tried'])} trials; acts on files: {acts}"
+
+
+def _together(told: Figures) -> str:
+    several = [name for name, found in told.items() if isinstance(found, dict)]
+    return f"{len(several)}: {', '.join(several)}"
+
+
+def _tracking(told: Figures) -> str:
+    total = told["all"]
+    troubles = ", ".join(name for name in told if name not in ("all", "settings"))
+    return f"{troubles}: {total['metrics']} metrics, {total['lost']} lost, {total['doubled']} doubled"
+
+
+def _options(told: Figures) -> str:
+    late = [line["seconds"] for line in told["commands"].values()]
+    return (
+        f"{told['options']} options, {told['values']} values, {_total(told['refused'])} refused, the others right for "
+        f"their option; {len(late)} commands in {min(late):.1f} to {max(late):.1f} s"
+    )
+
+
+def _malformed(told: Figures) -> str:
+    return f"{told['files']} files: " + ", ".join(f"{count} {what}" for what, count in told["outcomes"].items())
+
+
+ROWS = {
+    one.name: one
+    for one in (
+        Row("kills", "kill -9 of the process group at random moments", "none lost or repeated, same rows", _kills),
+        Row("deaths", "death at every act on a file", "the same line ends with the same row", _acts),
+        Row("faults", "ENOSPC, EIO, EACCES, EMFILE at each", "a clear line, the next run finishes", _acts),
+        Row("together", "at once; shared, read-only, elsewhere, tomorrow", "one teacher fit, whole results", _together),
+        Row(
+            "damage",
+            "each file of an artifact: a bit, cut, emptied, removed",
+            "found, set aside, made anew with a warning, same row",
+            lambda told: f"{told['trials']} trials on {told['files']} files, {told['warned']} warned of",
+        ),
+        Row("tracking", "tracking server dead, killed, locked, deleted", "none lost or twice after --sync", _tracking),
+        Row("options", "every option of conf/ with wrong values", "exit 2, one line that names all, in 5 s", _options),
+        Row("malformed", "malformed files and texts", "no traceback, exit 2, nothing left", _malformed),
+    )
+}
+
+
+def main() -> None:
+    """Puts the table between its two marks in README.md."""
+    path = FOLDER / "README.md"
+    path.write_text(placed(path.read_text(encoding="utf-8")), encoding="utf-8")
+    print(path)
+
+
+def placed(text: str) -> str:
+    """The text with the table between its marks."""
+    paths = {name: FOLDER / name / "result.json" for name in ROWS}
+    told = {name: json.loads(path.read_text("utf-8")) if path.is_file() else None for name, path in paths.items()}
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(row(one, told[name]) for name, one in ROWS.items())]
+    return speed.placed(text, "".join("| " + " | ".join(cells) + " |\n" for cells in rows), BEGIN, END)
+
+
+def row(one: Row, told: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The cells of a row; one that was not run says so."""
+    if told is None:
+        return one.what, one.must, "not run", "-", "**not run**", "-"
+    figures = told["figures"]
+    wrong = len(told["wrong"])
+    commit, dirty, _ = (told["git_commit"] or "unknown").partition("-dirty")
+    command = f"`{told['command']}`, {commit[:7]}{dirty}"
+    return one.what, one.must, one.tried(figures), str(wrong), "yes" if not wrong else "**no**", command
+
+
+if __name__ == "__main__":
+    main()
