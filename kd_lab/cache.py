@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from kd_lab.cache_check import Damage, damage, digest, unreadable
 from kd_lab.cache_entry import set_aside, write
 from kd_lab.cache_folder import MANIFEST, discard, lock_of, mark, size, things
 from kd_lab.cache_lock import alone, is_still, share
-from kd_lab.errors import disk_errors
+from kd_lab.errors import UserError, disk_errors
 from kd_lab.progress import say
 
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -167,7 +168,14 @@ class Cache:
                         os.rename(aside, folder)  # it may be renamed; others read it until the new one is whole
                     write(folder, describe(parts), make, self.unfinished(kind, parts), aside)
                     _checked.add(folder)
+        self._clear(folder, self.unfinished(kind, parts))
         return folder
+
+    def _clear(self, folder: Path, unfinished: Path) -> None:
+        """Takes away checkpoints of an artifact that is whole: its maker was killed just before it could."""
+        if unfinished.is_dir():
+            with suppress(OSError, UserError), alone(lock_of(folder)):  # unless the cache may only be read
+                shutil.rmtree(unfinished, ignore_errors=True)
 
     def find(self, kind: str, name: str) -> Path | None:
         """The folder of the artifact of this fingerprint, in use from now on; None where it is not there, or damaged.

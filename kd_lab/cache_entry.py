@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_lab.cache_check import Damage, digest
-from kd_lab.cache_folder import MANIFEST, discard, draft_of
+from kd_lab.cache_folder import MANIFEST, draft_of
 from kd_lab.errors import UserError
 
 
@@ -42,8 +42,7 @@ def write(folder: Path, parts: Any, make: Callable[[Path], None], unfinished: Pa
         os.replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    with suppress(OSError):  # mostly there is none
-        discard(unfinished)
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def set_aside(folder: Path, flaw: Damage) -> Path:

@@ -123,6 +123,11 @@ def mark(root: Path) -> None:
     try:
         draft.write_text(f"{SIGNATURE}\n{OURS}\n# See https://bford.info/cachedir/\n", encoding="utf-8")
         os.replace(draft, root / TAG)
+        for left in root.glob(f".{TAG}.draft-*"):  # of a process that was killed, or of one that will see the tag
+            left.unlink(missing_ok=True)
+    except FileNotFoundError:
+        if not is_marked(root):  # by another process, which took our draft away
+            raise
     except OSError as error:
         with suppress(OSError):
             draft.unlink()

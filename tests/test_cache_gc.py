@@ -70,6 +70,44 @@ def test_a_new_cache_is_marked_by_the_standard_tag(own_cache: Cache) -> None:
     assert len(list(own_cache.root.iterdir())) == 2
 
 
+def test_a_draft_of_the_tag_that_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / f".{TAG}.draft-{'a' * 32}").touch()
+    Cache(tmp_path).build("fit", PARTS, write)
+    assert {path.name for path in tmp_path.iterdir()} == {TAG, "fit"}
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_another_process_may_take_our_draft_of_the_tag_away(tmp_path, monkeypatch, marked: bool) -> None:
+    """It has marked the cache meanwhile; where it has not, something is wrong."""
+
+    def taken_away(draft: Path, tag: Path) -> None:
+        text = Path(draft).read_text()
+        Path(draft).unlink()
+        if marked:
+            tag.write_text(text)
+        raise FileNotFoundError(2, "No such file or directory", str(draft))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_folder.os, "replace", taken_away)
+        if marked:
+            cache_folder.mark(tmp_path)
+        else:
+            with pytest.raises(FileNotFoundError):
+                cache_folder.mark(tmp_path)
+    assert cache_folder.is_marked(tmp_path) == marked
+
+
+def test_checkpoints_of_an_artifact_that_is_whole_go_when_it_is_used(tmp_path: Path) -> None:
+    """Its maker was killed when it was whole, and they still lay there, or half of them."""
+    cache = Cache(tmp_path)
+    cache.build("fit", PARTS, write)
+    left = cache.unfinished("fit", PARTS)
+    left.mkdir()
+    (left / "best.ckpt").touch()
+    Cache(tmp_path).build("fit", PARTS, write)
+    assert not left.exists()
+
+
 def test_a_cache_that_an_earlier_version_left_is_adopted(tmp_path: Path) -> None:
     root = tmp_path / "cache"
     folder = earlier(root)
@@ -331,7 +369,7 @@ def test_a_kill_while_freeing_leaves_nothing_half_read(tmp_path: Path, monkeypat
     assert not cache.entries()
     assert len(cache.leftovers()) == 1
     assert len(list(cache_gc.collect(tmp_path, 0))) == 1
-    assert listed(tmp_path) == {TAG, "fit"}
+    assert {path.name for path in tmp_path.iterdir()} == {TAG, "fit"}
 
 
 def test_what_another_process_freed_first_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
