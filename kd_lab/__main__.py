@@ -12,7 +12,7 @@ leave_out_working_folder()  # before anything is imported that a file there coul
 from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from kd_lab.errors import UserError  # noqa: E402
+from kd_lab.errors import UserError, disk_error  # noqa: E402
 from kd_lab.heap import keep_freed_memory  # noqa: E402
 from kd_lab.imports import first_import  # noqa: E402
 from kd_lab.paths import root  # noqa: E402
@@ -74,6 +74,12 @@ def command(arguments: list[str]) -> int:
         return code
     except UserError as error:
         print(f"kd-lab: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        told = disk_error(error, str(error.filename or "disk"))
+        if told is None:
+            raise
+        print(f"kd-lab: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("kd-lab: interrupted; what had finished is kept, and the same line goes on from there", file=sys.stderr)

@@ -66,13 +66,25 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except (UserError, FitError):
         raise
     except Exception as error:  # safetensors and torch have kinds of their own for a disk that is full
-        reason = _of_the_disk(error)
-        if reason is None:
+        told = disk_error(error, str(folder))
+        if told is None:
             raise
-        many = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
-        place = "Free some space or choose another place, e.g. paths.cache=/other/disk paths.multirun=/other/disk/runs."
-        cure = "Let more files be open at once: ulimit -n 4096." if many else place
-        raise UserError(str(folder), expected="a folder with room to write", got=reason, cure=cure) from error
+        raise told from error
+
+
+def disk_error(error: Exception, where: str) -> UserError | None:
+    """The line that tells of a disk that failed; None where that is not why `error` was raised.
+
+    Args:
+        where: what is named, such as a folder.
+    """
+    reason = _of_the_disk(error)
+    if reason is None:
+        return None
+    many = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    place = "Free some space or choose another place, e.g. paths.cache=/other/disk paths.multirun=/other/disk/runs."
+    cure = "Let more files be open at once: ulimit -n 4096." if many else place
+    return UserError(where, expected="a folder with room to write", got=reason, cure=cure)
 
 
 def _of_the_disk(error: Exception) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -119,10 +119,8 @@ def give_back(folder: Path, made: Sequence[Path]) -> None:
         folder: where it was to work and wrote a lock alone.
         made: folders that were not there before it, the innermost first.
     """
-    if folder.is_dir() and os.listdir(folder) == [LOCK]:
-        (folder / LOCK).unlink(missing_ok=True)
-    for path in made:
-        try:
+    with suppress(OSError):  # the disk fails, or somebody else keeps something there
+        if os.listdir(folder) == [LOCK]:
+            (folder / LOCK).unlink()
+        for path in made:
             path.rmdir()
-        except OSError:  # somebody else keeps something there
-            break
