@@ -280,7 +280,7 @@ def test_damage_in_the_cache_is_mended_and_warned_of_and_the_row_is_the_same(toy
     assert command([*csv(toy_csv), *QUICK, "name=whole"]) == 0
     [before] = results.collect(workplace / "multirun" / "whole")
     kinds = {path.parent.parent.name: path for path in sorted(workplace.glob("own_cache/*/*/manifest.json"))}
-    assert {"fit", "outputs", "timing", "tokens"} <= set(kinds)
+    assert {"fit", "outputs", "tokens"} <= set(kinds)
     for manifest in workplace.glob("own_cache/*/*/manifest.json"):
         file = max(
             (path for path in manifest.parent.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size

@@ -31,6 +31,7 @@ NO_NAME = {
         "package": "where the file lies, not what is in it",
         "path": "where the file lies: its content is the name where no sha256 is given",
         "hub_id": "where the file lies, where a sha256 says which it is",
+        "revision": "the commit that it leads to on the hub is the name, of what comes from there without a sha256",
     },
 }
 PLACES = {"tracking.MlflowTracking", "tracking.NoTracking"}  # where a result is shown, not what it is

@@ -7,8 +7,10 @@ One teacher is fitted, results are whole and the same as one process makes, and 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from experiments.reliability.workload import SETTINGS, SWEEP, Ended
 
 PROCESSES = 8
 LINE = [*SETTINGS, "tracking=none"]
+_KEEP_CAPABILITIES, _VERSION_3, _READ_AND_SEARCH = 8, 0x20080522, 2  # of Linux's prctl(2) and capabilities(7)
 GROUP, USERS = 1500, (1501, 1502)  # for those who share a cache; they need no names
 
 
@@ -45,7 +48,7 @@ def at_once(
 
 def fits(ended: Sequence[Ended], role: str) -> int:
     """How often a model of this role was fitted."""
-    return sum(f"done fit {role}" in one.said for one in ended)
+    return sum(one.said.count(f"done fit {role}") for one in ended)
 
 
 def judged(folder: Path, ended: Sequence[Ended], cells: int, rows: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -94,9 +97,16 @@ def side_by_side(scratch: Path) -> dict[str, Any]:
 
 
 def _as_user(number: int) -> None:
+    """Becomes one of the users, who may read what Python is made of, wherever that lies, and write what is theirs."""
+    libc = ctypes.CDLL(None, use_errno=True)
     os.umask(0o002)
+    os.setgroups([])
     os.setgid(GROUP)
+    libc.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0)
     os.setuid(USERS[number])
+    header, read = struct.pack("=Ii", _VERSION_3, 0), 1 << _READ_AND_SEARCH
+    if libc.capset(header, struct.pack("=6I", read, read, 0, 0, 0, 0)):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def places(scratch: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from experiments.speed import child
 from experiments.speed.rounds import Figures
 from kd_lab import results, stamp
 from kd_lab.cache import fingerprint
+from kd_lab.written_files import note
 
 AXES = {  # cells -> values of temperature, alpha, seed
     1: (1, 1, 1),
@@ -75,6 +76,7 @@ def finished(folder: Path, cells: int) -> Study:
         }
         copy = {**told, "cell": cell, "overrides": own, "config": config}
         (study.folder / cell / results.FILE).write_text(json.dumps(copy, indent=1))
+        note(study.folder / cell)
         name = f"{fingerprint(own)}.json"
         (study.folder / stamp.FOLDER / name).write_text(json.dumps({**stamped, "cell": cell}))
     return study
