@@ -1,18 +1,27 @@
 # make demo   the main job on the embedded default: prints a table, says how to open the UI
 # make test   the tests, in two processes; what needs more than this machine has is left out, and said
 # make check  lint and types
+# make coverage  that every branch of what keeps a user's files safe is tested
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TESTERS ?= 2
+comma := ,
 
-.PHONY: demo test check format clean
+SAFE := $(addsuffix .py,$(addprefix kd_lab/,cache* results resume stamp launch run_folder publish written_files))
+SAFE_TESTS := $(addsuffix .py,$(addprefix tests/test_,cache cache_gc results resume stamp launch run_folder publish))
+
+.PHONY: demo test check coverage format clean
 
 demo: $(VENV)/ready
 	$(BIN)/kd-lab experiments=demo
 
 test: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
+
+coverage: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run --branch --include='$(subst $() $(),$(comma),$(SAFE))' -m pytest $(SAFE_TESTS)
+	$(BIN)/python -m coverage report --show-missing --fail-under=100
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -184,5 +184,16 @@ def test_a_folder_of_somebody_elses_is_refused_before_a_launcher_is_made(tmp_pat
         launch.launcher(SimpleNamespace(), lambda _: None, config(tmp_path))  # type: ignore[arg-type]
 
 
+def test_the_launcher_that_was_chosen_gets_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Launcher(tmp_path, finish)
+    plugins = SimpleNamespace(instantiate_launcher=lambda **_: chosen)
+    monkeypatch.setattr(launch.Plugins, "instance", lambda: plugins)
+    made = launch.launcher(SimpleNamespace(), lambda _: None, config(tmp_path))  # type: ignore[arg-type]
+    made.setup(hydra_context=SimpleNamespace(), task_function=lambda _: None, config=config(tmp_path))  # type: ignore[arg-type]
+    assert made.chosen is chosen
+    made.launch(CELLS, 0)
+    assert chosen.asked == CELLS
+
+
 def test_overrides_of_hydra_make_no_cell_another_one() -> None:
     assert launch.own(["seed=1", "hydra.launcher.n_jobs=2", "+search.number=3"]) == ["seed=1"]

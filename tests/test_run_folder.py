@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import Timeout
 
 from kd_lab import results, run_folder
 from kd_lab.errors import UserError
 from kd_lab.results import RunResult
-from kd_lab.run_folder import LOCK, check_cell, check_study, give_back, held, missing
+from kd_lab.run_folder import LOCK, check_cell, check_study, give_back, held, locked, missing
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
@@ -114,6 +115,38 @@ def test_the_second_process_waits_says_so_and_comes_in_when_the_first_is_done(tm
     second.join()
     assert done
     assert said == ["another process runs study/cell: waiting for it"]
+
+
+class HeldElsewhere:
+    """A lock that another process holds until somebody is ready to wait for it."""
+
+    def __init__(self, path: Path) -> None:
+        self.held = 0
+
+    def acquire(self, timeout: float | None = None) -> None:
+        if timeout == 0:
+            raise Timeout("held")
+        self.held += 1
+
+    def release(self) -> None:
+        self.held -= 1
+
+
+@pytest.mark.parametrize("waiting", ["another process is at work", None])
+def test_who_waits_says_so_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: str | None) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(run_folder, "say", said.append)
+    monkeypatch.setattr(run_folder, "FileLock", HeldElsewhere)
+    with locked(tmp_path / LOCK, waiting):
+        pass
+    assert said == [waiting] * (waiting is not None)
+
+
+def test_of_a_run_in_a_folder_that_holds_more_the_lock_stays(tmp_path: Path) -> None:
+    with held(tmp_path):
+        with_notes(tmp_path)
+    give_back(tmp_path, [])
+    assert {path.name for path in tmp_path.iterdir()} == {LOCK, "notes.txt"}
 
 
 @pytest.mark.parametrize("name", ["sweep.json", "report", "multirun.yaml"])

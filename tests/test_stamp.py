@@ -101,6 +101,18 @@ def test_there_is_nothing_to_adopt_where_no_cell_finished(tmp_path: Path):
     assert not (tmp_path / stamp.FOLDER).exists()
 
 
+def test_a_disk_that_takes_no_stamp_costs_a_warning(study, monkeypatch, capsys):
+    """The result is there; the next line looks the cell up by its config."""
+
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stamp, "write_whole", full)
+    stamp.write(study, ["seed=2"], "cell", "abc")
+    assert stamp.read(study, ["seed=2"]) is None
+    assert "No space left on device" in capsys.readouterr().err
+
+
 def test_what_an_earlier_command_of_this_process_read_is_no_input(study):
     """A notebook's second sweep does not hang on the first one's files."""
     earlier = study.parent / "earlier.csv"
