@@ -136,6 +136,11 @@ class Cache:
         """Whether the artifact is there; not whether a file of it is damaged."""
         return (self.folder(kind, parts) / MANIFEST).is_file()
 
+    def may_write(self, kind: str) -> bool:
+        """Whether artifacts of this kind may be added by this user."""
+        there = next(path for path in (self.root / kind, self.root, *self.root.parents) if path.is_dir())
+        return os.access(there, os.W_OK | os.X_OK)
+
     def unfinished(self, kind: str, parts: Mapping[str, Any]) -> Path:
         """Where `make` may keep what a run that was cut off can go on from; gone once the artifact is whole."""
         folder = self.folder(kind, parts)

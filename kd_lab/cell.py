@@ -232,6 +232,8 @@ class Cell(Plan):
     def _measured_once(self, measure: Callable[[], Costs], sweep: str | None) -> Costs:
         """As `measure` says now, or said before undisturbed, or in the same sweep."""
         parts = self.timing_parts
+        if not self.cache.has("timing", parts) and not self.cache.may_write("timing"):
+            return measure()  # times are no reason to refuse a cache that may only be read
         if sweep is not None and not self.cache.has("timing", parts):
             shared = {**parts, "sweep": sweep}
             entry = self.cache.build("timing", shared, lambda draft: _write(draft, self._measured_once(measure, None)))

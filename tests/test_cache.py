@@ -382,6 +382,17 @@ def test_a_machine_at_its_limits_is_not_damage(own_cache: Cache, monkeypatch: py
     assert not own_cache.warnings
 
 
+def test_whether_a_kind_may_be_added_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a cache that is not there yet the folder above decides."""
+    asked: list[Path] = []
+    monkeypatch.setattr(os, "access", lambda path, how: asked.append(Path(path)) or not len(asked) % 2)
+    (tmp_path / "there" / "timing").mkdir(parents=True)
+    assert not Cache(tmp_path / "there").may_write("timing")
+    assert Cache(tmp_path / "there").may_write("fit")
+    assert not Cache(tmp_path / "none").may_write("fit")
+    assert asked == [tmp_path / "there" / "timing", tmp_path / "there", tmp_path]
+
+
 def test_a_damaged_artifact_stands_in_its_place_until_the_new_one_is_whole(own_cache: Cache) -> None:
     """Other processes have found it whole before, and open its files when they need them."""
     folder = own_cache.build("fit", PARTS, write)
