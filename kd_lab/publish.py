@@ -43,7 +43,6 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
     draft = folder / DRAFT
     with disk_errors(folder):
         try:
-            shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed: this one holds the folder
             draft.mkdir()
             fill(draft)
             note(draft)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ def held(folder: Path) -> Iterator[None]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK, f"another process runs {folder.parent.name}/{folder.name}: waiting for it"):
+        shutil.rmtree(folder / DRAFT, ignore_errors=True)  # of a process that was killed
         yield
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kd_lab import classifier, publish, results, written_files
+from kd_lab import classifier, deployable, publish, results, written_files
 from kd_lab.errors import UserError
 from kd_lab.results import RunResult
+from kd_lab.run_folder import held
 
 
 class Killed(BaseException):
@@ -46,7 +47,8 @@ def test_files_of_the_earlier_run_are_replaced_and_its_attempts_forgotten(tmp_pa
 
 @pytest.mark.parametrize("at", range(12))
 def test_killed_at_any_rename_a_result_that_is_there_has_its_own_files(tmp_path, monkeypatch, at) -> None:
-    publish.publish(tmp_path, fill("one"))
+    with held(tmp_path):
+        publish.publish(tmp_path, fill("one"))
     left, replace = [at], os.replace
 
     def rename(old, new) -> None:
@@ -64,7 +66,8 @@ def test_killed_at_any_rename_a_result_that_is_there_has_its_own_files(tmp_path,
             assert len(told(tmp_path)) == 1 or not (tmp_path / results.FILE).exists()
         else:
             assert at > 5, "there are as many renames as moments tried"
-    publish.publish(tmp_path, fill("two"))
+    with held(tmp_path):
+        publish.publish(tmp_path, fill("two"))
     assert told(tmp_path) == {"two"}
     assert not list(tmp_path.glob(".new*"))
 
@@ -91,6 +94,16 @@ def test_a_model_folder_with_files_of_the_users_is_not_replaced(tmp_path: Path, 
         publish.publish(tmp_path, fill("two"))
     assert path.exists()
     assert results.read(tmp_path).name == "one"
+
+
+def test_what_any_classifier_saves_is_no_file_of_a_users(tmp_path: Path) -> None:
+    """Every name that a class with a `save` of ours writes; a new one must be known here and there."""
+    saved = {"config.json", "model.safetensors", "model.onnx", "model.xml", "model.bin", "openvino.json"}
+    for name in saved | {classifier.CARD, "tokenizer.json", "tokenizer_config.json", "README.md"}:
+        (tmp_path / name).touch()
+    assert deployable.foreign(tmp_path) == []
+    (tmp_path / "notes.txt").touch()
+    assert deployable.foreign(tmp_path) == ["notes.txt"]
 
 
 def spoil_by_a_bit(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,16 @@ def test_a_cells_model_shares_no_file_with_the_cache(workplace, own_cache):
     assert command([*QUICK, "name=apart"]) == 0
     files = [path for place in (workplace / "multirun", own_cache.root) for path in place.rglob("*") if path.is_file()]
     assert [path for path in files if path.stat().st_nlink > 1] == []
+
+
+def test_a_model_from_a_cache_that_may_only_be_read_may_be_written_to(workplace, own_cache):
+    assert command([*QUICK, "name=first"]) == 0
+    for folder in own_cache.root.glob("fit/*/model"):
+        folder.chmod(0o555)
+    shutil.rmtree(workplace / "multirun")
+    assert command([*QUICK, "name=again"]) == 0
+    [model] = (workplace / "multirun" / "again").glob("*/model")
+    assert model.stat().st_mode & 0o200
 
 
 @pytest.mark.parametrize(

@@ -114,16 +114,16 @@ def told_apart(acts: Sequence[Act]) -> list[Act]:
 
 
 def mirrored(folder: Path) -> dict[str, int]:
-    """Rows of the study in MLflow's tables; runs that were given up and deleted do not count."""
+    """Rows of the study in MLflow's tables; runs that failed, or were given up and deleted, do not count."""
     with sqlite3.connect(folder / "multirun" / "mlflow.db") as store:
-        alive = "(SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active')"
+        alive = "(SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND status = 'FINISHED')"
         timed = "AND key NOT LIKE 'durations_s%'"  # a step that was passed over has none
         counted = {"runs": "", "metrics": timed, "params": ""}
         found = {
             name: store.execute(f"SELECT count(*) FROM {name} WHERE run_uuid IN {alive} {more}").fetchone()[0]  # noqa: S608
             for name, more in counted.items()
         }
-        running = "SELECT count(*) FROM runs WHERE status != 'FINISHED' AND lifecycle_stage = 'active'"
+        running = "SELECT count(*) FROM runs WHERE status = 'RUNNING' AND lifecycle_stage = 'active'"
         found["unfinished"] = store.execute(running).fetchone()[0]
     return found
 
