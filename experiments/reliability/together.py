@@ -186,7 +186,8 @@ def _read_only(scratch: Path, rows: dict[str, Any]) -> dict[str, Any]:
     full = workload.command(folder, LINE, lambda: _as_user(0))
     same = workload.rows(folder) == rows
     missing = workload.command(folder, [*LINE, "seed=7"], lambda: _as_user(0))
-    told = missing.code == 2 and len(missing.lines) == 1 and not missing.traceback
+    refused = [line for line in missing.lines if line.startswith("kd-lab: ")]
+    told = missing.code == 2 and len(refused) == 1 and not missing.traceback
     return {**_told([full], same and told), "missing": {"exit_code": missing.code, "lines": missing.lines}}
 
 
