@@ -63,7 +63,7 @@ def complete(folder: Path, result: RunResult) -> None:
         named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
         _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
     _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
-    _replace(folder / README, model_card(result, kind, card["labels"], card["max_tokens"]))
+    results.write_whole(folder / README, model_card(result, kind, card["labels"], card["max_tokens"]))
 
 
 def export(cell: Path, target: Path) -> list[Path]:
@@ -167,13 +167,7 @@ def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    _replace(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    results.write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _copy(source: Path, target: Path) -> None:

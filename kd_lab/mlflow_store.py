@@ -88,6 +88,7 @@ def connect(uri: str) -> MlflowClient:
 
     for chatter in ("mlflow", "alembic"):
         logging.getLogger(chatter).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what we tell in a line
     client = MlflowClient(uri)
     if is_server(uri):
         _reach(client, uri)

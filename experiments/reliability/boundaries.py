@@ -114,9 +114,12 @@ def told_apart(acts: Sequence[Act]) -> list[Act]:
 
 
 def mirrored(folder: Path) -> dict[str, int]:
-    """Rows of the study in MLflow's tables; runs that failed, or were given up and deleted, do not count."""
+    """Rows of the study in MLflow's tables; sweeps' own runs and those that failed or were deleted do not count."""
     with sqlite3.connect(folder / "multirun" / "mlflow.db") as store:
-        alive = "(SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND status = 'FINISHED')"
+        alive = (
+            "(SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND status = 'FINISHED' AND run_uuid NOT IN"
+        )
+        alive += " (SELECT run_uuid FROM tags WHERE key = 'kd_lab.parent'))"  # a sweep's own run is told anew each time
         timed = "AND key NOT LIKE 'durations_s%'"  # a step that was passed over has none
         counted = {"runs": "", "metrics": timed, "params": ""}
         found = {
@@ -146,6 +149,8 @@ def tried(story: Story, act: Act, how: str, scratch: Path) -> Trial:
             wrong = "other rows than of a run that nobody disturbed"
         if not wrong and (found := mirrored(folder)) != story.mirrored:
             wrong = f"MLflow holds {found}, not {story.mirrored}"
+        if not how.startswith("kill"):  # what a failing disk did not let go of is the cache's to free
+            workload.command(folder, ["cache", "gc", "--days", "0", "--root", str(folder / "cache")])
         if not wrong and (left := workload.half_written(folder)):
             wrong = f"left behind: {left[0]} ({len(left)})"
         return Trial(story.name, act, how, ended.code, wrong)

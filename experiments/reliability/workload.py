@@ -40,8 +40,8 @@ class Ended(NamedTuple):
     @property
     def lines(self) -> list[str]:
         """The lines in which it tells the user of a mistake or a failure."""
-        marks = ("kd-lab: ", "failed: ", "warning: ")
-        return [line for line in self.said.splitlines() if line.startswith(marks)]
+        marks = ("kd-lab: ", "failed: ", "warning: ", "MLflow at ")
+        return [line for line in self.said.splitlines() if any(mark in line for mark in marks)]
 
     @property
     def traceback(self) -> bool:
