@@ -12,7 +12,8 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab import launch, results, stamp
+from kd_lab import hub_revision, launch, results, stamp
+from kd_lab.cache import forget_inputs
 from kd_lab.errors import UserError
 from kd_lab.launch import Remaining
 from kd_lab.results import RunResult
@@ -58,6 +59,9 @@ class Launcher:
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
+    """A new process knows no cells, and has read nothing that a stamp would hang on."""
+    forget_inputs()
+    hub_revision.forget()
     for kept in (launch.cells, launch.ran_now, launch.broken):
         kept.clear()
     yield

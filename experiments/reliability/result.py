@@ -17,6 +17,7 @@ from kd_lab.paths import root
 PACKAGE = "experiments.reliability"
 FOLDER = Path(__file__).parent
 SCHEMA = 1
+_ASKED = (Path(sys.argv[0]).stem, *sys.argv[1:])  # before a command in this process puts its own there
 _Raw = argparse.RawDescriptionHelpFormatter
 
 
@@ -38,7 +39,7 @@ def write(row: str, figures: Mapping[str, Any], wrong: Sequence[Any] = (), to: P
     """
     told = {
         "schema": SCHEMA,
-        "command": f"python -m {PACKAGE}.{Path(sys.argv[0]).stem} {shlex.join(sys.argv[1:])}".strip(),
+        "command": f"python -m {PACKAGE}.{shlex.join(_ASKED)}",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "git_commit": git_commit(root()),
         "versions": versions(),
