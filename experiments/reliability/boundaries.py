@@ -120,7 +120,7 @@ def mirrored(folder: Path) -> dict[str, int]:
             "(SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND status = 'FINISHED' AND run_uuid NOT IN"
         )
         alive += " (SELECT run_uuid FROM tags WHERE key = 'kd_lab.parent'))"  # a sweep's own run is told anew each time
-        timed = "AND key NOT LIKE 'durations_s%' AND key NOT LIKE 'cost%'"  # others, or told again, when times are taken anew
+        timed = "AND key NOT LIKE 'durations_s%' AND key NOT LIKE 'cost%'"  # told again when taken anew
         counted = {"runs": "", "metrics": timed, "params": ""}
         found = {
             name: store.execute(f"SELECT count(*) FROM {name} WHERE run_uuid IN {alive} {more}").fetchone()[0]  # noqa: S608
