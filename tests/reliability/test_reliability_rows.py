@@ -18,7 +18,6 @@ from kd_lab.paths import root
 
 ROWS = {
     "deaths": ("boundaries", "--every", "60"),
-    "faults": ("boundaries", "--fail", "--every", "110"),
     "damage": ("damage", "--every", "12"),
 }  # kills: tests/test_kill.py
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, for interpose.c")
