@@ -18,7 +18,7 @@ from typing import Any
 from weakref import finalize
 
 from kd_lab.cache_check import Damage, damage, digest, unreadable
-from kd_lab.cache_entry import set_aside, write
+from kd_lab.cache_entry import clear_drafts, set_aside, write
 from kd_lab.cache_folder import MANIFEST, discard, lock_of, mark, size, things
 from kd_lab.cache_lock import alone, is_still, share
 from kd_lab.errors import UserError, disk_errors
@@ -30,6 +30,7 @@ _checked: set[Path] = set()  # entries whose checksums this process has already 
 _digests: dict[Path, tuple[tuple[int, int], str]] = {}  # file -> (size, time of change), digest
 _inputs: set[Path] = set()  # files hashed since `forget_inputs`
 _roots: set[Path] = set()  # of this process's caches
+_cleared: set[Path] = set()  # those in which it has looked for drafts of processes that were killed
 
 
 def describe(value: Any) -> Any:
@@ -161,6 +162,9 @@ class Cache:
         folder = self.folder(kind, parts)
         with disk_errors(self.root):
             mark(self.root)
+            if self.root not in _cleared:
+                _cleared.add(self.root)
+                clear_drafts(self.root)
             folder.parent.mkdir(parents=True, exist_ok=True)
             while self._use(folder) is not None:
                 with alone(lock_of(folder)):

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from kd_lab.cache_check import Damage, digest
-from kd_lab.cache_folder import MANIFEST, draft_of
+from kd_lab.cache_folder import MANIFEST, draft_of, lock_of, things
+from kd_lab.cache_lock import alone
 from kd_lab.errors import UserError
 
 
@@ -43,6 +44,15 @@ def write(folder: Path, parts: Any, make: Callable[[Path], None], unfinished: Pa
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def clear_drafts(root: Path) -> None:
+    """Deletes drafts of processes that were killed: nobody holds the lock of what they were to become."""
+    for sort, path in things(root):
+        if sort == "left" and ".draft-" in path.name:
+            with suppress(OSError, UserError), alone(lock_of(path), wait=False) as free:
+                if free:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def set_aside(folder: Path, flaw: Damage) -> Path:

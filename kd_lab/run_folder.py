@@ -38,7 +38,10 @@ def held(folder: Path) -> Iterator[None]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK, f"another process runs {folder.parent.name}/{folder.name}: waiting for it"):
-        shutil.rmtree(folder / DRAFT, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(folder / DRAFT, ignore_errors=True)  # of a process that was killed, as are these:
+        for left in (left for name in SHOWN | {FILES, ERROR} for left in folder.glob(f".{name}.draft-*")):
+            with suppress(OSError):
+                left.unlink()
         yield
 
 

@@ -21,7 +21,7 @@ from kd_lab import cache as cache_module
 from kd_lab import cache_entry, cache_lock
 from kd_lab.cache import Cache, describe, file_hash, fingerprint, forget_inputs, inputs, source_hash
 from kd_lab.cache_check import Damage
-from kd_lab.cache_folder import MANIFEST
+from kd_lab.cache_folder import MANIFEST, lock_of
 from kd_lab.errors import UserError
 
 PARTS = {"tokens": "abc", "sizes": [1, 2.5, None], "nested": {"on": True, "names": {"b", "a", "c"}}}
@@ -223,6 +223,20 @@ def test_what_a_killed_process_left_is_not_taken_for_an_artifact(own_cache: Cach
     assert not own_cache.has("fit", PARTS)
     assert not own_cache.entries()
     assert (own_cache.build("fit", PARTS, write) / "about.json").read_text() == "{}"
+
+
+def test_drafts_of_killed_processes_are_cleared_and_those_that_are_being_made_stay(own_cache: Cache) -> None:
+    dead, alive = (own_cache.root / "timing" / f".{number * 16}.draft-abc" for number in "12")
+    for draft in (dead, alive):
+        draft.mkdir(parents=True)
+    checkpoints = own_cache.root / "timing" / f".{'1' * 16}.unfinished"
+    checkpoints.mkdir()
+    cache_module._cleared.discard(own_cache.root)
+    with cache_lock.alone(lock_of(alive)):
+        own_cache.build("fit", PARTS, write)
+    assert (dead.exists(), alive.exists(), checkpoints.exists()) == (False, True, True)
+    own_cache.build("fit", {**PARTS, "more": 1}, write)
+    assert alive.exists()  # a process looks once
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import constants
 
 from kd_lab import hub_revision, provenance, stamp
-from kd_lab.cache import fingerprint
+from kd_lab.cache import fingerprint, forget_inputs
 from kd_lab.data.hub import Hub
 from kd_lab.errors import UserError
 from kd_lab.pretrained import Checkpoint
@@ -42,6 +42,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
     moved(None)
     hub_revision.forget()
+    forget_inputs()
     return there
 
 

@@ -88,7 +88,10 @@ def tried(kind: str, kills: int, scratch: Path, moments: random.Random) -> dict[
         counts["sweeps"] += 1
         counts["failed"] += status != 0
         counts["other_rows"] += workload.rows(folder) != rows
-        counts["half_written"] += len(workload.half_written(folder))
+        left = workload.half_written(folder)
+        counts["half_written"] += len(left)
+        if left:
+            print(f"{kind}: left behind: {', '.join(left)}", file=sys.stderr, flush=True)
         if done:
             break
         shutil.rmtree(folder)
@@ -101,12 +104,14 @@ def main() -> None:
     parser = result.parser("kills", __doc__)
     parser.add_argument("--kills", type=int, default=50, help="in all")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--only", choices=LINES, help="kills this kind of sweep alone")
     asked = parser.parse_args()
     workload.imports()
     began = time.time()
     moments = random.Random(asked.seed)  # noqa: S311 - not for secrets
     shares = {"grid": asked.kills * 2 // 5, "optuna": asked.kills * 2 // 5}
     shares["joblib"] = asked.kills - sum(shares.values())
+    shares = {asked.only: asked.kills} if asked.only else shares
     with tempfile.TemporaryDirectory(prefix="kd_lab_kills_") as scratch:
         found = {kind: tried(kind, kills, Path(scratch), moments) for kind, kills in shares.items()}
     bad = ("lost", "repeated", "other_rows", "failed", "half_written")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from kd_lab.errors import disk_errors
+from kd_lab.results import write_whole
 from kd_lab.search.space import text
 from kd_lab.search.study import CELL, ERROR, RETRY, Search
 
@@ -48,9 +48,7 @@ def write(search: Search, folder: Path) -> Path:
         **({"front": numbers} if _several(search) else {"best": next(iter(numbers), None)}),
     }
     with disk_errors(folder):
-        draft = folder / f".{FILE}.{os.getpid()}"
-        draft.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(draft, folder / FILE)
+        write_whole(folder / FILE, json.dumps(about, indent=1, allow_nan=False) + "\n")
     return folder / FILE
 
 

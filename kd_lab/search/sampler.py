@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 SAMPLERS = ("tpe", "random", "cmaes", "nsgaii", "grid")
 
 
-def sampler(name: str, seed: int, tried: int, trials: int, batch: int) -> BaseSampler:
+def sampler(name: str, seed: int, place: int, trials: int, batch: int) -> BaseSampler:
     """The rule called `name`.
 
     Args:
         seed: of the search.
-        tried: trials that the study has had; with one seed alone, a study that goes on would propose the same again.
+        place: of the next trial in the search, from 0: what is drawn for it depends on nothing else that was drawn, so
+            that a search which was killed goes on as it would have. (`cmaes` and `nsgaii` draw by Optuna's numbers of
+            trials too, which those that were cut short have as well.)
         trials: that there shall be, which sets the size of a generation.
         batch: trials asked for at once.
 
@@ -28,7 +30,7 @@ def sampler(name: str, seed: int, tried: int, trials: int, batch: int) -> BaseSa
     import numpy as np
 
     samplers = optuna_library().samplers
-    own = int(np.random.SeedSequence([seed, tried]).generate_state(1)[0])
+    own = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
     try:
         found: BaseSampler = {
             # pretends that trials under way went badly, so that a batch does not hold one point several times

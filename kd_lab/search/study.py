@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 RETRY = "retry_of"  # attribute of a trial that repeats one which a kill cut short
+CUT_SHORT = "cut_short"  # attribute of that one: it has no place in the search
 CELL, ERROR = "cell", "error"  # attributes: the cell's folder name, why it failed
 ABOUT = "about"  # attribute of the study: what it is made from
 
@@ -81,7 +82,6 @@ class Search:
         self._check_same()
         self.study.set_user_attr(PRUNER, plan.pruner)
         self.study.pruner = pruner(plan.pruner)
-        self.study.sampler = sampler(plan.sampler, plan.seed, len(self.study.trials), plan.trials, plan.batch)
         self._again()
         done = self._count(self._states.COMPLETE, self._states.PRUNED)
         self.left = max(0, plan.trials - done)  # trials to ask for in this start
@@ -91,9 +91,18 @@ class Search:
 
     def ask(self, most: int) -> list[Asked]:
         """The next trials, at most `most`; none when the search is over."""
-        asked = [self.study.ask(dict(self.plan.space.axes)) for _ in range(min(most, self.left))]
+        asked = []
+        for _ in range(min(most, self.left)):
+            plan = self.plan
+            self.study.sampler = sampler(plan.sampler, plan.seed, self._place(), plan.trials, plan.batch)
+            trial = self.study.ask(dict(plan.space.axes))
+            asked.append(Asked(trial.number, trial.params))
         self.left -= len(asked)
-        return [Asked(trial.number, trial.params) for trial in asked]
+        return asked
+
+    def _place(self) -> int:
+        """Of the next trial in the search: how many there were, not counting those that a kill cut short."""
+        return sum(CUT_SHORT not in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
 
     def tell(self, number: int, folder: Path) -> str:
         """Tells what lies in a trial's cell.
@@ -159,9 +168,13 @@ class Search:
 
     def _again(self) -> None:
         """Queues anew what a kill cut short: its trial is told failed, its values come first."""
+        queued = self.study.get_trials(deepcopy=False, states=(self._states.WAITING,))
+        retried = {trial.user_attrs.get(RETRY) for trial in queued}  # by a start that was killed in these lines
         for trial in self.study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
-            if set(trial.params) == set(self.plan.space.axes):  # else it was killed while it was asked for
-                self.study.enqueue_trial(trial.params, user_attrs={RETRY: trial.number})
+            self.study._storage.set_trial_user_attr(trial._trial_id, CUT_SHORT, True)
+            values = trial.system_attrs.get("fixed_params", trial.params)
+            if trial.number not in retried and set(values) == set(self.plan.space.axes):  # else killed while asked for
+                self.study.enqueue_trial(values, user_attrs={RETRY: trial.number})
             self.study.tell(trial.number, state=self._states.FAIL)
 
     def _queue_grid(self) -> None:
