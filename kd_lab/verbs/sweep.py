@@ -38,7 +38,7 @@ def close(folders: Sequence[Path]) -> bool:
     first, study = results.read(folders[0]), folders[0].parent
     multirun = study.parents[first.name.count("/")]
     with locked(study / LOCK, f"another process closes {first.name}: waiting for it"):
-        _time_again([folder for folder in folders if folder in launch.ran_now])
+        _time_again([folder for folder in folders if folder in launch.ran_now or _is_newer_than_report(folder)])
         with step("write the report"):
             report = write(multirun, first.name)
         say(passes_saved(report.cells))
@@ -117,6 +117,15 @@ def _time_again(folders: Sequence[Path]) -> None:
                     time_again(cell, folder, done)
             except (FitError, UserError) as error:
                 say(f"warning: {cell.name}/{cell.cell}: its times stay as they are: {error}")
+
+
+def _is_newer_than_report(folder: Path) -> bool:
+    """Whether the cell's sweep was killed before it was closed: its times are still to be taken anew."""
+    try:
+        written = (folder.parent / FOLDER / "cells.csv").stat().st_mtime_ns
+        return (folder / results.FILE).stat().st_mtime_ns > written
+    except FileNotFoundError:
+        return True
 
 
 def _say_where(name: str, study: Path) -> None:
