@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import inspect
 import json
@@ -12,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from weakref import finalize
@@ -24,7 +22,6 @@ from kd_lab.cache_lock import alone, is_still, share
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.progress import say
 
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _MOST_HELD = 128  # artifacts in use by one `Cache`: those used before are let go, as files that are open have a limit
 _checked: set[Path] = set()  # entries whose checksums this process has already compared
 _digests: dict[Path, tuple[tuple[int, int], str]] = {}  # file -> (size, time of change), digest
@@ -78,28 +75,6 @@ def inputs() -> dict[str, tuple[int, int]]:
 def forget_inputs() -> None:
     """What was hashed so far is no input of what follows."""
     _inputs.clear()
-
-
-@cache
-def source_hash(*names: str) -> str:
-    """Hash of the code under `kd_lab/<name>` (files or folders), blind to comments, docstrings and layout."""
-    root = Path(__file__).parent
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        path = root / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
-            digest.update(_instructions(file.read_text(encoding="utf-8")))
-    return digest.hexdigest()[:16]
-
-
-@cache
-def _instructions(code: str) -> bytes:
-    """What the code of a file does, without what it says of it; parsed once, though several hashes need it."""
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree).encode()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_lab import classifier, fit
-from kd_lab.cache import source_hash
+from kd_lab.code_hash import code_hash
 from kd_lab.compression.around import Around, Hold
 from kd_lab.compression.step import Step, apply_all
 from kd_lab.compression.without_dropout import without_dropout
@@ -76,7 +76,7 @@ def parts(fit: str, steps: Mapping[str, Step], recovery: str) -> dict[str, Any]:
         steps: name -> step, in order.
         recovery: whom a step that trains on learns from; it counts only where one does.
     """
-    found = {"fit": fit, "steps": list(steps.items()), "code": source_hash("compressed", "compression", "models")}
+    found = {"fit": fit, "steps": list(steps.items()), "code": code_hash("kd_lab.compressed", steps)}
     return found | ({"recovery": recovery} if epochs(steps) else {})
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from kd_lab import classifier
-from kd_lab.cache import Cache, source_hash
+from kd_lab.cache import Cache
+from kd_lab.code_hash import code_hash
 from kd_lab.compression.around import Hold
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import Diverged, GivenUp
@@ -86,9 +87,8 @@ def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
         "spec": vars(spec),
         "on": spec.trainer.on_machine(),
         "teacher": teacher if uses_teacher else None,
-        "code": source_hash(
-            "data/batches", "fit", "losses", "metrics", "models", "module", "optimizer", "resume", "trainer", "training"
-        ),
+        "code": code_hash("kd_lab.fit", vars(spec)),
+        "outputs": code_hash("kd_lab.outputs") if uses_teacher else None,
     }
 
 

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from kd_lab.cache import Cache, source_hash
+from kd_lab.cache import Cache
 from kd_lab.cache_check import Damage
+from kd_lab.code_hash import code_hash
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens, TokenSplit
 from kd_lab.errors import UserError
@@ -68,7 +69,7 @@ class LiveAnswers:
 
 def parts(fit: str, split: str, precision: str) -> dict[str, Any]:
     """All that cached outputs are made from; the tokens are in the fit's name."""
-    code = source_hash("data/batches", "models", "outputs", "predict")
+    code = code_hash("kd_lab.outputs")  # that of the model's class is in the fit's name
     return {"fit": fit, "split": split, "fields": ["logits"], "precision": precision, "code": code}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from kd_lab import compressed, fit, machine
-from kd_lab.cache import Cache, fingerprint, source_hash
+from kd_lab.cache import Cache, fingerprint
+from kd_lab.code_hash import code_hash, file_alone_hash
 from kd_lab.compression.step import check_all
 from kd_lab.data.tokens import parts as tokens_parts
 from kd_lab.errors import UserError
@@ -86,18 +87,10 @@ class Plan:
         teacher = fingerprint(fit.parts(self.teacher, tokens, None)) if self.teacher else ""
         student = fingerprint(fit.parts(self.student, tokens, teacher or None))
         small = fingerprint(compressed.parts(student, self.steps, self.config.recovery)) if self.steps else student
-        code = source_hash(  # of what says how a model is judged, and what its result holds
-            "cell",
-            "cost",
-            "evaluation",
-            "metrics",
-            "pipeline",
-            "plan",
-            "predict",
-            "predictions",
-            "provenance",
-            "significance",
-        )
+        code = [  # of what says how a model is judged, and what its result holds
+            code_hash("kd_lab.cost", "kd_lab.predict", "kd_lab.predictions", self.evaluation),
+            file_alone_hash("kd_lab.cell", "kd_lab.pipeline", "kd_lab.plan", "kd_lab.provenance"),
+        ]
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart
         named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": small}
@@ -109,16 +102,16 @@ class Plan:
 
         Nor what else is true of this process, such as its own threads, or packages that compute nothing.
         """
-        judged = self.evaluation
+        judged, reference = self.evaluation, self.teacher.model if self.teacher else None
         return {
             "tokens": self.fingerprints["tokens"],
             "model": self.student.model,
             "steps": list(self.steps.items()),
-            "reference": self.teacher.model if self.teacher else None,
+            "reference": reference,
             "asked": {"threads": judged.threads_used, "requests": judged.requests, "rounds": judged.rounds},
             "machine": [machine.processor(), machine.versions(machine.COMPUTING)],
-            "code": source_hash(
-                "compression", "contention", "cost", "data/batches", "evaluation", "fresh_process", "models"
+            "code": code_hash(
+                "kd_lab.cost", judged, self.student.model, self.teacher and self.teacher.model, self.steps
             ),
         }
 

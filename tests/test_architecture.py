@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
             "types",
             "errors",
             "option_types",
+            "code_hash",
             "cores",
             "paths",
             "progress",

@@ -19,7 +19,7 @@ import pytest
 
 from kd_lab import cache as cache_module
 from kd_lab import cache_entry, cache_lock
-from kd_lab.cache import Cache, describe, file_hash, fingerprint, forget_inputs, inputs, source_hash
+from kd_lab.cache import Cache, describe, file_hash, fingerprint, forget_inputs, inputs
 from kd_lab.cache_check import Damage
 from kd_lab.cache_folder import MANIFEST, lock_of
 from kd_lab.errors import UserError
@@ -107,30 +107,6 @@ def test_an_object_is_its_class_and_its_constructors_arguments() -> None:
 def test_an_object_with_parts_is_what_they_say() -> None:
     assert fingerprint(File("/here/a.csv")) == fingerprint(File("/there/b.csv"))
     assert describe(File("/here")) == {"class": f"{__name__}.File", "content": "the same"}
-
-
-def test_source_hash_sees_code_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "cache.py"))
-    file, folder = tmp_path / "idea.py", tmp_path / "folder"
-    folder.mkdir()
-    (folder / "inner.py").write_text("A = 1\n")
-    plain = 'def f(x):\n    """Doc."""\n    return x + 1\n'
-
-    def now(code: str) -> str:
-        source_hash.cache_clear()
-        file.write_text(code)
-        return source_hash("idea", "folder")
-
-    try:
-        first = now(plain)
-        assert now('"""Module."""\n# a comment\ndef f( x ):\n    """Other words."""\n\n    return (x + 1)\n') == first
-        assert now("def f(x):\n    return x + 1\n") == first
-        assert now(plain.replace("x + 1", "x + 2")) != first
-        assert now(plain.replace("return", "'a value, not a docstring'\n    return")) != first
-        (folder / "inner.py").write_text("A = 2\n")
-        assert now(plain) != first
-    finally:
-        source_hash.cache_clear()
 
 
 # building
@@ -585,7 +561,3 @@ def test_a_file_that_changed_is_hashed_again(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "file") == before
     (tmp_path / "file").write_bytes(b"abcd")
     assert file_hash(tmp_path / "file") != before
-
-
-def test_the_code_of_one_file_has_a_hash_too() -> None:
-    assert source_hash("types") != source_hash("types", "errors")

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kd_lab.cache import Cache, source_hash
+from kd_lab.cache import Cache
+from kd_lab.code_hash import code_hash
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.texts import Dataset, Split, checked, overlap
 from kd_lab.data.tokenizer import Pieces
@@ -78,7 +79,7 @@ class Tokens:
 
 def parts(dataset: Dataset, tokenizer: Pieces) -> dict[str, Any]:
     """All that the tokens are made from."""
-    return {"dataset": dataset, "tokenizer": tokenizer, "code": source_hash("data")}
+    return {"dataset": dataset, "tokenizer": tokenizer, "code": code_hash("kd_lab.data.tokens", dataset, tokenizer)}
 
 
 def tokenise(dataset: Dataset, tokenizer: Pieces, cache: Cache, advance: Advance = lambda rows: None) -> Tokens:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from kd_lab.cache import source_hash
+from kd_lab.code_hash import code_hash
 from kd_lab.errors import UserError
 from kd_lab.models.build import Surroundings
 from kd_lab.models.low_rank import LowRankEmbedding
@@ -141,7 +141,7 @@ class LstmAttention:
             "embedding": self.embedding,
             "epochs": self.word2vec_epochs,
             "seed": self.word2vec_seed,
-            "code": source_hash("models/lstm_attention"),
+            "code": code_hash("kd_lab.models.lstm_attention"),
         }
         folder = around.cache.build("word2vec", parts, partial(self._train_word2vec, around))
         found = load_file(folder / "vectors.safetensors")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kd_lab.cache import fingerprint, source_hash
+from kd_lab.cache import fingerprint
+from kd_lab.code_hash import code_hash
 from kd_lab.errors import disk_errors
 from kd_lab.report import documents, settings_table
 from kd_lab.report.answers import answers
@@ -88,7 +89,7 @@ def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
 
     Those that show the same cells already are left as they are: a thousand settings take seconds.
     """
-    made = {"cells": fingerprint(shown), "code": source_hash("report", "table", "significance")}
+    made = {"cells": fingerprint(shown), "code": code_hash("kd_lab.report.study_report")}
     note = folder / FIGURES
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
