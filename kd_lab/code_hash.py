@@ -124,7 +124,7 @@ def _tell(value: Any, told: list[str], imports: list[ast.Import | ast.ImportFrom
         elif isinstance(value, ast.If) and isinstance(value.test, ast.Name) and value.test.id == "TYPE_CHECKING":
             imports = []  # not run
         told += (type(value).__name__, "(")
-        for name in _fields(type(value)):
+        for name in _fields(type(value).__name__):
             field = getattr(value, name, None)
             if name == "body" and isinstance(value, _DOCUMENTED) and ast.get_docstring(value, clean=False) is not None:
                 field = value.body[1:]
@@ -142,5 +142,5 @@ def _tell(value: Any, told: list[str], imports: list[ast.Import | ast.ImportFrom
 
 
 @cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in _NOT_IN_ALL)
+def _fields(node: str) -> tuple[str, ...]:
+    return tuple(name for name in getattr(ast, node)._fields if name not in _NOT_IN_ALL)

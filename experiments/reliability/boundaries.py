@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 from experiments.reliability import interpose, result, workload
 from experiments.reliability.interpose import How
 from experiments.reliability.workload import CELL, NAME, SWEEP, Ended
+from kd_lab import contention
 
 ERRORS = {"ENOSPC": How.FAIL_FROM, "EIO": How.FAIL_ONCE, "EACCES": How.FAIL_ONCE, "EMFILE": How.FAIL_ONCE}
 OPENS = ("open", "mkdir")  # what runs out of descriptors, or is forbidden
@@ -93,13 +94,19 @@ def _story(name: str, line: Sequence[str], before: Path, folder: Path) -> Story:
     whole = workload.copy(before, folder / f"whole-{name}")
     listed = folder / f"acts-{name}.tsv"
     log = os.open(listed, os.O_WRONLY | os.O_CREAT, 0o600)
-    ended = workload.command(whole, line, lambda: interpose.begin(whole, How.LIST, log=log))
+    ended = workload.command(whole, line, lambda: _begin(whole, How.LIST, log=log))
     os.close(log)
     if ended.code:
         raise SystemExit(f"undisturbed, `kd-lab {' '.join(line)}` ended with {ended.code}:\n{ended.said}")
     acts = [Act(n, *text.split("\t")) for n, text in enumerate(listed.read_text(encoding="utf-8").splitlines())]
     _do(whole, SYNC)
     return Story(name, line, before, workload.rows(whole), mirrored(whole), acts)
+
+
+def _begin(folder: Path, how: How, at: int = 0, error: int = 0, log: int = -1) -> None:
+    """Counts acts from here on; times pass for undisturbed, or some runs would take them anew and have more acts."""
+    contention.contended = lambda since: False
+    interpose.begin(folder, how, at, error, log)
 
 
 def told_apart(acts: Sequence[Act]) -> list[Act]:
@@ -139,7 +146,7 @@ def tried(story: Story, act: Act, how: str, scratch: Path) -> Trial:
         getattr(errno, how),
     )
     try:
-        ended = workload.command(folder, story.line, lambda: interpose.begin(folder, mode, act.number, error))
+        ended = workload.command(folder, story.line, lambda: _begin(folder, mode, act.number, error))
         wrong = _killed(ended) if how.startswith("kill") else _failed(ended)
         again = workload.command(folder, story.line)
         wrong = wrong or (f"the next line ended with {again.code}: {again.said[-300:]}" if again.code else "")

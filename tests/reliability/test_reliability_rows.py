@@ -17,9 +17,11 @@ from experiments.reliability.result import FOLDER
 from kd_lab.paths import root
 
 ROWS = {
-    "deaths": ("boundaries", "--every", "60"),
+    "deaths": ("boundaries", "--every", "90"),
+    "faults": ("boundaries", "--fail", "--every", "250"),
     "damage": ("damage", "--every", "12"),
-}  # kills: tests/test_kill.py
+    "kills": ("kills", "--kills", "2", "--only", "optuna"),
+}  # kills on a grid: tests/test_kill.py
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, for interpose.c")
 
 
