@@ -167,3 +167,14 @@ def test_a_sweeps_folder_is_taken_again(tmp_path: Path) -> None:
     (tmp_path / "single" / "report").mkdir(parents=True)
     RunResult("single", "cell", "finished", {}).write(tmp_path / "single" / "cell")
     check_study(tmp_path / "single")
+
+
+def test_what_a_killed_process_was_writing_is_taken_away_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "cell"
+    folder.mkdir()
+    (folder / LOCK).touch()
+    mine = folder / ".mine.draft-1"
+    for path in (folder / ".result.json.draft-1", folder / ".error.txt.draft-abc", mine):
+        path.touch()
+    with held(folder):
+        assert {path.name for path in folder.iterdir()} == {LOCK, mine.name}
