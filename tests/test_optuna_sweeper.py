@@ -253,6 +253,11 @@ def test_kd_lab_searches_prunes_and_records_it_in_each_cell(toy_csv, tmp_path, m
             assert trial["values"] == [cell.metrics["validation"]["accuracy"]]
     assert states(found)[2:] == ["pruned", "pruned"], "nothing is learnt at a rate of 0"
 
+    shutil.rmtree(study / "report")  # as if it had been killed when all trials were told
+    assert command([*line, "dataset=csv", f"dataset.path={toy_csv.name}", *QUICK, *axes]) == 0
+    assert (study / "report" / "cells.csv").is_file()
+    assert len(json.loads((study / "optuna.json").read_text())["trials"]) == 4
+
 
 def test_a_search_on_the_test_rows_is_refused_by_kd_lab(toy_csv, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from kd_lab import launch
+from kd_lab import launch, results
 from kd_lab.errors import UserError
 from kd_lab.option_types import Count, NonEmpty, Objectives, Seed, Share
 from kd_lab.progress import say
@@ -139,6 +139,10 @@ class OptunaSweeper(Sweeper):
             if search.failed > allowed:
                 say(f"search stopped: {search.failed} trials failed, hydra.sweeper.max_failures={self.max_failures}")
                 break
+        told = [
+            folder / cell for cell in search.cells()
+        ]  # those of earlier starts too: one may have been killed before
+        launch.cells[:0] = [cell for cell in told if results.peek(cell) is not None]  # it came to close the sweep
         file = record.write(search, folder)
         Console(width=None if Console().is_terminal else 180).print(record.to_rich(search))
         say(f"Trials: {file}")

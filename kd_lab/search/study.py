@@ -135,6 +135,11 @@ class Search:
         self._finish(number, self._states.COMPLETE, values, cell=folder.name)
         return figures
 
+    def cells(self) -> list[str]:
+        """Names of the cells of all trials that have finished or were pruned, in this start or before, by number."""
+        done = self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED))
+        return [trial.user_attrs[CELL] for trial in done if CELL in trial.user_attrs]
+
     def tell_failed(self, number: int, why: str, cell: str | None = None) -> str:
         """Tells that a trial failed; the search goes on without it."""
         self.failed += 1
