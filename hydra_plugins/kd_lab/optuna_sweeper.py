@@ -139,10 +139,9 @@ class OptunaSweeper(Sweeper):
             if search.failed > allowed:
                 say(f"search stopped: {search.failed} trials failed, hydra.sweeper.max_failures={self.max_failures}")
                 break
-        told = [
-            folder / cell for cell in search.cells()
-        ]  # those of earlier starts too: one may have been killed before
-        launch.cells[:0] = [cell for cell in told if results.peek(cell) is not None]  # it came to close the sweep
+        # The cells of earlier starts too: one may have been killed before it came to close the sweep.
+        there = [folder / cell for cell in search.cells()]
+        launch.cells[:0] = [cell for cell in there if results.peek(cell) is not None]
         file = record.write(search, folder)
         Console(width=None if Console().is_terminal else 180).print(record.to_rich(search))
         say(f"Trials: {file}")
