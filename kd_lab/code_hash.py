@@ -85,11 +85,6 @@ def _file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def source(module: str) -> str:
-    """The text of a module."""
-    return _file(module).read_text(encoding="utf-8")
-
-
 @cache
 def _imported(module: str) -> frozenset[str]:
     """The modules of kd_lab that a module imports, anywhere in its code; not what only a type checker sees."""
@@ -113,7 +108,7 @@ def _read(module: str) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
     """What the code of a module does, without what it says of it, and its imports."""
     told: list[str] = []
     imports: list[ast.Import | ast.ImportFrom] = []
-    _tell(ast.parse(source(module)), told, imports)
+    _tell(ast.parse(_file(module).read_text(encoding="utf-8")), told, imports)
     return "".join(told), imports
 
 

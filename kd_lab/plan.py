@@ -110,9 +110,7 @@ class Plan:
             "reference": reference,
             "asked": {"threads": judged.threads_used, "requests": judged.requests, "rounds": judged.rounds},
             "machine": [machine.processor(), machine.versions(machine.COMPUTING)],
-            "code": code_hash(
-                "kd_lab.cost", judged, self.student.model, self.teacher and self.teacher.model, self.steps
-            ),
+            "code": code_hash("kd_lab.cost", judged, self.student.model, reference, self.steps),
         }
 
     def teacher_folder(self) -> Path:

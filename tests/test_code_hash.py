@@ -156,6 +156,16 @@ def test_of_an_object_its_class_counts_and_those_of_its_arguments() -> None:
     assert code_hash(1, None, "kd_lab.types", SimpleNamespace()) == code_hash("kd_lab.types")
 
 
+def test_the_name_of_what_pythons_parse_differently_is_this_one(package: Path) -> None:
+    """Whichever Python runs this; the next test asks those that are here."""
+    (package / "idea.py").write_text(
+        'def f(x: int, /, *, width=3, **more) -> str:\n    """Doc."""\n'
+        "    match x:\n        case [1, *_] | {'a': None}:\n            return f'{x:<{width}}  {x!r:>13,}' 'end'\n"
+        "    return ''\n\n\nclass A:\n    b: int = 1\n"
+    )
+    assert code_hash("kd_lab.idea") == "bc76eceb95f93fef"
+
+
 @pytest.mark.parametrize("minor", [11, 12, 13])
 def test_every_python_gives_the_same_name(minor: int) -> None:
     found = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"))
