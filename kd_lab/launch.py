@@ -61,6 +61,12 @@ class Remaining(Launcher):
         """The cells that are still to be run."""
         return [one for one in job_overrides if self._finished(one) is None]
 
+    def claim(self) -> None:
+        """Marks the study's folder as kd_lab's, before anything else is written there."""
+        with disk_errors(self.study):
+            self.study.mkdir(parents=True, exist_ok=True)
+            (self.study / LOCK).touch()
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs what is left of a batch.
 
@@ -74,9 +80,7 @@ class Remaining(Launcher):
         Raises:
             UserError: a cell's config cannot be composed, which is so for all of them.
         """
-        with disk_errors(self.study):
-            self.study.mkdir(parents=True, exist_ok=True)
-            (self.study / LOCK).touch()
+        self.claim()
         results.note_axes(self.study, sys.argv[1:], [own(one) for one in job_overrides])
         folders = [self._finished(one) for one in job_overrides]
         left = [place for place, folder in enumerate(folders) if folder is None]

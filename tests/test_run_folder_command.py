@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from kd_lab import pipeline, results
 from kd_lab.__main__ import command
@@ -67,6 +68,23 @@ def test_a_sweep_writes_over_no_report_of_somebody_elses(workplace, capsys):
     assert command(["-m", *QUICK, "hydra.sweep.dir=mine", "seed=0,1"]) == 2
     assert "expected the folder of a sweep, or a new one, got one with report" in capsys.readouterr().err
     assert kept(workplace) == before
+
+
+@pytest.mark.parametrize("sweeper", ["grid", "optuna"])
+def test_a_sweep_that_was_killed_while_hydra_wrote_its_config_goes_on(workplace, monkeypatch, sweeper):
+    sweep = ["-m", *QUICK, "name=cut", f"hydra/sweeper={sweeper}", "optimizer.encoder_lr=0.001,0.01"]
+    if sweeper == "optuna":
+        sweep = [*sweep, "hydra.sweeper.trials=1"]
+
+    def cut_off(config, path):
+        Path(path).write_text("")
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(OmegaConf, "save", cut_off)
+        command(sweep)
+    assert (workplace / "multirun" / "cut" / "multirun.yaml").read_text() == ""
+    assert command(sweep) == 0
 
 
 def test_a_cells_model_shares_no_file_with_the_cache(workplace, own_cache):

@@ -38,6 +38,8 @@ class GridSweeper(BasicSweeper):
     ) -> list[list[list[str]]]:
         """The cells in batches, each composed and checked unless it has finished, before anything is made.
 
+        Hydra writes multirun.yaml next, so the study's folder is marked here.
+
         Raises:
             UserError: a cell has a wrong option, or none of them has an option that was given.
         """
@@ -52,6 +54,7 @@ class GridSweeper(BasicSweeper):
         for line in self._passed_over(asked, found):
             say(line)
         cells = [list(one) for one in dict.fromkeys(map(tuple, found))]
+        self.launcher.claim()
         return list(BasicSweeper.split_overrides_to_chunks(cells, max_batch_size))
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

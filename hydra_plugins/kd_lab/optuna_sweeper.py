@@ -82,6 +82,7 @@ class OptunaSweeper(Sweeper):
         try:
             with FileLock(lock, timeout=0):
                 search = self._opened(plan, lock)
+                self.launcher.claim()
                 OmegaConf.save(without_credentials(self.config), folder / "multirun.yaml")
                 return self._run(search, folder)
         except Timeout:
