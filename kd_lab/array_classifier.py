@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd_lab import classifier
+from kd_lab.formats import ONNX
 from kd_lab.onnx_session import MODEL, OnnxSession
 from kd_lab.types import Batch
 
-ONNX = "kd_lab.compression.onnx_classifier.OnnxClassifier"  # the class that saves what `OnnxSession` reads
 Integers = NDArray[np.int64]
 Logits = Callable[[Integers, Integers, Integers | None], NDArray[np.float32]]
 """Logits (B, C) of word pieces, mask and segments, each (B, T); no segments means that all are of the first text."""
@@ -28,7 +28,7 @@ def read(folder: Path, threads: int | None = None) -> Logits:
     Raises:
         UserError: the folder is not one that kd_lab saved, or a file of it is missing or damaged.
     """
-    if classifier.read_card(folder)["class"] == ONNX:
+    if classifier.read_card(folder)["format"] == ONNX:
         return OnnxSession(folder / MODEL, threads)
     return _read_torch(folder, threads)
 

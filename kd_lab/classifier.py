@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from kd_lab.errors import UserError
+from kd_lab.formats import FORMATS, class_of, format_of, known_format
 from kd_lab.reading import read_json, reading
 from kd_lab.types import Batch, Outputs
 
@@ -36,18 +36,18 @@ class Classifier(Protocol):
 
 
 def save(classifier: Classifier, folder: Path, card: Mapping[str, Any]) -> None:
-    """Saves a classifier and beside it `classifier.json`: its class and `card` (labels, max_tokens, ...)."""
+    """Saves a classifier and beside it `classifier.json`: its format and `card` (labels, max_tokens, ...)."""
     folder.mkdir(parents=True, exist_ok=True)
     classifier.save(folder)
-    kind = f"{type(classifier).__module__}.{type(classifier).__qualname__}"
-    (folder / CARD).write_text(json.dumps({"class": kind, **card}, indent=1), encoding="utf-8")
+    told = {"format": format_of(type(classifier)), **card}
+    (folder / CARD).write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The contents of a saved classifier's `classifier.json`.
+    """The contents of a saved classifier's `classifier.json`; its `format` is one of `FORMATS`.
 
     Raises:
-        UserError: the folder is not one that kd_lab saved.
+        UserError: the folder is not one that kd_lab saved, or a later one saved it.
     """
     expected = f"a saved classifier with {CARD}"
     cure = "Name the folder of a fitted or compressed model, e.g. multirun/runs/default/model."
@@ -55,11 +55,15 @@ def read_card(folder: Path) -> dict[str, Any]:
         got = "a folder without it" if folder.is_dir() else "no such folder"
         raise UserError(str(folder), expected=expected, got=got, cure=cure)
     card = read_json(folder / CARD, expected=expected, cure=cure)
-    if not isinstance(card.get("class"), str):
-        raise UserError(str(folder / CARD), expected=expected, got="one that names no class", cure=cure)
-    if not card["class"].startswith("kd_lab."):
-        raise _foreign(folder, card["class"])
-    return card
+    told = card.pop("class", None)  # what stands for a format in a folder of kd_lab 0.1
+    told = card.get("format", told)
+    if not isinstance(told, str):
+        raise UserError(str(folder / CARD), expected=expected, got="one that names no format", cure=cure)
+    if (found := known_format(told)) is None:
+        expected = f"a format that this kd_lab reads: {', '.join(FORMATS)}"
+        cure = "If a later kd_lab saved it, pip install -U kd_lab; else do not load this folder."
+        raise UserError(str(folder / CARD), expected=expected, got=told[:100], cure=cure)
+    return {"format": found, **card}
 
 
 def load(folder: Path) -> Classifier:
@@ -69,21 +73,9 @@ def load(folder: Path) -> Classifier:
     with the user's own rights; an export passes none on.
 
     Raises:
-        UserError: the folder is not one that kd_lab saved, or its class is none of kd_lab's.
+        UserError: the folder is not one that kd_lab saved, or a later one saved it.
     """
-    kind = read_card(folder)["class"]
-    module, _, name = kind.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise _foreign(folder, kind) from error
-    ours = isinstance(found, type) and found.__module__ == module  # what a module of ours imports is not ours
-    if not ours or not hasattr(found, "load"):
-        raise _foreign(folder, kind)
+    found = class_of(read_card(folder)["format"])
     with reading(folder, expected="weights that are whole and belong to its config.json", cure=AGAIN):
         classifier: Classifier = found.load(folder)
     return classifier
-
-
-def _foreign(folder: Path, kind: str) -> UserError:
-    return UserError(str(folder / CARD), expected="a class of kd_lab", got=kind, cure="Do not load this folder.")

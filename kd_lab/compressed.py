@@ -87,7 +87,7 @@ def make(fitted: Fitted, steps: Mapping[str, Step], around: Around, folder: Path
         UserError: a step cannot take what it is given.
         FitError: a step trained on, and the loss is no longer a number.
     """
-    card = {key: value for key, value in classifier.read_card(fitted.model).items() if key != "class"}
+    card = {key: value for key, value in classifier.read_card(fitted.model).items() if key != "format"}
     small = apply_all(steps, fitted.load(), around)
     pairs = around.tokens.split("train").segments is not None
     card |= {"pad_id": around.tokens.pad_id, "pairs": pairs, "compression": list(steps)}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kd_lab import contention
 from kd_lab.classifier import Classifier, load, read_card
+from kd_lab.formats import module_of
 from kd_lab.fresh_process import in_fresh_process
 from kd_lab.types import Batch
 
@@ -79,7 +80,7 @@ def measure(
     if not all(asking.requests and asking.bulk for _, asking in sides):
         raise ValueError("no requests or no bulk to time")
     folders = [place for place, _ in sides]
-    kinds = [read_card(place)["class"].rpartition(".")[0] for place in folders]  # refuses a wrong folder here
+    kinds = [module_of(read_card(place)["format"]) for place in folders]  # refuses a wrong folder here
     timing = partial(_time, threads=threads, rounds=rounds, max_tokens=max_tokens)
     costs = in_fresh_process(timing, folders, [asking.arrays() for _, asking in sides], timeout_s=timeout_s)
     for cost, (place, asking), kind in zip(costs, sides, kinds, strict=True):

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from kd_lab import classifier, results
-from kd_lab.array_classifier import ONNX
 from kd_lab.cost import WEIGHTS
 from kd_lab.errors import UserError, disk_errors
+from kd_lab.formats import ONNX
 from kd_lab.model_card import Kind, model_card
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.torch_classifier import CONFIG, read_config
@@ -146,7 +146,7 @@ def _check_target(target: Path) -> None:
 
 def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:
     """What loads the model, and which arrays it takes."""
-    if card["class"] == ONNX:
+    if card["format"] == ONNX:
         return "onnx", list(OnnxSession(folder / MODEL).inputs)
     model = classifier.load(folder)
     inputs = list(INPUTS if getattr(model, "two_segments", False) else INPUTS[:2])

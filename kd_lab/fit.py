@@ -105,7 +105,7 @@ def fit(
     """The fitted model, from the cache or fitted now; a fit that was cut off goes on from its last whole epoch.
 
     Args:
-        card: what `classifier.json` says beside the class.
+        card: what `classifier.json` says beside the format.
         extras: name -> file to put beside the weights, such as the tokenizer.
         advance: called with the number of training rows done since the last call.
         observe: called after each epoch that is fitted now with its number and all that was logged.

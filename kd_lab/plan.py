@@ -17,11 +17,12 @@ from kd_lab.errors import UserError
 from kd_lab.evaluation import Evaluation
 from kd_lab.fit import FitSpec
 from kd_lab.instantiate import build
+from kd_lab.moved import renewed
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain data."""
-    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    """The resolved config as plain data, classes by the names that they have now."""
+    settings: dict[str, Any] = renewed(OmegaConf.to_container(config, resolve=True, throw_on_missing=True), tell=True)
     return settings
 
 

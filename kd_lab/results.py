@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from kd_lab import result_shape
 from kd_lab.errors import UserError, disk_errors
+from kd_lab.moved import renewed
 from kd_lab.reading import read_json, reading
 from kd_lab.redact import redacted
 
@@ -131,6 +132,7 @@ def read(folder: Path, file: str = FILE) -> RunResult:
     known = {entry.name for entry in fields(RunResult)}
     with reading(path, expected="a cell's result", cure=cure):
         found = RunResult(**{key: value for key, value in stored.items() if key in known})
+        found.config = renewed(found.config)
         result_shape.check(vars(found))
     return found
 

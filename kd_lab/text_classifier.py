@@ -51,7 +51,7 @@ class TextClassifier:
             raise UserError(
                 str(folder / classifier.CARD),
                 expected="labels, max_tokens and pad_id",
-                got=json.dumps({key: value for key, value in card.items() if key != "class"})[:300],
+                got=json.dumps({key: value for key, value in card.items() if key != "format"})[:300],
                 cure="Name the model folder of a finished run.",
             ) from error
         self._folder = folder

@@ -31,10 +31,10 @@ def test_what_is_loaded_says_the_same_to_the_bit(tmp_path: Path) -> None:
     assert torch.equal(loaded(batch).logits, saved(batch).logits)
 
 
-def test_the_card_says_the_class_and_what_it_was_given(tmp_path: Path) -> None:
+def test_the_card_says_the_format_and_what_it_was_given(tmp_path: Path) -> None:
     classifier.save(small(), tmp_path, {"labels": ["a", "b", "é"]})
-    kind = "kd_lab.models.lstm_attention.LstmAttentionClassifier"
-    assert classifier.read_card(tmp_path) == {"class": kind, "labels": ["a", "b", "é"]}
+    assert json.loads((tmp_path / classifier.CARD).read_text()) == classifier.read_card(tmp_path)
+    assert classifier.read_card(tmp_path) == {"format": "lstm_attention/1", "labels": ["a", "b", "é"]}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,13 @@ def test_a_class_that_is_not_kd_labs_is_refused(tmp_path: Path, kind: str, monke
     with pytest.raises(UserError) as caught:
         classifier.load(tmp_path)
     assert caught.value.got == kind
+
+
+def test_a_format_of_a_later_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    classifier.save(small(), tmp_path, {})
+    (tmp_path / classifier.CARD).write_text(json.dumps({"format": "lstm_attention/9"}))
+    with pytest.raises(UserError, match=r"lstm_attention/1.*got lstm_attention/9.*pip install -U kd_lab"):
+        classifier.load(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"class": 5}', "null", '"kd_lab.types.Batch"'])

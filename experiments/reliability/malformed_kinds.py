@@ -130,8 +130,7 @@ def _saved(model: TorchClassifier | None, folder: Path) -> dict[str, bytes]:
     card = {"labels": LABELS, "max_tokens": 16, "pad_id": 0}
     if model is None:
         folder.mkdir(parents=True)
-        kind = "kd_lab.compression.onnx_classifier.OnnxClassifier"
-        (folder / "classifier.json").write_text(json.dumps({"class": kind, **card}))
+        (folder / "classifier.json").write_text(json.dumps({"format": "onnx/1", **card}))
         (folder / "model.onnx").write_bytes(graph())
     else:
         classifier.save(model, folder, card)

@@ -70,6 +70,7 @@ class OptunaSweeper(Sweeper):
         """
         assert self.config is not None
         assert self.hydra_context is not None
+        assert self.launcher is not None
         optuna_library()
         folder = Path(self.config.hydra.sweep.dir).absolute()
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

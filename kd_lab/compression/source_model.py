@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +10,15 @@ from typing import Any
 from torch import Tensor
 
 from kd_lab.errors import UserError
+from kd_lab.formats import class_of, format_of, known_format
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.reading import reading
 from kd_lab.weights_file import read_tensors, refuse_giants
 
 
 def write_source(model: TorchClassifier, folder: Path) -> None:
-    """Writes config.json: the class and the config of `model`."""
-    kind = type(model)
-    about = {"source": f"{kind.__module__}.{kind.__qualname__}", "config": model.config}
+    """Writes config.json: the format and the config of `model`."""
+    about = {"source": format_of(type(model)), "config": model.config}
     (folder / CONFIG).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
@@ -54,16 +53,12 @@ def source_class(about: Mapping[str, Any], file: Path) -> type[TorchClassifier]:
     Raises:
         UserError: it is none of kd_lab's torch classifiers.
     """
-    name = str(about.get("source")) if isinstance(about, Mapping) else "no source"
-    module, _, attribute = name.rpartition(".")
-    kind = None
-    if module.startswith("kd_lab."):
-        try:
-            kind = getattr(importlib.import_module(module), attribute, None)
-        except (ImportError, ValueError):
-            kind = None
+    name = about.get("source", "no source") if isinstance(about, Mapping) else "no source"
+    found = known_format(name)
+    kind = class_of(found) if found else None
     if not (isinstance(kind, type) and issubclass(kind, TorchClassifier)):
-        raise UserError(str(file), expected="a torch classifier of kd_lab", got=name, cure="Do not load this folder.")
+        got = str(name)[:100]
+        raise UserError(str(file), expected="a torch classifier of kd_lab", got=got, cure="Do not load this folder.")
     return kind
 
 

@@ -18,6 +18,7 @@ from torch.ao.quantization import quantize_dynamic
 
 from kd_lab.compression.source_model import build_of, form, read_weights, source_class
 from kd_lab.errors import UserError
+from kd_lab.formats import format_of
 from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.types import Batch, Outputs
 
@@ -60,8 +61,7 @@ class TorchInt8Classifier:
 
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
-        source = f"{self.source.__module__}.{self.source.__qualname__}"
-        about = {"source": source, "config": self.config, "engine": self.engine}
+        about = {"source": format_of(self.source), "config": self.config, "engine": self.engine}
         (folder / CONFIG).write_text(json.dumps(about, indent=1), encoding="utf-8")
         save_file({name: tensor.contiguous() for name, tensor in self.state().items()}, folder / WEIGHTS)
 

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kd_lab import signature
 from kd_lab.errors import UserError
 from kd_lab.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, shown, targets
+from kd_lab.moved import renewed
 from kd_lab.option_types import PathName, Seed, StudyName
 from kd_lab.verbs.compose import CONF, MISTAKES, SEVERAL_DEVICES, mistake
 from kd_lab.verbs.run_place import check_folder
@@ -258,4 +259,4 @@ def _plain(config: DictConfig, key: str, *, whole: bool = False) -> Any:
     value = OmegaConf.select(config, key, throw_on_missing=whole)
     if not isinstance(value, DictConfig | ListConfig):
         return value
-    return OmegaConf.to_container(value, resolve=True, throw_on_missing=whole)
+    return renewed(OmegaConf.to_container(value, resolve=True, throw_on_missing=whole), tell=True)
