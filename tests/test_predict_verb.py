@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +22,15 @@ from kd_lab.__main__ import command
 from kd_lab.text_classifier import TextClassifier
 
 TEXTS = ["the old cat number 3", "a red house number 7", "no green song number 1"]
+KILLED = """
+import os, signal, sys
+from kd_lab.__main__ import command
+from kd_lab.verbs.predict_output import Writer
+
+write = Writer.write
+Writer.write = lambda *given: (write(*given), os.kill(os.getpid(), signal.SIGKILL))
+command(["predict", *sys.argv[1:]])
+"""
 
 
 @pytest.fixture(params=["[]", "[onnx_int8]"])
@@ -74,6 +85,24 @@ def test_a_csv_file_is_answered_into_another(model: Path, tmp_path: Path, ask: C
     assert ask("--model", str(model), *given).out == ""
     rows = answers((tmp_path / "out.csv").read_text(), ",")
     assert [row["label"] for row in rows] == TextClassifier(model).predict([f"{text}, or so" for text in TEXTS])[0]
+
+
+def test_what_a_killed_process_left_beside_its_answers_is_cleared_by_the_next(
+    small_study: Path, tmp_path: Path, ask: Callable[..., Any]
+) -> None:
+    out = tmp_path / "out.csv"
+    given = ["--model", str(cell(small_study, "[onnx_int8]") / "model"), "--out", str(out), *TEXTS]
+    out.write_text("earlier")
+    killed = subprocess.run([sys.executable, "-c", KILLED, *given], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert out.read_text() == "earlier"
+    assert len(os.listdir(tmp_path)) == 2
+    ask(*given)
+    assert os.listdir(tmp_path) == ["out.csv"]
+    assert [row["text"] for row in answers(out.read_text(), ",")] == TEXTS
+    ask(*given, "", code=2)
+    assert os.listdir(tmp_path) == ["out.csv"]
+    assert len(answers(out.read_text(), ",")) == len(TEXTS)
 
 
 def test_an_onnx_model_answers_without_torch(small_study: Path) -> None:

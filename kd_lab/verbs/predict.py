@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from kd_lab import classifier
+from kd_lab.drafts import whole
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.text_classifier import TextClassifier
 from kd_lab.verbs.predict_input import Table, Texts, of_arguments, of_lines
@@ -130,14 +131,8 @@ def _out(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with disk_errors(path.parent):
-        try:
-            with draft.open("w", encoding="utf-8", newline="") as file:
-                yield file
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+    with disk_errors(path.parent), whole(path) as file:
+        yield file
 
 
 def _writer(file: TextIO, model: TextClassifier, options: argparse.Namespace) -> Writer | Screen:
