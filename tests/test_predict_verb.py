@@ -145,6 +145,8 @@ def test_what_is_no_text_on_stdin_is_refused_with_its_line(
         (["--csv", "nowhere.csv"], "nowhere.csv"),
         (["--csv", "in.csv", "--text-column", "nothing"], "nothing"),
         (["--batch-size", "0", "text"], "batch"),
+        (["--out", "nowhere/out.csv", "text"], "nowhere: expected a folder, got none. Make it: mkdir -p nowhere"),
+        (["--out", "pipe", "text"], "pipe: expected a file, got something else"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -157,7 +159,9 @@ def test_a_mistake_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.csv").write_text("id,words\n1,a red cat\n")
+    os.mkfifo(tmp_path / "pipe")
     assert command(["predict", "--model", str(model), *given]) == 2
+    assert sorted(os.listdir(tmp_path)) == ["in.csv", "pipe"]
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -88,8 +89,12 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(
             "--batch-size", expected="at least 1", got=str(options.batch_size), cure="Give a larger number."
         )
-    if options.out and options.out.is_dir():
-        raise UserError(f"--out {options.out}", expected="a file", got="a folder", cure="Name a file.")
+    if options.out and options.out.exists() and not options.out.is_file():  # a device would be replaced by a file
+        got = "a folder" if options.out.is_dir() else "something else"
+        raise UserError(f"--out {options.out}", expected="a file", got=got, cure="Name a file.")
+    if options.out and not (folder := options.out.parent).is_dir():
+        cure = f"Make it: mkdir -p {shlex.quote(str(folder))}"
+        raise UserError(f"--out, {folder}", expected="a folder", got="none", cure=cure)
     if options.out and options.csv and options.out.resolve() == options.csv.resolve():
         raise UserError(f"--out {options.out}", expected="another file than --csv", got="the same", cure="Rename it.")
 
