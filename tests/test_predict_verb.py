@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -136,6 +137,33 @@ def test_what_is_no_text_on_stdin_is_refused_with_its_line(
     said = ask("--model", str(model), stdin=stdin, code=2)
     assert words in said.err
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("by", ["--csv", "stdin"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "cp1252"])
+def test_the_cure_for_another_encoding_works_as_it_is_typed(
+    encoding: str, by: str, small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = ["--model", str(cell(small_study, "[onnx_int8]") / "model")]
+    text = "the café\u2019s cat"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    content = f"{mark}text\n{text}\n".encode(encoding)
+    (tmp_path / "my in.csv").write_bytes(content)
+    given, stdin = (["--csv", "my in.csv"], b"") if by == "--csv" else ([], content)
+    said = ask(*model, *given, stdin=stdin, code=2).err
+    assert said.count("\n") == 1
+    cure = said[said.index("iconv -f") :].strip()
+    if by == "--csv":
+        subprocess.run(cure, shell=True, check=True)  # noqa: S602 - it is what a user types
+        told = said.partition("give --csv ")[2].partition(":")[0]
+        (row,) = answers(ask(*model, "--csv", *shlex.split(told)).out, ",")
+    else:
+        assert cure.endswith(" FILE | kd-lab predict --model DIR")
+        line = cure.partition(" | ")[0].replace("FILE", "'my in.csv'")
+        converted = subprocess.run(line, shell=True, check=True, capture_output=True)  # noqa: S602
+        row = answers(ask(*model, stdin=converted.stdout).out)[-1]
+    assert row["text"] == text
 
 
 @pytest.mark.parametrize(
