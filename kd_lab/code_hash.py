@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent
 SILENT = frozenset(  # what no artifact's content depends on, whoever imports it
     f"kd_lab.{name}"
     for name in (
-        *("cache", "cache_check", "cache_entry", "cache_folder", "cache_lock"),  # where artifacts lie
+        *("cache", "cache_check", "cache_entry", "cache_folder", "cache_lock", "drafts"),  # where artifacts lie
         *("errors", "option_types", "progress", "reading", "redact", "safe_path"),  # what is refused, and what is said
         *("formats", "moved"),  # what things are called
         *("code_hash", "hub_revision"),  # what names are made of

@@ -6,11 +6,11 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kd_lab import classifier, results
+from kd_lab import classifier, drafts, results
 from kd_lab.cost import WEIGHTS
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.formats import ONNX
@@ -23,6 +23,7 @@ from kd_lab.text_classifier import TOKENIZER, TextClassifier
 from kd_lab.tokenizer_file import read_tokenizer
 
 README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
+_DRAFT = ".export-"  # how the name of a copy begins that is not yet tried
 _FICLONE = 0x40049409  # of Linux's ioctl_ficlone(2)
 FILES = {classifier.CARD, CONFIG, TOKENIZER, TOKENIZER_CONFIG, README, "openvino.json"}  # and weights
 TEXTS = ("what is this?", "one more, a little longer than the first: 3 of 4 words", "ja")  # on which a copy is tried
@@ -86,37 +87,38 @@ def export(cell: Path, target: Path) -> list[Path]:
         raise UserError(f"{result.name}/{result.cell}", expected="a finished cell", got=got, cure=cure)
     _refuse_strangers(source)
     original = TextClassifier(source)
-    _check_target(target)
+    _check_target(target, {draft.name for draft in _dead(target)})
     with disk_errors(target):
         target.mkdir(parents=True, exist_ok=True)
-        draft = target / f".export-{os.getpid()}"
-        try:
-            shutil.copytree(source, draft, copy_function=shutil.copyfile)
+        for left in _dead(target):
+            shutil.rmtree(left, ignore_errors=True)
+        with drafts.within(target, _DRAFT) as draft:
+            for path in source.iterdir():
+                shutil.copyfile(path, draft / path.name)
             complete(draft, result)
             seconds = TEXTS[::-1] if original.pairs else None
             if TextClassifier(draft).logits(TEXTS, seconds).tobytes() != original.logits(TEXTS, seconds).tobytes():
                 got = "other logits than from the original"
                 cure = "Check the disk, and run it again."
                 raise UserError(str(target), expected="a copy that answers alike", got=got, cure=cure)
+            _check_target(target, {draft.name})  # somebody may have put something there meanwhile
             for old in target.iterdir():
                 if old != draft:
                     old.unlink()
             names = sorted(path.name for path in draft.iterdir())
-            for name in names:
+            for name in sorted(names, key=lambda name: name == classifier.CARD):  # without it, nothing is a model
                 os.replace(draft / name, target / name)
             return [target / name for name in names]
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def foreign(folder: Path) -> list[str]:
     """Names of what lies in a model folder and is no part of a model; none where there is no such folder."""
     there = sorted(folder.iterdir()) if folder.is_dir() else []
-    drafts = tuple(f".{name}." for name in FILES)  # of a process that was killed
+    begun = tuple(f".{name}." for name in FILES)  # of a process that was killed
     return [
         path.name
         for path in there
-        if path.is_dir() or (path.name not in FILES and path.suffix not in WEIGHTS and not path.name.startswith(drafts))
+        if path.is_dir() or (path.name not in FILES and path.suffix not in WEIGHTS and not path.name.startswith(begun))
     ]
 
 
@@ -130,16 +132,25 @@ def _refuse_strangers(source: Path) -> None:
             raise UserError(str(source), expected="only what kd_lab wrote", got=f"{path.name}, {kind}", cure=cure)
 
 
-def _check_target(target: Path) -> None:
-    """Refuses a place where something would be lost."""
+def _dead(target: Path) -> Iterator[Path]:
+    """What exports that were killed have left in their target; nothing in which anybody keeps anything else."""
+    return (draft for draft in drafts.dead(target, _DRAFT) if draft.is_dir() and not foreign(draft))
+
+
+def _check_target(target: Path, ours: Collection[str]) -> None:
+    """Refuses a place where something would be lost.
+
+    Args:
+        ours: names of drafts there: of this process, or of those that were killed.
+    """
     where = f"--to {target}"
     if target.exists() and not target.is_dir():
         raise UserError(where, expected="a folder", got="a file", cure="Name another place.")
     if any((target.parent / name).is_file() for name in (results.FILE, "manifest.json")):
         raise UserError(where, expected="a folder of its own", got="a run's own", cure="Name a place outside multirun.")
     there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    others = foreign(target)
-    if others or (there and not (target / classifier.CARD).is_file()):
+    others = [name for name in foreign(target) if name not in ours]
+    if others or (there and not ours and not (target / classifier.CARD).is_file()):
         got = f"one with {(others or there)[0]} ({len(there)} files or folders)"
         raise UserError(where, expected="an empty folder or an earlier export", got=got, cure="Name another place.")
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import glob
 import json
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from kd_lab import result_shape
+from kd_lab.drafts import whole
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.moved import renewed
 from kd_lab.reading import read_json, reading
@@ -66,47 +61,9 @@ class RunResult:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file in UTF-8, on the disk before it has its name: nobody ever reads half of it.
-
-    What a process that was killed here has left of it is taken away.
-    """
-    for left in path.parent.glob(f".{glob.escape(path.name)}.draft-*"):
-        _clear_unless_held(left)
-    handle, draft = _draft(path)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            os.fchmod(handle, 0o666 & ~_umask())
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-            os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _draft(path: Path) -> tuple[int, Path]:
-    """A new file beside `path`, opened and locked as long as it is open."""
-    while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.draft-", dir=path.parent)
-        with suppress(OSError):  # a file system without locks: nobody takes it away there
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_nlink:  # else another took it for a dead process's before it was locked
-            return handle, Path(name)
-        os.close(handle)
-
-
-def _clear_unless_held(draft: Path) -> None:
-    """Deletes a draft whose writer is gone; one that may not be deleted stays."""
-    with suppress(OSError), draft.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        draft.unlink()
-
-
-@cache
-def _umask() -> int:
-    """What `open` withholds from a new file; a temporary file withholds more."""
-    os.umask(mask := os.umask(0o077))
-    return mask
+    """Writes a file whole or not at all, see `drafts.whole`."""
+    with whole(path) as file:
+        file.write(text)
 
 
 def attempt(folder: Path) -> RunResult:

@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
     ),
     (0, {"moved", "machine", "contention", "cache_folder"}),
     (0, {"cache_check", "cache_lock"}),
-    (0, {"cache_entry", "cache_gc"}),
+    (0, {"cache_entry", "cache_gc", "drafts"}),
     (0, {"reading"}),
     (0, {"result_shape", "tokenizer_file", "weights_file"}),
     (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +23,15 @@ from kd_lab.__main__ import command
 from kd_lab.text_classifier import TextClassifier
 
 TEXTS = ["the old cat number 3", "a red house number 7", "no green song number 1"]
+KILLED = """
+import os, signal, sys
+from kd_lab.__main__ import command
+from kd_lab.verbs.predict_output import Writer
+
+write = Writer.write
+Writer.write = lambda *given: (write(*given), os.kill(os.getpid(), signal.SIGKILL))
+command(["predict", *sys.argv[1:]])
+"""
 
 
 @pytest.fixture(params=["[]", "[onnx_int8]"])
@@ -76,6 +88,24 @@ def test_a_csv_file_is_answered_into_another(model: Path, tmp_path: Path, ask: C
     assert [row["label"] for row in rows] == TextClassifier(model).predict([f"{text}, or so" for text in TEXTS])[0]
 
 
+def test_what_a_killed_process_left_beside_its_answers_is_cleared_by_the_next(
+    small_study: Path, tmp_path: Path, ask: Callable[..., Any]
+) -> None:
+    out = tmp_path / "out.csv"
+    given = ["--model", str(cell(small_study, "[onnx_int8]") / "model"), "--out", str(out), *TEXTS]
+    out.write_text("earlier")
+    killed = subprocess.run([sys.executable, "-c", KILLED, *given], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert out.read_text() == "earlier"
+    assert len(os.listdir(tmp_path)) == 2
+    ask(*given)
+    assert os.listdir(tmp_path) == ["out.csv"]
+    assert [row["text"] for row in answers(out.read_text(), ",")] == TEXTS
+    ask(*given, "", code=2)
+    assert os.listdir(tmp_path) == ["out.csv"]
+    assert len(answers(out.read_text(), ",")) == len(TEXTS)
+
+
 def test_an_onnx_model_answers_without_torch(small_study: Path) -> None:
     code = (
         "import sys\nfrom kd_lab.__main__ import command\n"
@@ -109,6 +139,33 @@ def test_what_is_no_text_on_stdin_is_refused_with_its_line(
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("by", ["--csv", "stdin"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "cp1252"])
+def test_the_cure_for_another_encoding_works_as_it_is_typed(
+    encoding: str, by: str, small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = ["--model", str(cell(small_study, "[onnx_int8]") / "model")]
+    text = "the café\u2019s cat"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    content = f"{mark}text\n{text}\n".encode(encoding)
+    (tmp_path / "my in.csv").write_bytes(content)
+    given, stdin = (["--csv", "my in.csv"], b"") if by == "--csv" else ([], content)
+    said = ask(*model, *given, stdin=stdin, code=2).err
+    assert said.count("\n") == 1
+    cure = said[said.index("iconv -f") :].strip()
+    if by == "--csv":
+        subprocess.run(cure, shell=True, check=True)  # noqa: S602 - it is what a user types
+        told = said.partition("give --csv ")[2].partition(":")[0]
+        (row,) = answers(ask(*model, "--csv", *shlex.split(told)).out, ",")
+    else:
+        assert cure.endswith(" FILE | kd-lab predict --model DIR")
+        line = cure.partition(" | ")[0].replace("FILE", "'my in.csv'")
+        converted = subprocess.run(line, shell=True, check=True, capture_output=True)  # noqa: S602
+        row = answers(ask(*model, stdin=converted.stdout).out)[-1]
+    assert row["text"] == text
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -116,6 +173,8 @@ def test_what_is_no_text_on_stdin_is_refused_with_its_line(
         (["--csv", "nowhere.csv"], "nowhere.csv"),
         (["--csv", "in.csv", "--text-column", "nothing"], "nothing"),
         (["--batch-size", "0", "text"], "batch"),
+        (["--out", "nowhere/out.csv", "text"], "nowhere: expected a folder, got none. Make it: mkdir -p nowhere"),
+        (["--out", "pipe", "text"], "pipe: expected a file, got something else"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -128,7 +187,9 @@ def test_a_mistake_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.csv").write_text("id,words\n1,a red cat\n")
+    os.mkfifo(tmp_path / "pipe")
     assert command(["predict", "--model", str(model), *given]) == 2
+    assert sorted(os.listdir(tmp_path)) == ["in.csv", "pipe"]
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from kd_lab import results
 from kd_lab.errors import UserError
 from kd_lab.results import FILE, SCHEMA, RunResult, collect, read
 
@@ -61,7 +59,7 @@ def test_a_full_disk_is_one_clear_line_and_the_earlier_result_stays(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(results.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(UserError, match="No space left on device") as caught:
         result("another").write(tmp_path)
     assert caught.value.where == str(tmp_path)
@@ -104,31 +102,3 @@ def test_a_studys_results_come_by_cell(tmp_path: Path) -> None:
         result(cell).write(tmp_path / cell)
     (tmp_path / "model").mkdir()
     assert [found.cell for found in collect(tmp_path)] == ["seed=0", "seed=1"]
-
-
-def test_drafts_of_killed_processes_are_cleared_and_those_that_are_being_written_stay(tmp_path: Path) -> None:
-    dead, alive = tmp_path / ".a.json.draft-1", tmp_path / ".a.json.draft-2"
-    dead.touch()
-    with alive.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        results.write_whole(tmp_path / "a.json", "{}")
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.json.draft-2", "a.json"]
-    results.write_whole(tmp_path / "a.json", "{}")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_a_draft_that_another_process_cleared_before_it_was_locked_is_begun_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    true_lock, locked = fcntl.flock, []
-
-    def flock(handle: int, how: int) -> None:
-        if not locked:
-            next(tmp_path.glob(".a.json.draft-*")).unlink()
-        locked.append(handle)
-        true_lock(handle, how)
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    results.write_whole(tmp_path / "a.json", "{}")
-    assert len(locked) == 2
-    assert (tmp_path / "a.json").read_text() == "{}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from kd_lab import classifier
+from kd_lab.drafts import whole
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.text_classifier import TextClassifier
 from kd_lab.verbs.predict_input import Table, Texts, of_arguments, of_lines
@@ -87,8 +89,12 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(
             "--batch-size", expected="at least 1", got=str(options.batch_size), cure="Give a larger number."
         )
-    if options.out and options.out.is_dir():
-        raise UserError(f"--out {options.out}", expected="a file", got="a folder", cure="Name a file.")
+    if options.out and options.out.exists() and not options.out.is_file():  # a device would be replaced by a file
+        got = "a folder" if options.out.is_dir() else "something else"
+        raise UserError(f"--out {options.out}", expected="a file", got=got, cure="Name a file.")
+    if options.out and not (folder := options.out.parent).is_dir():
+        cure = f"Make it: mkdir -p {shlex.quote(str(folder))}"
+        raise UserError(f"--out, {folder}", expected="a folder", got="none", cure=cure)
     if options.out and options.csv and options.out.resolve() == options.csv.resolve():
         raise UserError(f"--out {options.out}", expected="another file than --csv", got="the same", cure="Rename it.")
 
@@ -130,14 +136,8 @@ def _out(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with disk_errors(path.parent):
-        try:
-            with draft.open("w", encoding="utf-8", newline="") as file:
-                yield file
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+    with disk_errors(path.parent), whole(path) as file:
+        yield file
 
 
 def _writer(file: TextIO, model: TextClassifier, options: argparse.Namespace) -> Writer | Screen:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,6 +16,10 @@ from kd_lab.text_classifier import flaw
 CHUNK = 4096  # texts at a time: bounds memory
 LONGEST = 2**24  # bytes of a line, letters of a field; a file without lines, such as a picture, is not read whole
 _BOM = b"\xef\xbb\xbf"
+_MARKS = (  # those of UTF-32 begin as those of UTF-16 do
+    *((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32")),
+    *((codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16")),
+)
 
 
 class Texts(NamedTuple):
@@ -40,7 +46,7 @@ def of_lines(file: BinaryIO, chunk: int = CHUNK) -> Iterator[Texts]:
     Raises:
         UserError: a line is blank, not UTF-8 or not of text; or there is none.
     """
-    lines, read = _numbered(file, "standard input"), 0
+    lines, read = _numbered(file), 0
     while rows := list(islice(lines, chunk)):
         read += len(rows)
         texts = [line.rstrip("\r\n") for _, line in rows]
@@ -82,7 +88,7 @@ class Table:
     def _read(self, check: bool) -> Iterator[list[str]]:
         """The wanted fields of each row."""
         with self._path.open("rb") as file:
-            reader = csv.reader((line for _, line in _numbered(file, str(self._path))), strict=True)
+            reader = csv.reader((line for _, line in _numbered(file, self._path)), strict=True)
             try:
                 header = next(reader, None)
                 if header is None:
@@ -111,10 +117,10 @@ class Table:
         return UserError(str(self._path), expected=expected, got=got, cure=cure)
 
 
-def _numbered(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
-    """(number from 1, text with its line break) of each line."""
+def _numbered(file: BinaryIO, path: Path | None = None) -> Iterator[tuple[int, str]]:
+    """(number from 1, text with its line break) of each line; of standard input where there is no path."""
     for number, line in enumerate(_lines(file), start=1):
-        here = f"{where}, line {number}"
+        here = f"{path or 'standard input'}, line {number}"
         if len(line) > LONGEST:
             got = f"more than {LONGEST} bytes"
             raise UserError(here, expected="a line of text", got=got, cure="Give a text file in UTF-8.")
@@ -122,7 +128,19 @@ def _numbered(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
             yield number, (line.removeprefix(_BOM) if number == 1 else line).decode()
         except UnicodeDecodeError as error:
             got = f"byte 0x{line[error.start]:02x} at place {error.start + 1}"
-            raise UserError(here, expected="UTF-8", got=got, cure="Convert it, e.g. with iconv -t UTF-8.") from error
+            cure = _conversion(line if number == 1 else b"", path)
+            raise UserError(here, expected="UTF-8", got=got, cure=cure) from error
+
+
+def _conversion(start: bytes, path: Path | None) -> str:
+    """The command that makes UTF-8 of it: from what a mark at its start tells, else from Windows in the west."""
+    marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+    told = "Convert it" if marked else "Convert it, e.g. from WINDOWS-1252,"
+    command = f"iconv -f {marked or 'WINDOWS-1252'} -t UTF-8"
+    if path is None:
+        return f"{told} with {command} FILE | kd-lab predict --model DIR"
+    new = shlex.quote(str(path.with_name(f"{path.stem}.utf8{path.suffix}")))
+    return f"{told} and give --csv {new}: {command} {shlex.quote(str(path))} > {new}"
 
 
 def _lines(file: BinaryIO) -> Iterable[bytes]:
