@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CARD = "classifier.json"
+WEIGHT_FILES = (
+    ".safetensors",
+    ".onnx",
+    ".bin",
+    ".xml",
+)  # the last two are OpenVINO's: numbers, and the graph over them
 AGAIN = "Export the cell again, e.g. kd-lab export STUDY/CELL --to DIR."
 
 

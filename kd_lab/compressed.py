@@ -12,13 +12,14 @@ from typing import Any
 
 from kd_lab import classifier, fit
 from kd_lab.code_hash import code_hash
-from kd_lab.compression.around import Around, Hold
+from kd_lab.compression.around import Around
 from kd_lab.compression.step import Step, apply_all
 from kd_lab.compression.without_dropout import without_dropout
 from kd_lab.fit import FitSpec, Fitted, Teacher
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.text_classifier import TOKENIZER
 from kd_lab.training import Advance
+from kd_lab.weight_constraint import Hold
 
 MODEL, NOTES = "model", "notes.json"
 

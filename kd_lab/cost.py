@@ -16,14 +16,13 @@ import psutil
 from numpy.typing import NDArray
 
 from kd_lab import contention
-from kd_lab.classifier import Classifier, load, read_card
+from kd_lab.classifier import WEIGHT_FILES, Classifier, load, read_card
 from kd_lab.formats import module_of
 from kd_lab.fresh_process import in_fresh_process
 from kd_lab.types import Batch
 
 LENGTHS = (16, 32, 128)  # tokens, of the synthetic requests
 BUDGET_S = 20.0  # no further round is begun after so long, as on a machine that others keep busy
-WEIGHTS = (".safetensors", ".onnx", ".bin", ".xml")  # the last two are OpenVINO's: numbers, and the graph over them
 _REPEATS = 5  # of each synthetic request
 Arrays = tuple[NDArray[np.int64] | None, ...]  # a Batch on its way through a pipe: its fields without the teacher
 
@@ -94,8 +93,8 @@ def measure(
 
 
 def size_mib(folder: Path) -> float:
-    """Weights on disk, MiB (2^20 bytes): the files of a saved classifier that end in one of `WEIGHTS`."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHTS) / 2**20
+    """Weights on disk, MiB (2^20 bytes): the files of a saved classifier that end in one of `WEIGHT_FILES`."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHT_FILES) / 2**20
 
 
 def _arrays(batch: Batch) -> Arrays:

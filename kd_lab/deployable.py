@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from kd_lab import classifier, drafts, results
-from kd_lab.cost import WEIGHTS
 from kd_lab.errors import UserError, disk_errors
 from kd_lab.formats import ONNX
 from kd_lab.model_card import Kind, model_card
@@ -118,7 +117,8 @@ def foreign(folder: Path) -> list[str]:
     return [
         path.name
         for path in there
-        if path.is_dir() or (path.name not in FILES and path.suffix not in WEIGHTS and not path.name.startswith(begun))
+        if path.is_dir()
+        or (path.name not in FILES and path.suffix not in classifier.WEIGHT_FILES and not path.name.startswith(begun))
     ]
 
 

@@ -14,7 +14,6 @@ import pytorch_lightning as pl
 from kd_lab import classifier
 from kd_lab.cache import Cache
 from kd_lab.code_hash import code_hash
-from kd_lab.compression.around import Hold
 from kd_lab.data.tokens import Tokens
 from kd_lab.errors import Diverged, GivenUp
 from kd_lab.losses.loss import Loss
@@ -26,6 +25,7 @@ from kd_lab.process_settings import process_settings_kept
 from kd_lab.resume import Observe, ignore
 from kd_lab.trainer import Trainer
 from kd_lab.training import Advance, train
+from kd_lab.weight_constraint import Hold
 
 
 @dataclass(frozen=True)

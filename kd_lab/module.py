@@ -9,7 +9,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from kd_lab.compression.around import Hold
 from kd_lab.errors import Diverged
 from kd_lab.losses.loss import Loss
 from kd_lab.metrics import evaluate
@@ -19,6 +18,7 @@ from kd_lab.models.replay import Replay
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.optimizer import AdamW, clip
 from kd_lab.types import Batch, Outputs
+from kd_lab.weight_constraint import Hold
 
 Answers = Callable[[Batch], Outputs]  # what a teacher says about a batch, from the cache or live
 

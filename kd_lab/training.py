@@ -15,7 +15,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
-from kd_lab.compression.around import Hold
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
 from kd_lab.losses.loss import Loss
@@ -26,6 +25,7 @@ from kd_lab.optimizer import AdamW
 from kd_lab.process_settings import process_settings_kept
 from kd_lab.resume import BEST, LAST, EpochSeed, History, LastCheckpoint, Observe, StraightToDisk, checkpoint, ignore
 from kd_lab.trainer import Trainer
+from kd_lab.weight_constraint import Hold
 
 Advance = Callable[[int], None]
 

@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[int, set[str]], ...] = (
             "imports",
             "process_settings",
             "signature",
+            "weight_constraint",
         },
     ),
     (0, {"moved", "machine", "contention", "cache_folder"}),

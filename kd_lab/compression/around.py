@@ -9,27 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kd_lab.compression.zeros import KeepZeros, Together
+from kd_lab.compression.zeros import KeepZeros
 from kd_lab.data.batches import Batches
 from kd_lab.data.tokens import Tokens
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.types import Batch
-
-
-class Hold(Protocol):
-    """What a step imposes on a model's weights while the model is trained on."""
-
-    def before_forward(self) -> None:
-        """Puts the weights into the state in which the model is used; may be called several times in a row.
-
-        Called before each forward pass, and once more when training has ended: the model leaves in this state.
-        """
-
-    def before_update(self) -> None:
-        """Puts the weights into the state that the optimizer is to change; gradients stay as they are."""
-
-    def after_update(self, share: float) -> None:
-        """The optimizer has changed the weights; `share` of all updates are done, in (0, 1]."""
+from kd_lab.weight_constraint import Hold, Together
 
 
 class Recover(Protocol):

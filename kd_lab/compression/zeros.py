@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from kd_lab.compression.around import Hold
 
 Weight = tuple[nn.Module, str]  # a module and the name of its parameter
 
@@ -56,25 +52,3 @@ class KeepZeros:
         self._zero = [zero.to(weight.device) for zero, weight in zip(self._zero, weights, strict=True)]
         for weight, zero in zip(weights, self._zero, strict=True):
             weight.masked_fill_(zero, 0.0)
-
-
-class Together:
-    """Several holds at once, each in its turn."""
-
-    def __init__(self, holds: Sequence[Hold]) -> None:
-        self._holds = holds
-
-    def before_forward(self) -> None:
-        """Each puts the weights into the state in which the model is used."""
-        for hold in self._holds:
-            hold.before_forward()
-
-    def before_update(self) -> None:
-        """Each puts the weights into the state that the optimizer is to change, the last one first."""
-        for hold in reversed(self._holds):
-            hold.before_update()
-
-    def after_update(self, share: float) -> None:
-        """Each is told that the optimizer has changed the weights."""
-        for hold in self._holds:
-            hold.after_update(share)

@@ -19,13 +19,14 @@ from kd_lab.errors import UserError, disk_errors
 from kd_lab.mlflow_store import file_uri
 from kd_lab.paths import root
 from kd_lab.progress import say
-from kd_lab.report import check_table, index, settings_table
+from kd_lab.report import check_table, index
 from kd_lab.report.check import Check, check
 from kd_lab.report.collect import studies
 from kd_lab.report.collect import study as study_cells
+from kd_lab.report.mirrored import mirror
+from kd_lab.report.shown import markdown, show
 from kd_lab.report.study_report import FOLDER, StudyReport, write
 from kd_lab.results import RunResult
-from kd_lab.table import to_markdown, to_rich
 
 if TYPE_CHECKING:
     from kd_lab.cell import Cell
@@ -155,35 +156,6 @@ def _show_check(held: Check, multirun: Path) -> None:
     print(f"Written: {', '.join(map(str, kept))}")
 
 
-def show(study: StudyReport, title: str, folder: Path) -> None:
-    """Prints a report: settings where one ran with several seeds, else cells; the verdict; what failed; the files."""
-    out = Console() if sys.stdout.isatty() else Console(width=180)
-    if _seeds(study):
-        for table in settings_table.to_rich(study.settings, study.verdicts, title):
-            out.print(table)
-    else:
-        out.print(to_rich(study.cells, title))
-    said = _notes(study) if _seeds(study) else []  # a table of cells has them below it
-    files = f"Written to {folder}: {', '.join(study.files)}"
-    for line in (*study.verdict.splitlines(), *said, files):
-        out.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def markdown(study: StudyReport) -> str:
-    """The table that `show` prints, as Markdown, with the verdict where settings are compared."""
-    if _seeds(study):
-        return settings_table.to_markdown(study.settings, study.verdicts, _notes(study))
-    return to_markdown(study.cells)
-
-
-def _notes(study: StudyReport) -> list[str]:
-    return settings_table.notes(study.cells, study.settings)
-
-
-def _seeds(study: StudyReport) -> bool:
-    return any(len(setting.cells) + len(setting.failed) > 1 for setting in study.settings)
-
-
 def _sync(multirun: Path, study: StudyReport) -> bool:
     """Mirrors what is missing into the store each cell's config names, and says so; False where one did not take it.
 
@@ -191,7 +163,6 @@ def _sync(multirun: Path, study: StudyReport) -> bool:
     """
     from kd_lab.plan import plain
     from kd_lab.verbs.compose import compose
-    from kd_lab.verbs.sweep import mirror
 
     config = compose(["tracking=mlflow"])
     config.paths.multirun = str(multirun.resolve())  # a store is kept by its address: a relative one could be another

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from rich.console import Console
 from kd_lab import launch, results
 from kd_lab.errors import FitError, UserError
 from kd_lab.progress import say, step
-from kd_lab.report.study_report import FOLDER, StudyReport, write
-from kd_lab.results import RunResult
+from kd_lab.report.mirrored import mirror, passes_saved
+from kd_lab.report.shown import show
+from kd_lab.report.study_report import FOLDER, write
 from kd_lab.run_folder import LOCK, held, locked
 from kd_lab.table import to_rich
 
@@ -33,8 +33,6 @@ def close(folders: Sequence[Path]) -> bool:
     Args:
         folders: those of its cells, in order.
     """
-    from kd_lab.verbs.report import show
-
     first, study = results.read(folders[0]), folders[0].parent
     multirun = study.parents[first.name.count("/")]
     with locked(study / LOCK, f"another process closes {first.name}: waiting for it"):
@@ -49,58 +47,6 @@ def close(folders: Sequence[Path]) -> bool:
     for cell in failed:
         say(f"failed: {cell.name}/{cell.cell}: {cell.error}")
     return bool(failed)
-
-
-def passes_saved(cells: Sequence[RunResult]) -> str:
-    """How much work of the teacher the cache saved, in a line; a pass goes over one split once."""
-    taught = [cell.teacher for cell in cells if cell.teacher.get("outputs")]
-    if not taught:
-        return "no cell asked a teacher"
-    fits = len({teacher["fingerprint"] for teacher in taught})
-    made = len({output for teacher in taught for output in teacher["outputs"]})
-    needed = sum(teacher["passes"] for teacher in taught)
-    return (
-        f"teacher: {fits} fit{'s' * (fits != 1)} and {made} passes over a split serve {len(taught)} cells; "
-        f"{needed - made} of {needed} passes saved"
-    )
-
-
-def mirror(
-    report: StudyReport, study: Path, settings: Callable[[RunResult], Mapping[str, Any]], thorough: bool = False
-) -> int | None:
-    """Brings MLflow level with a study: those of its cells that are missing there, and the sweep's own run.
-
-    Args:
-        report: the study's.
-        study: its folder.
-        settings: the tracking of a cell.
-        thorough: whether to look at every run, also where the store said that it was level: some may have been deleted.
-
-    Returns:
-        how many cells were missing; None where a store did not take something, of which a warning has told.
-    """
-    from kd_lab.instantiate import build
-
-    swept = results.swept(study)
-    stores: dict[str, list[RunResult]] = {}  # a study of single runs may have several
-    for cell in report.cells:
-        stores.setdefault(json.dumps(settings(cell), sort_keys=True), []).append(cell)
-    added, refused = 0, False
-    for cells in stores.values():
-        missing = build(settings(cells[0]), "tracking").missing(cells, thorough)
-        refused |= missing is None
-        for cell in missing or ():
-            from kd_lab.pipeline import track
-
-            run = track(cell, study / cell.cell, settings(cell))
-            added, refused = added + (run is not None), refused or run is None
-    if swept:
-        tracking = build(settings(report.cells[0]), "tracking")
-        saved = passes_saved(report.cells)
-        words = {"kd_lab.verdict": report.verdict, "mlflow.note.content": f"{report.verdict}\n\n{saved}"}
-        level = not refused and added is not None
-        refused |= tracking.mirror_study(report.cells, report.files, report.metrics, words, level) is None
-    return None if refused else added
 
 
 def _time_again(folders: Sequence[Path]) -> None:

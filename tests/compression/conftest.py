@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kd_lab.cache import Cache
-from kd_lab.compression.around import Around, Hold
+from kd_lab.compression.around import Around
 from kd_lab.compression.onnx_classifier import OnnxClassifier
 from kd_lab.compression.onnx_export import OnnxExport
 from kd_lab.data.csv import Csv
@@ -21,6 +21,7 @@ from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.torch_classifier import TorchClassifier
 from kd_lab.types import Batch
+from kd_lab.weight_constraint import Hold
 
 VOCABULARY = 60
 SHAPE = {"layers": 2, "width": 32, "heads": 2, "feed_forward": 48, "max_positions": 64, "init": "random"}
