@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 TESTERS ?= 2
 comma := ,
 
-SAFE := $(addsuffix .py,$(addprefix kd_lab/,cache* results resume stamp launch run_folder publish written_files))
-SAFE_TESTS := $(addsuffix .py,$(addprefix tests/test_,cache cache_gc results resume stamp launch run_folder publish))
+SAFE := core/cache* core/drafts core/results training/checkpointing sweep/completed sweep/launch \
+	pipeline/run_folder pipeline/publish pipeline/written_files
+SAFE_TESTS := core/test_cache core/test_cache_gc core/test_drafts core/test_results training/test_checkpointing \
+	sweep/test_completed sweep/test_launch pipeline/test_run_folder pipeline/test_publish
 
 .PHONY: demo test check coverage format clean
 
@@ -20,7 +22,7 @@ test: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run --branch --include='$(subst $() $(),$(comma),$(SAFE))' -m pytest $(SAFE_TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run --branch --include='$(subst $() $(),$(comma),$(SAFE:%=kd_lab/%.py))' -m pytest $(SAFE_TESTS:%=tests/%.py)
 	$(BIN)/python -m coverage report --show-missing --fail-under=100
 
 check: $(VENV)/ready

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import sys
 
-from kd_lab.safe_path import leave_out_working_folder
+from kd_lab.core.safe_path import leave_out_working_folder
 
 leave_out_working_folder()  # before anything is imported that a file there could be taken for
 
 from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from kd_lab.errors import UserError, disk_error  # noqa: E402
-from kd_lab.heap import keep_freed_memory  # noqa: E402
-from kd_lab.imports import first_import  # noqa: E402
-from kd_lab.paths import root  # noqa: E402
+from kd_lab.core.errors import UserError, disk_error  # noqa: E402
+from kd_lab.core.library_imports import first_import  # noqa: E402
+from kd_lab.core.paths import root  # noqa: E402
+from kd_lab.core.process_memory import keep_freed_memory  # noqa: E402
 
-VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in verbs/ with a function of its name
+VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in cli/ with a function of its name
 THREADS = {  # read once, when torch is first imported
     "GOMP_SPINCOUNT": "10000",  # a thread that waits soon gives its core away: see experiments/LOG.md
     "TOKENIZERS_PARALLELISM": "true",
@@ -69,7 +69,7 @@ def command(arguments: list[str]) -> int:
             return 0
         name, given = (verb, arguments[1:]) if verb in VERBS else ("run", arguments)
         with first_import():
-            verb_module = import_module(f"kd_lab.verbs.{name}")
+            verb_module = import_module(f"kd_lab.cli.{name}")
         code: int = getattr(verb_module, name)(given)
         return code
     except UserError as error:

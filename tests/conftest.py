@@ -14,11 +14,11 @@ import torch
 from debian import BROWSER, POSTGRES
 from filelock import FileLock
 
-from kd_lab.cache import Cache
+from kd_lab.core.cache import Cache
+from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.csv import Csv
+from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import Tokenizer
-from kd_lab.data.tokens import Tokens, tokenise
-from kd_lab.pretrained import Checkpoint
 
 SHARED = Path(os.environ.get("KD_LAB_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SLOW = os.environ.get("KD_LAB_SLOW") == "1" or "CI" in os.environ

@@ -167,7 +167,7 @@ def compare_link(server: str, experiment: str, runs: list[str]) -> str:
 
 def main() -> None:
     """Takes the README's pictures."""
-    from kd_lab.mlflow_store import connect
+    from kd_lab.tracking.mlflow_store import connect
 
     parser = argparse.ArgumentParser(description="Take the README's pictures of a study in MLflow.")
     parser.add_argument("name", help="the study")

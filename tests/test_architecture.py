@@ -1,4 +1,4 @@
-"""Imports point down, and other promises about the code as a whole. The list of layers is written only here."""
+"""Imports point down, and other promises about the code as a whole. The list of rooms is written only here."""
 
 from __future__ import annotations
 
@@ -13,84 +13,37 @@ import kd_lab
 ROOT = Path(kd_lab.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-# Each line may import from the lines above it, never from its own; a folder is one entry and its files import each
-# other. A layer of the design has two lines where a part stands on a part of the same layer.
-LAYERS: tuple[tuple[int, set[str]], ...] = (
-    (0, {"redact", "safe_path", "hub_revision"}),  # what an error says is without credentials
-    (
-        0,
-        {
-            "types",
-            "errors",
-            "option_types",
-            "code_hash",
-            "cores",
-            "paths",
-            "progress",
-            "energy",
-            "formats",
-            "heap",
-            "imports",
-            "process_settings",
-            "signature",
-            "weight_constraint",
-        },
-    ),
-    (0, {"moved", "machine", "contention", "cache_folder"}),
-    (0, {"cache_check", "cache_lock"}),
-    (0, {"cache_entry", "cache_gc", "drafts"}),
-    (0, {"reading"}),
-    (0, {"result_shape", "tokenizer_file", "weights_file"}),
-    (0, {"cache", "results", "classifier", "instantiate", "fresh_process", "onnx_session"}),
-    # a checkpoint's identity is a file's hash, which `cache` computes; a cell's folder is known by its result
-    (0, {"pretrained", "stamp", "array_classifier", "run_folder"}),
-    (
-        1,
-        {
-            "data",
-            "models",
-            "losses",
-            "metrics",
-            "cost",
-            "confusion",
-            "table",
-            "significance",
-            "written_files",
-            "optimizer",
-            "trainer",
-            "search",
-        },
-    ),
-    (1, {"text_classifier", "calibration", "model_card", "turns", "predictions"}),
-    # compression takes models apart: it must know a torch classifier from an exported one, and how it is saved.
-    # served_model is the file that MLflow reads as code; it wraps text_classifier.
-    (1, {"compression", "served_model", "deployable", "timing_grid"}),
-    (2, {"module", "resume", "mlflow_run", "mlflow_store", "predict"}),
-    (2, {"mlflow_level"}),
-    (2, {"tracking", "invariance"}),
-    (2, {"training"}),
-    (3, {"fit", "outputs", "evaluation"}),
-    (3, {"compressed"}),
-    (4, {"plan"}),
-    (4, {"cell"}),
-    (4, {"provenance", "publish"}),
-    (4, {"pipeline"}),
-    (5, {"report", "launch"}),
-    (5, {"verbs"}),
-    (5, {"__main__"}),
+PLUGINS = ROOT.parent / "hydra_plugins" / "kd_lab"
+ROOMS = (  # each may import from those before it; the files of a room import each other, but in no circle
+    "core",
+    "data",
+    "losses",
+    "models",
+    "serving",
+    "evaluation",
+    "training",
+    "compression",
+    "tracking",
+    "pipeline",
+    "sweep",
+    "report",
+    "cli",
 )
-LINE = {part: line for line, (_, parts) in enumerate(LAYERS) for part in parts}
-SEE_CONFIGS = {"plan", "cell", "pipeline", "launch", "verbs"}
+SEE_CONFIGS = {"pipeline", "sweep", "cli"}
 
 
 def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
-def part(file: Path) -> str:
-    """The entry of LAYERS that the file belongs to; "" for the package's own docstring."""
-    first = file.relative_to(ROOT).with_suffix("").parts[0]
-    return "" if first == "__init__" else first
+def room(file: Path) -> str:
+    """The room that the file lies in; "" for the package's own and for the command line's entry."""
+    return file.relative_to(ROOT).parts[0] if file.parent != ROOT else ""
+
+
+def module_of(file: Path) -> str:
+    """Its dotted name."""
+    return ".".join(file.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(module: ast.Module) -> Iterator[str]:
@@ -109,21 +62,32 @@ def named(file: Path) -> str:
 each_file = pytest.mark.parametrize("file", FILES, ids=named)
 
 
-def test_every_module_has_its_place_in_the_layers() -> None:
-    assert {part(file) for file in FILES} - {""} == set(LINE)
-    assert sum(len(parts) for _, parts in LAYERS) == len(LINE), "a part stands in two layers"
-    assert [layer for layer, _ in LAYERS] == sorted(layer for layer, _ in LAYERS)
+def test_every_file_lies_in_a_room() -> None:
+    assert {room(file) for file in FILES} - {""} == set(ROOMS)
+    assert {file.name for file in ROOT.glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
 @each_file
 def test_imports_point_down(file: Path) -> None:
     names = [name for name in imported(tree(file)) if name.split(".")[0] == "kd_lab"]
     assert "kd_lab" not in names, "import from the file that defines a name"
-    ours = part(file)
-    for name in names:
-        theirs = name.split(".")[1]
-        same_folder = theirs == ours and file.parent != ROOT
-        assert same_folder or LINE[theirs] < LINE[ours], f"{named(file)} imports {name}"
+    if room(file):
+        lower = ROOMS[: ROOMS.index(room(file)) + 1]
+        assert not [name for name in names if name.split(".")[1] not in lower], f"{named(file)} imports from above"
+
+
+def test_no_two_files_import_each_other_by_any_way() -> None:
+    """Hydra's plug-ins included; inside functions and for type checkers too."""
+    files = {module_of(file): file for file in [*FILES, *PLUGINS.glob("*.py")]}
+    arrows = {
+        name: {near for one in imported(tree(file)) for near in (one, one.rpartition(".")[0]) if near in files}
+        - {name, "kd_lab"}
+        for name, file in files.items()
+    }
+    while ends := [name for name, others in arrows.items() if not others & arrows.keys()]:
+        for name in ends:
+            del arrows[name]
+    assert not arrows, f"in a circle, or above one: {sorted(arrows)}"
 
 
 @each_file
@@ -132,10 +96,10 @@ def test_imports_are_absolute(file: Path) -> None:
 
 
 @each_file
-def test_only_pipeline_and_verbs_see_a_config(file: Path) -> None:
+def test_only_pipeline_sweep_and_cli_see_a_config(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     seen = [word for word in ("DictConfig", "OmegaConf", "omegaconf") if word in text]
-    assert not seen or part(file) in SEE_CONFIGS
+    assert not seen or room(file) in SEE_CONFIGS
 
 
 @each_file
@@ -181,7 +145,7 @@ def test_every_public_function_and_class_says_what_it_is(file: Path) -> None:
             assert ast.get_docstring(node), f"{named(file)}: {node.name}"
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py"], ids=named)
+@pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py" and room(file)], ids=named)
 def test_a_package_file_holds_a_docstring_alone(file: Path) -> None:
     (only,) = tree(file).body
     assert isinstance(only, ast.Expr)

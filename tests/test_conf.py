@@ -20,12 +20,12 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kd_lab.cache import fingerprint
-from kd_lab.errors import UserError
-from kd_lab.instantiate import build
-from kd_lab.paths import root
-from kd_lab.pipeline import plain
-from kd_lab.verbs.compose import CONF, compose, experiments, mistake, register
+from kd_lab.cli.compose import CONF, compose, experiments, mistake, register
+from kd_lab.core.cache import fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.core.instantiate import build
+from kd_lab.core.paths import root
+from kd_lab.pipeline.run import plain
 
 GROUPS = {  # that config.yaml chooses from; the others are parts of their options
     next(iter(entry)).removeprefix("override ")
@@ -340,7 +340,7 @@ import logging
 from logging.config import dictConfig
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from kd_lab.verbs.compose import CONF, register
+from kd_lab.cli.compose import CONF, register
 ours, other = logging.getLogger("kd_lab"), logging.getLogger("another")
 register()
 with initialize_config_dir(CONF, version_base="1.3"):

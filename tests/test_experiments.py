@@ -10,14 +10,14 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from kd_lab.paths import root
-from kd_lab.pipeline import plain
-from kd_lab.report import check_table, index
-from kd_lab.report.check import Check, Judged, judge
-from kd_lab.report.expected import FILE, Row, read
-from kd_lab.report.measured import of_row
-from kd_lab.results import RunResult
-from kd_lab.verbs.compose import CONF, compose, experiments, register
+from kd_lab.cli.compose import CONF, compose, experiments, register
+from kd_lab.core.paths import root
+from kd_lab.core.results import RunResult
+from kd_lab.pipeline.run import plain
+from kd_lab.report.published import check_table, index
+from kd_lab.report.published.check import Check, Judged, judge
+from kd_lab.report.published.expected import FILE, Row, read
+from kd_lab.report.published.measured import of_row
 
 HERE = root() / "experiments"
 CHECKED = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.rglob(FILE))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kd_lab.__main__ import VERBS, command
-from kd_lab.paths import root
+from kd_lab.core.paths import root
 
 README = (root() / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)

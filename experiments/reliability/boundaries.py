@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from experiments.reliability import interpose, result, workload
 from experiments.reliability.interpose import How
 from experiments.reliability.workload import CELL, NAME, SWEEP, Ended
-from kd_lab import contention
+from kd_lab.core import contention
 
 ERRORS = {"ENOSPC": How.FAIL_FROM, "EIO": How.FAIL_ONCE, "EACCES": How.FAIL_ONCE, "EMFILE": How.FAIL_ONCE}
 OPENS = ("open", "mkdir")  # what runs out of descriptors, or is forbidden

@@ -20,7 +20,7 @@ from typing import Any
 
 from experiments.reliability import result, workload
 from experiments.reliability.workload import NAME, SETTINGS
-from kd_lab import results
+from kd_lab.core import results
 
 AXES = ["seed=0,1,2", "loss.temperature=1,4"]
 LINES = {

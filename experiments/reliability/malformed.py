@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from experiments.reliability import result
 from experiments.reliability.malformed_kinds import Kind, kinds
 from kd_lab.__main__ import command
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
 
 SUCCESS, REFUSED, TRACEBACK, LEFT = "success", "exit 2", "traceback", "left behind"
 

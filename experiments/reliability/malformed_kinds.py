@@ -19,25 +19,26 @@ from onnx import TensorProto, helper, numpy_helper
 
 from experiments.reliability import broken
 from experiments.reliability.broken import Broken
-from kd_lab import classifier, results
-from kd_lab.cache import Cache
-from kd_lab.compression.sparse_classifier import SparseClassifier
-from kd_lab.compression.torch_bf16_classifier import TorchBf16Classifier
-from kd_lab.compression.torch_int8_classifier import TorchInt8Classifier
+from kd_lab.cli.predict_input import Table, of_lines
+from kd_lab.compression.prune.sparse_classifier import SparseClassifier
+from kd_lab.compression.quantize.torch_bf16_classifier import TorchBf16Classifier
+from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier
+from kd_lab.core import results
+from kd_lab.core.cache import Cache
+from kd_lab.core.results import RunResult
+from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.csv import Csv
+from kd_lab.data.dataset import checked
 from kd_lab.data.hub import Hub
-from kd_lab.data.texts import checked
 from kd_lab.data.tokenizer import Tokenizer
-from kd_lab.models.build import Surroundings
+from kd_lab.models import saved_model
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.pretrained import Checkpoint
-from kd_lab.report import expected
-from kd_lab.report.answers import answers
-from kd_lab.results import RunResult
-from kd_lab.text_classifier import TextClassifier
-from kd_lab.verbs.predict_input import Table, of_lines
+from kd_lab.models.spec import Surroundings
+from kd_lab.report.published import expected
+from kd_lab.report.study.answers import answers
+from kd_lab.serving.text_classifier import TextClassifier
 
 PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "rain", "snow", "we", "saw", "lot", "of", "##s")
 TEXTS = ["a cat saw rain", "we saw a lot of dogs " * 9]
@@ -133,7 +134,7 @@ def _saved(model: TorchClassifier | None, folder: Path) -> dict[str, bytes]:
         (folder / "classifier.json").write_text(json.dumps({"format": "onnx/1", **card}))
         (folder / "model.onnx").write_bytes(graph())
     else:
-        classifier.save(model, folder, card)
+        saved_model.save(model, folder, card)
     (folder / "tokenizer.json").write_text(tokenizer())
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
@@ -179,7 +180,7 @@ def _ask(folder: Path) -> object:
     """Loads the model in both ways, and asks it."""
     model = TextClassifier(folder)
     model.predict(TEXTS)
-    return classifier.load(folder)
+    return saved_model.load(folder)
 
 
 def _predict(folder: Path) -> list[str]:

@@ -23,12 +23,12 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments.reliability import result
-from kd_lab import signature
-from kd_lab.errors import UserError
-from kd_lab.instantiate import TARGET, check
-from kd_lab.paths import root
-from kd_lab.verbs.check import settings
-from kd_lab.verbs.compose import CONF, register
+from kd_lab.cli.check import settings
+from kd_lab.cli.compose import CONF, register
+from kd_lab.core import signature
+from kd_lab.core.errors import UserError
+from kd_lab.core.instantiate import TARGET, check
+from kd_lab.core.paths import root
 
 WITHIN_S = 5.0
 HUGE = 10**15

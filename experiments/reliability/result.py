@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kd_lab.machine import describe_machine, git_commit, versions
-from kd_lab.paths import root
+from kd_lab.core.machine import describe_machine, git_commit, versions
+from kd_lab.core.paths import root
 
 PACKAGE = "experiments.reliability"
 FOLDER = Path(__file__).parent

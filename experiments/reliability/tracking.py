@@ -26,9 +26,9 @@ from typing import Any
 
 from experiments.reliability import result
 from experiments.speed import child
-from kd_lab import results
-from kd_lab.mlflow_store import PARENT, connect
-from kd_lab.tracking import MlflowTracking
+from kd_lab.core import results
+from kd_lab.tracking.mlflow_store import PARENT, connect
+from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
 SEEDS = (0, 1, 2)
 CUT_AT = 12  # the request within which the server is killed: some way into the first cell

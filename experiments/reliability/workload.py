@@ -16,7 +16,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kd_lab import results
+from kd_lab.core import results
 
 NAME = "safe"
 SETTINGS = [
@@ -54,7 +54,15 @@ def imports() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     import importlib
 
-    for name in ("verbs.run", "verbs.sweep", "verbs.report", "pipeline", "search.study", "mlflow_run", "mlflow_store"):
+    for name in (
+        "cli.run",
+        "cli.finish",
+        "cli.report",
+        "pipeline.run",
+        "sweep.search.study",
+        "tracking.mlflow_run",
+        "tracking.mlflow_store",
+    ):
         importlib.import_module(f"kd_lab.{name}")
     for name in ("mlflow.store.tracking.sqlalchemy_store", "optuna", "matplotlib.backends.backend_agg", "selectors"):
         importlib.import_module(name)
@@ -90,11 +98,11 @@ def run_here(folder: Path, arguments: Sequence[str], begin: Callable[[], object]
     try:
         os.chdir(folder)
         os.environ["KD_LAB_CACHE"] = str(folder / "cache")
-        from kd_lab import cost
         from kd_lab.__main__ import command as kd_lab
-        from kd_lab.progress import console
+        from kd_lab.core.progress import console
+        from kd_lab.evaluation import latency
 
-        cost.in_fresh_process = lambda work, *given, timeout_s: work(*given)
+        latency.in_fresh_process = lambda work, *given, timeout_s: work(*given)
         with said.open("w", encoding="utf-8", buffering=1) as errors:
             console.file = errors
             with redirect_stdout(io.StringIO()), redirect_stderr(errors):

@@ -17,8 +17,8 @@ from experiments.speed.prepared import Prepared, prepare
 from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.student import OVERRIDES, QUICK
 from experiments.speed.window import Window
-from kd_lab.predict import predict
-from kd_lab.significance import wilson
+from kd_lab.evaluation.inference import predict
+from kd_lab.evaluation.intervals import wilson
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

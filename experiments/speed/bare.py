@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from experiments.speed.loss import distillation
-from kd_lab.data.batches import Batches
-from kd_lab.data.tokens import Tokens
-from kd_lab.heap import keep_freed_memory
+from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.core.types import Batch
+from kd_lab.data.loader import Batches
+from kd_lab.data.tokenized import Tokens
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.models.reached_rows import ReachedRows, only_reached_rows
-from kd_lab.models.replay import Replay
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.optimizer import AdamW, clip
-from kd_lab.trainer import Trainer
-from kd_lab.types import Batch
+from kd_lab.training.active_embedding import ReachedRows, only_reached_rows
+from kd_lab.training.cuda_graphs import Replay
+from kd_lab.training.optimizer import AdamW, clip
+from kd_lab.training.settings import Trainer
 
 
 def train(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kd_lab.paths import root
+from kd_lab.core.paths import root
 
 
 def surroundings() -> dict[str, str]:

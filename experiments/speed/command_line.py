@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.speed.rounds import AGAIN
-from kd_lab.paths import root
+from kd_lab.core.paths import root
 
 # With --gpu: models of the usual size; their weights are random, which does not matter to their speed.
 STUDENT = ("model=distilbert", "model.init=random", "model.keep_layers=null")

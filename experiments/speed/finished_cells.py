@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from experiments.speed import child
 from experiments.speed.rounds import Figures
-from kd_lab import results, stamp
-from kd_lab.cache import fingerprint
-from kd_lab.written_files import note
+from kd_lab.core import results
+from kd_lab.core.cache import fingerprint
+from kd_lab.pipeline.written_files import note
+from kd_lab.sweep import completed
 
 AXES = {  # cells -> values of temperature, alpha, seed
     1: (1, 1, 1),
@@ -61,7 +62,7 @@ def finished(folder: Path, cells: int) -> Study:
     first = next(_settings(cells))
     child.kd_lab(["-m", *(f"{key}={first.get(key, value)}" for key, value in overrides.items())], environment)
     (made,) = study.folder.glob(f"*/{results.FILE}")
-    (mark,) = (study.folder / stamp.FOLDER).glob("*.json")
+    (mark,) = (study.folder / completed.FOLDER).glob("*.json")
     told, stamped = json.loads(made.read_text()), json.loads(mark.read_text())
     for number, setting in enumerate(_settings(cells)):
         own = [f"{key}={setting.get(key, value)}" for key, value in (one.split("=", 1) for one in told["overrides"])]
@@ -78,7 +79,7 @@ def finished(folder: Path, cells: int) -> Study:
         (study.folder / cell / results.FILE).write_text(json.dumps(copy, indent=1))
         note(study.folder / cell)
         name = f"{fingerprint(own)}.json"
-        (study.folder / stamp.FOLDER / name).write_text(json.dumps({**stamped, "cell": cell}))
+        (study.folder / completed.FOLDER / name).write_text(json.dumps({**stamped, "cell": cell}))
     return study
 
 

@@ -13,7 +13,11 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
-MODULE, CLASS, METHOD = "kd_lab.module", "Distillation", "training_step"  # where a run's first step begins
+MODULE, CLASS, METHOD = (
+    "kd_lab.training.lightning_module",
+    "Distillation",
+    "training_step",
+)  # where a run's first step begins
 REACHED = "first step at"  # followed by time.monotonic(), which all processes of a machine share
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kd_lab.models.encoder_shape import LAYOUTS
-from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.models.architectures import LAYOUTS
+from kd_lab.models.base import TorchClassifier
 
 
 def forward(model: TorchClassifier, lengths: np.ndarray, *, all_tokens: bool) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from kd_lab.report.style import FAINT, look, new
+from kd_lab.report.figures.style import FAINT, look, new
 
 CELLS = "rerun"  # the curve over cells; the others are over rows
 _DOTS_AN_INCH = 90

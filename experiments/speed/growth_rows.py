@@ -8,19 +8,19 @@ from pathlib import Path
 import torch
 
 from experiments.speed.short_texts import ShortTexts
-from kd_lab.cache import Cache
-from kd_lab.cell import Cell
-from kd_lab.data.tokens import Tokens, tokenise
-from kd_lab.heap import keep_freed_memory
+from kd_lab.cli.compose import compose
+from kd_lab.core.cache import Cache
+from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.losses.hybrid import Hybrid
-from kd_lab.models.build import Surroundings
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.optimizer import AdamW
-from kd_lab.outputs import CachedAnswers, logits_of
-from kd_lab.trainer import Trainer
-from kd_lab.training import train
-from kd_lab.verbs.compose import compose
+from kd_lab.models.spec import Surroundings
+from kd_lab.pipeline.cell import Cell
+from kd_lab.training.loop import train
+from kd_lab.training.optimizer import AdamW
+from kd_lab.training.settings import Trainer
+from kd_lab.training.teacher_outputs import CachedAnswers, logits_of
 
 CURVES = {
     "tokenise": "texts to cached word pieces",

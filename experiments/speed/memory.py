@@ -31,14 +31,14 @@ SIDES = ("ours", "bare")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `memory/result.json`, prints."""
     from experiments.speed.prepared import SAME_LOSS, prepare
-    from kd_lab import classifier
+    from kd_lab.models import saved_model
 
     asked = ask(parser("memory", __doc__, rounds=3), arguments)
     overrides = [*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides, "trainer.max_epochs=1"]
     prepared = prepare(overrides)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        classifier.save(prepared.start, folder / "student", {})
+        saved_model.save(prepared.start, folder / "student", {})
         np.save(folder / "logits.npy", prepared.logits.numpy())
         told = {
             "tokens": {**vars(prepared.tokens), "folder": str(prepared.tokens.folder)},
@@ -63,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def ours(overrides: Sequence[str]) -> Figures:
     """A fit as a cell makes it; afterwards it is forgotten."""
-    from kd_lab.cell import Cell
-    from kd_lab.heap import keep_freed_memory
-    from kd_lab.verbs.compose import compose
+    from kd_lab.cli.compose import compose
+    from kd_lab.core.process_memory import keep_freed_memory
+    from kd_lab.pipeline.cell import Cell
 
     keep_freed_memory()  # as the command does
     cell = Cell(compose(overrides))
@@ -74,7 +74,7 @@ def ours(overrides: Sequence[str]) -> Figures:
     teacher = cell.fitted_teacher(tokens)
     seen = _Count()
     with tempfile.TemporaryDirectory() as scratch:
-        from kd_lab import fit
+        from kd_lab.training import fit
 
         fit.fit(cell.student, tokens, teacher, replace(cell.cache, root=Path(scratch)), {}, {}, advance=seen)
     return seen.figures(libraries)
@@ -85,17 +85,17 @@ def bare(folder: Path) -> Figures:
     import torch
 
     from experiments.speed.bare import train
-    from kd_lab import classifier
-    from kd_lab.data.tokens import Tokens
-    from kd_lab.optimizer import AdamW
-    from kd_lab.trainer import Trainer
+    from kd_lab.data.tokenized import Tokens
+    from kd_lab.models import saved_model
+    from kd_lab.training.optimizer import AdamW
+    from kd_lab.training.settings import Trainer
 
     told = json.loads((folder / "bare.json").read_text())
     optimizer, settings = AdamW(**told["optimizer"]), Trainer(**told["trainer"])
     tokens = Tokens(**{**told["tokens"], "folder": Path(told["tokens"]["folder"])})
     importlib.import_module(told["module"])  # as `cell` has done for ours by then
     libraries = now_mib()
-    model = classifier.load(folder / "student")
+    model = saved_model.load(folder / "student")
     logits = torch.from_numpy(np.load(folder / "logits.npy", mmap_mode="c"))
     seen = _Count()
     train(model, tokens, logits, told["loss"], optimizer, settings, told["seed"], seen)  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ class _Count:
         self.steps, self.classifiers = 0, 0
 
     def __call__(self, rows: int) -> None:
-        from kd_lab.models.torch_classifier import TorchClassifier
+        from kd_lab.models.base import TorchClassifier
 
         self.steps += 1
         if self.steps == 2:  # the first may come before what was needed to begin is gone

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kd_lab.data.tokens import TokenSplit
+from kd_lab.data.tokenized import TokenSplit
 
 Row = dict[str, Any]
 

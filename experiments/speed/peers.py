@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from experiments.speed.loss import distillation
 from experiments.speed.padded_rows import Row, Rows, collate
-from kd_lab.data.tokens import TokenSplit
+from kd_lab.core.types import Batch
+from kd_lab.data.tokenized import TokenSplit
+from kd_lab.evaluation.inference import autocast
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.models.first_token import all_tokens
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.optimizer import AdamW
-from kd_lab.predict import autocast
-from kd_lab.types import Batch
+from kd_lab.models.fused.cls_only import all_tokens
+from kd_lab.training.optimizer import AdamW
 
 LENGTH = 128  # to which people pad
 OUTPUT = str(Path(tempfile.gettempdir()) / "kd_lab_speed" / "trainer")  # it wants one, and writes nothing into it

@@ -11,15 +11,15 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from kd_lab.cell import Cell
-from kd_lab.data.tokens import Tokens
-from kd_lab.errors import UserError
-from kd_lab.fit import FitSpec, Teacher
+from kd_lab.cli.compose import compose
+from kd_lab.core.errors import UserError
+from kd_lab.data.tokenized import Tokens
 from kd_lab.losses.hybrid import Hybrid
-from kd_lab.models.build import Surroundings
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.outputs import CachedAnswers
-from kd_lab.verbs.compose import compose
+from kd_lab.models.base import TorchClassifier
+from kd_lab.models.spec import Surroundings
+from kd_lab.pipeline.cell import Cell
+from kd_lab.training.fit import FitSpec, Teacher
+from kd_lab.training.teacher_outputs import CachedAnswers
 
 # The sequence term is left out: the peers' loss, alpha * CE + (1 - alpha) * T^2 * KL, has none.
 SAME_LOSS = ("loss=hybrid", "loss.sequence_weight=0")
@@ -114,7 +114,7 @@ def prepare(overrides: Sequence[str]) -> Prepared:
 
 
 def start(cell: Cell, tokens: Tokens) -> TorchClassifier:
-    """The student as `kd_lab.fit` builds it."""
+    """The student as `kd_lab.training.fit` builds it."""
     pl.seed_everything(cell.student.seed, verbose=False)
     around = Surroundings(
         len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, cell.cache

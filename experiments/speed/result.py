@@ -14,8 +14,8 @@ from typing import Any
 
 from experiments.speed.command_line import Asked
 from experiments.speed.rounds import Measured, Ratio
-from kd_lab.machine import describe_machine, git_commit, versions
-from kd_lab.paths import root
+from kd_lab.core.machine import describe_machine, git_commit, versions
+from kd_lab.core.paths import root
 
 SCHEMA = 1
 FILE = "result.json"

@@ -12,8 +12,8 @@ from statistics import median
 
 import psutil
 
-from kd_lab import cores
-from kd_lab.contention import CONTENDED, cpu_s_of_others
+from kd_lab.core import cores
+from kd_lab.core.contention import CONTENDED, cpu_s_of_others
 
 AGAIN = 3  # times a disturbed round is measured again before it is kept, and marked
 TICKS_S = 0.05  # what the kernel's clock of processor time may be wrong by: too little to blame others for
@@ -31,7 +31,7 @@ class Round:
         figures: job -> what its turn gave.
         seconds: of the whole round.
         others_cores: processor time of all other processes in it, per second.
-        contended: whether that was more than `kd_lab.contention.CONTENDED`, or `QUIET` of all cores that
+        contended: whether that was more than `kd_lab.core.contention.CONTENDED`, or `QUIET` of all cores that
             may be used.
     """
 

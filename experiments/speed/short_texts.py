@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from kd_lab.cell import Cell
-from kd_lab.data.texts import Split, Texts
-from kd_lab.paths import default_data
-from kd_lab.verbs.compose import compose
+from kd_lab.cli.compose import compose
+from kd_lab.core.paths import default_data
+from kd_lab.data.dataset import Split, Texts
+from kd_lab.pipeline.cell import Cell
 
 HELD_OUT = 1000  # rows in validation and in test, at most
 CLASSES = ("even", "odd")

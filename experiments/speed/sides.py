@@ -15,17 +15,17 @@ from experiments.speed import bare, peers
 from experiments.speed.prepared import Prepared
 from experiments.speed.rounds import Figures, Measured, Ratio
 from experiments.speed.window import WARM, Window
-from kd_lab import training
-from kd_lab.fit import FitSpec
-from kd_lab.heap import keep_freed_memory
+from kd_lab.core.process_memory import keep_freed_memory
 from kd_lab.losses.hybrid import Hybrid
-from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.models.base import TorchClassifier
+from kd_lab.training import loop
+from kd_lab.training.fit import FitSpec
 
 RECORDING = 2  # epochs in which a GPU meets nearly all shapes of batches often enough to record them
 SIDES = {
     "a": "Hugging Face Trainer as people run it: padded to 128, teacher in every step, float32",
     "b": "Hugging Face Trainer at its best: dynamic padding, length grouping, bf16, fused AdamW, teacher in every step",
-    "ours": "kd_lab.training.train: cached teacher logits",
+    "ours": "kd_lab.training.loop.train: cached teacher logits",
     "bare": "a bare PyTorch loop with the same arithmetic and batches as ours",
     "eager": "bare without recorded passes; on a GPU",
 }
@@ -135,7 +135,7 @@ def train(
     elif side == "ours":
         keep_freed_memory()  # as the command does
         with tempfile.TemporaryDirectory() as scratch:
-            training.train(
+            loop.train(
                 student,
                 spec.loss,
                 spec.optimizer,

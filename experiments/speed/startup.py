@@ -18,8 +18,8 @@ from experiments.speed.first_step import REACHED
 from experiments.speed.prepared import SAME_LOSS, forget_student, prepare
 from experiments.speed.rounds import Figures, Job, by_turns
 from experiments.speed.student import OVERRIDES, QUICK
-from kd_lab.cell import Cell
-from kd_lab.verbs.compose import compose
+from kd_lab.cli.compose import compose
+from kd_lab.pipeline.cell import Cell
 
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| *(\S+)")  # -X importtime: own and cumulative microseconds
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.speed import gpu_table, result
 from experiments.speed.targets import TARGETS, Result, Target
-from kd_lab.paths import root
+from kd_lab.core.paths import root
 
 HERE = root() / "experiments" / "speed"
 BEGIN, END = "<!-- table: made by `python -m experiments.speed.table` -->", "<!-- end of table -->"

@@ -20,12 +20,12 @@ from experiments.speed.prepared import Prepared, prepare
 from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
-from kd_lab.cache import Cache
-from kd_lab.data.batches import Batches
-from kd_lab.heap import keep_freed_memory
-from kd_lab.outputs import logits_of
-from kd_lab.predict import autocast, rows_in_a_pass
-from kd_lab.types import Batch
+from kd_lab.core.cache import Cache
+from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.core.types import Batch
+from kd_lab.data.loader import Batches
+from kd_lab.evaluation.inference import autocast, rows_in_a_pass
+from kd_lab.training.teacher_outputs import logits_of
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,12 +21,12 @@ from experiments.speed.command_line import ask, parser
 from experiments.speed.peak import now_mib, peak_mib
 from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.short_texts import ShortTexts, words
-from kd_lab.cache import Cache
-from kd_lab.cell import Cell
+from kd_lab.cli.compose import compose
+from kd_lab.core.cache import Cache
 from kd_lab.data import tokenizer as tokenizer_module
+from kd_lab.data.tokenized import tokenise
 from kd_lab.data.tokenizer import Tokenizer
-from kd_lab.data.tokens import tokenise
-from kd_lab.verbs.compose import compose
+from kd_lab.pipeline.cell import Cell
 
 CHUNK = int(getattr(tokenizer_module, "_CHUNK", 4096))  # texts that kd_lab hands to the tokenizer at a time
 SIDES = ("ours", "tokenizer")

@@ -10,8 +10,8 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from kd_lab.errors import UserError
-from kd_lab.option_types import Count
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Count
 
 
 class GridSweeper(BasicSweeper):
@@ -25,8 +25,8 @@ class GridSweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
-        from kd_lab.launch import launcher
-        from kd_lab.verbs.hydra_files import without_credentials
+        from kd_lab.cli.hydra_files import without_credentials
+        from kd_lab.sweep.launch import launcher
 
         self.hydra_context: Any = hydra_context
         self.config: Any = without_credentials(config)  # it is saved as multirun.yaml
@@ -43,7 +43,7 @@ class GridSweeper(BasicSweeper):
         Raises:
             UserError: a cell has a wrong option, or none of them has an option that was given.
         """
-        from kd_lab.progress import say
+        from kd_lab.core.progress import say
 
         (asked,) = BasicSweeper.split_arguments(overrides, None)
         found = [self._meaningful(one) for one in asked]
@@ -62,8 +62,8 @@ class GridSweeper(BasicSweeper):
 
     def _meaningful(self, overrides: Sequence[str]) -> list[str]:
         """The cell's overrides but for options that its own groups do not have."""
-        from kd_lab.verbs import check
-        from kd_lab.verbs.unknown_option import chosen, named_in, unknown_option, without
+        from kd_lab.cli import check
+        from kd_lab.cli.unknown_option import chosen, named_in, unknown_option, without
 
         groups = self._groups(overrides)
         left = [one for one in overrides if (groups, _key(one)) not in self._meaningless]

@@ -16,18 +16,19 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from kd_lab import launch, results
-from kd_lab.errors import UserError
-from kd_lab.option_types import Count, NonEmpty, Objectives, Seed, Share
-from kd_lab.progress import say
-from kd_lab.search import record
-from kd_lab.search.objective import objectives
-from kd_lab.search.pruner import PRUNERS
-from kd_lab.search.sampler import SAMPLERS
-from kd_lab.search.space import Space, read
-from kd_lab.search.storage import optuna_library
-from kd_lab.search.study import Asked, Plan, Search
-from kd_lab.verbs.hydra_files import without_credentials
+from kd_lab.cli.hydra_files import without_credentials
+from kd_lab.core import results
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Count, NonEmpty, Objectives, Seed, Share
+from kd_lab.core.progress import say
+from kd_lab.sweep import launch
+from kd_lab.sweep.search import record
+from kd_lab.sweep.search.objective import objectives
+from kd_lab.sweep.search.pruner import PRUNERS
+from kd_lab.sweep.search.sampler import SAMPLERS
+from kd_lab.sweep.search.space import Space, read
+from kd_lab.sweep.search.storage import optuna_library
+from kd_lab.sweep.search.study import Asked, Plan, Search
 
 
 class OptunaSweeper(Sweeper):

@@ -15,11 +15,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from kd_lab import cores
-from kd_lab.errors import UserError
-from kd_lab.option_types import Cores, Gpus, NonEmpty, Threads
-from kd_lab.progress import say
-from kd_lab.safe_path import leave_out_working_folder
+from kd_lab.core import cores
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Cores, Gpus, NonEmpty, Threads
+from kd_lab.core.progress import say
+from kd_lab.core.safe_path import leave_out_working_folder
 
 _SETTINGS = {  # read by Ray when it is first imported and by the processes it starts; what the user has set stands
     "RAY_USAGE_STATS_ENABLED": "0",

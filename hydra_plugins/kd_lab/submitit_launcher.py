@@ -13,7 +13,7 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from kd_lab.progress import say
+from kd_lab.core.progress import say
 
 _INSTALLED = find_spec("hydra_plugins.hydra_submitit_launcher") is not None
 

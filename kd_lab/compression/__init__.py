@@ -1,1 +1,1 @@
-"""One file a step: each takes a classifier and gives a smaller or faster one."""
+"""A smaller or faster classifier out of another: the order of its steps, and what they share."""

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kd_lab.compression.around import Around
-from kd_lab.errors import UserError
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.types import Batch
+from kd_lab.compression.context import Around
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch
+from kd_lab.models.base import TorchClassifier
 
 
 def labelled(around: Around, rows: int, size: int, where: str) -> Iterator[Batch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
 
 
 def need_share(where: str, value: object) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from kd_lab.classifier import Classifier
-from kd_lab.errors import UserError
-from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.core.errors import UserError
+from kd_lab.models.base import TorchClassifier
+from kd_lab.models.saved_model import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kd_lab.compression.around import Around
-    from kd_lab.models.build import ModelSpec
+    from kd_lab.compression.context import Around
+    from kd_lab.models.spec import ModelSpec
 
 
 class Step(Protocol):

@@ -1,1 +1,1 @@
-"""Where texts come from, and how they become batches."""
+"""Texts with labels, their tokenizers and checkpoints, and the batches that are made of them."""

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kd_lab.cache import file_hash
+from kd_lab.core.cache import file_hash
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Encoding, NonEmpty, PathName
+from kd_lab.core.reading import reading
 from kd_lab.data.csv_file import encoding_of, header_of, other_encoding
-from kd_lab.data.texts import Split, SplitPlan, Texts
-from kd_lab.errors import UserError
-from kd_lab.option_types import Encoding, NonEmpty, PathName
-from kd_lab.reading import reading
+from kd_lab.data.dataset import Split, SplitPlan, Texts
 
 _SHOWN = 20  # names of columns that an error lists
 _LONGEST_NUMBER = 300  # digits; Python refuses to read thousands

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from kd_lab.data.texts import Split, SplitPlan, Texts
-from kd_lab.errors import UserError
-from kd_lab.option_types import Count, Libraries, NonEmpty
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Count, Libraries, NonEmpty
+from kd_lab.data.dataset import Split, SplitPlan, Texts
 
 _DISTRIBUTION = {"sklearn": "scikit-learn"}  # import name -> distribution, where they differ
 _NICKNAMES = ("pytorch", "scikit", "np", "pd", "plt", "nx", "hf", "huggingface", "hugging face")

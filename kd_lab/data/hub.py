@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kd_lab.cache import file_hash
-from kd_lab.data.texts import UNLABELLED, Split, SplitPlan, Texts
-from kd_lab.errors import UserError
-from kd_lab.hub_revision import commit as commit_of
-from kd_lab.option_types import NonEmpty, PathName, Splits
-from kd_lab.reading import reading
+from kd_lab.core.cache import file_hash
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import NonEmpty, PathName, Splits
+from kd_lab.core.reading import reading
+from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
+from kd_lab.data.hub_revision import commit as commit_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

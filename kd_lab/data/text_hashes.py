@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from kd_lab.data.texts import Split
+from kd_lab.data.dataset import Split
 
 
 def text_hashes(split: Split) -> np.ndarray:

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tokenizers
 
-from kd_lab.cache import file_hash
-from kd_lab.errors import UserError
-from kd_lab.option_types import Tokens
-from kd_lab.pretrained import Checkpoint
-from kd_lab.reading import reading
-from kd_lab.tokenizer_file import read_tokenizer, vocabulary
+from kd_lab.core.cache import file_hash
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Tokens
+from kd_lab.core.reading import reading
+from kd_lab.data.checkpoint import Checkpoint
+from kd_lab.data.tokenizer_file import read_tokenizer, vocabulary
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
 _SAVE = (

@@ -1,1 +1,1 @@
-"""What a fit minimises: a weighted sum of terms."""
+"""What a student is to be close to: terms, each with a weight, and their sum."""

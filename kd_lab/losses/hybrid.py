@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from kd_lab.core.option_types import Share, Temperature
 from kd_lab.losses.loss import Loss, checked, temperature_of
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.sequence import Sequence
-from kd_lab.option_types import Share, Temperature
 
 
 class Hybrid(Loss):

@@ -9,8 +9,8 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from kd_lab.errors import UserError
-from kd_lab.types import Batch, Outputs
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
 
 NO_TEACHER = "Choose a teacher, e.g. teacher=minilm."
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Weight
 from kd_lab.losses.loss import Loss, Term, checked
-from kd_lab.option_types import Weight
 
 
 class WeightedSum(Loss):

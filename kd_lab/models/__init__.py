@@ -1,1 +1,1 @@
-"""The classifiers that can be fitted: Hugging Face encoders and the LSTM with attention."""
+"""The classifiers that can be fitted, how they are built, saved and loaded, and how weights move between them."""

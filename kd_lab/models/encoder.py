@@ -13,18 +13,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers.initialization import no_init_weights
 
-from kd_lab.errors import UserError
-from kd_lab.models.bf16_layer import use_bf16_layers
-from kd_lab.models.build import Surroundings
-from kd_lab.models.encoder_shape import LAYOUTS, OURS, take_shape
-from kd_lab.models.first_token import all_tokens, narrow_last_layer
-from kd_lab.models.layers import base_prefix, take_layers
-from kd_lab.models.quick_dropout import use_quick_dropout
-from kd_lab.models.torch_classifier import CONFIG, WEIGHTS, TorchClassifier, read_config, take_weights
-from kd_lab.option_types import LayerNumbers, Layers, NonEmpty, Positions, ShareBelowOne, Units
-from kd_lab.pretrained import Checkpoint
-from kd_lab.types import Batch, Outputs
-from kd_lab.weights_file import read_tensors, refuse_giants
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import LayerNumbers, Layers, NonEmpty, Positions, ShareBelowOne, Units
+from kd_lab.core.types import Batch, Outputs
+from kd_lab.data.checkpoint import Checkpoint
+from kd_lab.models.architectures import LAYOUTS, OURS, take_shape
+from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config, take_weights
+from kd_lab.models.fused.bf16_layer import use_bf16_layers
+from kd_lab.models.fused.cls_only import all_tokens, narrow_last_layer
+from kd_lab.models.fused.dropout import use_quick_dropout
+from kd_lab.models.spec import Surroundings
+from kd_lab.models.weight_transfer import base_prefix, take_layers
+from kd_lab.models.weights_file import read_tensors, refuse_giants
 
 _ENTRIES = {  # of config.json; others could have transformers fetch code, such as attention kernels
     OURS, "model_type", "vocab_size", "pad_token_id", "max_position_embeddings", "num_labels", "id2label", "label2id",

@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from kd_lab.code_hash import code_hash
-from kd_lab.errors import UserError
-from kd_lab.models.build import Surroundings
-from kd_lab.models.low_rank import LowRankEmbedding
-from kd_lab.models.quick_dropout import QuickDropout
-from kd_lab.models.torch_classifier import TorchClassifier, masked_softmax
-from kd_lab.option_types import Epochs, Layers, NonEmpty, Seed, ShareBelowOne, Units
-from kd_lab.types import Batch, Outputs
+from kd_lab.core.code_hash import code_hash
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Epochs, Layers, NonEmpty, Seed, ShareBelowOne, Units
+from kd_lab.core.types import Batch, Outputs
+from kd_lab.models.base import TorchClassifier, masked_softmax
+from kd_lab.models.factorised_embedding import LowRankEmbedding
+from kd_lab.models.fused.dropout import QuickDropout
+from kd_lab.models.spec import Surroundings
 
 
 class LstmAttentionClassifier(TorchClassifier):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.models.low_rank import LowRankEmbedding
+from kd_lab.models.factorised_embedding import LowRankEmbedding
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
-from kd_lab.models.torch_classifier import TorchClassifier
 
 
 def has_word_embedding(model: TorchClassifier) -> bool:

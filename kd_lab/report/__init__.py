@@ -1,1 +1,1 @@
-"""What is read out of result.json files: tables and, later, figures."""
+"""What is read out of results."""

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from kd_lab.cache import Cache
-from kd_lab.compression.around import Around
-from kd_lab.compression.onnx_classifier import OnnxClassifier
-from kd_lab.compression.onnx_export import OnnxExport
+from kd_lab.compression.context import Around
+from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
+from kd_lab.compression.quantize.onnx_export import OnnxExport
+from kd_lab.core.cache import Cache
+from kd_lab.core.types import Batch
 from kd_lab.data.csv import Csv
+from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import Tokenizer, TokenizerFile
-from kd_lab.data.tokens import Tokens, tokenise
-from kd_lab.models.build import ModelSpec, Surroundings
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.types import Batch
-from kd_lab.weight_constraint import Hold
+from kd_lab.models.spec import ModelSpec, Surroundings
+from kd_lab.training.weight_constraint import Hold
 
 VOCABULARY = 60
 SHAPE = {"layers": 2, "width": 32, "heads": 2, "feed_forward": 48, "max_positions": 64, "init": "random"}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from kd_lab.cache import Cache
-from kd_lab.compression.around import Around
-from kd_lab.models.build import ModelSpec, Surroundings
+from kd_lab.compression.context import Around
+from kd_lab.core.cache import Cache
+from kd_lab.core.types import Batch
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.types import Batch
+from kd_lab.models.spec import ModelSpec, Surroundings
 
 PIECES, CLASSES = 30_522, 3
 BERT = Encoder(

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import json
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from hydra.utils import instantiate
 
-from kd_lab.compressed import Recovery
-from kd_lab.compression.onnx_export import OnnxExport
-from kd_lab.compression.onnx_int8 import OnnxInt8
-from kd_lab.compression.prune_l1 import PruneL1
-from kd_lab.compression.quantization_aware import QuantizationAware, rounded_weights
+from kd_lab.compression.apply import Recovery
+from kd_lab.compression.prune.magnitude import PruneL1
+from kd_lab.compression.quantize.onnx_export import OnnxExport
+from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
+from kd_lab.compression.quantize.quantization_aware import QuantizationAware, rounded_weights
 from kd_lab.compression.step import apply_all, check_all
 from kd_lab.compression.zeros import KeepZeros, matrices, share_of_zeros
-from kd_lab.errors import UserError
-from kd_lab.fit import FitSpec, recover
+from kd_lab.core.errors import UserError
+from kd_lab.core.paths import root
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
-from kd_lab.models.build import Surroundings
+from kd_lab.models.architectures import heads_in, layer_stem
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
-from kd_lab.models.encoder_shape import heads_in, layer_stem
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.models.spec import Surroundings
 from kd_lab.models.word_embedding import word_embedding
-from kd_lab.optimizer import AdamW
-from kd_lab.trainer import Trainer
+from kd_lab.training.fit import FitSpec, recover
+from kd_lab.training.optimizer import AdamW
+from kd_lab.training.settings import Trainer
 
-CONF = Path(__file__).parents[2] / "conf" / "compression"
+CONF = root() / "conf" / "compression"
 SMALL = {"epochs": 1, "rows": 8, "rank": 4}  # in place of what the YAML says, where it has the option
 EXPORTS = ("onnx", "onnx_int8", "onnx_int8_per_channel", "onnx_int8_static", "openvino", "openvino_int8")
 LASTING = (

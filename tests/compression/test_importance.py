@@ -15,10 +15,10 @@ from kd_lab.compression.importance import (
     taylor_of_columns,
     taylor_of_inputs,
 )
-from kd_lab.compression.prune_lstm import readers
-from kd_lab.data.tokens import TokenSplit
-from kd_lab.errors import UserError
-from kd_lab.types import Batch
+from kd_lab.compression.prune.lstm_units import readers
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch
+from kd_lab.data.tokenized import TokenSplit
 
 STEP = 1e-5  # of the finite differences, in float64
 

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from kd_lab.compression.drop_layers import DropLayers
-from kd_lab.compression.low_rank_embedding import LowRankEmbedding
 from kd_lab.compression.options import count_of
-from kd_lab.compression.prune_heads import PruneHeads
-from kd_lab.compression.prune_lstm import PruneLstm
-from kd_lab.compression.prune_width import PruneWidth
-from kd_lab.errors import UserError
+from kd_lab.compression.prune.feed_forward import PruneWidth
+from kd_lab.compression.prune.heads import PruneHeads
+from kd_lab.compression.prune.layers import DropLayers
+from kd_lab.compression.prune.low_rank_embedding import LowRankEmbedding
+from kd_lab.compression.prune.lstm_units import PruneLstm
+from kd_lab.core.errors import UserError
 
 STEPS = {
     "prune_heads": PruneHeads,

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 import yaml
 from hydra.utils import instantiate
 
-from kd_lab.cache import describe
-from kd_lab.compression.onnx_classifier import OnnxClassifier
-from kd_lab.compression.onnx_export import OnnxExport
-from kd_lab.compression.onnx_int8 import OnnxInt8
-from kd_lab.compression.prune_l1 import PruneL1
+from kd_lab.compression.prune.magnitude import PruneL1
+from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
+from kd_lab.compression.quantize.onnx_export import OnnxExport
+from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
+from kd_lab.compression.quantize.torch_int8 import TorchInt8
+from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier
 from kd_lab.compression.step import apply_all, check_all
-from kd_lab.compression.torch_int8 import TorchInt8
-from kd_lab.compression.torch_int8_classifier import TorchInt8Classifier
-from kd_lab.errors import UserError
+from kd_lab.core.cache import describe
+from kd_lab.core.errors import UserError
+from kd_lab.core.paths import root
 from kd_lab.models.encoder import EncoderClassifier
 
 STEPS = {"prune_l1": PruneL1(), "torch_int8": TorchInt8(), "onnx": OnnxExport(), "onnx_int8": OnnxInt8()}
-CONF = Path(__file__).parents[2] / "conf" / "compression"
+CONF = root() / "conf" / "compression"
 
 
 def chosen(*names: str):
@@ -82,7 +81,7 @@ def test_each_yaml_builds_its_step_under_its_own_name_with_the_default_options(n
 
 def test_a_step_is_described_by_its_options():
     assert describe(PruneL1(0.3, epochs=2)) == {
-        "class": "kd_lab.compression.prune_l1.PruneL1",
+        "class": "kd_lab.compression.prune.magnitude.PruneL1",
         "amount": 0.3,
         "scope": "global",
         "epochs": 2,

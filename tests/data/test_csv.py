@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kd_lab.cache import Cache, fingerprint
+from kd_lab.core.cache import Cache, fingerprint
+from kd_lab.core.errors import UserError
 from kd_lab.data.csv import Csv
-from kd_lab.data.texts import SplitPlan
+from kd_lab.data.dataset import SplitPlan
+from kd_lab.data.tokenized import tokenise
 from kd_lab.data.tokenizer import Tokenizer
-from kd_lab.data.tokens import tokenise
-from kd_lab.errors import UserError
 
 Write = Callable[..., str]
 ROWS = "".join(f"text number {row},{'ab'[row % 2]}\n" for row in range(20))

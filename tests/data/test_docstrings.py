@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kd_lab.cache import fingerprint
+from kd_lab.cli.compose import compose
+from kd_lab.core.cache import fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.core.instantiate import build
+from kd_lab.data.dataset import SplitPlan, Texts, checked
 from kd_lab.data.docstrings import MASK, Docstrings
-from kd_lab.data.texts import SplitPlan, Texts, checked
-from kd_lab.errors import UserError
-from kd_lab.instantiate import build
-from kd_lab.pipeline import plain
-from kd_lab.verbs.compose import compose
+from kd_lab.pipeline.run import plain
 
 LIBRARIES = ("numpy", "networkx", "sympy")
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kd_lab.cache import fingerprint
+from kd_lab.cli.compose import compose
+from kd_lab.core.cache import fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.core.instantiate import build
+from kd_lab.data.dataset import UNLABELLED, SplitPlan, checked
 from kd_lab.data.hub import Hub
-from kd_lab.data.texts import UNLABELLED, SplitPlan, checked
-from kd_lab.errors import UserError
-from kd_lab.instantiate import build
-from kd_lab.pipeline import plain
-from kd_lab.verbs.compose import compose
+from kd_lab.pipeline.run import plain
 
 NAMES = ["neg", "pos", "none of both"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kd_lab.data.dataset import Split
 from kd_lab.data.text_hashes import text_hashes
-from kd_lab.data.texts import Split
 
 
 def hashes(texts: list[str], pairs: list[str] | None = None) -> list[int]:

@@ -10,9 +10,9 @@ import torch
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.term.cross_entropy import CrossEntropy
-from kd_lab.types import Batch, Outputs
 
 
 def batch(labels: list[int]) -> Batch:

@@ -7,9 +7,9 @@ import torch
 from sklearn.metrics.pairwise import paired_cosine_distances
 from torch import Tensor
 
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.term.hidden_cosine import HiddenCosine
-from kd_lab.types import Batch, Outputs
 
 
 def size(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kd_lab.cache import describe, fingerprint
-from kd_lab.errors import UserError
+from kd_lab.core.cache import describe, fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.sequence import Sequence
-from kd_lab.types import Batch, Outputs
 
 STUDENT = Outputs(torch.tensor([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]], dtype=torch.float64))
 TEACHER = Outputs(torch.tensor([[0.0, 3.0, 1.0], [1.0, 0.0, 2.0]], dtype=torch.float64))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 from torch import Tensor
 
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.logit_mse import LogitMse
-from kd_lab.types import Batch, Outputs
 
 seeds = st.integers(0, 10_000)
 

@@ -7,8 +7,8 @@ import torch
 from sklearn.metrics import mean_squared_error
 from torch import Tensor
 
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.term.logit_mse import LogitMse
-from kd_lab.types import Batch, Outputs
 
 
 def size(student: Tensor, teacher: Tensor) -> Tensor:

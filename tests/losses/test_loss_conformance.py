@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 import kd_lab
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.loss import Loss, Term
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.hidden_cosine import HiddenCosine
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.losses.term.sequence import Sequence
-from kd_lab.types import Batch, Outputs
 
 ROWS, TOKENS, CLASSES, WIDTH = 4, 3, 5, 6
 TERMS = {

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from kd_lab.cache import describe
+from kd_lab.core.cache import describe
+from kd_lab.core.paths import root
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.loss import Loss, Term
-from kd_lab.types import Batch, Outputs
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = root() / "conf"
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
 TERMS = sorted(path.stem for path in (CONF / "loss/term").glob("*.yaml"))
 

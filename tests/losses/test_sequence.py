@@ -10,8 +10,8 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch import Tensor
 
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.term.sequence import Sequence
-from kd_lab.types import Batch, Outputs
 
 
 def size(student: Tensor, teacher: Tensor) -> Tensor:

@@ -7,15 +7,15 @@ import math
 import pytest
 import torch
 
-from kd_lab.cache import describe, fingerprint
-from kd_lab.errors import UserError
+from kd_lab.core.cache import describe, fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.loss import Term
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.hidden_cosine import HiddenCosine
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.losses.weighted_sum import WeightedSum
-from kd_lab.types import Batch, Outputs
 
 STUDENT = Outputs(torch.tensor([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]]))
 TEACHER = Outputs(torch.tensor([[0.0, 3.0, 1.0], [1.0, 0.0, 2.0]]))

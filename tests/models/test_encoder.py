@@ -11,14 +11,14 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from kd_lab import classifier
-from kd_lab.cache import Cache, fingerprint
-from kd_lab.errors import UserError
-from kd_lab.models.build import Surroundings
+from kd_lab.core.cache import Cache, fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, Outputs
+from kd_lab.data.checkpoint import Checkpoint
+from kd_lab.models import saved_model
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
-from kd_lab.models.torch_classifier import TorchClassifier
-from kd_lab.pretrained import Checkpoint
-from kd_lab.types import Batch, Outputs
+from kd_lab.models.spec import Surroundings
 
 VOCABULARY, CLASSES, LAYERS = 40, 3, 4
 BERT = Encoder("tiny", "bert", LAYERS, width=16, heads=2, feed_forward=24, init="random", max_positions=20)
@@ -245,8 +245,8 @@ def test_its_name_does_not_hold_what_results_call_it(checkpoint: Checkpoint) -> 
 @each_family
 def test_what_is_loaded_is_what_was_saved_to_the_bit(family: str, around: Surroundings, tmp_path: Path) -> None:
     saved = FAMILIES[family].build(around).eval()
-    classifier.save(saved, tmp_path / "model", {})
-    loaded = classifier.load(tmp_path / "model")
+    saved_model.save(saved, tmp_path / "model", {})
+    loaded = saved_model.load(tmp_path / "model")
     assert isinstance(loaded, EncoderClassifier)
     assert not any(module.training for module in loaded.modules())
     assert list(loaded.state_dict()) == list(saved.state_dict())
@@ -256,7 +256,7 @@ def test_what_is_loaded_is_what_was_saved_to_the_bit(family: str, around: Surrou
     assert torch.equal(ours.hidden, theirs.hidden)
     assert loaded.count_parameters() == saved.count_parameters()
     again = tmp_path / "again"
-    classifier.save(loaded, again, {})
+    saved_model.save(loaded, again, {})
     for name in ("config.json", "model.safetensors"):
         assert (again / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kd_lab.cache import Cache, fingerprint
-from kd_lab.data.tokens import Tokens
-from kd_lab.errors import UserError
-from kd_lab.models.build import Surroundings
+from kd_lab.core.cache import Cache, fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch
+from kd_lab.data.tokenized import Tokens
+from kd_lab.models.base import masked_softmax
 from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
-from kd_lab.models.torch_classifier import masked_softmax
-from kd_lab.types import Batch
+from kd_lab.models.spec import Surroundings
 
 SMALL = LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5, init="random")
 VOCABULARY, PAD = 30, 0
@@ -137,8 +137,8 @@ def test_word_vectors_are_the_same_in_two_caches(tmp_path: Path) -> None:
 def test_word_vectors_are_the_same_in_another_process(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from kd_lab.cache import Cache
-from kd_lab.models.build import Surroundings
+from kd_lab.core.cache import Cache
+from kd_lab.models.spec import Surroundings
 from kd_lab.models.lstm_attention import LstmAttention
 cache = Cache(Path({str(tmp_path / "there")!r}))
 around = Surroundings(4, {VOCABULARY}, {PAD}, "tokens", lambda: {SENTENCES!r}, cache)

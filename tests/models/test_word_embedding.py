@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from kd_lab import classifier
-from kd_lab.cache import Cache
-from kd_lab.errors import UserError
-from kd_lab.models.build import ModelSpec, Surroundings
+from kd_lab.core.cache import Cache
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch
+from kd_lab.models import saved_model
+from kd_lab.models.architectures import RANK, with_ours
+from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
-from kd_lab.models.encoder_shape import RANK, with_ours
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.torch_classifier import TorchClassifier
+from kd_lab.models.spec import ModelSpec, Surroundings
 from kd_lab.models.word_embedding import replace_word_embedding, word_embedding
-from kd_lab.types import Batch
 
 VOCABULARY, WIDTH, KEPT = 20, 8, [0, 1, 4, 7, 9]
 BERT = Encoder("bert", "bert", 1, WIDTH, heads=2, feed_forward=6, init="random", max_positions=16)
@@ -76,8 +76,8 @@ def test_a_shorter_table_is_used_told_saved_and_loaded(
     assert word_embedding(model).padding_idx == 0
     assert model.config["vocabulary" if name == "lstm" else "vocab_size"] == len(KEPT)
     folder = tmp_path_factory.mktemp("saved") / "model"
-    classifier.save(model, folder, {})
-    loaded = classifier.load(folder)
+    saved_model.save(model, folder, {})
+    loaded = saved_model.load(folder)
     assert isinstance(loaded, TorchClassifier)
     with torch.no_grad():
         assert torch.equal(loaded(batch([3, 2, 4])).logits, expected)

@@ -21,19 +21,22 @@ import pyarrow.parquet
 import pytest
 
 from experiments.reliability.malformed_kinds import Kind, graph, kinds, tokenizer
-from kd_lab import classifier, deployable, results, tokenizer_file
 from kd_lab.__main__ import command
+from kd_lab.core import results
+from kd_lab.core.errors import UserError
+from kd_lab.core.reading import LARGEST_JSON, reading
+from kd_lab.data import tokenizer_file
+from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.hub import Hub
 from kd_lab.data.tokenizer import Tokenizer
-from kd_lab.errors import UserError
-from kd_lab.models.torch_classifier import read_config
-from kd_lab.onnx_session import OnnxSession
-from kd_lab.pretrained import Checkpoint
-from kd_lab.reading import LARGEST_JSON, reading
-from kd_lab.report import answers
-from kd_lab.text_classifier import TextClassifier
-from kd_lab.tokenizer_file import read_tokenizer
-from kd_lab.weights_file import read_tensors
+from kd_lab.data.tokenizer_file import read_tokenizer
+from kd_lab.models import saved_model
+from kd_lab.models.base import read_config
+from kd_lab.models.weights_file import read_tensors
+from kd_lab.report.study import answers
+from kd_lab.serving import export
+from kd_lab.serving.onnx_session import OnnxSession
+from kd_lab.serving.text_classifier import TextClassifier
 
 Lay = Callable[[str], Path]
 
@@ -83,7 +86,7 @@ def test_a_safetensors_header_of_a_gib_is_refused_without_being_read(tmp_path: P
     folder = lay("lstm")
     _sparse(folder / "model.safetensors", 2**30 + 4096, struct.pack("<Q", 2**30))
     before = _peak_mib()
-    for read in (lambda: read_tensors(folder / "model.safetensors"), lambda: classifier.load(folder)):
+    for read in (lambda: read_tensors(folder / "model.safetensors"), lambda: saved_model.load(folder)):
         with pytest.raises(UserError, match=r"model\.safetensors: expected weights as safetensors, got .*[Hh]eader"):
             read()
     assert command(["predict", "--model", str(folder), "a cat"]) == 2
@@ -108,7 +111,7 @@ def test_a_config_that_would_take_terabytes_is_refused_before_memory_is_taken(
     folder, before = lay(model), _peak_mib()
     _change(folder / "config.json", **entries)
     with pytest.raises(UserError, match=r"config\.json: expected a model that .* MiB of weights can fill, got"):
-        classifier.load(folder)
+        saved_model.load(folder)
     assert _peak_mib() - before < 500
 
 
@@ -119,7 +122,7 @@ def test_nor_does_a_compressed_model_take_them(lay: Lay, model: str) -> None:
     name = "hidden" if "hidden" in config else "intermediate_size"
     _change(folder / "config.json", config={**config, name: 10**6 if name == "hidden" else 2**20 - 1})
     with pytest.raises(UserError, match="of weights can fill"):
-        classifier.load(folder)
+        saved_model.load(folder)
     assert _peak_mib() - before < 500
 
 
@@ -128,12 +131,12 @@ def test_a_config_cannot_have_transformers_fetch_code(lay: Lay) -> None:
     for entry in ("_attn_implementation", "attn_implementation", "auto_map", "quantization_config"):
         _change(folder / "config.json", **{entry: "someone/kernels"})
         with pytest.raises(UserError, match=f"config.json: expected the config of an encoder, got an entry '{entry}'"):
-            classifier.load(folder)
+            saved_model.load(folder)
         _change(folder / "config.json", **{})
         config = read_config(folder)
         del config[entry]
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    classifier.load(folder)
+    saved_model.load(folder)
 
 
 TEXT_A, TEXT_B = ({"Sequence": {"id": text, "type_id": 0}} for text in "AB")
@@ -223,7 +226,7 @@ def test_an_export_passes_on_only_what_kd_lab_wrote(
     with pytest.raises(
         UserError, match=f"expected only what kd_lab wrote, got {'README.md, a link' if name == 'link' else name}"
     ):
-        deployable.export(tmp_path, tmp_path / "copy")
+        export.export(tmp_path, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
 

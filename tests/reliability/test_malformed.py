@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from experiments.reliability.malformed import LEFT, REFUSED, SUCCESS, TRACEBACK, by_command, by_reader, examples, main
 from experiments.reliability.malformed_kinds import Kind, kinds
-from kd_lab.errors import UserError
+from kd_lab.core.errors import UserError
 
 MODELS = ("lstm", "encoder", "sparse", "bf16", "int8")
 NAMES = [

@@ -14,7 +14,7 @@ import pytest
 from experiments.reliability import table
 from experiments.reliability.boundaries import Act, told_apart
 from experiments.reliability.result import FOLDER
-from kd_lab.paths import root
+from kd_lab.core.paths import root
 
 ROWS = {
     "deaths": ("boundaries", "--every", "90"),

@@ -75,7 +75,7 @@ def _run(study: Path) -> None:
 
 def _keep(study: Path, target: Path) -> None:
     """Copies results, models and one MLflow model, and what each model says of `TEXTS`."""
-    from kd_lab.text_classifier import TextClassifier
+    from kd_lab.serving.text_classifier import TextClassifier
 
     answers = {}
     for result in sorted(study.glob("*/result.json")):

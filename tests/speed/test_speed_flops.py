@@ -9,10 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.speed import flops, share
 from experiments.speed.share import Share
+from kd_lab.core.types import Batch
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.models.first_token import all_tokens
+from kd_lab.models.fused.cls_only import all_tokens
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
-from kd_lab.types import Batch
 
 WIDTH = {"vocab_size": 50, "num_labels": 3, "pad_token_id": 0}
 BERT = {

@@ -11,15 +11,15 @@ import torch
 from experiments.speed import bare, peers, window
 from experiments.speed.loss import distillation
 from experiments.speed.window import Window
-from kd_lab.data.batches import Batches
+from kd_lab.core.types import Batch, Outputs
+from kd_lab.data.loader import Batches
 from kd_lab.losses.hybrid import Hybrid
-from kd_lab.models.build import Surroundings
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.optimizer import AdamW
-from kd_lab.outputs import CachedAnswers
-from kd_lab.trainer import Trainer
-from kd_lab.training import train
-from kd_lab.types import Batch, Outputs
+from kd_lab.models.spec import Surroundings
+from kd_lab.training.loop import train
+from kd_lab.training.optimizer import AdamW
+from kd_lab.training.settings import Trainer
+from kd_lab.training.teacher_outputs import CachedAnswers
 
 SMALL = LstmAttention(embedding=8, hidden=8, layers=2, dropout=0.3, init="random")
 ADAMW = AdamW(head_lr=0.02)

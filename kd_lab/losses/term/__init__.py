@@ -1,1 +1,1 @@
-"""One file a term: each a scalar that says how far a student is from what it should say."""
+"""One file a term of a loss; the file gives it its name."""

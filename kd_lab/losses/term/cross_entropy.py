@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from kd_lab.core.option_types import ShareBelowOne
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.loss import Term, checked, require, wide
-from kd_lab.option_types import ShareBelowOne
-from kd_lab.types import Batch, Outputs
 
 UNLABELLED = -1
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
+from kd_lab.core.option_types import Temperature
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.loss import Term, temperature_of
-from kd_lab.option_types import Temperature
-from kd_lab.types import Batch, Outputs
 
 SAME_CLASSES = "Fit the teacher on the same data set, with the same labels."
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.loss import Term
 from kd_lab.losses.term.kl import SAME_CLASSES
-from kd_lab.types import Batch, Outputs
 
 
 class LogitMse(Term):

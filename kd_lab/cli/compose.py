@@ -1,0 +1,112 @@
+"""Composes configs from conf/ and experiments/, and turns Hydra's complaints into one clear line."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kd_lab.core.errors import UserError
+from kd_lab.core.paths import default_data, root
+from kd_lab.core.redact import text as without_credentials
+from kd_lab.tracking.mlflow_store import default_experiment, default_uri
+
+CONF = str(root() / "conf")
+# A second process of Lightning's would run the whole command line again, and wait for the first one's fit for ever.
+SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
+MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
+
+_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # launcher -> what brings it
+
+
+def register() -> None:
+    """Defines the resolvers that conf/ uses."""
+    OmegaConf.register_new_resolver("root", lambda: str(root()), replace=True)
+    OmegaConf.register_new_resolver("default_data", lambda: str(default_data()), replace=True)
+    OmegaConf.register_new_resolver("cell_name", cell_name, replace=True)
+    OmegaConf.register_new_resolver("tracking_uri", default_uri, replace=True)
+    OmegaConf.register_new_resolver("tracking_experiment", default_experiment, replace=True)
+
+
+def cell_name(overrides: str) -> str:
+    """A folder name for the overrides that make a cell: the same each time, short enough for any disk."""
+    if not overrides:
+        return "default"
+    overrides = without_credentials(overrides)
+    name = re.sub(r"[^\w.,=+\[\]-]", "-", overrides)
+    digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
+    if name == overrides and len(name) <= 120 and len(name.encode()) <= 240:  # file systems count bytes, up to 255
+        return name
+    return f"{name[:110].encode()[:240].decode(errors='ignore')}-{digest}"
+
+
+def compose(overrides: Sequence[str] = ()) -> DictConfig:
+    """The config of a single run, for notebooks and tests.
+
+    Raises:
+        UserError: an override is wrong.
+    """
+    register()
+    try:
+        with initialize_config_dir(CONF, version_base="1.3"):
+            config: DictConfig = hydra_compose("config", list(overrides))
+            return config
+    except MISTAKES as error:
+        raise mistake(error) from error
+
+
+def mistake(error: Exception) -> UserError:
+    """Hydra's or OmegaConf's complaint as one line."""
+    text = " ".join(str(error).split())
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        return _unknown(unknown[1])
+    typed = re.search(r"Error merging override (\S+?)=(.*)", text)
+    if typed:
+        why = str(error.__cause__ or error).splitlines()[0]
+        return UserError(typed[1], expected="a value of the option's type", got=why, cure="Leave it out, or give such.")
+    choice = re.search(r"Could not find '([^']+)'|Could not load '([^']+)'", text)
+    if choice:
+        group, _, option = (choice[1] or choice[2]).rpartition("/")
+        if group == "hydra/launcher" and option in _EXTRAS:
+            cure = f"pip install 'kd_lab[{_EXTRAS[option]}]'"
+            return UserError(f"{group}={option}", expected="the package of its plug-in", got="none", cure=cure)
+        if group.startswith("experiments/"):  # a study's name may have folders
+            group, option = "experiments", f"{group.removeprefix('experiments/')}/{option}"
+        there = experiments() if group == "experiments" else sorted(p.stem for p in Path(CONF, group).glob("*.yaml"))
+        known = ", ".join(there) if there else "see kd-lab --help"
+        return UserError(f"override {group}", expected=f"one of {known}", got=option, cure="Choose one of them.")
+    missing = re.search(r"Missing mandatory value: (\S+)", text)
+    if missing:
+        name = str(getattr(error, "full_key", None) or missing[1])
+        return UserError(name, expected="a value", got="none", cure=f"Give it, e.g. {name}=VALUE.")
+    return UserError("overrides", expected="overrides as Hydra reads them", got=text[:300], cure="kd-lab --help.")
+
+
+def experiments() -> list[str]:
+    """Names that `experiments=` takes."""
+    folder = root() / "experiments"
+    specs = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
+    return sorted(spec.as_posix() for spec in specs)
+
+
+def _unknown(key: str) -> UserError:
+    if key in SEVERAL_DEVICES:
+        return UserError(
+            f"override {key}",
+            expected="one device for each cell",
+            got="several",
+            cure="Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2.",
+        )
+    return UserError(
+        f"override {key}",
+        expected="an option that conf/ has",
+        got="an unknown one",
+        cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
+    )

@@ -1,0 +1,185 @@
+"""`kd-lab report NAME`: a study's table, verdict, documents and figures, made from its cells; brings MLflow level.
+
+`--gate` asks whether its compressed models may ship, `--frontier` measures all of its models anew in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kd_lab.core import cores, redact
+from kd_lab.core.errors import UserError, disk_errors
+from kd_lab.core.paths import root
+from kd_lab.core.progress import say
+from kd_lab.core.results import RunResult
+from kd_lab.report.published import check_table, index
+from kd_lab.report.published.check import Check, check
+from kd_lab.report.study.collect import studies
+from kd_lab.report.study.collect import study as study_cells
+from kd_lab.report.study.mirrored import mirror
+from kd_lab.report.study.shown import markdown, show
+from kd_lab.report.study.study_report import FOLDER, StudyReport, write
+from kd_lab.tracking.mlflow_store import file_uri
+
+if TYPE_CHECKING:
+    from kd_lab.pipeline.cell import Cell
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Writes the report, prints its table and says where the rest lies.
+
+    Returns:
+        exit code: 0, or 1 where a cell of the study failed, MLflow did not take one, ours is worse than published or a
+        model may not ship.
+
+    Raises:
+        UserError: no name, no such study, or nothing published to check it against.
+    """
+    parser = argparse.ArgumentParser("kd-lab report", description="Report a study: table, verdict, figures.")
+    parser.add_argument("name", nargs="?", help="the study, a folder under multirun/")
+    parser.add_argument("--list", action="store_true", help="list the studies instead")
+    parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
+    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
+    parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
+    parser.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
+    parser.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
+    parser.add_argument("--rows", type=int, default=2000, help="test rows that the gate asks at most")
+    parser.add_argument("--frontier", action="store_true", help="measure every model and the teacher in one run")
+    parser.add_argument("--threads", type=int, help="of the models that --frontier measures; default all cores")
+    parser.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
+    options = parser.parse_args(arguments)
+    if options.list:
+        print("\n".join(studies(options.multirun)))
+        return 0
+    if options.index:
+        print(f"Written: {index.update(root() / 'experiments')}")
+        return 0
+    if options.name is None:
+        raise UserError("report", expected="the name of a study", got="none", cure="kd-lab report --list shows them.")
+    if options.frontier or options.gate:
+        _refuse(options)
+        code = _frontier(options) if options.frontier else 0
+        return max(code, _gate(options)) if options.gate else code
+    held = check(options.multirun, options.name, root() / "experiments") if options.check else None
+    study = write(options.multirun, options.name)
+    synced = not options.sync or _sync(options.multirun, study)
+    if options.markdown:
+        print(markdown(study))
+    else:
+        show(study, options.name, options.multirun / options.name / FOLDER)
+    if held:
+        _show_check(held, options.multirun)
+    failed = any(cell.status == "failed" for cell in study.cells)
+    return 1 if failed or not synced or (held and held.missed) else 0
+
+
+def _refuse(options: argparse.Namespace) -> None:
+    """Refuses numbers that mean nothing."""
+    for name, least in (("rows", 1), ("rounds", 1), ("threads", 1)):
+        given = getattr(options, name)
+        if given is not None and given < least:
+            raise UserError(f"--{name}", expected=f"a whole number from {least}", got=str(given), cure="Give another.")
+    if not 0 < options.margin < 1:
+        cure = "Give a fraction: 0.01 is one point."
+        raise UserError("--margin", expected="above 0 and below 1", got=str(options.margin), cure=cure)
+
+
+def _opened(config: Mapping[str, Any]) -> Cell:
+    """The cell that a result's config describes."""
+    from omegaconf import OmegaConf
+
+    from kd_lab.pipeline.cell import Cell
+
+    return Cell(OmegaConf.create(dict(config)))
+
+
+def _gate(options: argparse.Namespace) -> int:
+    """Prints and writes what the gate says."""
+    from kd_lab.report.release import gate, gate_table
+
+    study = options.multirun / options.name
+    found = gate.hold(
+        study, study_cells(options.multirun, options.name), _opened, margin=options.margin, rows=options.rows
+    )
+    page = gate_table.to_markdown(found, f"kd-lab report {options.name} --gate")
+    _say(gate_table.to_rich(found), [*gate_table.lines(found), _written(gate.write(found, page, study / FOLDER))])
+    return 1 if found.stopped else 0
+
+
+def _frontier(options: argparse.Namespace) -> int:
+    """Measures, prints and writes the frontier."""
+    from kd_lab.report.release import frontier, frontier_table
+
+    study = options.multirun / options.name
+    threads = options.threads or cores.usable()
+    found = frontier.measure(
+        study, study_cells(options.multirun, options.name), _opened, threads=threads, rounds=options.rounds
+    )
+    page = frontier_table.to_markdown(found, f"kd-lab report {options.name} --frontier")
+    files = frontier_table.write(found, page, study / FOLDER)
+    _say(frontier_table.to_rich(found), [*frontier_table.lines(found), _written(files)])
+    return 0
+
+
+def _say(table: Table, lines: Sequence[str]) -> None:
+    out = Console() if sys.stdout.isatty() else Console(width=180)
+    out.print(table)
+    for line in lines:
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _written(files: Sequence[Path]) -> str:
+    return f"Written: {', '.join(map(str, files))}"
+
+
+def _show_check(held: Check, multirun: Path) -> None:
+    """Prints a check and writes it: beside the report, and, of the checkout's own results, where it is committed."""
+    (Console() if sys.stdout.isatty() else Console(width=180)).print(check_table.to_rich(held))
+    page = check_table.to_text(held, f"kd-lab report {held.name} --check")
+    kept = [multirun / held.name / FOLDER / "check.md"]
+    if multirun.resolve() == root() / "multirun":
+        kept.append(root() / "experiments" / held.name / index.TABLE)
+    for path in kept:
+        with disk_errors(path):
+            path.write_text(page, encoding="utf-8")
+    if len(kept) > 1:
+        kept.append(index.update(root() / "experiments"))
+    print(f"Written: {', '.join(map(str, kept))}")
+
+
+def _sync(multirun: Path, study: StudyReport) -> bool:
+    """Mirrors what is missing into the store each cell's config names, and says so; False where one did not take it.
+
+    A cell run with tracking=none, or with the file that lay beside its results, goes into the default of now.
+    """
+    from kd_lab.cli.compose import compose
+    from kd_lab.pipeline.plan import plain
+
+    config = compose(["tracking=mlflow"])
+    config.paths.multirun = str(multirun.resolve())  # a store is kept by its address: a relative one could be another
+    default = plain(config.tracking)
+
+    def settings(cell: RunResult) -> Mapping[str, Any]:
+        chosen: Mapping[str, Any] = cell.config.get("tracking") or {}
+        given = chosen.get("uri") not in (None, file_uri(str((cell.config.get("paths") or {}).get("multirun"))))
+        if given:
+            return chosen
+        kept = {name: chosen[name] for name in ("experiment", "log_model") if chosen.get(name) is not None}
+        return {**default, **kept}
+
+    added = mirror(study, multirun / study.cells[0].name, settings, thorough=True)
+    if added is None:
+        say(f"MLflow is not level with {study.cells[0].name}: the warning above says why")
+        return False
+    where = ", ".join(sorted({redact.text(settings(cell)["uri"]) for cell in study.cells}))
+    say(f"MLflow is level with {study.cells[0].name}: {added} of {len(study.cells)} cells were missing at {where}")
+    return True

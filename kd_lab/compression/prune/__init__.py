@@ -1,0 +1,1 @@
+"""Steps that take weights away: layers, heads, units, rows of the vocabulary, single numbers."""

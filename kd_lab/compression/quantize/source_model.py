@@ -1,0 +1,76 @@
+"""How a classifier that was made of a torch classifier says in its config.json which one, and builds it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from kd_lab.core.errors import UserError
+from kd_lab.core.formats import class_of, format_of, known_format
+from kd_lab.core.reading import reading
+from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config
+from kd_lab.models.weights_file import read_tensors, refuse_giants
+
+
+def write_source(model: TorchClassifier, folder: Path) -> None:
+    """Writes config.json: the format and the config of `model`."""
+    about = {"source": format_of(type(model)), "config": model.config}
+    (folder / CONFIG).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def build_source(folder: Path) -> TorchClassifier:
+    """The classifier that config.json describes, with random weights, in evaluation mode.
+
+    Raises:
+        UserError: the file is missing or damaged, or names no torch classifier of kd_lab.
+    """
+    about = read_config(folder)
+    source = source_class(about, folder / CONFIG)
+    return build_of(source, about, folder)
+
+
+def build_of(source: type[TorchClassifier], about: Mapping[str, Any], folder: Path) -> TorchClassifier:
+    """The classifier of that class which `about`, the contents of config.json, describes, in evaluation mode.
+
+    Raises:
+        UserError: it describes none, or one that the weights beside it cannot fill.
+    """
+    expected, cure = f"the config of a {source.__name__}", "Compress the fitted model again."
+    with reading(folder / CONFIG, expected=expected, cure=cure):
+        config = about["config"]
+        source.refuse_config(config, folder / CONFIG)
+        refuse_giants(lambda: source.from_config(config), config, folder / WEIGHTS)
+        return source.from_config(config).eval()
+
+
+def source_class(about: Mapping[str, Any], file: Path) -> type[TorchClassifier]:
+    """The class of the model that `about`, the contents of `file`, names as its source.
+
+    Raises:
+        UserError: it is none of kd_lab's torch classifiers.
+    """
+    name = about.get("source", "no source") if isinstance(about, Mapping) else "no source"
+    found = known_format(name)
+    kind = class_of(found) if found else None
+    if not (isinstance(kind, type) and issubclass(kind, TorchClassifier)):
+        got = str(name)[:100]
+        raise UserError(str(file), expected="a torch classifier of kd_lab", got=got, cure="Do not load this folder.")
+    return kind
+
+
+def read_weights(folder: Path, cure: str) -> dict[str, Tensor]:
+    """The tensors of model.safetensors.
+
+    Raises:
+        UserError: the file is missing, cut short or not safetensors.
+    """
+    return read_tensors(folder / WEIGHTS, expected="the weights of a compressed model", cure=cure)
+
+
+def form(tensor: Tensor | None) -> str:
+    """Type and shape of a tensor in words, for a message."""
+    return "nothing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, typed options, paths, the cache, results; nothing here knows of models."""

@@ -1,0 +1,75 @@
+"""The names by which saved models say what they are. A class may move; the format that its folders carry stays.
+
+A format ends in a number, which rises when what is saved changes so that an older kd_lab could not read it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+
+class Format(NamedTuple):
+    """What reads and writes a format."""
+
+    target: str  # dotted name of the class, where it lies now
+    formerly: str  # what folders that were saved before there were formats say instead
+
+
+FORMATS = {
+    "encoder/1": Format(
+        "kd_lab.models.encoder.EncoderClassifier",
+        "kd_lab.models.encoder.EncoderClassifier",
+    ),
+    "lstm_attention/1": Format(
+        "kd_lab.models.lstm_attention.LstmAttentionClassifier",
+        "kd_lab.models.lstm_attention.LstmAttentionClassifier",
+    ),
+    "onnx/1": Format(
+        "kd_lab.compression.quantize.onnx_classifier.OnnxClassifier",
+        "kd_lab.compression.onnx_classifier.OnnxClassifier",
+    ),
+    "openvino/1": Format(
+        "kd_lab.compression.quantize.openvino_classifier.OpenVinoClassifier",
+        "kd_lab.compression.openvino_classifier.OpenVinoClassifier",
+    ),
+    "sparse/1": Format(
+        "kd_lab.compression.prune.sparse_classifier.SparseClassifier",
+        "kd_lab.compression.sparse_classifier.SparseClassifier",
+    ),
+    "torch_bf16/1": Format(
+        "kd_lab.compression.quantize.torch_bf16_classifier.TorchBf16Classifier",
+        "kd_lab.compression.torch_bf16_classifier.TorchBf16Classifier",
+    ),
+    "torch_int8/1": Format(
+        "kd_lab.compression.quantize.torch_int8_classifier.TorchInt8Classifier",
+        "kd_lab.compression.torch_int8_classifier.TorchInt8Classifier",
+    ),
+}
+ONNX = "onnx/1"  # what ONNX Runtime alone can read
+_FORMERLY = {one.formerly: name for name, one in FORMATS.items()}
+_OF_CLASS = {one.target: name for name, one in FORMATS.items()}
+
+
+def format_of(kind: type) -> str:
+    """The format in which a class saves.
+
+    Raises:
+        KeyError: it has none: add it to `FORMATS`.
+    """
+    return _OF_CLASS[f"{kind.__module__}.{kind.__qualname__}"]
+
+
+def known_format(name: Any) -> str | None:
+    """The format of that name, or that an older kd_lab called so; None where there is none."""
+    return name if name in FORMATS else _FORMERLY.get(name) if isinstance(name, str) else None
+
+
+def module_of(name: str) -> str:
+    """The module in which the class of a format lies."""
+    return FORMATS[name].target.rpartition(".")[0]
+
+
+def class_of(name: str) -> Any:
+    """The class of a format."""
+    return getattr(import_module(module_of(name)), FORMATS[name].target.rpartition(".")[2])

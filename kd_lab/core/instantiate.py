@@ -1,0 +1,188 @@
+"""Makes the object that plain settings name in `_target_`, if it is one of kd_lab's own and its options are right.
+
+A constructor's signature is the schema of its options: `check` holds settings against it without importing the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, get_args, get_origin
+
+from kd_lab.core import signature
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import example, fits, keeps, say, split, typed
+from kd_lab.core.signature import MISSING, Made
+
+TARGET = "_target_"
+
+
+class Part(NamedTuple):
+    """What may stand at a place of the config: a class that has all these members."""
+
+    words: str
+    members: frozenset[str]
+
+    @classmethod
+    def having(cls, words: str, members: str) -> Part:
+        """The same from names with spaces between them."""
+        return cls(words, frozenset(members.split()))
+
+
+PARTS = {  # place in the config, a teacher's too -> what may stand there
+    "dataset": Part.having("a data set", "name parts load"),
+    "tokenizer": Part.having("a tokenizer", "max_tokens path parts encode"),
+    "model": Part.having("a model", "name kind starts_from_teacher build"),
+    "loss": Part.having("a loss", "forward needs returns check"),
+    "optimizer": Part.having("an optimizer", "scaled build factor"),
+    "trainer": Part.having("a trainer", "max_epochs batch_size on_machine"),
+    "compression": Part.having("a step of compression", "check apply"),
+    "evaluation": Part.having("an evaluation", "cost requests rounds"),
+    "tracking": Part.having("a way of tracking", "begin mirror missing mirror_study"),
+}
+
+
+def build(settings: Mapping[str, Any], where: str) -> Any:
+    """The object, its arguments the other keys, themselves built where they hold a `_target_`.
+
+    Args:
+        settings: plain data, interpolations resolved.
+        where: the settings' place in the config, for errors and for what may stand there.
+
+    Raises:
+        UserError: a target is none of kd_lab's classes or none for this place, or an option has no right value.
+    """
+    check(settings, where)
+    return _made(settings)
+
+
+def check(settings: Any, where: str) -> None:
+    """Refuses what `build` would refuse, but for what a constructor finds out by itself; imports nothing of size.
+
+    Raises:
+        UserError: as in `build`.
+    """
+    refuse_strange_targets(settings, where)
+    named = where.removeprefix("teacher.").partition(".")[0]
+    _check_object(settings, where, PARTS.get(named))
+
+
+def check_value(value: Any, kind: Any, where: str, default: Any = MISSING) -> None:
+    """Refuses a value of another kind than an option has.
+
+    Args:
+        kind: see `option_types.fits`; also a `Made`, a mapping to one, or either with None.
+        where: the option as one types it.
+        default: a value that is right, for the cure.
+
+    Raises:
+        UserError: naming the option, its kind and range, and a value to give.
+    """
+    bare, rules, optional = split(kind)
+    if value is None and optional:
+        return
+    if isinstance(bare, type) and issubclass(bare, Made):
+        _check_object(value, where, bare)
+        return
+    if get_origin(bare) is Mapping and isinstance(value, Mapping):
+        of_name, of_value = get_args(bare)
+        for name, one in value.items():
+            if fits(name, of_name):  # else the mapping as a whole is not right
+                check_value(one, of_value, f"{where}.{name}")
+        if all(fits(name, of_name) for name in value) and keeps(value, rules):
+            return
+    elif fits(value, kind):
+        return
+    told = example(kind) if default is MISSING else typed(default)
+    cure = f"Use e.g. {where}={told}, or leave it out."
+    if bare is str and isinstance(value, int | float) and fits(typed(value), kind):
+        cure = f"Quote it to mean a text: \"{where}='{typed(value)}'\"."
+    elif bare is int and isinstance(value, float) and value.is_integer() and fits(int(value), kind):
+        cure = f"Write {where}={int(value)}."
+    raise UserError(where, expected=say(kind), got=shown(value), cure=cure)
+
+
+def shown(value: Any) -> str:
+    """A plain value for an error: short, and null for None."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(map(str, value))}}}" if value else "{}"
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def refuse_strange_targets(settings: Any, where: str) -> None:
+    """Refuses a `_target_` at any depth that is no class of kd_lab.
+
+    Raises:
+        UserError: naming its place.
+    """
+    home = "hydra_plugins." if where.startswith("hydra.") else "kd_lab."
+    for place, target in targets(settings, where):
+        if not isinstance(target, str) or not signature.exists(target) or not target.startswith(home):
+            cure = "See the options in conf/."
+            raise UserError(f"{place}.{TARGET}", expected="a class of kd_lab", got=_named(target), cure=cure)
+
+
+def targets(settings: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """(place, target) of every mapping with a `_target_`, at any depth, those that are within another too."""
+    if isinstance(settings, Mapping):
+        if TARGET in settings:
+            yield where, settings[TARGET]
+        for key, value in settings.items():
+            if key != TARGET or not isinstance(value, str):
+                yield from targets(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(settings, list | tuple):
+        for number, value in enumerate(settings):
+            yield from targets(value, f"{where}.{number}")
+
+
+def _check_object(settings: Any, where: str, expected: Part | type[Made] | None) -> None:
+    words = _words(expected)
+    if not isinstance(settings, Mapping) or TARGET not in settings:
+        cure = f"Leave out what sets it; kd-lab --cfg job --package {where} prints its options."
+        raise UserError(where, expected=f"the options of {words}", got=shown(settings), cure=cure)
+    target = settings[TARGET]
+    if not _may_stand(target, expected):
+        cure = f"Leave {where}.{TARGET} out: conf/ names the classes that there are."
+        raise UserError(f"{where}.{TARGET}", expected=words, got=_named(target), cure=cure)
+    options = signature.options(target)
+    for name, value in settings.items():
+        if name == TARGET:
+            continue
+        if name not in options:
+            cure = f"Leave it out, or see kd-lab --cfg job --package {where}."
+            told = f"an option of {target.rpartition('.')[2]}: {', '.join(options) or 'it has none'}"
+            raise UserError(f"{where}.{name}", expected=told, got="an unknown one", cure=cure)
+        check_value(value, options[name].kind, f"{where}.{name}", options[name].plain_default)
+    for name, option in options.items():
+        if option.default is MISSING and name not in settings:
+            told = example(option.kind)
+            raise UserError(
+                f"{where}.{name}", expected=say(option.kind), got="none", cure=f"Give it, e.g. +{where}.{name}={told}."
+            )
+
+
+def _may_stand(target: str, expected: Part | type[Made] | None) -> bool:
+    if isinstance(expected, Part):
+        return expected.members <= signature.members(target)
+    return expected is None or expected.target in signature.lineage(target)
+
+
+def _words(expected: Part | type[Made] | None) -> str:
+    if isinstance(expected, Part):
+        return expected.words
+    return "an object of kd_lab" if expected is None else f"a {expected.target}"
+
+
+def _made(settings: Any) -> Any:
+    if isinstance(settings, Mapping):
+        made = {key: _made(value) for key, value in settings.items() if key != TARGET}
+        if TARGET not in settings:
+            return made
+        module, _, name = settings[TARGET].rpartition(".")
+        return getattr(import_module(module), name)(**made)
+    return [_made(value) for value in settings] if isinstance(settings, list | tuple) else settings
+
+
+def _named(target: Any) -> str:
+    return target[:200] if isinstance(target, str) else shown(target)

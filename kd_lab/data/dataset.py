@@ -1,0 +1,179 @@
+"""What every data set gives: texts with labels, split; checked before anything is made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Rows, Seed, ShareBetween
+
+UNLABELLED = -1
+
+
+class Split(NamedTuple):
+    """Rows of one split, in order; a row's id is its place."""
+
+    texts: list[str]
+    labels: np.ndarray  # (N,) int64, class index or -1
+    pairs: list[str] | None = None  # the second text of each row, or None for single sentences
+
+    def take(self, rows: np.ndarray) -> Split:
+        """The rows named, in that order."""
+        pairs = None if self.pairs is None else [self.pairs[row] for row in rows]
+        return Split([self.texts[row] for row in rows], self.labels[rows], pairs)
+
+
+class Texts(NamedTuple):
+    """A data set in memory: splits train, validation and test, and the classes' names by index."""
+
+    splits: dict[str, Split]
+    classes: tuple[str, ...]
+
+
+class Dataset(Protocol):
+    """Where texts come from; constructor arguments are its options."""
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+
+    def parts(self) -> dict[str, Any]:
+        """Its identity: the hash of the files or the revision, and how it is split."""
+
+    def load(self) -> Texts:
+        """Reads it."""
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """How splits that are not given are carved out, each class in proportion.
+
+    Args:
+        test_fraction: share of all rows that becomes test where no test split is given.
+        validation_fraction: share of train that becomes validation where none is given.
+        seed: which rows; apart from the fit's seed, so that all seeds of a sweep see the same splits.
+        limit: at most this many rows in each split, each class in proportion; None takes all.
+    """
+
+    test_fraction: ShareBetween = 0.2
+    validation_fraction: ShareBetween = 0.1
+    seed: Seed = 0
+    limit: Rows | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("test_fraction", "validation_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                got = repr(getattr(self, name))
+                raise UserError(
+                    f"dataset.split.{name}", expected="a number above 0 and below 1", got=got, cure="Give another."
+                )
+        if self.limit is not None and self.limit < 1:
+            raise UserError(
+                "dataset.split.limit", expected="rows, from 1", got=repr(self.limit), cure="Give more, or null."
+            )
+
+    def complete(self, splits: dict[str, Split]) -> dict[str, Split]:
+        """Train, validation and test, carved out of train where they are missing."""
+        splits = dict(splits)
+        for name, fraction in (("test", self.test_fraction), ("validation", self.validation_fraction)):
+            if name not in splits:
+                kept, taken = stratified(splits["train"].labels, fraction, self.seed)
+                splits[name] = splits["train"].take(taken)
+                splits["train"] = splits["train"].take(kept)
+        if self.limit is None:
+            return splits
+        return {name: self._limited(split, self.limit) for name, split in splits.items()}
+
+    def _limited(self, split: Split, limit: int) -> Split:
+        if len(split.texts) <= limit:
+            return split
+        classes, counts = np.unique(split.labels, return_counts=True)
+        exact = counts * limit / len(split.texts)
+        numbers = exact.astype(np.int64)
+        numbers[np.argsort(numbers - exact, kind="stable")[: limit - numbers.sum()]] += 1  # the largest remainders
+        random = np.random.default_rng(self.seed)
+        rows = [random.permutation(np.flatnonzero(split.labels == label)) for label in classes]
+        return split.take(np.sort(np.concatenate([row[:number] for row, number in zip(rows, numbers, strict=True)])))
+
+
+def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (kept, taken), both ascending, `fraction` of each class taken at random.
+
+    A class with two rows or more keeps at least one and, where its share is half a row or more, gives one.
+    """
+    random = np.random.default_rng(seed)
+    taken = [np.empty(0, np.int64)]  # of a split without rows, which `checked` refuses
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        taken.append(rows[: min(int(len(rows) * fraction + 0.5), len(rows) - 1)])
+    chosen = np.sort(np.concatenate(taken))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+
+
+def checked(texts: Texts, where: str) -> Texts:
+    """The same texts, once they are fit to learn from.
+
+    Raises:
+        UserError: an empty split, an empty or non-string text, fewer than two classes in train, or a label in
+            another split that train lacks.
+    """
+    for name, split in texts.splits.items():
+        place = f"{where}, split {name}"
+        if not split.texts:
+            raise UserError(place, expected="rows", got="none", cure="Give a file that has some.")
+        for column in (split.texts, split.pairs or []):
+            if _all_have_text(column):
+                continue
+            for row, text in enumerate(column):
+                if not isinstance(text, str) or not text.strip():
+                    got = (
+                        "an empty text" if text is None or isinstance(text, str) else f"{type(text).__name__} {text!r}"
+                    )
+                    raise UserError(f"{place}, row {row}", expected="a text", got=got, cure="Mend or remove that row.")
+    known = set(np.unique(texts.splits["train"].labels)) - {UNLABELLED}
+    if len(known) < 2:
+        got = f"only {texts.classes[known.pop()]!r}" if known else "no labelled row"
+        raise UserError(
+            f"{where}, split train", expected="at least two classes", got=got, cure="Check the label column."
+        )
+    for name, split in texts.splits.items():
+        if strange := sorted(set(np.unique(split.labels)) - known - {UNLABELLED}):
+            raise UserError(
+                f"{where}, split {name}",
+                expected="only labels that train has",
+                got=repr(texts.classes[strange[0]]),
+                cure="Add rows of that class to train, or remove them here.",
+            )
+        if name != "train" and (split.labels == UNLABELLED).any():
+            raise UserError(
+                f"{where}, split {name}",
+                expected="a label on every row",
+                got="rows with label -1",
+                cure="Choose a labelled split, e.g. dataset.splits.test=validation.",
+            )
+    return texts
+
+
+def _all_have_text(column: Sequence[Any]) -> bool:
+    try:
+        return all(map(str.strip, column))
+    except TypeError:  # not a string
+        return False
+
+
+def overlap(splits: dict[str, Split]) -> list[str]:
+    """A warning for each split that shares rows with train."""
+    found = []
+    for name in ("validation", "test"):
+        in_both = set(_rows(splits[name])).intersection(_rows(splits["train"]))  # train, the longest, is not kept
+        if shared := sum(row in in_both for row in _rows(splits[name])):
+            found.append(f"{shared} of {len(splits[name].texts)} {name} rows stand in train too, word for word")
+    return found
+
+
+def _rows(split: Split) -> Iterable[str | tuple[str, str]]:
+    return split.texts if split.pairs is None else zip(split.texts, split.pairs, strict=True)

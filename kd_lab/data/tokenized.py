@@ -1,0 +1,133 @@
+"""A data set tokenised once: memory-mapped arrays in the cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_lab.core.cache import Cache
+from kd_lab.core.code_hash import code_hash
+from kd_lab.data.dataset import Dataset, Split, checked, overlap
+from kd_lab.data.text_hashes import text_hashes
+from kd_lab.data.tokenizer import Pieces
+
+Advance = Callable[[int], None]
+_TEST_TEXTS = "test.texts.npy"
+
+
+@dataclass(frozen=True)
+class TokenSplit:
+    """One split; row `i` has the pieces `pieces[offsets[i]:offsets[i + 1]]`."""
+
+    pieces: np.ndarray  # (sum of lengths,) int32, memory-mapped
+    offsets: np.ndarray  # (N + 1,) int64
+    labels: np.ndarray  # (N,) int64
+    segments: np.ndarray | None  # (sum of lengths,) int8, or None for single sentences
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) pieces in each row."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A tokenised data set in the cache."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    vocabulary: int
+    pad_id: int
+    max_tokens: int
+    warnings: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Its name in the cache."""
+        return self.folder.name
+
+    def split(self, name: str) -> TokenSplit:
+        """The split train, validation or test."""
+
+        def read(part: str) -> np.ndarray:
+            array: np.ndarray = np.load(self.folder / f"{name}.{part}.npy", mmap_mode="r", allow_pickle=False)
+            return array
+
+        has_segments = (self.folder / f"{name}.segments.npy").is_file()
+        return TokenSplit(read("pieces"), read("offsets"), read("labels"), read("segments") if has_segments else None)
+
+    def test_texts(self) -> np.ndarray:
+        """(N,) uint64, which text each row of test is, see `text_hashes`."""
+        array: np.ndarray = np.load(self.folder / _TEST_TEXTS, allow_pickle=False)
+        return array
+
+    def sentences(self) -> Iterator[list[str]]:
+        """The training split's pieces as decimal strings, row by row, for word vectors."""
+        train = self.split("train")
+        for start, end in zip(train.offsets[:-1], train.offsets[1:], strict=True):
+            yield [str(piece) for piece in train.pieces[start:end]]
+
+
+def parts(dataset: Dataset, tokenizer: Pieces) -> dict[str, Any]:
+    """All that the tokens are made from."""
+    return {"dataset": dataset, "tokenizer": tokenizer, "code": code_hash("kd_lab.data.tokenized", dataset, tokenizer)}
+
+
+def tokenise(dataset: Dataset, tokenizer: Pieces, cache: Cache, advance: Advance = lambda rows: None) -> Tokens:
+    """The data set's tokens, from the cache or made now.
+
+    Args:
+        advance: called with the number of rows done since the last call.
+
+    Raises:
+        UserError: the data set cannot be read or is not fit to learn from.
+    """
+    folder = cache.build("tokens", parts(dataset, tokenizer), partial(_make, dataset, tokenizer, advance))
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return Tokens(
+        folder,
+        tuple(about["classes"]),
+        about["vocabulary"],
+        about["pad_id"],
+        tokenizer.max_tokens,
+        tuple(about["warnings"]),
+    )
+
+
+def _make(dataset: Dataset, tokenizer: Pieces, advance: Advance, draft: Path) -> None:
+    texts = checked(dataset.load(), f"dataset {dataset.name}")
+    for name, split in texts.splits.items():
+        _write(name, split, tokenizer, advance, draft)
+    np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))
+    about = {
+        "classes": texts.classes,
+        "vocabulary": tokenizer.vocabulary,
+        "pad_id": tokenizer.pad_id,
+        "warnings": overlap(texts.splits),
+    }
+    (draft / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _write(name: str, split: Split, tokenizer: Pieces, advance: Advance, draft: Path) -> None:
+    pieces, segments, lengths = [], [], []
+    for rows in tokenizer.encode(split.texts, split.pairs):
+        lengths.append(rows.lengths)
+        pieces.append(rows.pieces)
+        if rows.segments is not None:
+            segments.append(rows.segments)
+        advance(len(rows.lengths))
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
+    np.save(draft / f"{name}.pieces.npy", np.concatenate(pieces))
+    np.save(draft / f"{name}.offsets.npy", offsets)
+    np.save(draft / f"{name}.labels.npy", split.labels)
+    if segments:
+        np.save(draft / f"{name}.segments.npy", np.concatenate(segments))

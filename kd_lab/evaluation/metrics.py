@@ -1,0 +1,154 @@
+"""How good a classifier is on labelled rows, how true to its teacher, and what answering blindly would give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+    multiclass_matthews_corrcoef,
+)
+
+from kd_lab.core.errors import FitError, UserError
+
+BINS = 15  # of the calibration error, equally wide, as in Guo et al. 2017 (arXiv:1706.04599)
+
+
+def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """The metrics of one split.
+
+    Args:
+        logits: (N, C) float, unnormalised.
+        labels: (N,) int64, all of them gold classes.
+
+    Returns:
+        `accuracy`: the fraction of rows whose largest logit is at the label.
+        `f1_macro`: the plain mean of F1 over classes that occur among labels or predictions, as in scikit-learn.
+        `f1_weighted`: the mean over classes weighted by their number of labels.
+        `mcc`: Matthews' correlation in [-1, 1]; 0 where all labels or all predictions are one class, as in
+        scikit-learn (torchmetrics alone gives other values there).
+        `ece`: expected calibration error over `BINS` bins; a confidence of exactly 1 falls into the last bin.
+        `nll`: mean negative log-likelihood, nats.
+
+    Raises:
+        UserError: there are no rows, or a row has no label.
+        FitError: a logit is not a finite number.
+    """
+    _refuse(logits, labels)
+    logits, labels = logits.detach().double().cpu(), labels.cpu()
+    classes, predictions = logits.shape[1], logits.argmax(dim=1)
+    below_one = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))  # 1.0 itself would open a bin of its own
+    probabilities = logits.softmax(dim=1).float().clamp(max=below_one)
+    collapsed = bool((predictions == predictions[0]).all() or (labels == labels[0]).all())
+    with _plain_counting():
+        found = {
+            "accuracy": multiclass_accuracy(predictions, labels, classes, average="micro"),
+            "f1_macro": multiclass_f1_score(predictions, labels, classes, average="macro"),
+            "f1_weighted": multiclass_f1_score(predictions, labels, classes, average="weighted"),
+            "mcc": 0.0 if collapsed else multiclass_matthews_corrcoef(predictions, labels, classes),
+            "ece": multiclass_calibration_error(probabilities, labels, classes, n_bins=BINS, norm="l1"),
+            "nll": F.cross_entropy(logits, labels),
+        }
+    return {name: float(value) for name, value in found.items()}
+
+
+def by_scope(predictions: Tensor, labels: Tensor, unknown: int) -> dict[str, tuple[int, int]]:
+    """How well questions that a classifier was made for are told from all others.
+
+    The two metrics of Larson et al. 2019 (arXiv:1909.02027, section 3), as counts.
+
+    Args:
+        predictions, labels: (N,) int64, classes.
+        unknown: the class that stands for "out of scope".
+
+    Returns:
+        `accuracy_in_scope` -> (rows of the other classes answered right, rows of the other classes),
+        `recall_out_of_scope` -> (rows of `unknown` answered `unknown`, rows of `unknown`); without a metric that has
+        no rows.
+    """
+    right, outside = predictions == labels, labels == unknown
+    sides = {"accuracy_in_scope": ~outside, "recall_out_of_scope": outside}
+    return {name: (int(right[side].sum()), int(side.sum())) for name, side in sides.items() if side.any()}
+
+
+def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> dict[str, float]:
+    """How well a student repeats its teacher, right or wrong; rows need no labels.
+
+    Args:
+        student_logits, teacher_logits: (N, C) float, row by row about the same examples.
+
+    Returns:
+        `agreement`: the fraction of rows with the same largest logit; 1 at equality.
+        `kl`: mean over rows of KL(p_teacher || p_student) at temperature 1, nats; 0 at equality.
+
+    Raises:
+        ValueError: the shapes differ.
+        FitError: a logit is not a finite number.
+    """
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(f"student logits {list(student_logits.shape)}, teacher logits {list(teacher_logits.shape)}")
+    _refuse_broken(student_logits)
+    _refuse_broken(teacher_logits)
+    student, teacher = student_logits.detach().double().cpu(), teacher_logits.detach().double().cpu()
+    agreement = (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
+    kl = F.kl_div(student.log_softmax(dim=1), teacher.log_softmax(dim=1), reduction="batchmean", log_target=True)
+    return {"agreement": float(agreement), "kl": max(0.0, float(kl))}
+
+
+def majority_rate(labels: Tensor, reference_labels: Tensor) -> float:
+    """Accuracy of always answering the most frequent class of the training rows; what any model has to beat.
+
+    Args:
+        labels: (N,) int64, of the rows to answer.
+        reference_labels: (M,) int64, of the training rows; rows with label -1 are left out.
+
+    Raises:
+        UserError: there are no labelled training rows.
+    """
+    known = reference_labels[reference_labels >= 0]
+    if known.numel() == 0:
+        raise UserError(
+            "training labels", expected="at least one", got="none", cure="Give the training split a label column."
+        )
+    return float((labels == known.mode().values).double().mean())
+
+
+@contextmanager
+def _plain_counting() -> Iterator[None]:
+    """Switches torch's deterministic mode off: counts on the CPU are exact anyway, and torchmetrics counts C x C pairs
+    by comparing every row with every pair in it, 7 s instead of 0.02 s for 5,500 rows of 151 classes.
+    """
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def _refuse(logits: Tensor, labels: Tensor) -> None:
+    if logits.shape[0] != labels.shape[0]:
+        raise ValueError(f"{logits.shape[0]} rows of logits, {labels.shape[0]} labels")
+    if labels.numel() == 0:
+        raise UserError("rows to evaluate", expected="at least one", got="none", cure="Choose a split with rows.")
+    unlabelled = int((labels < 0).sum())
+    if unlabelled:
+        raise UserError(
+            "rows to evaluate",
+            expected="a label for each",
+            got=f"{unlabelled} of {len(labels)} without",
+            cure="Evaluate a labelled split.",
+        )
+    _refuse_broken(logits)
+
+
+def _refuse_broken(logits: Tensor) -> None:
+    broken = int((~logits.isfinite()).any(dim=1).sum())
+    if broken:
+        raise FitError(f"{broken} of {len(logits)} rows have logits that are not finite numbers: the fit went astray")

@@ -1,0 +1,122 @@
+"""Judges a saved classifier as it would be deployed: how right, how like its teacher, how big, how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kd_lab.core import cores
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Count, Threads
+from kd_lab.data.hub import class_number
+from kd_lab.data.loader import Batches
+from kd_lab.data.tokenized import Tokens
+from kd_lab.evaluation import intervals, latency, metrics
+from kd_lab.evaluation.latency import Load
+
+_BULK = 32  # rows in a batch when throughput is measured
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a classifier is timed.
+
+    Args:
+        threads: of the classifier while it is timed; None takes all cores that this process may use.
+        requests: test rows sent one by one, at their own lengths.
+        rounds: times each is sent, student and teacher by turns.
+    """
+
+    threads: Threads | None = None
+    requests: Count = 60
+    rounds: Count = 3
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "requests", "rounds"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise UserError(
+                    f"evaluation.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
+                )
+
+    @property
+    def threads_used(self) -> int:
+        """Threads with which a classifier is timed here."""
+        return self.threads or cores.usable()
+
+    def cost(
+        self, model: Path, tokens: Tokens, reference: Path | None, reference_tokens: Tokens
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the saved model costs, and what the reference costs (empty without one), measured by turns.
+
+        The requests are the same rows of test for every classifier of a data set, each in its own word pieces.
+        """
+        return latency.measure(
+            model,
+            self._load(tokens),
+            reference=(reference, self._load(reference_tokens)) if reference else None,
+            threads=self.threads_used,
+            rounds=self.rounds,
+            max_tokens=tokens.max_tokens,
+        )
+
+    def _load(self, tokens: Tokens) -> Load:
+        test = tokens.split("test")
+        rows = np.random.default_rng(0).permutation(len(test))
+        source = Batches(test, _BULK, tokens.pad_id)
+        return Load(
+            [source.batch(row) for row in rows[: self.requests, None]],
+            [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 4 * _BULK), _BULK)],
+        )
+
+
+def scores(
+    tokens: Tokens, logits: Mapping[str, torch.Tensor], out_of_scope: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Metrics of each split with their 95 % intervals.
+
+    Args:
+        logits: split -> (N, C), in the order of the rows.
+        out_of_scope: the class of texts that belong to no other class; with it there are `accuracy_in_scope` and
+            `recall_out_of_scope` too, see `metrics.by_scope`.
+
+    Raises:
+        UserError: there is no class of that name.
+    """
+    unknown = None if out_of_scope is None else class_number(tokens.classes, out_of_scope)
+    found: dict[str, dict[str, Any]] = {}
+    for split, said in logits.items():
+        labels, predictions = gold(tokens, split), said.argmax(1)
+        right = int((predictions == labels).sum())
+        found[split] = {
+            **metrics.evaluate(said, labels),
+            "accuracy_interval": list(intervals.wilson(right, len(labels))),
+            "f1_macro_interval": list(intervals.f1_macro_interval(predictions, labels, said.shape[1])),
+            "rows": len(labels),
+        }
+        for name, (hits, rows) in ({} if unknown is None else metrics.by_scope(predictions, labels, unknown)).items():
+            found[split] |= {name: hits / rows, f"{name}_interval": list(intervals.wilson(hits, rows))}
+    return found
+
+
+def guessing(tokens: Tokens, logits: torch.Tensor) -> str | None:
+    """A warning where a teacher is no better on validation than the most frequent class: it has nothing to teach."""
+    labels = gold(tokens, "validation")
+    right = int((logits.argmax(1) == labels).sum())
+    rate = metrics.majority_rate(labels, gold(tokens, "train"))
+    if intervals.wilson(right, len(labels))[0] > rate:
+        return None
+    return (
+        f"the teacher is at the majority-class rate on validation: accuracy {right / len(labels):.3f}, always "
+        f"answering the most frequent class {rate:.3f}; its outputs are noise to a student"
+    )
+
+
+def gold(tokens: Tokens, split: str) -> torch.Tensor:
+    """Labels (N,) of a split."""
+    return torch.from_numpy(np.array(tokens.split(split).labels))

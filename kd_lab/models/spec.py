@@ -1,0 +1,40 @@
+"""What a model may need to know of its surroundings when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+from kd_lab.core.cache import Cache
+from kd_lab.models.base import TorchClassifier
+
+
+class Surroundings(NamedTuple):
+    """The data and the teacher that a model is built for."""
+
+    classes: int  # C
+    vocabulary: int  # number of word pieces
+    pad_id: int  # the word piece that pads
+    tokens: str  # fingerprint of the tokenised training split
+    sentences: Callable[[], Iterable[list[str]]]  # the training split's word pieces (ids as decimal strings)
+    cache: Cache  # where a model keeps what it makes once, such as word vectors
+    teacher: TorchClassifier | None = None  # the fitted teacher, where the model starts from its layers
+
+
+class ModelSpec(Protocol):
+    """How to build a model; constructor arguments are its options."""
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+
+    @property
+    def kind(self) -> type[TorchClassifier]:
+        """The class that `build` makes."""
+
+    @property
+    def starts_from_teacher(self) -> bool:
+        """Whether `build` reads the fitted teacher's weights."""
+
+    def build(self, around: Surroundings) -> TorchClassifier:
+        """A model in training mode, its random weights drawn from torch's global generator."""

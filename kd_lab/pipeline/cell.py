@@ -1,0 +1,276 @@
+"""The steps of a cell's story, each from the cache where its artifact is there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from kd_lab.compression import apply
+from kd_lab.compression.apply import Recovery
+from kd_lab.compression.context import Around
+from kd_lab.core.cache import file_hash, fingerprint
+from kd_lab.core.progress import say, step
+from kd_lab.data.tokenized import Tokens, tokenise
+from kd_lab.data.tokenizer import TokenizerFile
+from kd_lab.evaluation import scoring
+from kd_lab.evaluation.inference import predict
+from kd_lab.evaluation.latency import size_mib
+from kd_lab.losses.term.logit_mse import LogitMse
+from kd_lab.losses.weighted_sum import WeightedSum
+from kd_lab.models.base import TorchClassifier
+from kd_lab.models.saved_model import Classifier
+from kd_lab.pipeline.plan import Plan
+from kd_lab.serving.text_classifier import TOKENIZER
+from kd_lab.training import fit, teacher_outputs
+from kd_lab.training.checkpointing import Observe, ignore
+from kd_lab.training.fit import FitSpec, Fitted, Teacher
+from kd_lab.training.lightning_module import Answers
+
+EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
+JUDGED = ("validation", "test")
+Costs = tuple[dict[str, Any], dict[str, Any]]  # of the classifier, and of its reference or empty
+
+
+class Cell(Plan):
+    """A plan that is carried out: its steps, how long each took, and what a user should be warned of."""
+
+    def __init__(self, config: DictConfig) -> None:
+        super().__init__(config)
+        self.warnings = self.cache.warnings  # of what was damaged there, and all others
+        self.durations_s: dict[str, float] = {}
+        self.outputs: set[str] = set()  # the cached outputs of the teacher that were read
+
+    @contextmanager
+    def timed(self, name: str, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """A step with a progress bar, its seconds kept under `name`."""
+        start = time.perf_counter()
+        with step(label, total) as advance:
+            yield advance
+        self.durations_s[name] = round(time.perf_counter() - start, 3)
+
+    def warn(self, text: str) -> None:
+        """Says it now and in the result."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            say(f"warning: {text}")
+
+    def tokens(self) -> Tokens:
+        """The data set as word pieces."""
+        with self.timed("tokens", f"tokenise {self.dataset.name}") as advance:
+            tokens = tokenise(self.dataset, self.tokenizer, self.cache, advance)
+        for text in tokens.warnings:
+            self.warn(f"dataset {self.dataset.name}: {text}")
+        return tokens
+
+    def fitted(
+        self, role: str, spec: FitSpec, tokens: Tokens, teacher: Teacher | None, observe: Observe = ignore
+    ) -> Fitted:
+        """The student or the teacher, fitted."""
+        if not spec.trainer.max_epochs:
+            self.warn(f"the {role} was not fitted (max_epochs=0): only its size and speed mean anything")
+        card = {
+            "labels": tokens.classes,
+            "max_tokens": tokens.max_tokens,
+            "pad_id": tokens.pad_id,
+            "pairs": tokens.split("train").segments is not None,
+        }
+        total = spec.trainer.max_epochs * len(tokens.split("train"))
+        with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
+            files = {TOKENIZER: self.tokenizer.path}
+            return fit.fit(spec, tokens, teacher, self.cache, card, files, advance, observe)
+
+    def fitted_teacher(self, tokens: Tokens) -> Teacher | None:
+        """The teacher, with answers for the student's loss: from the cache where logits suffice, else live."""
+        if self.teacher is None:
+            return None
+        fitted = self.fitted("teacher", self.teacher, tokens, None)
+        load = cache(fitted.load)  # at most once for all that it says
+        if text := scoring.guessing(tokens, self.logits(fitted, tokens, "validation", EXACT, load)):
+            self.warn(text)
+        needs, precision = self.student.loss.needs, self.student.trainer.on_machine()[1]
+        if not needs:
+            return Teacher(fitted, {})
+        splits = ("train", "validation")
+        if needs <= {"logits"}:
+            said = {split: self.logits(fitted, tokens, split, precision, load) for split in splits}
+            return Teacher(fitted, self._answers(said))
+        live = load()
+        live.returns = needs | {"logits"}
+        return Teacher(fitted, dict.fromkeys(splits, teacher_outputs.LiveAnswers(live, precision)))
+
+    def logits(
+        self,
+        fitted: Fitted,
+        tokens: Tokens,
+        split: str,
+        precision: str,
+        load: Callable[[], TorchClassifier] | None = None,
+        role: str = "teacher",
+    ) -> torch.Tensor:
+        """What the fitted teacher, or another model that is learned from, says about a split, computed once.
+
+        Args:
+            load: gives the model where it is loaded already, or will be needed again.
+        """
+        on = (self.student.trainer.on_machine()[0], precision)
+        if role == "teacher":
+            self.outputs.add(fingerprint(teacher_outputs.parts(fitted.fingerprint, split, precision)))
+        label = f"{role} on {split} in {precision}"
+        with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
+            return teacher_outputs.logits_of(
+                fitted.fingerprint, load or fitted.load, tokens, split, on, self.cache, advance
+            )
+
+    def compressed(self, fitted: Fitted, tokens: Tokens, teacher: Teacher | None) -> Path:
+        """The folder of the saved classifier that is measured."""
+        if not self.steps:
+            return fitted.model
+        parts = apply.parts(fitted.fingerprint, self.steps, self.config.recovery)
+        rows = apply.epochs(self.steps) * len(tokens.split("train"))
+        label = f"compress by {', '.join(self.steps)}" + (", rows trained on" if rows else "")
+        with self.timed("compression", label, rows or None) as advance:
+
+            def make(draft: Path) -> None:
+                around = Around(
+                    tokens=tokens,
+                    tokenizer=fitted.model / TOKENIZER,
+                    scratch=self.cache.unfinished("compressed", parts),
+                    retokenise=self._retokenised,
+                    training=self._recovery(fitted, tokens, teacher, advance),
+                )
+                apply.make(fitted, self.steps, around, draft)
+                advance(0)
+
+            return self.cache.build("compressed", parts, make) / apply.MODEL
+
+    def _answers(self, said: Mapping[str, torch.Tensor]) -> Mapping[str, Answers]:
+        """Cached logits of each split, where the student is fitted."""
+        device = self.student.trainer.on_machine()[0]
+        return {split: teacher_outputs.CachedAnswers(logits).near(device) for split, logits in said.items()}
+
+    def notes(self, saved: Path) -> dict[str, Any]:
+        """What the steps of compression have to say of what they did."""
+        return apply.notes(saved) if self.steps else {}
+
+    def _recovery(
+        self, fitted: Fitted, tokens: Tokens, teacher: Teacher | None, advance: Callable[[int], None]
+    ) -> Recovery:
+        """How a step of compression trains on: under the loss of the fit, or under what the model said before."""
+        by_teacher = self.config.recovery == "teacher"
+        if by_teacher or not apply.epochs(self.steps):
+            return Recovery(self.student, teacher, by_teacher, advance)
+        precision = self.student.trainer.on_machine()[1]
+        said = {
+            split: self.logits(fitted, tokens, split, precision, role="uncompressed")
+            for split in ("train", "validation")
+        }
+        spec = replace(self.student, loss=WeightedSum({"logit_mse": LogitMse()}, {"logit_mse": 1.0}))
+        return Recovery(spec, Teacher(fitted, self._answers(said)), False, advance)
+
+    def _retokenised(self, file: Path) -> Tokens:
+        """The data set as the pieces of another tokenizer.json."""
+        return tokenise(self.dataset, TokenizerFile(file, self.tokenizer.max_tokens), self.cache)
+
+    def read_by(self, saved: Path, tokens: Tokens) -> Tokens:
+        """The data set as the saved classifier reads it: retokenised where its tokenizer is another."""
+        file = saved / TOKENIZER
+        return tokens if file_hash(file) == file_hash(self.tokenizer.path) else self._retokenised(file)
+
+    def said_by(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
+        """The classifier's logits for validation and test, as it would be deployed.
+
+        One that is not compressed says the same on a GPU, and sooner.
+        """
+        said, device = {}, "cpu"
+        if not self.steps and self.student.trainer.on_machine()[0] == "cuda" and isinstance(model, TorchClassifier):
+            device = "cuda"
+            model.to(device)
+        for split in JUDGED:
+            rows = tokens.split(split)
+            with self.timed(f"student on {split}", f"student on {split}, rows", len(rows)) as advance:
+                said[split] = predict(model, rows, tokens.pad_id, device, EXACT, advance)
+        if isinstance(model, TorchClassifier):
+            model.cpu()
+        return said
+
+    def cost(
+        self,
+        folder: Path,
+        model: Classifier,
+        reference: Path | None,
+        tokens: Tokens,
+        *,
+        sweep: str | None = None,
+        known: Costs | None = None,
+    ) -> Costs:
+        """What the classifier saved in `folder` costs, and what the reference, which reads `tokens`, costs.
+
+        Times are measured once for all cells that compute the same on the same machine: a sweep over temperatures
+        would measure the same thing again and again, and call the noise a difference. Times that others disturbed are
+        kept for no later cell, but for those of the same sweep, which measures them anew at its end.
+
+        Args:
+            sweep: names the sweep that the cell is a part of, see `results.RUNNING`.
+            known: of a cell of the same kind, not to measure again.
+        """
+
+        def measure() -> Costs:
+            return self.evaluation.cost(folder, self.read_by(folder, tokens), reference, tokens)
+
+        with self.timed("cost", "measure size, memory and latency"):
+            own, theirs = known or self._measured_once(measure, sweep)
+        parameters, nonzero = model.count_parameters()
+        timing = self.cache.folder("timing", self.timing_parts).name
+        sizes = {"parameters": parameters, "parameters_nonzero": nonzero, "size_mib": size_mib(folder)}
+        return {**own, **sizes, "timing": timing}, theirs
+
+    def _measured_once(self, measure: Callable[[], Costs], sweep: str | None) -> Costs:
+        """As `measure` says now, or said before undisturbed, or in the same sweep."""
+        parts = self.timing_parts
+        if not self.cache.has("timing", parts) and not self.cache.may_write("timing"):
+            return measure()  # times are no reason to refuse a cache that may only be read
+        if sweep is not None and not self.cache.has("timing", parts):
+            shared = {**parts, "sweep": sweep}
+            entry = self.cache.build("timing", shared, lambda draft: _write(draft, self._measured_once(measure, None)))
+            return _read(entry)
+
+        def make(draft: Path) -> None:
+            found = measure()
+            if found[0]["contended"]:
+                raise _ContendedError(found)
+            _write(draft, found)
+
+        try:
+            return _read(self.cache.build("timing", parts, make))
+        except _ContendedError as disturbed:
+            return disturbed.costs
+
+    def scores(self, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
+        """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""
+        return scoring.scores(tokens, said, getattr(self.dataset, "out_of_scope", None))
+
+
+class _ContendedError(Exception):
+    """Ends the making of an artifact that is not to be kept."""
+
+    def __init__(self, costs: Costs) -> None:
+        super().__init__("others were busy meanwhile")
+        self.costs = costs
+
+
+def _write(draft: Path, costs: Costs) -> None:
+    (draft / "costs.json").write_text(json.dumps(costs), encoding="utf-8")
+
+
+def _read(entry: Path) -> Costs:
+    own, theirs = json.loads((entry / "costs.json").read_text(encoding="utf-8"))
+    return own, theirs

@@ -1,0 +1,72 @@
+"""Where a result comes from: config, code, machine, the steps' times, the teacher and how often it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from kd_lab.core import machine
+from kd_lab.core.instantiate import build
+from kd_lab.core.paths import root
+from kd_lab.core.results import RunResult
+from kd_lab.data.tokenized import Tokens
+from kd_lab.pipeline.cell import JUDGED, Cell
+from kd_lab.pipeline.plan import plain
+from kd_lab.training.fit import Fitted
+
+_OF_THE_HUB = ("kd_lab.data.hub.Hub", "kd_lab.data.checkpoint.Checkpoint")
+_scores: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}  # (teacher, tokens) -> its metrics
+
+
+def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, Any]) -> RunResult:
+    """The cell's result without its figures.
+
+    Args:
+        cell: all its steps are done.
+        name: of the cell's folder.
+        overrides: what made the cell.
+        about: what `Fitted.about` says of the student.
+    """
+    return RunResult(
+        name=cell.config.name,
+        cell=name,
+        status="finished",
+        config=pinned(plain(cell.config)),
+        overrides=list(overrides),
+        git_commit=machine.git_commit(root()),
+        versions=machine.versions(),
+        machine={**machine.describe_machine(), "device": about["device"], "precision": about["precision"]},
+        fingerprint=cell.fingerprints,
+        history=about["history"],
+        durations_s=cell.durations_s,
+        warnings=cell.warnings,
+    )
+
+
+def pinned(config: Any) -> Any:
+    """The config with the commit where it names a branch of the hub: read again, it means what it meant."""
+    if isinstance(config, list):
+        return [pinned(part) for part in config]
+    if not isinstance(config, Mapping):
+        return config
+    inner = {name: pinned(part) for name, part in config.items()}
+    if config.get("_target_") in _OF_THE_HUB and (commit := build(config, "hub_id").commit()):
+        inner["revision"] = commit
+    return inner
+
+
+def teacher(cell: Cell, fitted: Fitted, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """What a result says of the teacher but for its cost; `said` are its logits for the splits that are judged."""
+    assert cell.teacher is not None
+    named = (fitted.fingerprint, tokens.fingerprint)
+    if named not in _scores:  # one teacher serves many cells
+        _scores[named] = cell.scores(tokens, said)
+    return {"model": cell.teacher.model.name, "fingerprint": fitted.fingerprint, "metrics": _scores[named]}
+
+
+def passes(cell: Cell, epochs: int) -> dict[str, Any]:
+    """How often the teacher would have gone over a split if nothing were kept, and which outputs were kept."""
+    taught = 2 * epochs if cell.student.loss.needs else 0  # train and validation in each epoch
+    return {"passes": taught + len(JUDGED), "outputs": sorted(cell.outputs)}

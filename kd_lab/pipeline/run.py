@@ -1,0 +1,174 @@
+"""The whole story of one cell, top to bottom."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from kd_lab.core import machine, redact, results
+from kd_lab.core.errors import FitError, UserError, disk_errors
+from kd_lab.core.instantiate import build
+from kd_lab.core.paths import root
+from kd_lab.core.progress import say, step
+from kd_lab.core.results import RunResult
+from kd_lab.data.tokenized import Tokens
+from kd_lab.evaluation import calibration, confusion, scoring
+from kd_lab.evaluation.metrics import fidelity
+from kd_lab.evaluation.predictions import keep
+from kd_lab.models import saved_model
+from kd_lab.pipeline import provenance, publish, summary_table, written_files
+from kd_lab.pipeline.cell import EXACT, JUDGED, Cell, Costs
+from kd_lab.pipeline.plan import plain
+from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
+from kd_lab.serving import export
+from kd_lab.training.checkpointing import Observe, ignore
+
+BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
+KEPT = (TABLE, CONFUSION, CALIBRATION)  # of a cell's files, those that MLflow gets too
+
+
+def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe: Observe = ignore) -> RunResult:
+    """Runs one cell, or reads its result where the same cell has finished before.
+
+    Args:
+        config: composed from conf/.
+        folder: the cell's own, `multirun/<name>/<cell>`, held by this process (`run_folder.held`).
+        overrides: what made the cell, for its result.
+        observe: called after each epoch of the student with its number and what was logged.
+
+    Returns:
+        the result, also written to `folder/result.json` and mirrored into the tracking store.
+
+    Raises:
+        UserError: something in the config or the data is to be mended.
+        FitError: the fit failed by itself.
+    """
+    cell = Cell(config)
+    cell.check_trainers()
+    done = finished(folder, cell.fingerprints["result"])
+    if done is not None:
+        return done
+    publish.check_model(folder)
+    tokens = cell.tokens()
+    cell.student.loss.check(len(tokens.classes), cell.teacher is not None)
+    teacher = cell.fitted_teacher(tokens)
+    student = cell.fitted("student", cell.student, tokens, teacher, observe)
+    saved = cell.compressed(student, tokens, teacher)
+    model = saved_model.load(saved)
+    said = cell.said_by(model, cell.read_by(saved, tokens))
+    reference = teacher.fitted.model if teacher else None
+    cost, teacher_cost = cell.cost(saved, model, reference, tokens, sweep=os.environ.get(results.RUNNING))
+    if cost["contended"]:
+        cell.warn(BUSY)
+
+    result = provenance.result(cell, folder.name, overrides, student.about())
+    result.metrics = cell.scores(tokens, said)
+    result.cost = cost
+    result.compression = cell.notes(saved)
+    if teacher:
+        teacher_said = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
+        result.fidelity = fidelity(said["test"], teacher_said["test"])
+        result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_said), "cost": teacher_cost}
+        result.teacher |= provenance.passes(cell, len(result.history))
+    publish.publish(folder, lambda draft: _fill(draft, result, said["test"], tokens, saved))
+    track(result, folder, result.config["tracking"])
+    return result
+
+
+def failed(
+    config: DictConfig, folder: Path, error: BaseException, overrides: Sequence[str] = (), status: str = "failed"
+) -> RunResult:
+    """Records a cell that came to no result, with its reason; what only a developer reads goes into `error.txt`.
+
+    The result of an earlier run that finished stays, and this record lies beside it.
+    """
+    reason = str(error) if isinstance(error, UserError | FitError) or status != "failed" else _name(error)
+    result = RunResult(config.name, folder.name, status, plain(config), list(overrides), error=reason)
+    result.versions, result.git_commit = machine.versions(), machine.git_commit(root())
+    earlier = results.peek(folder)
+    kept = earlier is not None and earlier.status == "finished"
+    result.write(folder, results.FAILED if kept else results.FILE)
+    if status == "failed":
+        with disk_errors(folder):
+            results.write_whole(folder / ERROR, redact.text("".join(traceback.format_exception(error))))
+    track(result, folder, result.config["tracking"])
+    return result
+
+
+def finished(folder: Path, fingerprint: str) -> RunResult | None:
+    """The cell's result where it is there, finished, and of the same making."""
+    if not (folder / results.FILE).is_file():
+        return None
+    try:
+        result = results.read(folder)
+    except UserError as error:
+        say(f"{error} Doing so now.")
+        return None
+    if result.status != "finished" or result.fingerprint.get("result") != fingerprint:
+        return None
+    if changed := written_files.damaged(folder):
+        say(f"warning: {folder / changed[0]} is damaged or was changed: it is set aside, and the cell is made anew")
+        return None
+    (folder / results.FAILED).unlink(missing_ok=True)  # an attempt at something else
+    return result
+
+
+def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> str | None:
+    """Mirrors a result with its files into the tracking store; a store that is away costs a warning, and gives None."""
+    files = {name: folder / name for name in KEPT if (folder / name).is_file()}
+    with step("mirror into MLflow"):
+        kept = result.status == "finished" and (folder / MODEL).is_dir()  # a user may have removed it for its size
+        model = folder / MODEL if kept else None
+        title = results.swept_label(folder.parent, result.overrides) or result.cell
+        tracking = build(settings, "tracking")
+        run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent))
+    return run
+
+
+def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunResult:
+    """Measures anew what was measured while other processes were busy, as at the end of a sweep side by side.
+
+    Args:
+        result: of a finished cell.
+        folder: the cell's own.
+        done: kind of timing -> what was measured again already; this one is added.
+    """
+    cell = Cell(OmegaConf.create(result.config))
+    tokens = cell.tokens()
+    kind = result.cost["timing"]
+    reference = cell.teacher_folder() if cell.teacher else None
+    model = saved_model.load(folder / MODEL)
+    done[kind] = cell.cost(folder / MODEL, model, reference, tokens, known=done.get(kind))
+    result.cost, teacher_cost = done[kind]
+    if result.teacher:
+        result.teacher["cost"] = teacher_cost
+    if not result.cost["contended"]:
+        result.warnings = [text for text in result.warnings if text != BUSY]
+    with disk_errors(folder):
+        export.complete(folder / MODEL, result)
+        result.write(folder)
+        written_files.note(folder)
+    return result
+
+
+def _fill(draft: Path, result: RunResult, said: torch.Tensor, tokens: Tokens, model: Path) -> None:
+    """Writes the pictures, the answers for test, the model and the result."""
+    labels, answers = scoring.gold(tokens, "test").numpy(), said.argmax(1).numpy()
+    confidence = said.double().softmax(1).amax(1).float().numpy()
+    keep(draft, result, tokens, labels, answers, confidence)
+    confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
+    calibration.draw(labels, answers, confidence, draft / CALIBRATION)
+    (draft / TABLE).write_text(summary_table.to_markdown([result]), encoding="utf-8")
+    export.make(model, draft / MODEL, result)
+    result.write(draft)
+
+
+def _name(error: BaseException) -> str:
+    """An error of a library or of our own making, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

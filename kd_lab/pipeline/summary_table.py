@@ -1,0 +1,199 @@
+"""Results as a table, for the terminal and for Markdown; every number comes from a RunResult."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from kd_lab.core.results import RunResult
+
+COLUMNS = (
+    "model",
+    "method",
+    "test accuracy",
+    "macro-F1",
+    "agreement",
+    "parameters / non-zero",
+    "size MiB",
+    "p50 ms",
+    "p95 ms",
+    "speed-up",
+)
+MISSING = "-"
+_NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
+_NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
+_UNTOLD = {"name", "search", "paths", "tracking", "evaluation"}  # parts of a config that do not make a row another row
+_LETTERS = 60  # of an error that fit into a cell
+
+
+def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
+    """One row for each distinct teacher, then one for each result, all with the same columns in the same order.
+
+    The columns are `COLUMNS` and, after the method, whatever tells rows apart: data set, teacher, loss, seed, and any
+    option in which rows of the same making differ. Accuracy is that of test with its 95 % interval; agreement is that
+    with the teacher; latency is that of one example a time; speed-up is over the teacher.
+    """
+    teachers = {result.teacher["fingerprint"]: result for result in reversed(results) if result.teacher}
+    told = [("teacher", result) for result in reversed(teachers.values())] + [("", result) for result in results]
+    heads = _telling(results)
+    found = []
+    for role, result in told:
+        if role == "teacher":
+            names = {"model": str(result.teacher["model"]), "method": "teacher"}
+            own = _flat(result)  # a teacher is known by its own options and its data, whichever cell tells of it
+            extra = {head: str(own[key]) if _of_teacher(key) and key in own else MISSING for key, head in heads.items()}
+            about = {**result.teacher, "fidelity": {}, "error": None}
+        else:
+            names = {"model": str(at(result.config, "model.name") or MISSING), "method": method(result.config)}
+            extra = {head: str(_flat(result).get(key, MISSING)) for key, head in heads.items()}
+            about = {"metrics": result.metrics, "cost": result.cost, "fidelity": result.fidelity, "error": result.error}
+        found.append({**names, **extra, **_numbers(about)})
+    return found
+
+
+def method(config: Mapping[str, Any]) -> str:
+    """What was done, read off the resolved config: "baseline" or "distilled", then the steps of compression."""
+    first = "distilled" if _distils(config.get("loss") or {}) else "baseline"
+    return " + ".join([first, *(config.get("compression") or {})])
+
+
+def notes(results: Sequence[RunResult]) -> list[str]:
+    """Every error in full, and every warning, each once."""
+    failed = [f"{result.cell} failed: {_line(result.error)}" for result in results if result.error]
+    return list(dict.fromkeys([*failed, *(_line(text) for result in results for text in result.warnings)]))
+
+
+def to_rich(results: Sequence[RunResult], title: str) -> Table:
+    """The table for the terminal, with `notes` under it."""
+    body = rows(results)
+    caption = Text("\n".join(notes(results))) if notes(results) else None
+    table = Table(title=Text(title), caption=caption, caption_justify="left")
+    for place, name in enumerate(body[0] if body else COLUMNS):
+        table.add_column(name, justify="left" if place < _NAMES else "right", overflow="fold")
+    for row in body:
+        style = "red" if row["test accuracy"].startswith("failed") else "bold" if row["method"] == "teacher" else ""
+        table.add_row(*(Text(cell) for cell in row.values()), style=style)
+    return table
+
+
+def to_markdown(results: Sequence[RunResult]) -> str:
+    """The table as GitHub shows it, with `notes` as a list under it; ends with a line break."""
+    body = rows(results)
+    header = list(body[0] if body else COLUMNS)
+    rule = ["---" if place < _NAMES else "---:" for place in range(len(header))]
+    lines = [header, rule, *(row.values() for row in body)]
+    table = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    said = "".join(f"- {note}\n" for note in notes(results))
+    return f"{table}\n{said}" if said else table
+
+
+def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
+    test, cost = at(about, "metrics.test") or {}, about.get("cost") or {}
+    interval, speedup = test.get("accuracy_interval"), cost.get("speedup")
+    accuracy = _percent(test.get("accuracy"))
+    if interval:
+        accuracy += f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    if about["error"]:
+        text = _line(about["error"])
+        accuracy = "failed: " + (text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…")
+    counts = [_count(cost[name]) for name in ("parameters", "parameters_nonzero") if cost.get(name) is not None]
+    cells = (
+        accuracy,
+        _percent(test.get("f1_macro")),
+        _percent(at(about, "fidelity.agreement")),
+        " / ".join(counts) or MISSING,
+        _decimal(cost.get("size_mib"), 1),
+        _decimal(at(cost, "latency_ms.p50"), 2),
+        _decimal(at(cost, "latency_ms.p95"), 2),
+        MISSING if speedup is None else f"{speedup:.1f}x",
+    )
+    return dict(zip(COLUMNS[_NAMES:], cells, strict=True))
+
+
+def _telling(results: Sequence[RunResult]) -> dict[str, str]:
+    """What rows must say beside model and method: key in `_flat` -> column.
+
+    Data set and teacher where there are several; an option where it differs between rows that are alike in all these.
+    """
+    flat: list[dict[str, Any]] = []
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for result in results:
+        told = _flat(result)
+        kind = (str(at(result.config, "model.name")), method(result.config), *(told[name] for name in _NAMED))
+        flat.append(told)
+        alike.setdefault(kind, []).append(told)
+    shown = [name for name in _NAMED if len({told[name] for told in flat}) > 1]
+    keys = sorted({key for told in flat for key in told} - set(_NAMED))
+    for key in keys:
+        if any(len({told[key] for told in group if key in told}) > 1 for group in alike.values()):
+            shown.append(key)
+    short = [key.rpartition(".")[2] for key in shown]
+    return {key: name if short.count(name) == 1 else key for key, name in zip(shown, short, strict=True)}
+
+
+def _flat(result: RunResult) -> dict[str, Any]:
+    """Everything that may tell a result's row from others: `_NAMED`, the loss, and options by their dotted names."""
+    told: dict[str, Any] = {name: str(at(result.config, path) or MISSING) for name, path in _NAMED.items()}
+    told["loss"] = " + ".join(_terms(result.config.get("loss") or {}))
+    return told | {key: value for key, value in leaves(result.config) if _told(key)}
+
+
+def _of_teacher(key: str) -> bool:
+    """Whether a teacher's own row says it."""
+    return key == "data set" or ("." in key and key.partition(".")[0] in ("dataset", "teacher"))
+
+
+def _told(key: str) -> bool:
+    """Whether an option may become a column: not where a class, a name or a place stands."""
+    return key.partition(".")[0] not in _UNTOLD and not key.endswith(("_target_", ".name"))
+
+
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of everything in a config; a list is one value, as text.
+
+    Args:
+        prefix: goes before each name.
+    """
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value) if isinstance(value, list) else value
+
+
+def _terms(loss: Mapping[str, Any]) -> list[str]:
+    """Names of the terms that have weight, by the classes that compute them; a loss without terms is itself."""
+    terms, weights = loss.get("terms"), loss.get("weights") or {}
+    if not terms:
+        return [str(loss.get("_target_", MISSING)).rpartition(".")[2]]
+    return [str(term["_target_"]).rpartition(".")[2] for name, term in terms.items() if weights.get(name, 1)]
+
+
+def _distils(loss: Mapping[str, Any]) -> bool:
+    return loss.get("alpha") != 1 and any(term not in ("CrossEntropy", MISSING) for term in _terms(loss))
+
+
+def at(tree: Any, path: str) -> Any:
+    """The value at a dotted path into nested mappings, or None."""
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _percent(rate: float | None) -> str:
+    return MISSING if rate is None else f"{100 * rate:.1f} %"
+
+
+def _decimal(number: float | None, places: int) -> str:
+    return MISSING if number is None else f"{number:.{places}f}"
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
+
+
+def _line(text: str | None) -> str:
+    return " ".join(str(text).split())

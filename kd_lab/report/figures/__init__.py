@@ -1,0 +1,1 @@
+"""Heatmap, parallel coordinates, Pareto front."""

@@ -1,0 +1,56 @@
+"""Which settings no other beats in accuracy and cost both, and the points that are drawn around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kd_lab.evaluation import intervals
+from kd_lab.report.study import measures
+from kd_lab.report.study.measures import ACCURACY, Measure
+from kd_lab.report.study.settings import Setting, at
+
+
+def front(settings: Sequence[Setting], cost_path: str) -> list[Setting]:
+    """The Pareto-optimal settings by mean test accuracy and mean cost, cheapest first.
+
+    A setting is left out where another is at least as accurate and as cheap, and better in one of the two; so equals
+    stay together. Settings without either number are left out.
+
+    Args:
+        settings: of a study.
+        cost_path: of a number where less is better, e.g. "cost.size_mib".
+    """
+    cost = Measure("cost", "", cost_path)
+    known = [(price, -score, setting) for setting, price, score in points(settings, cost)]
+    known.sort(key=lambda point: point[:2])
+    found: list[tuple[float, float, Setting]] = []
+    for point in known:
+        if not found or point[1] < found[-1][1] or point[:2] == found[-1][:2]:
+            found.append(point)
+    return [setting for _, _, setting in found]
+
+
+def points(settings: Sequence[Setting], cost: Measure) -> list[tuple[Setting, float, float]]:
+    """(setting, mean cost, mean accuracy in percent) of settings that have both."""
+    found = [(setting, measures.mean(setting, cost), measures.mean(setting, ACCURACY)) for setting in settings]
+    return [(setting, price, score) for setting, price, score in found if price is not None and score is not None]
+
+
+def interval(setting: Setting) -> tuple[float, float] | None:
+    """95 % interval of the accuracy, percent: over seeds where these differ, else over test rows."""
+    spread = intervals.over_seeds(setting.over_seeds(ACCURACY.path), intervals.RATE)
+    if spread.sd is not None and spread.sd >= 1e-12 and spread.low is not None and spread.high is not None:
+        return 100 * spread.low, 100 * spread.high
+    told = next((found for cell in setting.cells if (found := at(cell, "metrics.test.accuracy_interval"))), None)
+    return None if told is None else (100 * told[0], 100 * told[1])
+
+
+def teachers(settings: Sequence[Setting], cost: Measure) -> list[tuple[str, float, float]]:
+    """(name, cost, accuracy in percent) of each distinct teacher; the first cell that had it tells."""
+    found: dict[str, tuple[str, float, float]] = {}
+    for cell in (cell for setting in settings for cell in setting.cells):
+        price, score = at(cell, f"teacher.{cost.path}"), at(cell, f"teacher.{ACCURACY.path}")
+        if price is not None and score is not None:
+            name = str(cell.teacher.get("model"))
+            found.setdefault(str(cell.teacher.get("fingerprint")), (name, float(price), 100 * score))
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""Ours beside a published table's figures."""

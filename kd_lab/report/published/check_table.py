@@ -1,0 +1,87 @@
+"""A check as a table: for the terminal, and as the Markdown that is committed beside the published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from kd_lab.pipeline.summary_table import MISSING, to_markdown
+from kd_lab.report.published.check import Check, Judged
+from kd_lab.report.published.equivalence import WORSE
+from kd_lab.report.published.expected import NOT_RUN
+
+COLUMNS = ("row", "column", "ours", "n", "95 % interval", "theirs", "difference", "tolerance", "verdict", "trap")
+_NUMBERS = {"ours", "n", "95 % interval", "theirs", "difference", "tolerance"}
+
+
+def rows(check: Check) -> Sequence[Sequence[str]]:
+    """The cells of the table, a line a figure; a number has as many places as the published one's size asks for."""
+    return [_row(judged) for judged in check.rows]
+
+
+def to_rich(check: Check) -> Table:
+    """The table for the terminal; a figure that was missed is red."""
+    table = Table(title=Text(f"{check.name} against the published table"), caption=Text(_about(check)))
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+    for judged, row in zip(check.rows, rows(check), strict=True):
+        style = "red" if judged.verdict == WORSE else "dim" if judged.verdict.startswith(NOT_RUN) else ""
+        table.add_row(*(Text(cell) for cell in row), style=style)
+    return table
+
+
+def to_text(check: Check, command: str) -> str:
+    """The whole Markdown page: verdicts, sources, and the study's own table.
+
+    Args:
+        command: what made it.
+    """
+    rule = ["---:" if name in _NUMBERS else "---" for name in COLUMNS]
+    lines = [COLUMNS, rule, *rows(check)]
+    table = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    told = dict.fromkeys(judged.figure.source for judged in check.rows)
+    sources = "".join(f"- {source}\n" for source in told)
+    return (
+        f"# {check.name}: ours against the published table\n\n"
+        f"Made by `{command}`; not to be edited.\n\n{_about(check)}\n\n{table}\n"
+        f"`ours` is mean ± standard deviation over n runs, with an interval in which other seeds and other rows have a "
+        f"part; of one run it is that of the rows it was judged on, and silent about other seeds. `theirs` is the "
+        f"published figure. *Reproduced*: the 90 % interval lies within the tolerance (two one-sided tests); *better* "
+        f"and *worse*: it lies wholly on that side, worse beyond the tolerance; else *inconclusive*.\n\n"
+        f"Sources:\n\n{sources}\n## Every row of the study\n\n{to_markdown(check.cells)}"
+    )
+
+
+def _about(check: Check) -> str:
+    """What the index of experiments reads back, so in one fixed form."""
+    machines = dict.fromkeys(
+        f"{cell.machine['processor']}, {cell.machine['threads']} threads" for cell in check.cells if cell.machine
+    )
+    on = f", on {'; '.join(machines)}" if machines else ""
+    return f"Status: {check.status} ({check.summary}). Results of {check.date}, commit {', '.join(check.commits)}{on}."
+
+
+def _row(judged: Judged) -> Sequence[str]:
+    figure, ours = judged.figure, judged.ours
+    mean = spread = difference = MISSING
+    if ours is not None:
+        mean = _text(ours.mean, figure.value)
+        mean += f" ± {_text(ours.sd, figure.value)}" if ours.sd is not None else ""
+        if ours.low is not None and ours.high is not None:
+            spread = f"{_text(ours.low, figure.value)} to {_text(ours.high, figure.value)}"
+        difference = _text(ours.mean - figure.value, figure.value, sign="+")
+    tolerance = MISSING if figure.tolerance is None else f"{figure.tolerance:,g}"
+    n = MISSING if ours is None else str(ours.n)
+    theirs = _text(figure.value, figure.value)
+    trap = figure.trap or MISSING
+    said = f"{judged.verdict}: {judged.why}" if judged.why else judged.verdict
+    return figure.row, figure.column, mean, n, spread, theirs, difference, tolerance, said, trap
+
+
+def _text(number: float, like: float, sign: str = "") -> str:
+    """A number with the places that one of the size of `like` needs; a rate and a ratio have four."""
+    size = abs(like)
+    places = 0 if size >= 1e4 else 1 if size >= 100 else 2 if size >= 2 else 4
+    return f"{number:{sign},.{places}f}"

@@ -1,0 +1,166 @@
+"""A frontier as a table: for the terminal, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from kd_lab.core.errors import disk_errors
+from kd_lab.pipeline.summary_table import MISSING
+from kd_lab.report.release.frontier import BUSY, COMPRESSED, Frontier
+
+SCHEMA = 1
+_SCOPES = {"accuracy_in_scope": "in scope", "recall_out_of_scope": "OOS recall"}
+_STYLES = {"teacher": "bold", "uncompressed": "bold"}
+
+
+def rows(frontier: Frontier) -> list[dict[str, str]]:
+    """A row for each model, teachers first, all with the same columns in the same order.
+
+    Accuracy is test's with its 95 % interval; smaller and faster are against the teacher; ms are medians of one query
+    a time, `p50` to `p99` of real ones; energy only where it was measured.
+    """
+    scopes = [name for name in _SCOPES if any(name in row for row in frontier.rows)]
+    shapes = _shapes(frontier, "1x")
+    energy = any(row["energy_j_per_1000"] is not None for row in frontier.rows)
+    found = []
+    for row in frontier.rows:
+        told = {"model": row["label"], "accuracy": _rate(row, "accuracy")}
+        told |= {_SCOPES[name]: _rate(row, name) for name in scopes}
+        told["MiB"] = f"{row['size_mib']:.1f}"
+        told["smaller"] = MISSING if row["smaller"] is None else f"{100 * row['smaller']:.1f} %"
+        told |= {f"{name} ms": f"{row['queries'][name]:.2f}" for name in ("p50", "p95", "p99")}
+        told["p50 with tokenisation"] = f"{row['queries_with_tokenisation']['p50']:.2f}"
+        told |= {f"{shape.removeprefix('1x')} tokens": f"{row['shapes'][shape]['p50']:.2f}" for shape in shapes}
+        told["speed-up"] = MISSING if row["speedup"] is None else f"{row['speedup']:.1f}x"
+        told["peak MiB"] = f"{row['peak_memory_mib']:.0f}"
+        if energy:
+            told["J per 1,000"] = _decimal(row["energy_j_per_1000"])
+        told["Pareto"] = " + ".join(row["fronts"]) or MISSING
+        found.append(told)
+    return found
+
+
+def batch_rows(frontier: Frontier) -> list[dict[str, str]]:
+    """A row for each model: median ms of every batch and length."""
+    shapes = _shapes(frontier, "")
+    return [
+        {"model": row["label"], **{shape: f"{row['shapes'][shape]['p50']:.2f}" for shape in shapes}}
+        for row in frontier.rows
+    ]
+
+
+def lines(frontier: Frontier) -> list[str]:
+    """How it was measured, and what could not be."""
+    here, timing = frontier.machine, frontier.timing
+    n = frontier.rows[0]["queries"]["n"]
+    said = [
+        f"Measured in one run on {here['processor']}, {here['threads']} of {here['cores']} threads, instructions: "
+        f"{', '.join(here['features']) or 'unknown'}. {timing['rounds']} rounds, all models by turns; "
+        f"{n} queries each.",
+        "speed-up: the teacher's median in torch, float32, over the model's, real queries one by one, without "
+        "tokenisation. Pareto: no model of the data set is as accurate and as cheap, and better in one.",
+    ]
+    if timing["contended"]:
+        said.append(BUSY)
+    if timing["remeasured"]:
+        said.append(f"{timing['remeasured']} rounds were measured again, since other processes were busy in them.")
+    if all(row["energy_j_per_1000"] is None for row in frontier.rows):
+        said.append("Energy: not measured; this machine shows no counters under /sys/class/powercap.")
+    return [*said, *frontier.missing]
+
+
+def to_rich(frontier: Frontier) -> Table:
+    """The table for the terminal."""
+    body = rows(frontier)
+    table = Table(title=Text(f"{frontier.name}: every model measured in one run"))
+    for place, name in enumerate(body[0]):
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
+    for told, row in zip(body, frontier.rows, strict=True):
+        style = "green" if row["fronts"] and row["role"] == COMPRESSED else _STYLES.get(row["role"], "")
+        table.add_row(*(Text(cell) for cell in told.values()), style=style)
+    return table
+
+
+def to_markdown(frontier: Frontier, command: str) -> str:
+    """The whole page.
+
+    Args:
+        command: what made it.
+    """
+    said = "".join(f"- {line}\n" for line in lines(frontier))
+    return (
+        f"# {frontier.name}: accuracy against size and latency\n\nMade by `{command}`; not to be edited.\n\n"
+        f"{_markdown(rows(frontier))}\n{said}\n"
+        f"Median ms by batch x tokens, random word pieces:\n\n{_markdown(batch_rows(frontier))}"
+    )
+
+
+def to_csv(frontier: Frontier) -> str:
+    """A row for each model, every number unrounded, under dotted names."""
+    flat = [dict(_leaves(row)) for row in frontier.rows]
+    text = StringIO()
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def write(frontier: Frontier, page: str, folder: Path) -> list[Path]:
+    """Writes frontier.json, .csv, .md (which holds `page`) and the figures into `folder`."""
+    from kd_lab.report.release import frontier_figure
+
+    texts = {
+        "frontier.json": json.dumps({"schema": SCHEMA, **asdict(frontier)}, indent=1) + "\n",
+        "frontier.csv": to_csv(frontier),
+        "frontier.md": page,
+    }
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return [*(folder / name for name in texts), *frontier_figure.draw(frontier, folder / "frontier")]
+
+
+def _shapes(frontier: Frontier, start: str) -> list[str]:
+    return [shape for shape in frontier.rows[0]["shapes"] if shape.startswith(start)]
+
+
+def _rate(row: Mapping[str, Any], name: str) -> str:
+    if name not in row:
+        return MISSING
+    low, high = row[f"{name}_interval"]
+    return f"{100 * row[name]:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _decimal(number: float | None) -> str:
+    return MISSING if number is None else f"{number:.1f}"
+
+
+def _markdown(body: Sequence[Mapping[str, str]]) -> str:
+    rule = ["---:" if place else "---" for place in range(len(body[0]))]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n"
+        for line in ([*body[0]], rule, *(row.values() for row in body))
+    )
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif key == "fronts":
+            yield key, " ".join(value)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            yield from ((f"{prefix}{key}.{end}", one) for end, one in zip(("low", "high"), value, strict=True))
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,34 @@
+"""Finished cells opened again, to ask their models anew: what a result's config means, and its data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kd_lab.data.tokenized import Tokens
+from kd_lab.pipeline.cell import Cell
+
+Opened = Callable[[Mapping[str, Any]], Cell]
+
+
+class Reopened:
+    """Cells of a study; those that read the same word pieces share them, so that what is to be said is said once.
+
+    Args:
+        opened: makes a cell of a config.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._tokens: dict[str, Tokens] = {}
+
+    def cell(self, config: Mapping[str, Any]) -> Cell:
+        """The cell of a result's config."""
+        return self._opened(config)
+
+    def tokens(self, cell: Cell) -> Tokens:
+        """The data set in the word pieces of the cell's fit."""
+        name = cell.fingerprints["tokens"]
+        if name not in self._tokens:
+            self._tokens[name] = cell.tokens()
+        return self._tokens[name]

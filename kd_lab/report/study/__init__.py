@@ -1,0 +1,1 @@
+"""A study's settings, their intervals, its verdict and documents."""

@@ -1,0 +1,75 @@
+"""Which run of its setting a cell is: the seeds in its config, of the fit, the teacher and the data's split alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from kd_lab.core.results import RunResult
+from kd_lab.pipeline.summary_table import leaves
+
+Run = tuple[tuple[str, int], ...]  # (dotted option, value) of every seed, by option
+_ELSEWHERE = {"paths", "tracking", "search", "hydra"}  # parts of a config whose seeds fit no model
+_DATA = "dataset"
+Held = TypeVar("Held")
+
+
+def is_seed(key: str) -> bool:
+    """Whether an option says by which chance, such as "seed", "dataset.split.seed" or "model.word2vec_seed".
+
+    Cells that differ in nothing else are repetitions of one setting, and none of them is the best.
+    """
+    last = re.split(r"[./]", key)[-1]
+    return last == "seed" or last.endswith("_seed")
+
+
+def run(cell: RunResult) -> Run:
+    """The seeds of a cell."""
+    found = {
+        key: value if isinstance(value, int) else 0
+        for key, value in leaves(cell.config)
+        if is_seed(key) and key.partition(".")[0] not in _ELSEWHERE
+    }
+    return tuple(sorted({"seed": 0, **found}.items()))
+
+
+def split(run: Run) -> Run:
+    """Those of a run's seeds that choose its rows."""
+    return tuple((key, value) for key, value in run if key.partition(".")[0] == _DATA)
+
+
+def paired(ours: Mapping[Run, Held], theirs: Mapping[Run, Held]) -> tuple[Mapping[Run, Held], Mapping[Run, Held]]:
+    """Both by the seeds that both settings have: a baseline has no teacher's seed, and is one run beside any of them.
+
+    Of several runs that are alike in these, the first counts: the others are no further repetitions of the pair.
+    """
+    shared = {key for run in ours for key, _ in run} & {key for run in theirs for key, _ in run}
+
+    def by_shared(side: Mapping[Run, Held]) -> Mapping[Run, Held]:
+        found: dict[Run, Held] = {}
+        for run, held in side.items():
+            found.setdefault(tuple(pair for pair in run if pair[0] in shared), held)
+        return found
+
+    return by_shared(ours), by_shared(theirs)
+
+
+def counted(runs: Iterable[Run]) -> str:
+    """Such as "one seed", "3 seeds", "3 split seeds" or "6 runs (2 seeds, 3 split seeds)"."""
+    known = list(runs)
+    values: dict[str, set[int]] = {}
+    for key, value in (pair for run in known for pair in run):
+        values.setdefault(key, set()).add(value)
+    varied = {key: len(found) for key, found in values.items() if len(found) > 1}
+    if len(known) == 1:
+        return "one seed"
+    if len(varied) < 2:
+        return f"{len(known)} {_plural(next(iter(varied), 'seed'))}"
+    return f"{len(known)} runs ({', '.join(f'{count} {_plural(key)}' for key, count in varied.items())})"
+
+
+def _plural(key: str) -> str:
+    """ "split seeds" of "dataset.split.seed", "word2vec seeds" of "model.word2vec_seed"."""
+    whose = re.split(r"[._]", key)[-2:-1]
+    return " ".join([*whose, "seeds"])

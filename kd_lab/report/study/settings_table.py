@@ -1,0 +1,128 @@
+"""A study's settings as a table, a row each: mean, spread and number of seeds, and how each stands to the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from kd_lab.core.results import RunResult
+from kd_lab.evaluation.intervals import over_seeds
+from kd_lab.pipeline.summary_table import MISSING
+from kd_lab.report.study import measures
+from kd_lab.report.study.data_sets import data_sets
+from kd_lab.report.study.measures import Measure
+from kd_lab.report.study.settings import Setting, short_names, shortened
+from kd_lab.report.study.verdict import Verdict, percent, spread
+
+_F1 = Measure("macro-F1", "%", "metrics.test.f1_macro", 100)
+_BESIDE = (measures.VALIDATION, _F1, measures.AGREEMENT, measures.SIZE, measures.LATENCY)
+BEST = "best"
+AGAINST = "p against best"
+
+
+def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
+    """A row for each setting, all with the same columns in the same order.
+
+    Columns are the axes; seeds, those that finished of those that ran; test accuracy as mean ± standard deviation
+    with its 95 % interval, over seeds where there are several, over test rows where there is one; of several
+    settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation.
+    """
+    held = standing(verdicts)
+    found = []
+    for setting in settings:
+        ran = len(setting.cells) + len(setting.failed)
+        short = short_names(list(setting.values))
+        row = {short[axis]: shortened(value) for axis, value in setting.values.items()} or {"setting": setting.label}
+        row["seeds"] = str(ran) if not setting.failed else f"{len(setting.cells)} of {ran}"
+        accuracy = spread(setting)
+        row["test accuracy"] = MISSING if accuracy is None else percent(accuracy)
+        if len(settings) > 1:
+            row[AGAINST] = held.get(id(setting), MISSING)
+        found.append(row | {_head(measure): _short(setting, measure) for measure in _BESIDE})
+    return found
+
+
+def standing(verdicts: Sequence[Verdict]) -> dict[int, str]:
+    """id of a setting -> "best", or the corrected p of its comparison with the best and which way it went."""
+    told = {}
+    for verdict in verdicts:
+        if verdict.best is not None and verdict.tried > 1:
+            told[id(verdict.best)] = BEST
+        for other in verdict.others:
+            if other.corrected is not None:
+                p = "< 0.001" if other.corrected < 0.001 else f"{other.corrected:.3f}"
+                told[id(other.setting)] = p + {1: " worse", 0: "", -1: " better"}[other.sign]
+    return told
+
+
+def notes(cells: Sequence[RunResult], settings: Sequence[Setting] = ()) -> list[str]:
+    """Each cell that failed or was pruned, with the reason; the teachers; doubtful times; every warning once."""
+    lost = [f"{cell.cell} {cell.status}: {_line(cell.error)}" for cell in cells if cell.status != "finished"]
+    teachers = [
+        f"teacher {cell.teacher.get('model')}: test accuracy {100 * test['accuracy']:.1f} %"
+        for cell in cells
+        if (test := cell.teacher.get("metrics", {}).get("test")) and "accuracy" in test
+    ]
+    told = measures.timing(settings)
+    return list(dict.fromkeys([*lost, *teachers, *told, *(_line(text) for cell in cells for text in cell.warnings)]))
+
+
+def to_rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> list[Table]:
+    """The tables for the terminal, one a data set."""
+    blocks = data_sets(settings)
+    return [_rich(block.settings, verdicts, f"{title}: {block.name}" if len(blocks) > 1 else title) for block in blocks]
+
+
+def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> Table:
+    body = rows(settings, verdicts)
+    table = Table(title=Text(title))
+    for place, name in enumerate(body[0] if body else ()):
+        table.add_column(name, justify="left" if place < _words(settings) else "right", overflow="fold")
+    for row in body:
+        table.add_row(*(Text(cell) for cell in row.values()), style="bold" if row.get(AGAINST) == BEST else "")
+    return table
+
+
+def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: Sequence[str]) -> str:
+    """The table as GitHub shows it, the verdicts and what else is `said` under it; ends with a line break.
+
+    There is one a data set, under its name.
+    """
+    blocks = data_sets(settings)
+    tables = [
+        (f"### {block.name}\n\n" if len(blocks) > 1 else "") + _markdown(block.settings, verdicts) for block in blocks
+    ]
+    verdict = "".join(f"\n{one.text}\n" for one in verdicts)
+    return "\n".join(tables) + verdict + ("\n" + "".join(f"- {note}\n" for note in said) if said else "")
+
+
+def _markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
+    body = rows(settings, verdicts)
+    header = list(body[0] if body else ("setting",))
+    rule = ["---" if place < _words(settings) else "---:" for place in range(len(header))]
+    lines = [header, rule, *(row.values() for row in body)]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _words(settings: Sequence[Setting]) -> int:
+    """How many of the columns say what a row is."""
+    return max(1, len(settings[0].values)) if settings else 1
+
+
+def _head(measure: Measure) -> str:
+    return measure.name if measure.unit == "%" else f"{measure.name} {measure.unit}"
+
+
+def _short(setting: Setting, measure: Measure) -> str:
+    found = setting.over_seeds(measure.path)
+    if not found:
+        return MISSING
+    over, places = over_seeds([measure.scale * number for number in found]), 2 if measure.unit == "ms" else 1
+    unit = " %" if measure.unit == "%" else ""
+    return f"{over.mean:.{places}f}{unit}" + ("" if over.sd is None else f" ± {over.sd:.{places}f}")
+
+
+def _line(text: str | None) -> str:
+    return " ".join(str(text).split())

@@ -1,0 +1,124 @@
+"""Everything a study says, made from its cells alone: tables, figures and a verdict under multirun/<name>/report/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_lab.core.cache import fingerprint
+from kd_lab.core.code_hash import code_hash
+from kd_lab.core.errors import disk_errors
+from kd_lab.core.results import RunResult
+from kd_lab.report.study import documents, settings_table
+from kd_lab.report.study.answers import answers
+from kd_lab.report.study.collect import study
+from kd_lab.report.study.data_sets import data_sets, stems
+from kd_lab.report.study.settings import Setting
+from kd_lab.report.study.settings import settings as grouped
+from kd_lab.report.study.verdict import Verdict, spread, verdicts
+
+FOLDER = "report"
+FIGURES = ".figures.json"  # what the figures beside it were made from
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """A study's report.
+
+    Args:
+        cells: all of them, by model and cell.
+        settings: what they are when seeds are taken together.
+        verdicts: one a data set.
+        files: name -> path of everything written.
+        metrics: for the tracking store: best/accuracy, best/low and best/high (test; interval over seeds, or over rows
+            for one seed), cells/finished, cells/failed, cells/pruned, settings/tried, settings/indistinguishable. Those
+            of the best are there where there is one data set.
+        best: label of the setting chosen on validation; None where there is none, or one for each of several data sets.
+    """
+
+    cells: Sequence[RunResult]
+    settings: Sequence[Setting]
+    verdicts: Sequence[Verdict]
+    files: Mapping[str, Path]
+    metrics: Mapping[str, float]
+    best: str | None
+
+    @property
+    def verdict(self) -> str:
+        """The verdicts in words, a line each."""
+        return "\n".join(one.text for one in self.verdicts)
+
+
+def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
+    """Makes the report and writes its files.
+
+    Args:
+        multirun: where studies lie.
+        name: the study.
+        figures: whether to draw.
+
+    Raises:
+        UserError: there is no such study, a file of it is damaged, or there is no room to write.
+    """
+    cells = study(multirun, name)
+    settings = grouped(cells)
+    alone = sum(bool(setting.cells) for setting in settings) < 2
+    said = [{} if alone else answers(multirun / name, setting) for setting in settings]
+    found = verdicts(settings, said)
+    folder = multirun / name / FOLDER
+    texts = {
+        "table.md": settings_table.to_markdown(settings, found, settings_table.notes(cells, settings)),
+        "table.tex": documents.latex(settings, found),
+        "table.csv": documents.settings_csv(settings, found),
+        "cells.csv": documents.cells_csv(cells, settings),
+    }
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        drawn = _draw(settings, folder, texts["cells.csv"]) if figures and not alone else []
+    files = {path.name: path for path in [*(folder / file for file in texts), *drawn]}
+    best = found[0].best.label if len(found) == 1 and found[0].best else None
+    return StudyReport(cells, settings, found, files, _metrics(cells, found), best)
+
+
+def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
+    """The figures, of each data set apart.
+
+    Those that show the same cells already are left as they are: a thousand settings take seconds.
+    """
+    made = {"cells": fingerprint(shown), "code": code_hash("kd_lab.report.study.study_report")}
+    note = folder / FIGURES
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        paths = [folder / name for name in known["files"]]
+        if known["made"] == made and all(path.is_file() for path in paths):
+            return paths
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none yet, or none to be trusted
+    from kd_lab.report.figures import heatmap, parallel, pareto
+
+    blocks, drawn = data_sets(settings), []
+    ends = stems([block.name for block in blocks])
+    for block in blocks:
+        end, whole = ends[block.name], list(block.settings)
+        of = f" on {block.name}" if len(blocks) > 1 else ""
+        drawn += heatmap.draw(whole, folder / f"heatmap{end}", of)
+        drawn += parallel.draw(whole, folder / f"parallel{end}", of)
+        drawn += pareto.draw(whole, folder / f"pareto{end}", of)
+    note.write_text(json.dumps({"made": made, "files": [path.name for path in drawn]}), encoding="utf-8")
+    return drawn
+
+
+def _metrics(cells: Sequence[RunResult], found: Sequence[Verdict]) -> dict[str, float]:
+    states = [cell.status for cell in cells]
+    metrics: dict[str, float] = {f"cells/{state}": states.count(state) for state in ("finished", "failed", "pruned")}
+    metrics["settings/tried"] = sum(verdict.tried for verdict in found)
+    others = [other for verdict in found for other in verdict.others if other.comparison is not None]
+    metrics["settings/indistinguishable"] = sum(other.sign == 0 for other in others)
+    if len(found) == 1 and found[0].best is not None and (accuracy := spread(found[0].best)) is not None:
+        told = {"accuracy": accuracy.mean, "low": accuracy.low, "high": accuracy.high}
+        metrics |= {f"best/{name}": value for name, value in told.items() if value is not None}
+    return metrics

@@ -1,0 +1,209 @@
+"""Which setting is best, and whether it is: chosen on validation, then held against every other on the test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kd_lab.core.errors import UserError
+from kd_lab.evaluation.intervals import RATE, Spread, over_seeds
+from kd_lab.evaluation.paired_tests import Answers, Comparison, SeedNoise, compare, holm, seed_noise
+from kd_lab.report.study import measures
+from kd_lab.report.study.data_sets import data_sets
+from kd_lab.report.study.runs import Run, counted, paired
+from kd_lab.report.study.settings import Setting, at
+
+LEVEL = 0.05
+_NAMED = 2  # of many settings
+_PATH = measures.ACCURACY.path
+
+
+@dataclass(frozen=True)
+class Against:
+    """The best setting held against another.
+
+    Args:
+        setting: the other.
+        comparison: best less other; None where no run, or no row, is in both.
+        corrected: its p after Holm's correction; None without a comparison.
+        why: there is no comparison; empty where there is one.
+    """
+
+    setting: Setting
+    comparison: Comparison | None
+    corrected: float | None
+    why: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 where best is better, -1 where it is worse, 0 where the two cannot be told apart or compared."""
+        if self.comparison is None or self.corrected is None or self.corrected >= LEVEL:
+            return 0
+        return 1 if self.comparison.difference > 0 else -1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study says about the settings it tried on one data set.
+
+    Args:
+        data_set: its name, which differs from those of the study's other data sets.
+        best: of the highest mean validation accuracy, the first of equals; None where no cell has one.
+        others: the best held against each other setting that finished, in order.
+        tried: settings that finished.
+        text: all this in one line.
+    """
+
+    data_set: str
+    best: Setting | None
+    others: Sequence[Against]
+    tried: int
+    text: str
+
+
+def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[Run, Answers]]) -> list[Verdict]:
+    """One verdict a data set: accuracies on two of them cannot be compared.
+
+    The best is chosen on validation, so that the rows it is tested on have not helped to choose it. With one seed the
+    p values are corrected for the comparisons made. With several, the same fits that were chosen are tested, and
+    lucky ones get chosen; so the family is that of all pairs of settings, and the seeds' noise is judged by all.
+
+    Args:
+        settings: of the study.
+        answers: of each setting, by run.
+    """
+    said = {id(setting): one for setting, one in zip(settings, answers, strict=True)}
+    groups = data_sets([setting for setting in settings if setting.cells])
+    return [
+        _verdict(group.name, [(setting, said[id(setting)]) for setting in group.settings], len(groups) > 1)
+        for group in groups
+    ]
+
+
+def spread(setting: Setting) -> Spread | None:
+    """Test accuracy over the runs; of a single one with Wilson's interval over rows, if its result has one.
+
+    So too of runs that all agree: their spread is none, and 100 % ± 0 over three seeds is not known for certain.
+    """
+    found = setting.over_seeds(_PATH)
+    if not found:
+        return None
+    over = over_seeds(found, RATE)
+    if not by_rows(over):
+        return over
+    intervals = [interval for cell in setting.cells if (interval := at(cell, f"{_PATH}_interval"))]
+    low, high = intervals[0] if intervals else (over.low, over.high)
+    return Spread(over.mean, over.sd, low, high, over.n)
+
+
+def by_rows(over: Spread) -> bool:
+    """Whether an accuracy's interval has to be that of its test rows, since its runs tell of no spread."""
+    return over.sd is None or over.sd < 1e-12
+
+
+def percent(found: Spread | None) -> str:
+    """Such as "86.5 % ± 0.2 [86.1, 86.9]": mean, standard deviation over seeds, interval."""
+    if found is None:
+        return "unknown"
+    sd = "" if found.sd is None else f" ± {100 * found.sd:.1f}"
+    interval = "" if found.low is None or found.high is None else f" [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    return f"{100 * found.mean:.1f} %{sd}{interval}"
+
+
+def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Answers]]], several: bool) -> Verdict:
+    tried, where = len(group), f"{name}: " if several else ""
+    if tried == 1:
+        return Verdict(name, group[0][0], [], 1, where + _figures(group[0][0]))
+    best = measures.best([setting for setting, _ in group])
+    if best is None:
+        scored = any(setting.over_seeds(measures.VALIDATION.path) for setting, _ in group)
+        lacking = "the settings have no split in common" if scored else "no setting has a validation accuracy"
+        return Verdict(name, None, [], tried, f"{where}no best: {lacking} to choose by")
+    others = _held_against(best, group)
+    told = "; ".join(_told(others))
+    return Verdict(name, best, others, tried, f"{where}best: {best.label}, {_figures(best)}, {told}")
+
+
+def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Answers]]]) -> list[Against]:
+    said = {id(setting): answers for setting, answers in group}
+    others = [setting for setting, _ in group if setting is not best]
+    noise = _noise(best, [setting for setting, _ in group])
+    found = [_compared(said[id(best)], said[id(other)], noise) for other in others]
+    made = [one for one, _ in found if one is not None]
+    pairs = len(group) * (len(group) - 1) // 2
+    tests = pairs if any(one.n > 1 for one in made) else len(made)
+    corrected = iter(holm([one.p for one in made], tests))
+    return [
+        Against(other, one, None if one is None else next(corrected), why)
+        for other, (one, why) in zip(others, found, strict=True)
+    ]
+
+
+def _compared(
+    ours: Mapping[Run, Answers], theirs: Mapping[Run, Answers], noise: SeedNoise | None
+) -> tuple[Comparison | None, str]:
+    """(the comparison, why there is none)."""
+    if not ours or not theirs:
+        return None, "no predictions"
+    try:
+        found = compare(*paired(ours, theirs), noise)
+    except UserError as error:  # other test rows: the verdict says that they were not compared
+        return None, error.got
+    return found, "" if found else "no seed in common"
+
+
+def _noise(best: Setting, group: Sequence[Setting]) -> SeedNoise | None:
+    """From the settings that have all of the best one's runs."""
+    pairs = [paired(best.by_run, setting.by_run) for setting in group]
+    runs = min((list(ours) for ours, _ in pairs), key=len)  # by the seeds that all settings have
+    whole = [theirs for ours, theirs in pairs if list(ours) == runs and all(run in theirs for run in runs)]
+    found = [[at(theirs[run], _PATH) for run in runs] for theirs in whole]
+    return seed_noise([numbers for numbers in found if None not in numbers])
+
+
+def _figures(setting: Setting) -> str:
+    found = spread(setting)
+    runs = counted(setting.by_run)
+    wide = " (so few that the interval is wide)" if found is not None and found.n == 2 and not by_rows(found) else ""
+    seeds = "" if found is None else f", {runs}" if found.n == 1 else f" over {runs}{wide}"
+    lost = f", {len(setting.failed)} of its cells did not finish" if setting.failed else ""
+    return f"test accuracy {percent(found)}{seeds}{lost}"
+
+
+def _told(others: Sequence[Against]) -> list[str]:
+    """The comparisons in words."""
+    better, same, worse, skipped = (
+        [one for one in others if (one.comparison is not None) == known and one.sign == sign]
+        for known, sign in ((True, 1), (True, 0), (True, -1), (False, 0))
+    )
+    parts = []
+    if better:
+        whom = "the other" if len(others) == 1 else f"all {len(others)} others"
+        if len(better) < len(others):
+            whom = f"{len(better)} of {len(others)} others"
+        parts.append(f"better than {whom} ({_largest(better)})")
+    if same:
+        parts.append(f"not distinguishable from: {_names(same)} (corrected p ≥ {LEVEL})")
+    if worse:
+        parts.append(f"chosen on validation, yet worse on test than: {_names(worse)} ({_largest(worse)})")
+    if skipped:
+        parts.append(f"not compared with: {_names(skipped)} ({', '.join(dict.fromkeys(one.why for one in skipped))})")
+    if any(one.comparison and one.comparison.n == 1 for one in others):
+        parts.append("compared by one seed, which says nothing about other seeds")
+    return parts
+
+
+def _names(others: Sequence[Against]) -> str:
+    """The most accurate two by name, the rest by number."""
+    order = sorted(others, key=lambda one: -(measures.mean(one.setting, measures.ACCURACY) or 0))
+    names = [one.setting.label for one in order[:_NAMED]]
+    rest = len(others) - len(names)
+    if rest:
+        return f"{', '.join(names)} and {rest} other{'s' if rest > 1 else ''}"
+    return " and ".join(names)
+
+
+def _largest(others: Sequence[Against]) -> str:
+    p = max(one.corrected for one in others if one.corrected is not None)
+    told = "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.045 else f"= {p:.4f}"
+    return f"{'corrected' if len(others) == 1 else 'largest corrected'} p {told}"

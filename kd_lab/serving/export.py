@@ -1,0 +1,193 @@
+"""The model folder of a finished cell: made complete, so that it can be copied away and used, and copied away."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kd_lab.core import drafts, results
+from kd_lab.core.errors import UserError, disk_errors
+from kd_lab.core.formats import ONNX
+from kd_lab.core.results import RunResult
+from kd_lab.data.tokenizer_file import read_tokenizer
+from kd_lab.models import saved_model
+from kd_lab.models.base import CONFIG, read_config
+from kd_lab.models.encoder import EncoderClassifier
+from kd_lab.serving.model_card import Kind, model_card
+from kd_lab.serving.onnx_session import INPUTS, MODEL, OnnxSession
+from kd_lab.serving.text_classifier import TOKENIZER, TextClassifier
+
+README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
+_DRAFT = ".export-"  # how the name of a copy begins that is not yet tried
+_FICLONE = 0x40049409  # of Linux's ioctl_ficlone(2)
+FILES = {saved_model.CARD, CONFIG, TOKENIZER, TOKENIZER_CONFIG, README, "openvino.json"}  # and weights
+TEXTS = ("what is this?", "one more, a little longer than the first: 3 of 4 words", "ja")  # on which a copy is tried
+_SPECIAL = {  # transformers' names -> what BERT's and RoBERTa's families call them
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+
+
+def make(model: Path, folder: Path, result: RunResult) -> None:
+    """Copies a saved classifier to `folder`, complete.
+
+    Args:
+        model: what `classifier.save` wrote, with its tokenizer.json.
+        folder: not there yet.
+        result: of the cell that the model belongs to.
+    """
+    folder.mkdir()  # with rights of its own: those of a cache may only let it be read
+    for path in model.iterdir():
+        _copy(path, folder / path.name)
+    complete(folder, result)
+
+
+def complete(folder: Path, result: RunResult) -> None:
+    """Adds what others than kd_lab need: tokenizer_config.json, labels in an encoder's config.json, and README.md.
+
+    Files are replaced whole. Doing it again changes nothing.
+
+    Raises:
+        UserError: the folder is not one that kd_lab saved.
+    """
+    card = saved_model.read_card(folder)
+    kind, inputs = _read(folder, card)
+    if kind == "transformers":
+        labels = [str(label) for label in card["labels"]]
+        named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
+        _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
+    _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
+    results.write_whole(folder / README, model_card(result, kind, card["labels"], card["max_tokens"]))
+
+
+def export(cell: Path, target: Path) -> list[Path]:
+    """Copies the deployable folder of a cell, and holds the copy's answers against the original's, bit for bit.
+
+    Args:
+        cell: the folder of a finished cell.
+        target: what is to hold the copy: empty, not there yet, or an earlier export, which is replaced.
+
+    Returns:
+        the files of the copy.
+
+    Raises:
+        UserError: the cell has no model, `target` holds anything else, or the copy answers otherwise.
+    """
+    result, source, target = results.read(cell), cell / "model", target.expanduser().resolve()
+    if result.status != "finished":
+        cure = "Run the cell again." if result.status == "failed" else "Name a cell that finished."
+        got = f"one that is {result.status}: {result.error}"
+        raise UserError(f"{result.name}/{result.cell}", expected="a finished cell", got=got, cure=cure)
+    _refuse_strangers(source)
+    original = TextClassifier(source)
+    _check_target(target, {draft.name for draft in _dead(target)})
+    with disk_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+        for left in _dead(target):
+            shutil.rmtree(left, ignore_errors=True)
+        with drafts.within(target, _DRAFT) as draft:
+            for path in source.iterdir():
+                shutil.copyfile(path, draft / path.name)
+            complete(draft, result)
+            seconds = TEXTS[::-1] if original.pairs else None
+            if TextClassifier(draft).logits(TEXTS, seconds).tobytes() != original.logits(TEXTS, seconds).tobytes():
+                got = "other logits than from the original"
+                cure = "Check the disk, and run it again."
+                raise UserError(str(target), expected="a copy that answers alike", got=got, cure=cure)
+            _check_target(target, {draft.name})  # somebody may have put something there meanwhile
+            for old in target.iterdir():
+                if old != draft:
+                    old.unlink()
+            names = sorted(path.name for path in draft.iterdir())
+            for name in sorted(names, key=lambda name: name == saved_model.CARD):  # without it, nothing is a model
+                os.replace(draft / name, target / name)
+            return [target / name for name in names]
+
+
+def foreign(folder: Path) -> list[str]:
+    """Names of what lies in a model folder and is no part of a model; none where there is no such folder."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    begun = tuple(f".{name}." for name in FILES)  # of a process that was killed
+    return [
+        path.name
+        for path in there
+        if path.is_dir()
+        or (path.name not in FILES and path.suffix not in saved_model.WEIGHT_FILES and not path.name.startswith(begun))
+    ]
+
+
+def _refuse_strangers(source: Path) -> None:
+    """Refuses to pass on what kd_lab did not write: pickles, folders, and links, which may lead anywhere."""
+    for path in sorted(source.iterdir()) if source.is_dir() else []:
+        pickle = path.suffix == ".bin" and not path.with_suffix(".xml").is_file()  # OpenVINO's stands beside its graph
+        if pickle or path.is_symlink() or path.name in foreign(source):
+            kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "a file of another's"
+            cure = "Move it away, or run the cell again."
+            raise UserError(str(source), expected="only what kd_lab wrote", got=f"{path.name}, {kind}", cure=cure)
+
+
+def _dead(target: Path) -> Iterator[Path]:
+    """What exports that were killed have left in their target; nothing in which anybody keeps anything else."""
+    return (draft for draft in drafts.dead(target, _DRAFT) if draft.is_dir() and not foreign(draft))
+
+
+def _check_target(target: Path, ours: Collection[str]) -> None:
+    """Refuses a place where something would be lost.
+
+    Args:
+        ours: names of drafts there: of this process, or of those that were killed.
+    """
+    where = f"--to {target}"
+    if target.exists() and not target.is_dir():
+        raise UserError(where, expected="a folder", got="a file", cure="Name another place.")
+    if any((target.parent / name).is_file() for name in (results.FILE, "manifest.json")):
+        raise UserError(where, expected="a folder of its own", got="a run's own", cure="Name a place outside multirun.")
+    there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+    others = [name for name in foreign(target) if name not in ours]
+    if others or (there and not ours and not (target / saved_model.CARD).is_file()):
+        got = f"one with {(others or there)[0]} ({len(there)} files or folders)"
+        raise UserError(where, expected="an empty folder or an earlier export", got=got, cure="Name another place.")
+
+
+def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:
+    """What loads the model, and which arrays it takes."""
+    if card["format"] == ONNX:
+        return "onnx", list(OnnxSession(folder / MODEL).inputs)
+    model = saved_model.load(folder)
+    inputs = list(INPUTS if getattr(model, "two_segments", False) else INPUTS[:2])
+    return "transformers" if isinstance(model, EncoderClassifier) and model.portable else "kd_lab", inputs
+
+
+def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
+    """What `AutoTokenizer.from_pretrained` needs beside tokenizer.json, which says all else, such as lower case."""
+    pieces = read_tokenizer(tokenizer, expected="the tokenizer of the model", cure="Run the cell again.")
+    found = {name: [text for text in texts if pieces.token_to_id(text) is not None] for name, texts in _SPECIAL.items()}
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": pieces.id_to_token(card["pad_id"]),
+        **{name: texts[0] for name, texts in found.items() if texts},
+        "model_max_length": card["max_tokens"],
+        "model_input_names": inputs,
+    }
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    results.write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A file of its own, which shares its blocks with the source until one of them is changed, where the disk can."""
+    with source.open("rb") as old, target.open("xb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+            return
+        except OSError:
+            pass  # most disks cannot, or it is another disk
+        shutil.copyfileobj(old, new, 2**20)

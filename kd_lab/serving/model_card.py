@@ -1,0 +1,203 @@
+"""README.md of a deployable folder: what the model is, what was measured of it, how it was made, how to load it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from kd_lab.core.results import RunResult
+
+Kind = Literal["transformers", "onnx", "kd_lab"]  # what loads it, by the hub's name
+_LONGEST = 600  # letters of a step's notes
+_TRANSFORMERS = """\
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")  # this folder
+model = AutoModelForSequenceClassification.from_pretrained(".").eval()
+batch = tokenizer({texts}, padding=True, truncation=True, return_tensors="pt")
+with torch.inference_mode():
+    probabilities = model(**batch).logits.softmax(-1)
+labels = [model.config.id2label[best] for best in probabilities.argmax(-1).tolist()]
+print(labels)
+"""
+_ONNX = """\
+import json
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+card = json.load(open("classifier.json", encoding="utf-8"))  # in this folder
+tokenizer = Tokenizer.from_file("tokenizer.json")
+tokenizer.enable_truncation(card["max_tokens"])
+tokenizer.enable_padding(pad_id=card["pad_id"])
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+rows = tokenizer.encode_batch({texts})
+batch = {{
+    "input_ids": np.array([row.ids for row in rows]),
+    "attention_mask": np.array([row.attention_mask for row in rows]),
+    "token_type_ids": np.array([row.type_ids for row in rows]),
+}}
+(logits,) = session.run(["logits"], {{node.name: batch[node.name] for node in session.get_inputs()}})
+odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+probabilities = odds / odds.sum(axis=1, keepdims=True)
+labels = [card["labels"][best] for best in probabilities.argmax(axis=1)]
+print(labels)
+"""
+_KD_LAB = """\
+from pathlib import Path
+
+from kd_lab.serving.text_classifier import TextClassifier
+
+labels, probabilities = TextClassifier(Path(".")).predict({texts})  # this folder
+print(labels)
+"""
+_SNIPPETS = {"transformers": _TRANSFORMERS, "onnx": _ONNX, "kd_lab": _KD_LAB}
+_SAYS = {
+    "transformers": "With transformers, which needs nothing of kd_lab:",
+    "onnx": "With ONNX Runtime and tokenizers, which need neither torch nor kd_lab:",
+    "kd_lab": "With kd_lab; no other library knows its layout (`compression=[onnx]` makes a model that needs none):",
+}
+
+
+def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens: int) -> str:
+    """Markdown with the front matter that the Hugging Face hub reads; every number is one of `result`.
+
+    Args:
+        result: of the finished cell that the model belongs to.
+        kind: what loads the model.
+        labels: its classes.
+        max_tokens: longer texts are cut.
+    """
+    result = result.public()
+    model, data = _at(result.config, "model.name"), _at(result.config, "dataset.name")
+    teacher = result.teacher.get("model")
+    steps = list(result.config.get("compression") or {})
+    taught = f", taught by {teacher}" if teacher else ""
+    smaller = f", compressed by {', '.join(steps)}" if steps else ""
+    pairs = bool(_at(result.config, "dataset.pair_column"))
+    parts = [
+        _front_matter(result, kind, steps),
+        f"# {model} on {data}",
+        f"A classifier of {'pairs of texts' if pairs else 'texts'} into {len(labels)} classes{taught}{smaller}. "
+        f"Inputs longer than {max_tokens} word pieces are cut.",
+        "## Use",
+        _use(kind, pairs),
+        "## Measured",
+        _measured(result),
+        "## How it was made",
+        _made(result),
+    ]
+    if result.warnings:
+        parts += ["## Warnings", "\n".join(f"- {_line(text)}" for text in result.warnings)]
+    parts += ["## Classes", ", ".join(f"`{_line(label)}`" for label in labels)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(result: RunResult, kind: Kind, steps: Sequence[str]) -> str:
+    data = str(_at(result.config, "dataset.hub_id") or _at(result.config, "dataset.name"))
+    test, model = result.metrics.get("test", {}), str(_at(result.config, "model.name"))
+    distilled = ["knowledge-distillation"] if result.teacher else []
+    lines = [f"library_name: {kind}", "pipeline_tag: text-classification", "tags:"]
+    lines += [f"- {json.dumps(tag)}" for tag in ("text-classification", *distilled, *steps)]
+    lines += ["datasets:", f"- {json.dumps(data)}", "metrics:", "- accuracy", "- f1", "model-index:"]
+    lines += [f"- name: {json.dumps(model)}", "  results:", "  - task:", "      type: text-classification"]
+    lines += ["    dataset:", f"      name: {json.dumps(data)}", f"      type: {json.dumps(data)}", "      split: test"]
+    lines += ["    metrics:"]
+    for name, kept in (("accuracy", "accuracy"), ("f1", "f1_macro")):
+        if kept in test:
+            lines += [f"    - type: {name}", f"      name: {kept}", f"      value: {json.dumps(test[kept])}"]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _use(kind: Kind, pairs: bool) -> str:
+    ours, text = '["a first text", "another"]', '"a first text" "another"'
+    if pairs:
+        seconds = '["what it is held against", "and this"]'
+        both = '[("a first text", "what it is held against"), ("another", "and this")]'
+        texts, text = both if kind == "onnx" else f"{ours}, {seconds}", "--csv FILE --pair-column NAME"
+    else:
+        texts = ours
+    snippet = _SNIPPETS[kind].format(texts=texts)
+    shell = f"On the command line:\n\n```bash\nkd-lab predict --model . {text}\n```"
+    return f"{_SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
+
+
+def _measured(result: RunResult) -> str:
+    test, cost = result.metrics.get("test", {}), result.cost
+    rows = [
+        ("test accuracy", _rate(test, "accuracy")),
+        ("macro-F1", _rate(test, "f1_macro")),
+        ("accuracy in scope", _rate(test, "accuracy_in_scope")),
+        ("recall out of scope", _rate(test, "recall_out_of_scope")),
+        ("agreement with the teacher", _rate(result.fidelity, "agreement")),
+        ("teacher's test accuracy", _rate(_at(result.teacher, "metrics.test"), "accuracy")),
+        ("parameters", f"{cost['parameters']:,}" if "parameters" in cost else ""),
+        ("of these not zero", f"{cost['parameters_nonzero']:,}" if "parameters_nonzero" in cost else ""),
+        ("weights on disk", f"{cost['size_mib']:.2f} MiB" if "size_mib" in cost else ""),
+        ("latency, one text a time", _latency(cost)),
+        ("throughput, 32 texts a time", f"{cost['throughput_per_s']:.0f} /s" if "throughput_per_s" in cost else ""),
+        ("speed-up over the teacher", f"{cost['speedup']:.2f}x" if cost.get("speedup") else ""),
+        ("machine", _machine(result)),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
+    return f"| on {test.get('rows', 'all')} rows of test, 95 % intervals | |\n|---|---|\n{table}"
+
+
+def _rate(values: Mapping[str, Any] | None, name: str) -> str:
+    if not values or name not in values:
+        return ""
+    interval = values.get(f"{name}_interval")
+    over = f" [{100 * interval[0]:.2f}, {100 * interval[1]:.2f}]" if interval else ""
+    return f"{100 * values[name]:.2f} %{over}"
+
+
+def _latency(cost: Mapping[str, Any]) -> str:
+    times = cost.get("latency_ms")
+    if not times:
+        return ""
+    busy = " (while other processes were busy)" if cost.get("contended") else ""
+    return f"p50 {times['p50']:.2f} ms, p95 {times['p95']:.2f} ms with {cost.get('threads')} threads{busy}"
+
+
+def _machine(result: RunResult) -> str:
+    about = result.machine
+    features = ", ".join(about.get("features", []))
+    return f"{about.get('processor')}, {about.get('cores')} cores{f' ({features})' if features else ''}"
+
+
+def _made(result: RunResult) -> str:
+    command = shlex.join(["kd-lab", *result.overrides])
+    lines = [
+        f"- study and cell: `{result.name}/{result.cell}`",
+        f"- made by `{command}`",
+        f"- data set: {_at(result.config, 'dataset.name')}, seed {result.config.get('seed')}",
+        f"- teacher: {result.teacher.get('model', 'none')}",
+        f"- kd_lab's git commit: {result.git_commit or 'unknown'}",
+        f"- versions: {', '.join(f'{name} {version}' for name, version in result.versions.items())}",
+    ]
+    for name, options in (result.config.get("compression") or {}).items():
+        given = ", ".join(f"{key}={_short(value)}" for key, value in options.items() if key != "_target_")
+        lines.append(f"- step {name}" + (f": {given}" if given else ""))
+        if notes := result.compression.get(name):
+            lines.append(f"  - {_short(notes)}")
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (the rest stands in result.json)"
+
+
+def _at(tree: Any, path: str) -> Any:
+    """The value at a dotted path, or None."""
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())

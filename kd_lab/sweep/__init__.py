@@ -1,0 +1,1 @@
+"""Which cells run, in what order, and what is passed over."""

@@ -1,0 +1,100 @@
+"""Marks a cell as done for all that can be seen without composing it, so that a rerun passes a thousand in seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kd_lab.core.cache import fingerprint, inputs
+from kd_lab.core.machine import features
+from kd_lab.core.paths import root
+from kd_lab.core.progress import say
+from kd_lab.core.redact import redacted
+from kd_lab.core.results import write_whole
+from kd_lab.data import hub_revision
+
+FOLDER = ".stamps"  # in the study's folder: one file for each set of overrides
+_ENVIRONMENT = ("KD_LAB_DATA", "KD_LAB_CACHE", "HOME", "CUDA_VISIBLE_DEVICES")  # what conf/ and the device depend on
+
+
+@cache
+def world() -> str:
+    """Hash of all that the meaning of an override depends on, but for the data: code, conf/, packages, machine."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    files = [path for place in (root() / "conf", root() / "experiments", package) for path in _sources(place)]
+    for path in sorted(set(files)):
+        digest.update(f"{path}\0".encode() + path.read_bytes())
+    installed = sorted({path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")})
+    surroundings = [os.environ.get(name) for name in _ENVIRONMENT]
+    devices = [Path(device).exists() for device in ("/dev/nvidia0", "/dev/dxg")]
+    digest.update(json.dumps([installed, surroundings, features(), devices, str(Path.cwd())]).encode())
+    return digest.hexdigest()
+
+
+def write(study: Path, overrides: Sequence[str], cell: str, result: str) -> None:
+    """Marks the cell of these overrides as finished.
+
+    Args:
+        study: the folder under multirun/.
+        overrides: the cell's own, as Hydra gives them.
+        cell: the folder's name within the study.
+        result: the fingerprint of its result.
+    """
+    made_from = {"inputs": inputs(), "hub": hub_revision.asked()}
+    _write(_path(study, overrides), {"world": world(), "cell": cell, "result": result, **made_from})
+
+
+def adopt(study: Path, overrides: Sequence[str]) -> None:
+    """Takes over the mark of a worker whose machine or environment may be another: it has just run here for us."""
+    path = _path(study, overrides)
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return
+    if found.get("world") != world():
+        _write(path, {**found, "world": world()})
+
+
+def read(study: Path, overrides: Sequence[str]) -> tuple[str, str] | None:
+    """(cell, fingerprint of its result) where the overrides still mean what they meant then, else None."""
+    try:
+        found = json.loads(_path(study, overrides).read_text())
+        same = found["world"] == world() and all(_unchanged(path, state) for path, state in found["inputs"].items())
+        same = same and all(hub_revision.unchanged(asked, told) for asked, told in found["hub"].items())
+        return (str(found["cell"]), str(found["result"])) if same else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # none, or none to be trusted: the cell is composed and looked up as if there were none
+
+
+def _write(path: Path, mark: Mapping[str, Any]) -> None:
+    """Whole or not at all; where it cannot be written, the next line looks the cell up by its config."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, json.dumps(mark))
+    except OSError as error:
+        say(f"warning: {path.parent}: {error.strerror}: a rerun will take longer to see what has finished")
+
+
+def _path(study: Path, overrides: Sequence[str]) -> Path:
+    return study / FOLDER / f"{fingerprint(redacted(list(overrides)))}.json"
+
+
+def _sources(place: Path) -> list[Path]:
+    return [path for path in place.rglob("*") if path.suffix in (".py", ".yaml") and path.is_file()]
+
+
+@cache
+def _state(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
+def _unchanged(path: str, state: Sequence[int]) -> bool:
+    return tuple(state) == _state(path)

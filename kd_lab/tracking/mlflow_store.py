@@ -1,0 +1,240 @@
+"""An MLflow store: where it is, how it is reached, and what is made in it once."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from kd_lab.core import redact
+from kd_lab.core.errors import UserError
+from kd_lab.core.progress import say
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+URI, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"  # MLflow's own variables, followed by conf/tracking
+PASSED_OVER = {  # MLflow's own variables that are not followed -> why
+    "MLFLOW_EXPERIMENT_ID": f"name the experiment by tracking.experiment or {EXPERIMENT}",
+    "MLFLOW_RUN_ID": "every cell has a run of its own",
+}
+PARENT, STUDY = "kd_lab.parent", "kd_lab.study"  # tags: of a sweep's own run; of every run
+WAIT_S = 120  # that a process waits for another that writes to the same SQLite file
+_SETTINGS = {  # a value that the user set in the environment stands
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's 7 keep a cell waiting for minutes when the server is away
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_ANSWERS_S = 5  # within which a server must answer at all
+_REST_S = 120  # that the cells of a sweep leave a store alone which has just failed: none waits for it anew
+_failed: dict[str, float] = {}  # store that failed at its last use -> when, on the monotonic clock
+_FILE = re.compile(r"sqlite(?:\+\w+)?:///")
+log = logging.getLogger("kd_lab")
+
+
+def default_uri(multirun: str) -> str:
+    """The store where `tracking.uri` is not given: what MLFLOW_TRACKING_URI names, else a file in `multirun`."""
+    return os.environ.get(URI) or file_uri(multirun)
+
+
+def file_uri(multirun: str) -> str:
+    """The store that lies beside the results."""
+    return f"sqlite:///{multirun}/mlflow.db"
+
+
+def default_experiment() -> str | None:
+    """The experiment where `tracking.experiment` is not given: what MLFLOW_EXPERIMENT_NAME says, if anything."""
+    return os.environ.get(EXPERIMENT) or None
+
+
+def live_uri(uri: str, study: str) -> str:
+    """The address with its credentials, which no result keeps.
+
+    Raises:
+        UserError: they are not known in this process.
+    """
+    found = redact.live(uri, URI)
+    if found is None and any(os.environ.get(name) for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")):
+        found = uri.replace(f"{redact.HIDDEN}@", "", 1)
+    if found is None or redact.HIDDEN in found:
+        raise UserError(
+            "tracking.uri",
+            expected="the credentials, which results do not keep",
+            got=f"{uri} without them",
+            cure=f"Type {URI}='{uri}' kd-lab report {study} --sync with USER:PASSWORD in place of {redact.HIDDEN}.",
+        )
+    return found
+
+
+def connect(uri: str) -> MlflowClient:
+    """A quiet client of the store; it makes a SQLite store that is not there yet.
+
+    Raises:
+        ConnectionError: a server that does not answer within seconds.
+    """
+    os.environ.update({**_SETTINGS, **os.environ})
+    from mlflow import MlflowClient
+
+    for chatter in ("mlflow", "alembic"):
+        logging.getLogger(chatter).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what we tell in a line
+    client = MlflowClient(uri)
+    if is_server(uri):
+        _reach(client, uri)
+    return client
+
+
+def is_server(uri: str) -> bool:
+    """Whether the store is reached by HTTP."""
+    return uri.startswith(("http://", "https://"))
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, None for any other."""
+    return Path(_FILE.sub("", uri, count=1).partition("?")[0]) if _FILE.match(uri) else None
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where runs are kept.
+
+    Args:
+        uri: `sqlite:///FILE` or a server's `http://...`.
+        artifacts: the folder for files of new experiments; a server uses its own.
+    """
+
+    uri: str
+    artifacts: str
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """One process at a time on a SQLite file: two that create it at once crash each other."""
+        return nullcontext() if sqlite_file(self.uri) is None else FileLock(self._lock, timeout=WAIT_S)
+
+    def experiment(self, client: MlflowClient, name: str) -> str:
+        """The experiment's id; it is made where it is not there yet, and brought back where it was deleted."""
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            place = None if is_server(self.uri) else Path(self.artifacts).resolve().as_uri()
+            return str(client.create_experiment(name, place))
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+            say(f"MLflow: the experiment {name} had been deleted; it is back, with its runs")
+        return str(found.experiment_id)
+
+    def parent(self, client: MlflowClient, experiment: str, study: str) -> str:
+        """The id of a sweep's own run; it is made where it is not there yet, and brought back where it was deleted."""
+        if (found := find_parent(client, experiment, study)) is not None:
+            return found
+        with nullcontext() if sqlite_file(self.uri) is not None else FileLock(self._lock, timeout=WAIT_S):
+            if (found := find_parent(client, experiment, study)) is not None:
+                return found
+            for run in runs_of(client, experiment, f"tags.`{PARENT}` = {quoted(study)}"):  # only deleted ones are left
+                client.restore_run(run.info.run_id)
+                say(f"MLflow: the run of the sweep {study} had been deleted; it is back")
+                return str(run.info.run_id)
+            tags = {PARENT: study, STUDY: study}
+            return str(client.create_run(experiment, tags=tags, run_name=study).info.run_id)
+
+    def forgiving(self, what: str, study: str) -> Forgiving:
+        """A block in which whatever is wrong with the store costs a warning."""
+        return Forgiving(self.uri, what, study)
+
+    @property
+    def resting(self) -> bool:
+        """Whether it has just failed."""
+        return time.monotonic() - _failed.get(self.uri, -math.inf) < _REST_S
+
+    @property
+    def _lock(self) -> Path:
+        """Beside the SQLite file, or beside the artifacts where a server keeps the runs."""
+        file = sqlite_file(self.uri) or Path(self.artifacts)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.with_name(f".{file.name}.lock")
+
+
+def find_parent(client: MlflowClient, experiment: str, study: str) -> str | None:
+    """The id of a sweep's own run, or None where there is none that is not deleted."""
+    found = client.search_runs([experiment], f"tags.`{PARENT}` = {quoted(study)}")
+    return str(found[0].info.run_id) if found else None
+
+
+def runs_of(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:
+    """All runs of an experiment under a condition, those that are not deleted first."""
+    from mlflow.entities import ViewType
+
+    found: list[Run] = []
+    page: str | None = None
+    while page != "":
+        runs = client.search_runs([experiment], condition, ViewType.ALL, max_results=1000, page_token=page)
+        found += runs
+        page = runs.token or ""
+    return sorted(found, key=lambda run: str(run.info.lifecycle_stage))  # "active" before "deleted"
+
+
+def quoted(text: str) -> str:
+    """A text as MLflow's conditions hold it."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def _reach(client: MlflowClient, uri: str) -> None:
+    """Asks a server for a sign of life: MLflow itself would try again and again, each time for half a minute."""
+    from mlflow.utils.rest_utils import http_request
+
+    store = client._tracking_client.store  # the client has no way of its own to tell its credentials
+    try:
+        http_request(store.get_host_creds(), "/health", "GET", timeout=_ANSWERS_S, max_retries=0, raise_on_status=False)
+    except Exception as error:  # MLflow wraps whatever its HTTP library raises
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ConnectionError(f"no answer within {_ANSWERS_S} s: {told}") from error
+
+
+@dataclass(frozen=True)
+class Forgiving:
+    """Whatever is wrong with a tracking server costs a warning: the cell's result is safe.
+
+    Args:
+        uri: of the store.
+        what: was to be written.
+        study: that it belongs to.
+    """
+
+    uri: str
+    what: str
+    study: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if error is None:
+            _failed.pop(self.uri, None)
+        if not isinstance(error, Exception):
+            return False
+        if isinstance(error, ConnectionError | TimeoutError) or type(error).__name__ == "MlflowException":
+            _failed[self.uri] = time.monotonic()
+        told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        told = redact.text(" ".join(told.split())[:600])
+        where = redact.text(self.uri)
+        log.warning("MLflow at %s did not take %s (%s). %s", where, self.what, told[:400], self._cure(error))
+        return True
+
+    def _cure(self, error: Exception) -> str:
+        again = f"`kd-lab report {self.study} --sync` catches up."
+        if isinstance(error, UserError):  # it says what to type
+            return "Nothing is lost."
+        if "file is not a database" in str(error) or "disk image is malformed" in str(error):
+            return f"Nothing is lost: move {sqlite_file(self.uri)} away, then {again}"
+        if "out-of-date database schema" in str(error):
+            return f"Nothing is lost: after `mlflow db upgrade {redact.text(self.uri)}` {again}"
+        return f"Nothing is lost: {again}"

@@ -1,0 +1,1 @@
+"""How a model learns, from labels, from a teacher or from both."""

@@ -1,0 +1,185 @@
+"""The training loop: a model that is there learns for some epochs, and goes on where it was cut off."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from kd_lab.core.process_settings import process_settings_kept
+from kd_lab.data.loader import Batches
+from kd_lab.data.tokenized import Tokens
+from kd_lab.losses.loss import Loss
+from kd_lab.models.base import TorchClassifier
+from kd_lab.training.active_embedding import only_reached_rows
+from kd_lab.training.checkpointing import (
+    BEST,
+    LAST,
+    EpochSeed,
+    History,
+    LastCheckpoint,
+    Observe,
+    StraightToDisk,
+    checkpoint,
+    ignore,
+)
+from kd_lab.training.lightning_module import Answers, Distillation
+from kd_lab.training.optimizer import AdamW
+from kd_lab.training.settings import Trainer
+from kd_lab.training.weight_constraint import Hold
+
+Advance = Callable[[int], None]
+
+
+@process_settings_kept()
+def train(
+    model: TorchClassifier,
+    loss: Loss,
+    optimizer: AdamW,
+    settings: Trainer,
+    seed: int,
+    tokens: Tokens,
+    answers: Mapping[str, Answers],
+    scratch: Path,
+    *,
+    keep: Literal["best", "last"] = "best",
+    hold: Hold | None = None,
+    advance: Advance = lambda rows: None,
+    observe: Observe = ignore,
+) -> dict[str, Any]:
+    """Trains the model in place and leaves it in evaluation mode on the CPU.
+
+    What it needs of torch's settings and generators (deterministic algorithms, a seed for each epoch) is the caller's
+    again when it returns or raises. `heap.keep_freed_memory` makes it quicker, and is the caller's to call: it cannot
+    be taken back.
+
+    Args:
+        answers: split -> the teacher's answers; empty where the loss asks for none.
+        scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
+        keep: "best" ends with the best epoch's weights and stops early when none gets better; "last" goes through all
+            epochs and ends with the last one's.
+        hold: what is imposed on the weights meanwhile.
+        advance: called with the number of training rows done since the last call.
+        observe: called after each epoch with its number and all that was logged.
+
+    Returns:
+        history (one entry an epoch), seconds, device, precision.
+
+    Raises:
+        UserError: the device is not there, or does not compute in that precision.
+        Diverged: the loss is no longer a number.
+    """
+    settings.check()
+    device, precision = settings.on_machine()
+    if not settings.max_epochs:
+        model.cpu().eval()
+        return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
+    seen = [tokens.split(name).pieces for name in ("train", "validation")]
+    with nullcontext() if hold else only_reached_rows(model, seen, tokens.pad_id):
+        history = _run(model, loss, optimizer, settings, seed, tokens, answers, scratch, keep, hold, advance, observe)
+    model.cpu().eval()
+    return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
+
+
+def _run(
+    model: TorchClassifier,
+    loss: Loss,
+    optimizer: AdamW,
+    settings: Trainer,
+    seed: int,
+    tokens: Tokens,
+    answers: Mapping[str, Answers],
+    scratch: Path,
+    keep: Literal["best", "last"],
+    hold: Hold | None,
+    advance: Advance,
+    observe: Observe,
+) -> History:
+    """As `train`; the model is left on the CPU or where it was trained."""
+    device, precision = settings.on_machine()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
+    rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
+    validation = Batches(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
+    updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
+    module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, hold)
+    history = History(advance, observe)
+    callbacks: list[Callback] = [EpochSeed(seed), history]
+    if keep == "best":
+        callbacks += _best(settings, scratch)
+    if earlier := checkpoint(scratch, best=keep == "best"):
+        rows.epoch = earlier["kd_lab"]["epochs"]
+        advance(rows.epoch * len(tokens.split("train")))
+    if earlier and earlier["kd_lab"]["ended"]:
+        history.load_state_dict(earlier["callbacks"][history.state_key])
+    else:
+        with _quiet(), _interruptible():
+            pl.Trainer(
+                accelerator={"cuda": "gpu"}.get(device, device),
+                devices=1,
+                precision=precision,
+                max_epochs=settings.max_epochs,
+                accumulate_grad_batches=settings.accumulate,
+                callbacks=[*callbacks, LastCheckpoint(scratch)],
+                plugins=[StraightToDisk()],
+                default_root_dir=scratch,
+                deterministic=True,
+                logger=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            ).fit(module, rows, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
+    end = scratch / (BEST if keep == "best" else LAST)
+    module.load_state_dict(torch.load(end, weights_only=True)["state_dict"])
+    if hold:
+        hold.before_forward()
+    return history
+
+
+def _best(settings: Trainer, scratch: Path) -> list[Callback]:
+    """Keeps the best epoch's weights, and stops when none gets better."""
+    monitor = {
+        "monitor": f"validation/{settings.monitor}",
+        "mode": "min" if settings.monitor in ("nll", "loss") else "max",
+    }
+    best = ModelCheckpoint(
+        scratch, filename=Path(BEST).stem, save_weights_only=True, enable_version_counter=False, **monitor
+    )
+    return [EarlyStopping(patience=settings.patience, **monitor), best]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Gives Ctrl-C its meaning back: Lightning answers it with an exit and is deaf to further ones."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801 - reads like a keyword
+    """Silences Lightning's start-up lines: what matters of them stands in the result."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        self._loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *exception: Any) -> None:
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
+        super().__exit__(*exception)

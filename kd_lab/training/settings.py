@@ -1,0 +1,91 @@
+"""How long a model is fitted, in what batches, and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kd_lab.core.errors import UserError
+from kd_lab.core.machine import best_device, best_precision, has_device
+from kd_lab.core.option_types import Count, Epochs, Weight
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How long and on what a model is fitted.
+
+    Args:
+        max_epochs: passes over train at most; 0 leaves the model as it starts, for its size and speed alone.
+        batch_size: rows in a forward pass.
+        accumulate: forward passes to an update.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        patience: epochs without a better `monitor` after which the fit stops.
+        monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation.
+        precision: "auto" chooses for the device, else Lightning's name: "32-true", "bf16-mixed", or "16-mixed" on an
+            NVIDIA GPU. Weights and their updates are float32 in all of them; see `check`.
+        device: "auto", "cuda", "mps" or "cpu".
+    """
+
+    max_epochs: Epochs = 4
+    batch_size: Count = 32
+    accumulate: Count = 1
+    clip_norm: Weight = 1.0
+    patience: Count = 3
+    monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss"] = "accuracy"
+    precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"] = "auto"
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "accumulate", "patience"):
+            value, least = getattr(self, name), 0 if name == "max_epochs" else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(
+                    f"trainer.{name}", expected=f"a whole number from {least}", got=repr(value), cure="Give another."
+                )
+        for name, allowed in (
+            ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss")),
+            ("device", ("auto", "cuda", "mps", "cpu")),
+            ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
+        ):
+            if getattr(self, name) not in allowed:
+                got = repr(getattr(self, name))
+                raise UserError(f"trainer.{name}", expected=f"one of {', '.join(allowed)}", got=got, cure="Choose one.")
+
+    def on_machine(self) -> tuple[str, str]:
+        """(device, precision) that really run here."""
+        device = best_device() if self.device == "auto" else self.device
+        return device, best_precision(device) if self.precision == "auto" else self.precision
+
+    def check(self, where: str = "trainer") -> None:
+        """Refuses, before any training, what would not run here or would run as something else.
+
+        Lightning runs "16-mixed" on a CPU as bfloat16. "bf16-true" and "64-true" are not offered: weights in bfloat16
+        lose every update below 1/256 of them, torch's fused AdamW takes neither beside gradients that are clipped,
+        and what is fitted is judged and saved in float32 anyway.
+
+        Args:
+            where: the trainer's place in the config, "trainer" or "teacher.trainer".
+
+        Raises:
+            UserError: there is no such device here, or it does not compute in this precision.
+        """
+        if self.device in ("cuda", "mps") and not has_device(self.device):
+            name = {"cuda": "an NVIDIA GPU", "mps": "an Apple GPU"}[self.device]
+            cure = f"Choose {where}.device=auto."
+            raise UserError(f"{where}.device={self.device}", expected=f"{name} here", got="none", cure=cure)
+        device, precision = self.on_machine()
+        if precision.endswith("-true") and precision != "32-true":
+            other = "32-true" if precision == "64-true" else "bf16-mixed"
+            raise UserError(
+                f"{where}.precision",
+                expected="one that keeps the weights in float32",
+                got=precision,
+                cure=f"Choose {where}.precision={other}.",
+            )
+        if precision == "16-mixed" and device != "cuda":
+            raise UserError(
+                f"{where}.precision",
+                expected=f"a precision in which {'a CPU' if device == 'cpu' else device} is trained on",
+                got=f"{precision}, which is for NVIDIA GPUs",
+                cure=f"Choose {where}.precision=bf16-mixed.",
+            )

@@ -1,0 +1,376 @@
+"""The command line from start to finish on a small CSV; the user's mistakes: one line, exit code 2, nothing left."""
+
+import gc
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kd_lab.__main__ import command
+from kd_lab.core import results
+from kd_lab.training.lightning_module import Distillation
+
+QUICK = [
+    "trainer.max_epochs=1",
+    "teacher.trainer.max_epochs=1",
+    "model@teacher.model=lstm_attention",
+    "teacher.model.hidden=16",
+    "teacher.model.init=random",
+    "model=lstm_attention",
+    "model.hidden=8",
+    "model.init=random",
+    "evaluation.requests=3",
+    "evaluation.rounds=1",
+    "trainer.device=cpu",
+    "teacher.trainer.device=cpu",
+]
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def csv(path):
+    return ["dataset=csv", f"dataset.path={path}", "tracking=none"]
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A sweep of two cells, run once: (folder, exit code)."""
+    folder = tmp_path_factory.mktemp("sweep")
+    rows = "".join(
+        f"the {word} {kind} number {n},{kind}\n" for n in range(40) for kind, word in (("a", "red"), ("b", "old"))
+    )
+    (folder / "toy.csv").write_text("text,label\n" + rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+        sweep = ["-m", *csv("toy.csv"), "tracking=mlflow", *QUICK, "name=study", "compression=[],[prune_l1]"]
+        return folder, command(sweep), sweep
+
+
+def test_a_sweep_leaves_a_finished_result_for_each_cell(sweep):
+    folder, code, _ = sweep
+    cells = results.collect(folder / "multirun" / "study")
+    assert code == 0
+    assert [cell.status for cell in cells] == ["finished", "finished"]
+    for cell in cells:
+        assert 0 <= cell.metrics["test"]["accuracy"] <= 1
+        low, high = cell.metrics["test"]["accuracy_interval"]
+        assert low <= cell.metrics["test"]["accuracy"] <= high
+        assert {"tokens", "teacher", "fit", "compressed", "result"} <= set(cell.fingerprint)
+        assert cell.cost["latency_ms"]["p50"] > 0
+        assert cell.cost["speedup"] > 0
+        assert cell.history[0]["train/kl"] >= 0
+        assert cell.versions["torch"]
+        assert cell.machine["precision"]
+
+
+def test_one_teacher_and_one_student_serve_the_whole_sweep(sweep):
+    folder, _, _ = sweep
+    assert len(list((folder / "cache" / "fit").glob("*/manifest.json"))) == 2
+
+
+def test_pruned_weights_are_counted(sweep):
+    cells = {tuple(cell.config["compression"]): cell for cell in results.collect(sweep[0] / "multirun" / "study")}
+    whole, pruned = cells[()].cost, cells[("prune_l1",)].cost
+    assert pruned["parameters"] == whole["parameters"]
+    assert pruned["parameters_nonzero"] < whole["parameters_nonzero"]
+
+
+def test_a_second_sweep_trains_nothing_and_prints_the_same_table(sweep, monkeypatch, capsys):
+    folder, _, arguments = sweep
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(Distillation, "training_step", None)
+    before = {path: path.read_bytes() for path in folder.glob("multirun/study/*/result.json")}
+    assert command(arguments) == 0
+    assert {path: path.read_bytes() for path in before} == before
+    printed = capsys.readouterr().out
+    assert command(["report", "study"]) == 0
+    shown = capsys.readouterr().out
+    assert "prune_l1" in shown
+    assert [line for line in shown.splitlines() if "%" in line] == [
+        line for line in printed.splitlines() if "%" in line
+    ]
+
+
+def test_each_cell_keeps_picture_table_and_model(sweep):
+    for cell in (path.parent for path in sweep[0].glob("multirun/study/*/result.json")):
+        kept = {path.name for path in cell.iterdir()}
+        assert {"result.json", "confusion.png", "table.md", "model"} <= kept
+        assert {"classifier.json", "tokenizer.json", "model.safetensors"} <= {
+            path.name for path in (cell / "model").iterdir()
+        }
+
+
+def test_the_sweep_stands_in_mlflow_with_its_figures(sweep):
+    import mlflow
+
+    folder = sweep[0]
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/multirun/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
+    cells = {cell.cell: cell for cell in results.collect(folder / "multirun" / "study")}
+    [parent] = [run for run in runs if "kd_lab.parent" in run.data.tags]
+    children = [run for run in runs if run is not parent]
+    assert {run.data.tags["kd_lab.cell"] for run in children} == set(cells)
+    assert {run.info.run_name for run in children} == {"compression=[]", "compression=[prune_l1]"}
+    for run in children:
+        cell = cells[run.data.tags["kd_lab.cell"]]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.metrics["test/accuracy"] == pytest.approx(cell.metrics["test"]["accuracy"])
+        assert run.data.metrics["epoch/train/kl"] >= 0
+        kept = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert {"result.json", "confusion.png", "calibration.png", "table.md"} <= kept
+    assert parent.data.metrics["cells/finished"] == 2
+    assert {"table.csv", "table.md", "pareto.png"} <= {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert "kd_lab.verdict" in parent.data.tags
+
+
+def test_a_sweep_run_again_logs_nothing_again(sweep, monkeypatch):
+    import mlflow
+
+    folder, _, arguments = sweep
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/multirun/mlflow.db")
+
+    def everything():
+        runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
+        points = [client.get_metric_history(run.info.run_id, name) for run in runs for name in run.data.metrics]
+        return sorted(run.info.run_id for run in runs), sum(map(len, points)), {run.info.status for run in runs}
+
+    before = everything()
+    assert command(arguments) == 0
+    assert everything() == before
+    assert before[2] == {"FINISHED"}
+
+
+def test_the_last_line_says_how_many_teacher_passes_were_saved(sweep, monkeypatch, capsys):
+    """One epoch for both cells: train and validation to learn from, validation and test to be judged by."""
+    folder, _, arguments = sweep
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+    assert command(arguments) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 of 2 cells have finished before" in said
+    assert "teacher: 1 fit and 4 passes over a split serve 2 cells; 4 of 8 passes saved" in said
+
+
+def test_a_cell_composed_anew_is_found_finished_where_its_stamp_is_gone(sweep, monkeypatch):
+    folder, _, arguments = sweep
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(Distillation, "training_step", None)
+    stamps = list(folder.glob("multirun/study/.stamps/*.json"))
+    assert len(stamps) == 2
+    for stamp in stamps:
+        stamp.unlink()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("multirun/study/*/result.json")}
+    assert command(arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(folder.glob("multirun/study/.stamps/*.json"))) == 2
+
+
+def test_any_error_in_a_cell_is_recorded_with_its_traceback_and_the_others_go_on(toy_csv, workplace, monkeypatch):
+    """As when the memory of a GPU runs out: no error of ours."""
+    step = Distillation.training_step
+
+    def out_of_memory(self, batch, index):
+        if getattr(self.loss, "temperature", None) == 3:  # the teacher's loss has none
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Distillation, "training_step", out_of_memory)
+    assert command(["-m", *csv(toy_csv), *QUICK, "name=study", "loss.temperature=3,2"]) == 1
+    cells = {cell.status: cell for cell in results.collect(workplace / "multirun" / "study")}
+    assert set(cells) == {"failed", "finished"}
+    assert cells["failed"].error.startswith("RuntimeError: CUDA out of memory")
+    trace = (workplace / "multirun" / "study" / cells["failed"].cell / "error.txt").read_text()
+    assert "Traceback" in trace
+    assert command(["report", "study"]) == 1
+    assert "CUDA out of memory" in (workplace / "multirun" / "study" / "report" / "table.md").read_text()
+
+
+def test_sync_brings_mlflow_level_exactly_once(toy_csv, workplace):
+    import mlflow
+
+    assert command([*csv(toy_csv), *QUICK, "name=late"]) == 0
+    assert not (workplace / "multirun" / "mlflow.db").exists()
+    for _ in range(2):
+        assert command(["report", "late", "--sync"]) == 0
+    client = mlflow.MlflowClient(f"sqlite:///{workplace}/multirun/mlflow.db")
+    [run] = client.search_runs([client.get_experiment_by_name("late").experiment_id])
+    [cell] = results.collect(workplace / "multirun" / "late")
+    assert run.data.metrics["test/accuracy"] == pytest.approx(cell.metrics["test"]["accuracy"])
+
+
+def test_a_cell_that_fails_is_recorded_and_the_others_go_on(toy_csv, workplace):
+    sweep = ["-m", *csv(toy_csv), *QUICK, "name=study", "dataset.label_column=label,nowhere"]
+    assert command(sweep) == 1
+    cells = {cell.status: cell for cell in results.collect(workplace / "multirun" / "study")}
+    assert set(cells) == {"failed", "finished"}
+    assert "nowhere" in cells["failed"].error
+
+
+def write(text, name="bad.csv", encoding="utf-8"):
+    def make(folder):
+        (folder / name).write_text(text, encoding=encoding)
+        return [f"dataset.path={name}"]
+
+    return make
+
+
+GOOD = "text,label\n" + "".join(f"red words {n},a\nold words {n},b\n" for n in range(20))
+MISTAKES = {
+    "missing file": (lambda _: ["dataset.path=nowhere.csv"], "nowhere.csv"),
+    "missing column": (write(GOOD.replace("label", "topic")), "dataset.label_column"),
+    "empty file": (write(""), "empty file"),
+    "header only": (write("text,label\n"), "rows below the header"),
+    "empty text": (write(GOOD + " ,a\n"), "row 41"),
+    "numbers for text": (write("text,label\n" + "1,a\n2,b\n" * 9), "numbers only"),
+    "one class": (write("text,label\n" + "some words,a\n" * 20), "at least two classes"),
+    "NaN label": (write(GOOD + "more words,\n"), "column 'label', row 41"),
+    "wrong encoding": (write(GOOD + "caf\xe9,a\n", encoding="latin-1"), "dataset.encoding"),
+    "unknown override": (lambda _: ["dataset.tpyo=1"], "dataset.tpyo"),
+    "unknown option": (lambda _: ["model=gpt"], "distilbert_mini"),
+    "temperature 0": (lambda _: ["loss.temperature=0"], "loss.temperature"),
+    "alpha above 1": (lambda _: ["loss.alpha=1.5"], "loss.alpha"),
+    "model directory that is none": (
+        lambda folder: ["model@teacher.model=minilm", f"teacher.model.checkpoint.path={folder}"],
+        "config.json",
+    ),
+    "no teacher for a loss that needs one": (lambda _: ["teacher=none"], "Choose a teacher"),
+    "a target that is not ours": (lambda _: ["model._target_=os.system"], "os.system"),
+    "a step that is out of order": (lambda _: ["compression=[onnx_int8,prune_l1]"], "prune_l1"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_gives_one_line_and_exit_code_2_and_leaves_nothing(name, workplace, capsys):
+    make, told = MISTAKES[name]
+    (workplace / "good.csv").write_text(GOOD)
+    mine = make(workplace)
+    other = any(item.startswith(("teacher=", "model@teacher")) for item in mine)
+    quick = [item for item in QUICK if not (other and "teacher" in item)]
+    assert command([*csv("good.csv"), *quick, *mine]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("kd-lab: ")
+    assert told in lines[-1]
+    assert not [line for line in lines if "Traceback" in line or "Error executing" in line]
+    assert not list(workplace.glob("multirun/*/*/result.json"))
+    assert not list(workplace.glob("multirun/*/*/.hydra"))
+
+
+def test_a_label_that_train_lacks_is_named(workplace, capsys):
+    (workplace / "train.csv").write_text(GOOD)
+    (workplace / "test.csv").write_text("text,label\nnew words,zebra\n")
+    assert command([*csv("train.csv"), *QUICK, "dataset.test_path=test.csv"]) == 2
+    assert "'zebra'" in capsys.readouterr().err
+
+
+def test_damage_in_the_cache_is_mended_and_warned_of_and_the_row_is_the_same(toy_csv, workplace, capsys):
+    """As it was: the run ended, and so did a night's sweep, with the advice to delete a folder by hand."""
+    from kd_lab.core import cache
+
+    assert command([*csv(toy_csv), *QUICK, "name=whole"]) == 0
+    [before] = results.collect(workplace / "multirun" / "whole")
+    kinds = {path.parent.parent.name: path for path in sorted(workplace.glob("own_cache/*/*/manifest.json"))}
+    assert {"fit", "outputs", "tokens"} <= set(kinds)
+    for manifest in workplace.glob("own_cache/*/*/manifest.json"):
+        file = max(
+            (path for path in manifest.parent.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+        )
+        file.write_bytes(file.read_bytes()[:-7])
+    cache._checked.clear()
+    capsys.readouterr()
+    assert command([*csv(toy_csv), *QUICK, "name=mended"]) == 0
+    assert "train.pieces.npy: expected the " in " ".join(capsys.readouterr().err.split())
+    [after] = results.collect(workplace / "multirun" / "mended")
+    assert after.metrics == before.metrics
+    assert after.fidelity == before.fidelity
+    mended = [text for text in after.warnings if "made anew" in text]
+    damaged = [path.name for path in workplace.glob("own_cache/*/.*.damaged-1")]
+    assert len(mended) == len(damaged) >= len(kinds)
+    assert before.warnings == [text for text in after.warnings if text not in mended]
+
+
+def test_a_full_disk_gives_one_line_and_nothing_half_written(toy_csv, workplace, capsys, monkeypatch):
+    import errno
+
+    from kd_lab.data import tokenized
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tokenized.np, "save", full)
+    assert command([*csv(toy_csv), *QUICK]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert not [path for path in workplace.glob("**/tokens/*") if path.is_dir()]
+
+
+def test_a_teacher_at_the_majority_rate_is_warned_of_in_the_result(toy_csv, workplace):
+    still = ["teacher.optimizer.encoder_lr=0", "teacher.optimizer.head_lr=0"]
+    assert command([*csv(toy_csv), *QUICK, *still]) == 0
+    [cell] = results.collect(workplace / "multirun" / "runs")
+    assert any("majority-class rate" in warning for warning in cell.warnings)
+
+
+def test_a_loss_that_is_not_finite_is_recorded_and_ends_in_exit_code_1(toy_csv, workplace):
+    wild = ["optimizer.head_lr=1e30", "optimizer.warmup=0", "trainer.clip_norm=0", "trainer.max_epochs=9"]
+    assert command([*csv(toy_csv), *QUICK, *wild]) == 1
+    [cell] = results.collect(workplace / "multirun" / "runs")
+    assert cell.status == "failed"
+    assert "not finite at step" in cell.error
+
+
+def test_the_result_holds_only_plain_json(toy_csv, workplace):
+    assert command([*csv(toy_csv), *QUICK]) == 0
+    [path] = workplace.glob("multirun/*/*/result.json")
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_help_takes_less_than_a_second_and_lists_every_group():
+    from kd_lab.core.paths import root
+
+    start = time.perf_counter()
+    shown = subprocess.run(
+        [sys.executable, "-m", "kd_lab", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert time.perf_counter() - start < 1.0
+    for path in (root() / "conf").glob("**/*.yaml"):
+        group = path.parent.relative_to(root() / "conf").as_posix()
+        if group != ".":
+            [line] = [line for line in shown.splitlines() if line.split()[:1] == [group]]
+            assert path.stem in line
+    assert "demo" in shown
+
+
+def test_a_study_that_is_not_there_is_told(capsys):
+    assert command(["report", "nothing"]) == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_the_cache_is_listed_and_freed(toy_csv, workplace, monkeypatch, capsys):
+    monkeypatch.setenv("KD_LAB_CACHE", str(workplace / "kept"))
+    assert command([*csv(toy_csv), *QUICK]) == 0
+    cut_off = workplace / "kept" / "fit" / ".0123456789abcdef.unfinished"
+    cut_off.mkdir()
+    (cut_off / "last.ckpt").write_bytes(b"what a kill left")
+    capsys.readouterr()
+    assert command(["cache"]) == 0
+    out = capsys.readouterr().out
+    assert "tokens" in out
+    assert "cut off" in out
+    gc.collect()  # the run's cell, whose artifacts are in use
+    assert command(["cache", "gc", "--days", "0"]) == 0
+    assert not list((workplace / "kept").glob("*/*/manifest.json"))
+    assert not cut_off.exists()

@@ -1,0 +1,131 @@
+"""Heads are removed for real: what is left says what the encoder said with the removed heads silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import transformers
+from readable import ENCODERS, built, logits, sizes, some
+
+from kd_lab.compression.importance import labelled, taylor_of_inputs
+from kd_lab.compression.prune.heads import PruneHeads, keep_heads
+from kd_lab.core.errors import UserError
+from kd_lab.models import saved_model
+from kd_lab.models.architectures import heads_in, layer_stem, layout_of
+from kd_lab.models.encoder import EncoderClassifier
+
+SIZE, WIDTH, LAYERS = 4, 16, 4  # units of a head; of the encoder
+each_family = pytest.mark.parametrize("family", ENCODERS)
+
+
+def merges(model: EncoderClassifier) -> list[torch.nn.Module]:
+    """The matrices that read the heads, one a layer."""
+    layout = layout_of(model.config["model_type"], "test")
+    return [layer.get_submodule(layout.merge) for layer in model.get_submodule(layer_stem(model.config, "test"))]
+
+
+def silent(model: EncoderClassifier, kept: list[list[int]], batch) -> torch.Tensor:
+    """Logits of the model with all other heads' outputs zeroed."""
+    hooks = []
+    for module, heads in zip(merges(model), kept, strict=True):
+        gate = torch.zeros(4, SIZE)
+        gate[heads] = 1.0
+        hooks.append(module.register_forward_pre_hook(lambda _, given, gate=gate: (given[0] * gate.flatten(),)))
+    said = logits(model, batch)
+    for hook in hooks:
+        hook.remove()
+    return said
+
+
+@each_family
+@pytest.mark.parametrize("kept", [[[1], [0], [3], [2]], [[0, 3], [1, 2], [0, 1], [2, 3]]])
+def test_a_pruned_encoder_says_what_it_said_with_the_other_heads_silent(family, kept, around):
+    model, batch = built(family), some(around)
+    pruned = keep_heads(model, [torch.tensor(heads) for heads in kept])
+    torch.testing.assert_close(logits(pruned, batch), silent(model, kept, batch), atol=1e-5, rtol=0)
+    assert (logits(pruned, batch) - logits(model, batch)).abs().max() > 0.01
+
+
+@each_family
+@pytest.mark.parametrize("heads", [1, 3])
+def test_parameters_fall_by_exactly_what_a_head_has(family, heads, around):
+    model = built(family)
+    pruned = PruneHeads(heads=heads, epochs=0, rows=4).apply(model, around)
+    a_head = 3 * SIZE * (WIDTH + 1) + WIDTH * SIZE  # query, key and value with biases; its columns of the output
+    assert sizes(model) - sizes(pruned) == LAYERS * (4 - heads) * a_head
+    assert heads_in(pruned.config) == heads
+
+
+@each_family
+def test_the_heads_that_stay_are_those_of_the_highest_score(family, around):
+    model = built(family).eval()
+    scores = taylor_of_inputs(model, labelled(around, 20, 7, "test"), merges(model), 4)
+    PruneHeads(heads=2, rows=20).apply(model, around)
+    said = around.notes["prune_heads"]
+    best = [sorted(sorted(range(4), key=lambda head, row=row: -row[head])[:2]) for row in scores.tolist()]
+    assert said == {"heads_before": 4, "heads": 2, "kept": best}
+
+
+@each_family
+def test_a_pruned_encoder_is_saved_loaded_and_pruned_again(family, around, folder):
+    model, batch = built(family), some(around)
+    once = PruneHeads(heads=3, rows=8, epochs=0).apply(model, around)
+    saved_model.save(once, folder, {})
+    loaded = saved_model.load(folder)
+    assert isinstance(loaded, EncoderClassifier)
+    assert torch.equal(logits(loaded, batch), logits(once, batch))
+    kept = [torch.tensor([0, 2])] * LAYERS
+    again = keep_heads(loaded, kept)
+    assert heads_in(again.config) == 2
+    gates = [[0, 2]] * LAYERS
+    first = around.notes["prune_heads"]["kept"]
+    both = [[layer[place] for place in gate] for layer, gate in zip(first, gates, strict=True)]
+    torch.testing.assert_close(logits(again, batch), silent(model, both, batch), atol=1e-5, rtol=0)
+
+
+@each_family
+def test_only_an_encoder_with_all_heads_is_portable(family, around, folder):
+    model = built(family)
+    whole = PruneHeads(keep=1.0, rows=4).apply(model, around)
+    assert model.portable
+    assert whole.portable
+    assert torch.equal(logits(whole, some(around)), logits(model, some(around)))
+    pruned = PruneHeads(rows=4).apply(model, around)
+    assert not pruned.portable
+    pruned.save(folder)
+    with pytest.raises(RuntimeError, match=r"size mismatch|MISMATCH|ignore_mismatched"):
+        transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+
+
+@each_family
+def test_a_pruned_encoder_learns(family, around):
+    pruned = PruneHeads(heads=1, rows=4).apply(built(family), around).train()
+    batch = some(around)
+    torch.nn.functional.cross_entropy(pruned(batch).logits, batch.labels).backward()
+    for module in merges(pruned):
+        assert module.weight.shape == (WIDTH, SIZE)
+        assert int(module.weight.grad.count_nonzero()) > 0
+
+
+@pytest.mark.parametrize(
+    ("step", "model", "words"),
+    [
+        (PruneHeads(heads=5), ENCODERS["bert"], r"compression\.prune_heads\.heads: expected at most 4, .*got 5"),
+        (
+            PruneHeads(),
+            replace(ENCODERS["bert"], architecture="albert"),
+            r"prune_heads: expected .*families.*got albert",
+        ),
+    ],
+)
+def test_what_the_model_cannot_lose_is_refused_before_training(step, model, words):
+    with pytest.raises(UserError, match=words):
+        step.check(EncoderClassifier, model)
+
+
+def test_more_heads_than_earlier_pruning_left_are_refused(around):
+    once = PruneHeads(heads=1, rows=4).apply(built("bert"), around)
+    with pytest.raises(UserError, match=r"expected at most 1, .*got 2"):
+        PruneHeads(heads=2).apply(once, around)

@@ -1,0 +1,155 @@
+"""What holds for every step that removes parts of a model: alone, in any order, and before a quantization."""
+
+from __future__ import annotations
+
+import copy
+from itertools import permutations
+
+import pytest
+import torch
+import yaml
+from hydra.utils import instantiate
+from readable import SPECS, built, logits, sizes, some
+
+from kd_lab.compression.prune.feed_forward import PruneWidth
+from kd_lab.compression.prune.heads import PruneHeads
+from kd_lab.compression.prune.layers import DropLayers
+from kd_lab.compression.prune.low_rank_embedding import LowRankEmbedding
+from kd_lab.compression.prune.lstm_units import PruneLstm
+from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
+from kd_lab.compression.quantize.onnx_export import OnnxExport
+from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
+from kd_lab.compression.quantize.torch_int8 import TorchInt8
+from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier
+from kd_lab.compression.step import apply_all
+from kd_lab.core.errors import UserError
+from kd_lab.core.paths import root
+from kd_lab.models import saved_model
+from kd_lab.models.encoder import EncoderClassifier
+from kd_lab.models.lstm_attention import LstmAttentionClassifier
+
+CONF = root() / "conf" / "compression"
+STEPS = {  # as small as the models of these tests
+    "prune_heads": PruneHeads(rows=6, epochs=3, rate=0.7),
+    "prune_width": PruneWidth(rows=6, epochs=3, rate=0.7),
+    "drop_layers": DropLayers(epochs=3, rate=0.7),
+    "low_rank_embedding": LowRankEmbedding(rank=5, epochs=3, rate=0.7),
+    "prune_lstm": PruneLstm(rows=6, epochs=3, rate=0.7),
+}
+OF_ENCODERS = ("prune_heads", "prune_width", "drop_layers", "low_rank_embedding")
+PAIRS = [(step, name) for step in OF_ENCODERS for name in ("bert", "distilbert", "roberta")]
+PAIRS += [("prune_lstm", "lstm"), ("low_rank_embedding", "lstm")]
+KINDS = {"lstm": LstmAttentionClassifier}
+
+
+def chosen(*names: str):
+    return {name: STEPS[name] for name in names}
+
+
+@pytest.mark.parametrize(("step", "name"), PAIRS)
+def test_the_given_model_stays_as_it_was_and_the_new_one_shares_nothing_with_it(step, name, around):
+    model = built(name)
+    model.returns = frozenset({"logits", "hidden"})
+    before, config = copy.deepcopy(model.state_dict()), copy.deepcopy(model.config)
+    drawn = torch.get_rng_state()
+    small = STEPS[step].apply(model, around)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert not any(module.training for module in small.modules())
+    assert small.returns == model.returns
+    with torch.no_grad():
+        for weight in small.parameters():
+            weight.zero_()
+    assert model.training
+    assert model.config == config
+    assert list(model.state_dict()) == list(before)
+    assert all(torch.equal(weight, before[part]) for part, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("step", "name"), PAIRS)
+def test_it_trains_on_at_the_rate_asked_for_and_says_what_it_did(step, name, around):
+    trained = []
+    around.training = lambda model, _, epochs, rate, hold: trained.append((model, epochs, rate, hold))
+    small = STEPS[step].apply(built(name), around)
+    assert trained == [(small, 3, 0.7, None)]
+    assert yaml.safe_load(yaml.safe_dump(around.notes))[step] == around.notes[step]  # plain data
+
+
+@pytest.mark.parametrize(("step", "name"), PAIRS)
+def test_the_class_that_comes_out_is_known_beforehand(step, name, around):
+    small = STEPS[step].apply(built(name), around)
+    assert STEPS[step].check(KINDS.get(name, EncoderClassifier), SPECS[name]) is type(small)
+
+
+@pytest.mark.parametrize("order", list(permutations(OF_ENCODERS)), ids=",".join)
+def test_steps_may_come_in_any_order(order, around, folder):
+    """The same shape in the end, saved and loaded to the bit."""
+    model, batch = built("distilbert"), some(around)
+    small = apply_all(chosen(*order), model, around)
+    assert small.config == {
+        **model.config,
+        "n_layers": 2,
+        "hidden_dim": 6,
+        "kd_lab": {"heads": 2, "embedding_rank": 5},
+    }
+    saved_model.save(small, folder, {})
+    loaded = saved_model.load(folder)
+    assert torch.equal(logits(loaded, batch), logits(small, batch))
+    vectors = 30_522 * 5 + 5 * 16 + 40 * 16 + 2 * 16
+    layer = 3 * (16 * 8 + 8) + (8 * 16 + 16) + (16 * 6 + 6) + (6 * 16 + 16) + 2 * 2 * 16
+    assert sizes(small) == vectors + 2 * layer + (16 * 16 + 16) + (16 * 3 + 3)
+
+
+@pytest.mark.parametrize("order", [("prune_lstm", "low_rank_embedding"), ("low_rank_embedding", "prune_lstm")])
+def test_steps_of_the_lstm_may_come_in_any_order(order, around, folder):
+    model = built("lstm")
+    small = apply_all(chosen(*order), model, around)
+    assert small.config == {**model.config, "hidden": 5, "embedding_rank": 5}
+    saved_model.save(small, folder, {})
+    assert torch.equal(logits(saved_model.load(folder), some(around)), logits(small, some(around)))
+
+
+@pytest.mark.parametrize(
+    ("names", "model"),
+    [
+        (("prune_heads", "prune_width"), "distilbert"),
+        (("prune_heads", "prune_width"), "bert"),
+        (("prune_lstm",), "lstm"),
+        (("low_rank_embedding",), "lstm"),
+        (("drop_layers", "low_rank_embedding"), "bert"),
+    ],
+)
+def test_what_is_left_goes_on_to_onnx_and_int8(names, model, around, folder):
+    small, batch = apply_all(chosen(*names), built(model), around), some(around)
+    exact = logits(small, batch)
+    exported = OnnxExport().apply(small)
+    torch.testing.assert_close(exported(batch).logits, exact, atol=1e-4, rtol=0)
+    quantized = OnnxInt8().apply(exported)
+    assert quantized.quantized
+    assert len(quantized.model) < 0.4 * len(exported.model)
+    in_torch = TorchInt8().apply(small)
+    for rough in (quantized(batch).logits, in_torch(batch).logits):
+        assert 0 < (rough - exact).abs().max() < 0.2 * exact.abs().max()
+    saved_model.save(in_torch, folder, {})
+    assert torch.equal(saved_model.load(folder)(batch).logits, in_torch(batch).logits)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("kind", [OnnxClassifier, TorchInt8Classifier])
+def test_a_quantized_model_is_refused_with_the_right_order(step, kind):
+    with pytest.raises(UserError, match=rf"^compression\.{step}: .*Put {step} before torch_int8, onnx and onnx_int8"):
+        STEPS[step].check(kind)
+
+
+@pytest.mark.parametrize("step", ["prune_heads", "prune_width", "drop_layers"])
+def test_the_lstm_is_told_of_its_own_step(step):
+    with pytest.raises(UserError, match=rf"^compression\.{step}: .*for the LSTM there is prune_lstm"):
+        STEPS[step].check(LstmAttentionClassifier, SPECS["lstm"])
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_yaml_builds_its_step_under_its_own_name_with_the_default_options(step):
+    content = yaml.safe_load((CONF / f"{step}.yaml").read_text())
+    assert list(content) == [step]
+    built_one = instantiate(content[step])
+    assert built_one == type(STEPS[step])()
+    assert set(content[step]) == {"_target_", *vars(built_one)}

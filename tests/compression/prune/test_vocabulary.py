@@ -1,0 +1,107 @@
+"""Trimming takes away what train never uses: the same answers to known texts, shorter pieces for the rest."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+import yaml
+from hydra.utils import instantiate
+from readable import PIECES, SPECS, built
+
+from kd_lab.compression.prune.vocabulary import TrimVocabulary
+from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
+from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
+from kd_lab.core.errors import UserError
+from kd_lab.core.paths import root
+from kd_lab.data.loader import Batches
+from kd_lab.models.word_embedding import word_embedding
+
+KINDS = [name for name in SPECS if name != "roberta"]  # whose positions are counted from the padding piece's number
+
+
+@pytest.fixture(params=KINDS)
+def trimmed(request, around):
+    model, before, file = built(request.param).eval(), around.tokens, around.tokenizer
+    return model, before, tokenizers.Tokenizer.from_file(str(file)), TrimVocabulary().apply(model, around), around
+
+
+def test_texts_of_kept_pieces_get_the_same_logits_to_the_last_bit(trimmed):
+    """Those of train are: nothing of theirs is left out."""
+    model, before, _, small, around = trimmed
+    old, new = (Batches(tokens.split("train"), 30, tokens.pad_id) for tokens in (before, around.tokens))
+    one, two = old.batch(np.arange(30)), new.batch(np.arange(30))
+    assert torch.equal(one.labels, two.labels)
+    assert not torch.equal(one.input_ids, two.input_ids)
+    with torch.no_grad():
+        assert torch.equal(model(one).logits, small(two).logits)
+
+
+def test_the_vocabulary_is_trains_and_the_model_has_a_row_for_each_piece(trimmed):
+    model, before, _, small, around = trimmed
+    used = len(np.unique(before.split("train").pieces))
+    assert used < around.tokens.vocabulary < PIECES / 5
+    assert word_embedding(small).num_embeddings == around.tokens.vocabulary
+    assert word_embedding(model).num_embeddings == PIECES
+    lost = (PIECES - around.tokens.vocabulary) * word_embedding(model).embedding_dim
+    assert model.count_parameters()[0] - small.count_parameters()[0] == lost
+    assert np.array_equal(around.tokens.split("test").labels, before.split("test").labels)
+
+
+def test_an_unknown_word_falls_apart_as_word_piece_does_and_a_known_one_stays(trimmed):
+    _, _, whole, _, around = trimmed
+    trim = tokenizers.Tokenizer.from_file(str(around.tokenizer))
+    trim.no_padding()
+    whole.no_padding()
+    kept = set(trim.get_vocab())
+    assert trim.encode("the cat").tokens == whole.encode("the cat").tokens
+    said = trim.encode("jurisprudence").tokens
+    assert len(said) > len(whole.encode("jurisprudence").tokens)
+    assert "".join(piece.removeprefix("##") for piece in said[1:-1]) == "jurisprudence"
+    assert set(said) <= kept
+    assert trim.encode("\u4e16 ok").tokens.count("[UNK]") == whole.encode("\u4e16 ok").tokens.count("[UNK]")
+    assert around.notes["trim_vocabulary"]["pieces_after"] == len(kept)
+
+
+def test_a_saved_and_an_int8_one_answer_by_the_new_pieces(trimmed, tmp_path):
+    _, _, _, small, around = trimmed
+    small.save(tmp_path)
+    batch = next(around.sample(8, 8))
+    with torch.no_grad():
+        exact = small(batch).logits
+        assert torch.equal(type(small).load(tmp_path)(batch).logits, exact)
+    rough = OnnxInt8().apply(small, around)
+    assert isinstance(rough, OnnxClassifier)
+    assert float((rough(batch).logits - exact).abs().mean()) < 0.3 * float(exact.std())
+
+
+def test_first_keeps_the_lowest_ids_but_not_the_unused(around):
+    TrimVocabulary(first=5000).apply(built("distilbert"), around)
+    kept = json.loads(around.tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
+    assert "the" in kept
+    assert "[unused5]" not in kept
+    assert 4000 < len(kept) < 7000
+
+
+@pytest.mark.parametrize("options", [{"min_count": 0}, {"first": -1}, {"min_count": True}])
+def test_an_impossible_option_is_named(options):
+    with pytest.raises(UserError, match=rf"compression\.trim_vocabulary\.{next(iter(options))}"):
+        TrimVocabulary(**options)
+
+
+def test_another_kind_of_tokenizer_and_of_model_is_refused(around, tmp_path):
+    other = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))  # noqa: S106
+    other.save(str(tmp_path / "tokenizer.json"))
+    around.tokenizer = tmp_path / "tokenizer.json"
+    with pytest.raises(UserError, match=r"compression\.trim_vocabulary: expected a WordPiece tokenizer"):
+        TrimVocabulary().apply(built("distilbert"), around)
+    with pytest.raises(UserError, match=r"compression\.trim_vocabulary: "):
+        TrimVocabulary().check(OnnxClassifier)
+
+
+def test_the_yaml_has_the_default_options():
+    content = yaml.safe_load((root() / "conf/compression/trim_vocabulary.yaml").read_text())
+    assert instantiate(content) == {"trim_vocabulary": TrimVocabulary()}

@@ -1,0 +1,88 @@
+"""Static INT8 answers nearly as float does, and the same whatever stands in the batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import yaml
+from hydra.utils import instantiate
+
+from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
+from kd_lab.compression.quantize.onnx_export import OnnxExport
+from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
+from kd_lab.compression.quantize.onnx_int8_static import OnnxInt8Static
+from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier
+from kd_lab.core.errors import UserError
+from kd_lab.core.paths import root
+from kd_lab.core.types import Batch
+from kd_lab.models.encoder import Encoder, EncoderClassifier
+from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
+from kd_lab.models.spec import Surroundings
+
+SHAPE = {"layers": 1, "width": 32, "heads": 2, "feed_forward": 48, "init": "random"}
+
+
+@pytest.fixture(params=["bert", "distilbert"])
+def pair(request, around, own_cache):
+    torch.manual_seed(5)
+    spec = Encoder("e", request.param, **SHAPE)
+    model = spec.build(Surroundings(3, around.tokens.vocabulary, around.tokens.pad_id, "t", list, own_cache)).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight), alpha=0.1)
+    return model, OnnxInt8Static(rows=40).apply(model, around)
+
+
+def test_it_says_nearly_the_same_from_a_quarter_of_the_weights(pair, around):
+    model, small = pair
+    batch = next(around.sample(60, 60, seed=9))
+    with torch.no_grad():
+        exact = model(batch).logits
+    rough = small(batch).logits
+    assert 0 < float((rough - exact).abs().mean()) < 0.15 * float(exact.std())
+    assert small.quantized
+    assert len(small.model) < 0.3 * len(OnnxExport().apply(model).model)
+
+
+def test_no_row_depends_on_the_rows_or_the_padding_beside_it(pair, around):
+    batch = next(around.sample(16, 16))
+    together = pair[1](batch).logits
+    for row in range(16):
+        length = int(batch.attention_mask[row].sum())
+        alone = Batch(*(part[row : row + 1] for part in batch[:4]))
+        cut = alone._replace(input_ids=alone.input_ids[:, :length], attention_mask=alone.attention_mask[:, :length])
+        assert torch.allclose(pair[1](cut).logits[0], together[row], atol=1e-4)
+
+
+def test_an_exported_model_is_quantized_alike_and_an_int8_one_is_refused(pair, around):
+    model, small = pair
+    assert OnnxInt8Static(rows=40).apply(OnnxExport().apply(model), around).model == small.model
+    with pytest.raises(UserError, match=r"compression\.onnx_int8_static: .* INT8 already"):
+        OnnxInt8Static().apply(OnnxInt8().apply(model), around)
+
+
+def test_what_it_cannot_take_is_refused_before_any_training():
+    assert OnnxInt8Static().check(EncoderClassifier, Encoder("e", "bert", **SHAPE)) is OnnxClassifier
+    for kind, model in (
+        (LstmAttentionClassifier, None),
+        (OnnxClassifier, LstmAttention(init="random")),
+        (TorchInt8Classifier, None),
+    ):
+        with pytest.raises(UserError, match=r"^compression\.onnx_int8_static: "):
+            OnnxInt8Static().check(kind, model)
+
+
+@pytest.mark.parametrize("options", [{"rows": 0}, {"per_channel": "yes"}])
+def test_an_impossible_option_is_named(options):
+    with pytest.raises(UserError, match=rf"compression\.onnx_int8_static\.{next(iter(options))}"):
+        OnnxInt8Static(**options)
+
+
+def test_the_yamls_have_their_options():
+    conf = root() / "conf/compression"
+    assert instantiate(yaml.safe_load((conf / "onnx_int8_static.yaml").read_text())) == {
+        "onnx_int8_static": OnnxInt8Static()
+    }
+    assert instantiate(yaml.safe_load((conf / "onnx_int8_per_channel.yaml").read_text())) == {
+        "onnx_int8_per_channel": OnnxInt8(per_channel=True)
+    }

@@ -1,0 +1,188 @@
+"""An artifact is named by the code that makes it and by no other: what lies beside it renames nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kd_lab.cli.compose import compose
+from kd_lab.core import code_hash as code
+from kd_lab.core.code_hash import SILENT, closure, code_hash, file_alone_hash
+from kd_lab.pipeline.plan import Plan
+
+LINE = ["dataset=csv", "dataset.path=toy.csv", "model=lstm_attention", "compression=[prune_l1]"]
+FROM = {  # what is made from which: a mended file renames the first, and all that is made from it
+    "tokens": {"tokens", "teacher", "fit", "compressed", "result"},
+    "teacher": {"teacher", "fit", "compressed", "result"},
+    "student": {"fit", "compressed", "result"},
+    "compressed": {"compressed", "result"},
+    "result": {"result"},
+    "nothing": set(),
+}
+MAKES = {
+    "data.csv": "tokens",
+    "data.dataset": "tokens",
+    "data.tokenizer": "tokens",
+    "data.tokenized": "tokens",
+    "data.loader": "teacher",
+    "training.fit": "teacher",
+    "losses.term.cross_entropy": "teacher",
+    "models.encoder": "teacher",
+    "training.lightning_module": "teacher",
+    "training.optimizer": "teacher",
+    "training.checkpointing": "teacher",
+    "training.settings": "teacher",
+    "training.loop": "teacher",
+    "losses.hybrid": "student",
+    "losses.term.kl": "student",
+    "losses.term.sequence": "student",
+    "training.teacher_outputs": "student",  # the student hears what the teacher says by them
+    "evaluation.inference": "student",
+    "compression.apply": "compressed",
+    "compression.prune.magnitude": "compressed",
+    "compression.step": "compressed",
+    "pipeline.cell": "result",
+    "evaluation.latency": "result",
+    "evaluation.scoring": "result",
+    "pipeline.run": "result",
+    "evaluation.predictions": "result",
+    "data.hub": "result",  # it knows which class is judged apart
+    "pipeline.provenance": "result",
+    "evaluation.intervals": "result",
+    "compression.quantize.onnx_int8": "nothing",
+    "data.docstrings": "nothing",
+    "losses.term.logit_mse": "nothing",
+    "core.progress": "nothing",
+    "report.figures.heatmap": "nothing",
+    "cli.run": "nothing",
+}
+
+
+def forget() -> None:
+    for kept in (code.closure, code._hash, code._read, code._imported):
+        kept.cache_clear()
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of kd_lab whose files are hashed instead of kd_lab's."""
+    copied = tmp_path / "kd_lab"
+    shutil.copytree(code.PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "PACKAGE", copied)
+    forget()
+    yield copied
+    forget()
+
+
+def names() -> dict[str, str]:
+    """Of a cell's artifacts, by the files as they are now."""
+    forget()
+    return Plan(compose(LINE)).fingerprints
+
+
+@pytest.fixture
+def csv(toy_csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(toy_csv.parent)
+    assert toy_csv.name == "toy.csv"
+
+
+def test_a_mended_file_renames_what_it_makes_and_what_is_made_from_that(package: Path, csv: None) -> None:
+    before = names()
+    assert set(before) == FROM["tokens"]
+    renamed = {}
+    for module in MAKES:
+        file = package.joinpath(*module.split(".")).with_suffix(".py")
+        text = file.read_text()
+        file.write_text(f"{text}\nMENDED = True\n")
+        now = names()
+        renamed[module] = {kind for kind in before if now[kind] != before[kind]}
+        file.write_text(text)
+    assert renamed == {module: FROM[made] for module, made in MAKES.items()}
+
+
+def test_a_file_beside_the_others_renames_nothing(package: Path, csv: None) -> None:
+    before = names()
+    for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+        (folder / "another.py").write_text("from kd_lab.losses.loss import Loss\n\n\nclass Another(Loss):\n    pass\n")
+    assert names() == before
+
+
+def test_words_and_layout_are_no_code(package: Path) -> None:
+    (package / "inner.py").write_text("A = 1\n")
+    plain = 'import kd_lab.inner\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n'
+
+    def now(text: str) -> str:
+        forget()
+        (package / "idea.py").write_text(text)
+        return code_hash("kd_lab.idea")
+
+    first = now(plain)
+    laid_out = (
+        '"""Module."""\nimport kd_lab.inner\n# a comment\ndef f( x ):\n    """Other words."""\n\n    return (x + 1)\n'
+    )
+    assert now(laid_out) == first
+    assert now(plain.replace('    """Doc."""\n', "")) == first
+    assert now(plain.replace("x + 1", "x + 2")) != first
+    assert now(plain.replace("return", "'a value, not a docstring'\n    return")) != first
+    alone = file_alone_hash("kd_lab.idea")
+    (package / "inner.py").write_text("A = 2\n")
+    assert now(plain) != first
+    now(plain.replace("return", "'a value, not a docstring'\n    return"))
+    assert file_alone_hash("kd_lab.idea") == alone
+
+
+def test_imports_are_followed_wherever_they_stand_but_not_a_type_checkers(package: Path) -> None:
+    (package / "parts").mkdir()
+    for name in ("one", "two", "three", "parts/__init__", "parts/four"):
+        (package / f"{name}.py").write_text("A = 1\n")
+    (package / "idea.py").write_text(
+        "import json\nfrom typing import TYPE_CHECKING\n\nfrom kd_lab.one import A\nfrom kd_lab.parts import four\n\n"
+        "if TYPE_CHECKING:\n    from kd_lab.three import A as B\n\n\n"
+        "def f():\n    from kd_lab import two, progress\n    return two\n"
+    )
+    assert closure(frozenset(["kd_lab.idea"])) == {"kd_lab.idea", "kd_lab.one", "kd_lab.two", "kd_lab.parts.four"}
+
+
+def test_of_an_object_its_class_counts_and_those_of_its_arguments() -> None:
+    plan = Plan(compose(["model=distilbert_mini"]))
+    loss, model = plan.student.loss, plan.student.model
+    assert code_hash({"a": [loss]}) == code_hash(type(loss).__module__) != code_hash()
+    assert code_hash(model) == code_hash("kd_lab.models.encoder", "kd_lab.data.checkpoint")
+    assert code_hash(1, None, "kd_lab.core.types", SimpleNamespace()) == code_hash("kd_lab.core.types")
+
+
+def test_the_name_of_what_pythons_parse_differently_is_this_one(package: Path) -> None:
+    """Whichever Python runs this; the next test asks those that are here."""
+    (package / "idea.py").write_text(
+        'def f(x: int, /, *, width=3, **more) -> str:\n    """Doc."""\n'
+        "    match x:\n        case [1, *_] | {'a': None}:\n            return f'{x:<{width}}  {x!r:>13,}' 'end'\n"
+        "    return ''\n\n\nclass A:\n    b: int = 1\n"
+    )
+    assert code_hash("kd_lab.idea") == "bc76eceb95f93fef"
+
+
+@pytest.mark.parametrize("minor", [11, 12, 13])
+def test_every_python_gives_the_same_name(minor: int) -> None:
+    found = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"))
+    python = found[-1] if found else shutil.which(f"python3.{minor}")
+    if python is None:
+        pytest.skip(f"no Python 3.{minor} here: what it gives is not seen")
+    modules = [
+        ".".join(("kd_lab", *path.relative_to(code.PACKAGE).with_suffix("").parts))
+        for path in sorted(code.PACKAGE.rglob("*.py"))
+    ]
+    modules = [module.removesuffix(".__init__") for module in modules]
+    line = f"import sys; sys.path.insert(0, {str(code.PACKAGE.parent)!r})"
+    line += "; from kd_lab.core.code_hash import file_alone_hash"
+    line += f"; print(file_alone_hash(*{modules!r}))"
+    said = subprocess.run([python, "-I", "-c", line], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == file_alone_hash(*modules)
+
+
+def test_what_is_silent_is_there() -> None:
+    assert all(code._file(module).is_file() for module in SILENT)

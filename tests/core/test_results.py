@@ -1,0 +1,104 @@
+"""result.json is written whole or not at all, and a file that is no result is refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kd_lab.core.errors import UserError
+from kd_lab.core.results import FILE, SCHEMA, RunResult, collect, read
+
+
+def result(cell: str = "seed=0") -> RunResult:
+    return RunResult(
+        name="study",
+        cell=cell,
+        status="finished",
+        config={"seed": 0, "teacher": None, "texts": "é"},
+        metrics={"test": {"accuracy": 1 / 3, "accuracy_interval": [0.1, 0.6]}},
+        history=[{"train/loss": 0.5}],
+    )
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    path = result().write(tmp_path / "study" / "cell")
+    assert path == tmp_path / "study" / "cell" / "result.json"
+    assert read(path.parent) == result()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_files_fields_are_those_that_others_rely_on(tmp_path: Path) -> None:
+    stored = json.loads(result().write(tmp_path).read_text(encoding="utf-8"))
+    promised = (
+        "schema name cell status config overrides fingerprint git_commit versions machine metrics fidelity teacher cost"
+        " compression"
+    )
+    assert set(promised.split()) | {"durations_s", "warnings", "error", "history"} == set(stored)
+    assert stored["schema"] == SCHEMA
+
+
+def test_a_number_that_is_none_is_refused_and_the_earlier_result_stays(tmp_path: Path) -> None:
+    result().write(tmp_path)
+    broken = result()
+    broken.metrics["test"]["accuracy"] = float("nan")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        broken.write(tmp_path)
+    assert read(tmp_path) == result()
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [FILE]
+
+
+def test_a_full_disk_is_one_clear_line_and_the_earlier_result_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result().write(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match="No space left on device") as caught:
+        result("another").write(tmp_path)
+    assert caught.value.where == str(tmp_path)
+    assert read(tmp_path) == result()
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [FILE]
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("", "Expecting value"),
+        ('{"schema": 1, "name":', "Expecting value"),
+        ("[]", "list"),
+        ('{"name": "x"}', "None"),
+        ('{"schema": 99}', "99"),
+        ('{"schema": 1}', "missing"),
+    ],
+)
+def test_what_is_no_result_is_refused_by_name(tmp_path: Path, text: str, got: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(UserError) as caught:
+        read(tmp_path)
+    assert caught.value.where == str(tmp_path / FILE)
+    assert got in caught.value.got
+
+
+def test_a_missing_result_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{tmp_path}/{FILE}"):
+        read(tmp_path)
+
+
+def test_a_field_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
+    path = result().write(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "carbon_g": 3}))
+    assert read(tmp_path) == result()
+
+
+def test_a_studys_results_come_by_cell(tmp_path: Path) -> None:
+    for cell in ("seed=1", "seed=0"):
+        result(cell).write(tmp_path / cell)
+    (tmp_path / "model").mkdir()
+    assert [found.cell for found in collect(tmp_path)] == ["seed=0", "seed=1"]

@@ -1,0 +1,247 @@
+"""A fit is deterministic, keeps its best epoch, stops on NaN, and learns the same from a cached and a live teacher."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kd_lab.core.cache import Cache, fingerprint
+from kd_lab.core.errors import FitError, UserError
+from kd_lab.data.loader import Batches
+from kd_lab.losses.hybrid import Hybrid
+from kd_lab.losses.loss import Term
+from kd_lab.losses.term.cross_entropy import CrossEntropy
+from kd_lab.losses.weighted_sum import WeightedSum
+from kd_lab.models.encoder import Encoder
+from kd_lab.models.lstm_attention import LstmAttention
+from kd_lab.training.fit import FitSpec, Teacher, fit, parts
+from kd_lab.training.lightning_module import Distillation
+from kd_lab.training.optimizer import AdamW
+from kd_lab.training.settings import Trainer
+from kd_lab.training.teacher_outputs import CachedAnswers, LiveAnswers, logits_of
+
+EXACT = ("cpu", "32-true")
+
+
+def spec(**changes):
+    given = {
+        "model": LstmAttention(embedding=8, hidden=8, layers=1, dropout=0.1, init="random"),
+        "loss": WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0}),
+        "optimizer": AdamW(head_lr=0.02),
+        "trainer": Trainer(max_epochs=2, batch_size=16, precision="32-true", device="cpu"),
+    }
+    return FitSpec(**{**given, **changes})
+
+
+def encoder():
+    return Encoder("tiny", "bert", layers=1, width=16, heads=2, feed_forward=16, init="random")
+
+
+def fitted(toy_tokens, root, teacher=None, **changes):
+    return fit(spec(**changes), toy_tokens, teacher, Cache(root / "cache"), {"labels": toy_tokens.classes}, {})
+
+
+@pytest.fixture
+def teacher(toy_tokens, tmp_path):
+    return fitted(toy_tokens, tmp_path / "teacher", model=encoder())
+
+
+def cached(teacher, toy_tokens, root):
+    return {
+        split: CachedAnswers(
+            logits_of(teacher.fingerprint, teacher.load, toy_tokens, split, EXACT, Cache(root / "cache"))
+        )
+        for split in ("train", "validation")
+    }
+
+
+def test_cached_logits_lie_near_where_they_are_learned_from_unless_they_are_large(monkeypatch):
+    """The device that computes nothing stands for a GPU."""
+    cached = CachedAnswers(torch.ones(4, 3))
+    assert cached.near("cpu") is cached
+    assert cached.near("meta").device.type == "meta"
+    monkeypatch.setattr("kd_lab.training.teacher_outputs._NEAR_BYTES", 47)
+    assert cached.near("meta") is cached
+
+
+def test_the_same_fit_gives_the_same_weights(toy_tokens, tmp_path):
+    first, second = (fitted(toy_tokens, tmp_path / name) for name in ("a", "b"))
+    assert first.fingerprint == second.fingerprint
+    one, two = (load_file(each.model / "model.safetensors") for each in (first, second))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_another_seed_gives_other_weights_under_another_name(toy_tokens, tmp_path):
+    first, second = fitted(toy_tokens, tmp_path), fitted(toy_tokens, tmp_path, seed=1)
+    assert first.fingerprint != second.fingerprint
+    one, two = (load_file(each.model / "model.safetensors")["classifier.weight"] for each in (first, second))
+    assert not torch.equal(one, two)
+
+
+def test_a_fit_learns_what_can_be_learned(toy_tokens, tmp_path):
+    trainer = Trainer(max_epochs=20, batch_size=16, patience=20, precision="32-true", device="cpu")
+    history = fitted(toy_tokens, tmp_path, trainer=trainer).about()["history"]
+    assert history[-1]["validation/accuracy"] > 0.8
+    assert history[-1]["train/loss"] < history[0]["train/loss"]
+
+
+def test_the_second_call_trains_nothing(toy_tokens, tmp_path, monkeypatch):
+    first = fitted(toy_tokens, tmp_path)
+    monkeypatch.setattr(Distillation, "training_step", None)
+    assert fitted(toy_tokens, tmp_path).folder == first.folder
+
+
+def test_without_epochs_the_model_is_as_it_starts(toy_tokens, tmp_path):
+    untouched = fitted(toy_tokens, tmp_path, trainer=Trainer(max_epochs=0, precision="32-true", device="cpu"))
+    once = fitted(toy_tokens, tmp_path, trainer=Trainer(max_epochs=1, precision="32-true", device="cpu"))
+    assert untouched.about()["history"] == []
+    assert not untouched.load().training
+    one, two = (load_file(each.model / "model.safetensors")["classifier.weight"] for each in (untouched, once))
+    assert not torch.equal(one, two)
+
+
+def test_the_best_epoch_is_kept_not_the_last(toy_tokens, tmp_path):
+    ruin = AdamW(head_lr=3.0, warmup=1.0, weight_decay=0.0)  # the rate grows until it destroys what was learned
+    trainer = Trainer(max_epochs=6, batch_size=16, patience=6, precision="32-true", device="cpu")
+    done = fitted(toy_tokens, tmp_path, optimizer=ruin, trainer=trainer)
+    reached = [epoch["validation/accuracy"] for epoch in done.about()["history"]]
+    assert reached[-1] < max(reached)
+    logits = logits_of(done.fingerprint, done.load, toy_tokens, "validation", EXACT, Cache(tmp_path / "cache"))
+    right = (logits.argmax(1).numpy() == toy_tokens.split("validation").labels).mean()
+    assert right == pytest.approx(max(reached), abs=1e-6)
+
+
+def test_patience_stops_a_fit_that_no_longer_gets_better(toy_tokens, tmp_path):
+    still = AdamW(head_lr=0.0, encoder_lr=0.0)
+    trainer = Trainer(max_epochs=9, batch_size=16, patience=2, precision="32-true", device="cpu")
+    assert len(fitted(toy_tokens, tmp_path, optimizer=still, trainer=trainer).about()["history"]) == 3
+
+
+class Poison(Term):
+    """Not a number from the third call on."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, student, batch):
+        self.calls += 1
+        return student.logits.sum() * (float("nan") if self.calls > 2 else 0.0)
+
+
+def test_a_loss_that_turns_nan_stops_the_fit_and_names_step_and_term(toy_tokens, tmp_path):
+    terms = {"cross_entropy": CrossEntropy(), "poison": Poison()}
+    loss = WeightedSum(terms, {"cross_entropy": 1.0, "poison": 1.0})
+    with pytest.raises(FitError, match=r"step 2: poison = nan"):
+        fitted(toy_tokens, tmp_path, loss=loss)
+    assert not list((tmp_path / "cache" / "fit").glob("*/manifest.json"))
+
+
+@pytest.mark.parametrize("loss", [Hybrid(0.3, 2.0, 0.2), Hybrid(0.0, 4.0, 0.0)])
+def test_a_cached_and_a_live_teacher_give_the_same_losses(toy_tokens, tmp_path, teacher, loss):
+    live = LiveAnswers(teacher.load(), "32-true")
+    answers = {"cached": cached(teacher, toy_tokens, tmp_path), "live": dict.fromkeys(("train", "validation"), live)}
+    histories = [
+        fitted(toy_tokens, tmp_path / name, Teacher(teacher, given), loss=loss).about()["history"]
+        for name, given in answers.items()
+    ]
+    for one, two in zip(*histories, strict=True):
+        assert one == pytest.approx(two, abs=2e-4)
+    assert "train/kl" in histories[0][0]
+
+
+def test_teacher_outputs_reach_the_rows_they_belong_to(toy_tokens, tmp_path, teacher):
+    answers = cached(teacher, toy_tokens, tmp_path)["train"]
+    model = teacher.load()
+    for batch in Batches(toy_tokens.split("train"), 16, toy_tokens.pad_id, seed=3):
+        assert torch.allclose(answers(batch).logits, model(batch).logits, atol=1e-4)
+
+
+def wrong(entry, name, array):
+    """As if another version had paired a cached array so, and this process had not looked at it."""
+    from kd_lab.core import cache
+    from kd_lab.training import teacher_outputs
+
+    np.save(entry / name, array)
+    refreshed = json.loads((entry / "manifest.json").read_text())
+    refreshed["files"][name] = [(entry / name).stat().st_size, cache.file_hash(entry / name)]
+    (entry / "manifest.json").write_text(json.dumps(refreshed))
+    cache._checked.clear()
+    teacher_outputs._verified.clear()
+
+
+@pytest.mark.parametrize("kind", ["rolled", "short", "ids"])
+def test_cached_outputs_paired_with_other_rows_are_set_aside_and_made_anew(toy_tokens, tmp_path, teacher, kind):
+    given = (teacher.fingerprint, teacher.load, toy_tokens, "train", EXACT)
+    right = logits_of(*given, Cache(tmp_path / "cache")).clone()
+    [entry] = (tmp_path / "cache" / "outputs").glob("[!.]*")
+    if kind == "ids":
+        wrong(entry, "row_ids.npy", np.arange(len(right))[::-1])
+    else:  # "rolled" is the pairing that shuffling without ids has given others
+        wrong(entry, "logits.npy", np.roll(right.numpy(), 1, axis=0) if kind == "rolled" else right.numpy()[:-1])
+    later = Cache(tmp_path / "cache")
+    assert torch.equal(logits_of(*given, later), right)
+    [warned] = later.warnings
+    assert ("rows recomputed at random" if kind == "rolled" else "other row ids") in warned
+    assert (tmp_path / "cache" / "outputs" / f".{entry.name}.damaged-1").is_dir()
+
+
+def test_cached_outputs_that_are_wrong_after_they_were_made_anew_stop_the_run(toy_tokens, tmp_path, teacher):
+    given = (teacher.fingerprint, teacher.load, toy_tokens, "train", EXACT)
+    right = logits_of(*given, Cache(tmp_path / "cache")).clone()
+
+    class Rolled(Cache):
+        """Where another process always makes them wrong."""
+
+        def build(self, kind, parts, make):
+            folder = super().build(kind, parts, make)
+            wrong(folder, "logits.npy", np.roll(right.numpy(), 1, axis=0))
+            return super().build(kind, parts, make)
+
+    with pytest.raises(UserError, match=r"rows recomputed at random, though made anew.*paths\.cache="):
+        logits_of(*given, Rolled(tmp_path / "cache"))
+
+
+def test_a_baseline_does_not_depend_on_its_teacher_and_a_student_does(toy_tokens):
+    assert fingerprint(parts(spec(), "t", "one")) == fingerprint(parts(spec(), "t", "two"))
+    student = spec(loss=Hybrid(0.5, 2.0, 0.0))
+    assert fingerprint(parts(student, "t", "one")) != fingerprint(parts(student, "t", "two"))
+
+
+def test_a_loss_that_needs_a_teacher_is_refused_before_anything_is_fitted(toy_tokens, tmp_path):
+    with pytest.raises(UserError, match="Choose a teacher"):
+        fitted(toy_tokens, tmp_path, loss=Hybrid(0.5, 2.0, 0.0))
+
+
+def test_accumulated_batches_update_less_often(toy_tokens, tmp_path):
+    trainer = Trainer(max_epochs=1, batch_size=8, accumulate=4, precision="32-true", device="cpu")
+    seen = []
+    original = Distillation.on_before_optimizer_step
+
+    def count(self, optimizer):
+        seen.append(1)
+        original(self, optimizer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Distillation, "on_before_optimizer_step", count)
+        fitted(toy_tokens, tmp_path, trainer=trainer)
+    assert len(seen) == -(-len(Batches(toy_tokens.split("train"), 8, 0)) // 4)
+
+
+def test_a_student_that_starts_from_its_teacher_has_its_layers(toy_tokens, tmp_path, teacher):
+    copy = Encoder("copy", "bert", 1, 16, 2, 16, init="teacher", keep_layers=(0,))
+    still = AdamW(encoder_lr=0.0, head_lr=0.0)
+    student = fitted(toy_tokens, tmp_path, Teacher(teacher, {}), model=copy, optimizer=still)
+    name = "bert.encoder.layer.0.output.dense.weight"
+    assert torch.equal(student.load().net.state_dict()[name], teacher.load().net.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("max_epochs", -1), ("batch_size", -1), ("monitor", "loss2"), ("device", "tpu"), ("precision", "8")],
+)
+def test_an_impossible_trainer_option_is_named(option, value):
+    with pytest.raises(UserError, match=f"trainer.{option}"):
+        Trainer(**{option: value})
