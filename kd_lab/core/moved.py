@@ -184,14 +184,13 @@ _ROOMS = {  # a module's old name within kd_lab -> its name now
     "written_files": "pipeline.written_files",
 }
 MODULES = {f"kd_lab.{old}": f"kd_lab.{new}" for old, new in _ROOMS.items()}
-CLASSES: dict[str, str] = {}  # a class's old name -> its name now, where more than its module has changed
 _told: set[str] = set()
 
 
 def now(name: str) -> str:
     """The dotted name that a class has now."""
     module, _, attribute = name.rpartition(".")
-    return CLASSES.get(name) or f"{MODULES.get(module, module)}.{attribute}"
+    return f"{MODULES.get(module, module)}.{attribute}"
 
 
 def renewed(settings: Any, tell: bool = False) -> Any:
