@@ -80,7 +80,7 @@ def targets(node: Any) -> Iterator[Mapping[str, Any]]:
             yield from targets(value)
 
 
-def parts(node: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def fingerprint_parts(node: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(place, settings) of the outermost mappings with a `_target_`."""
     for key, value in node.items():
         if isinstance(value, Mapping):
@@ -88,7 +88,7 @@ def parts(node: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mappi
             if "_target_" in value:
                 yield where, value
             else:
-                yield from parts(value, where)
+                yield from fingerprint_parts(value, where)
 
 
 def options(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy
     mine = config.get("alone", config[group] if group in config and group != "method" else config)
     for settings in targets(mine):
         assert_binds(settings)
-    for where, settings in parts({"alone" if "alone" in config else group: mine}):
+    for where, settings in fingerprint_parts({"alone" if "alone" in config else group: mine}):
         assert len(fingerprint(build(settings, where))) == 16
 
 
@@ -152,7 +152,7 @@ def test_every_target_of_the_default_run_binds_and_can_be_named() -> None:
     config = plain(compose())
     for settings in targets(config):
         assert_binds(settings)
-    built = {where: fingerprint(build(settings, where)) for where, settings in parts(config)}
+    built = {where: fingerprint(build(settings, where)) for where, settings in fingerprint_parts(config)}
     assert {"dataset", "model", "loss", "optimizer", "trainer", "teacher.model", "teacher.loss", "tracking"} <= set(
         built
     )

@@ -35,7 +35,7 @@ from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.report.published import expected
 from kd_lab.report.study.answers import answers
 from kd_lab.serving.text_classifier import TextClassifier
@@ -114,10 +114,10 @@ def kinds(scratch: Path) -> dict[str, Kind]:
 
 def _models(scratch: Path) -> dict[str, Any]:
     torch.manual_seed(0)
-    around = Surroundings(len(LABELS), len(PIECES), 0, "tokens", list, Cache(scratch / "cache"))
-    lstm = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(around).eval()
-    encoder = Encoder("small", "bert", 1, 16, 2, 16, init="random", max_positions=32).build(around).eval()
-    sparse = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(around).eval()
+    context = BuildContext(len(LABELS), len(PIECES), 0, "tokens", list, Cache(scratch / "cache"))
+    lstm = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
+    encoder = Encoder("small", "bert", 1, 16, 2, 16, init="random", max_positions=32).build(context).eval()
+    sparse = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
     sparse.embedding.weight.data[:8] = 0.0
     return {
         "lstm": lstm, "encoder": encoder, "sparse": SparseClassifier(sparse), "bf16": TorchBf16Classifier(encoder),
@@ -209,12 +209,18 @@ def _run_tokenizer(folder: Path) -> list[str]:
 
 def _encode(folder: Path) -> object:
     made = Tokenizer(Checkpoint("none", path=str(folder)), max_tokens=16)
-    return made.parts(), made.vocabulary, made.pad_id, list(made.encode(TEXTS, None)), list(made.encode(TEXTS, TEXTS))
+    return (
+        made.fingerprint_parts(),
+        made.vocabulary,
+        made.pad_id,
+        list(made.encode(TEXTS, None)),
+        list(made.encode(TEXTS, TEXTS)),
+    )
 
 
 def _start(folder: Path) -> object:
-    around = Surroundings(2, len(PIECES), 0, "tokens", list, Cache(folder.parent / "cache"))
-    return Encoder("small", "bert", 1, 16, 2, 16, Checkpoint("none", path=str(folder)), max_positions=32).build(around)
+    context = BuildContext(2, len(PIECES), 0, "tokens", list, Cache(folder.parent / "cache"))
+    return Encoder("small", "bert", 1, 16, 2, 16, Checkpoint("none", path=str(folder)), max_positions=32).build(context)
 
 
 def _rows(folder: Path) -> object:

@@ -11,12 +11,12 @@ import torch
 from experiments.speed.loss import distillation
 from kd_lab.core.process_memory import keep_freed_memory
 from kd_lab.core.types import Batch
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.training.active_embedding import ReachedRows, only_reached_rows
-from kd_lab.training.cuda_graphs import Replay
+from kd_lab.training.active_embedding import ActiveEmbedding, only_active_rows
+from kd_lab.training.cuda_graphs import GraphReplay
 from kd_lab.training.optimizer import AdamW, clip
 from kd_lab.training.settings import Trainer
 
@@ -43,7 +43,7 @@ def train(
     """
     keep_freed_memory()
     seen = [tokens.split(name).pieces for name in ("train", "validation")]
-    with only_reached_rows(model, seen, tokens.pad_id):
+    with only_active_rows(model, seen, tokens.pad_id):
         _train(model, tokens, logits, loss, optimizer, settings, seed, advance, record)
     model.cpu().eval()
 
@@ -59,16 +59,16 @@ def _train(
     advance: Callable[[int], None],
     record: bool,
 ) -> None:
-    device, precision = settings.on_machine()
-    rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
+    device, precision = settings.resolve_device_and_precision()
+    rows = BatchLoader(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     step = optimizer.build(model.train().to(device), model.head)
     for part in model.modules():
-        if isinstance(part, ReachedRows):
+        if isinstance(part, ActiveEmbedding):
             part.follow(step)
     schedule = torch.optim.lr_scheduler.LambdaLR(step, lambda done: optimizer.factor(done, updates))
     recorded = record and device == "cuda" and isinstance(model, EncoderClassifier) and settings.accumulate == 1
-    call = Replay(model) if recorded else model
+    call = GraphReplay(model) if recorded else model
     for epoch in range(settings.max_epochs):
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]))
         for number, made in enumerate(rows, start=1):

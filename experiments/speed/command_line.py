@@ -20,7 +20,7 @@ DEVICE = ("trainer.device=cuda", "teacher.trainer.device=cuda")
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchmarkRequest:
     """What a person asked of a benchmark.
 
     Args:
@@ -82,13 +82,13 @@ def parser(
     return made
 
 
-def ask(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -> Asked:
+def ask(made: argparse.ArgumentParser, arguments: Sequence[str] | None) -> BenchmarkRequest:
     """What the arguments, or those of the process, say."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     said = made.parse_intermixed_args(given)
     bin_folder = Path(tempfile.gettempdir()) / "kd_lab_speed"
     to = said.to or (bin_folder if said.quick else root() / "experiments" / "speed") / ("gpu" if said.gpu else "")
-    return Asked(
+    return BenchmarkRequest(
         benchmark=said.benchmark,
         command=shlex.join(["python", "-m", f"experiments.speed.{said.benchmark}", *given]),
         rounds=said.rounds or (1 if said.quick else said.usual_rounds),

@@ -15,12 +15,12 @@ from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.pipeline.cell import Cell
 from kd_lab.training.loop import train
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
-from kd_lab.training.teacher_outputs import CachedAnswers, logits_of
+from kd_lab.training.teacher_outputs import CachedTeacherOutputs, logits_of
 
 CURVES = {
     "tokenise": "texts to cached word pieces",
@@ -60,7 +60,7 @@ class Rows:
     def learn(self) -> None:
         """The student's epoch."""
         keep_freed_memory()  # as the command does
-        answers = {"train": CachedAnswers(self.logits), "validation": CachedAnswers(self.logits)}
+        answers = {"train": CachedTeacherOutputs(self.logits), "validation": CachedTeacherOutputs(self.logits)}
         settings = Trainer(max_epochs=1, batch_size=BATCH, device="cpu", precision="32-true")
         scratch = self.folder / f"fit {next(self.names)}"
         scratch.mkdir()
@@ -74,7 +74,7 @@ class Rows:
 
     def _model(self) -> TorchClassifier:
         tokens = self.tokens
-        around = Surroundings(
+        context = BuildContext(
             len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, self._cache()
         )
-        return SMALL.build(around).eval()
+        return SMALL.build(context).eval()

@@ -16,10 +16,10 @@ from kd_lab.core.errors import UserError
 from kd_lab.data.tokenized import Tokens
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.base import TorchClassifier
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.pipeline.cell import Cell
 from kd_lab.training.fit import FitSpec, Teacher
-from kd_lab.training.teacher_outputs import CachedAnswers
+from kd_lab.training.teacher_outputs import CachedTeacherOutputs
 
 # The sequence term is left out: the peers' loss, alpha * CE + (1 - alpha) * T^2 * KL, has none.
 SAME_LOSS = ("loss=hybrid", "loss.sequence_weight=0")
@@ -51,12 +51,12 @@ class Prepared:
     @property
     def precision(self) -> str:
         """In which kd_lab trains here."""
-        return self.spec.trainer.on_machine()[1]
+        return self.spec.trainer.resolve_device_and_precision()[1]
 
     @property
     def device(self) -> str:
         """Where kd_lab trains here."""
-        return self.spec.trainer.on_machine()[0]
+        return self.spec.trainer.resolve_device_and_precision()[0]
 
     @property
     def loss(self) -> tuple[float, float]:
@@ -68,7 +68,7 @@ class Prepared:
     def logits(self) -> torch.Tensor:
         """What the teacher says about train, (N, C)."""
         answers = self.teacher.answers["train"]
-        assert isinstance(answers, CachedAnswers)
+        assert isinstance(answers, CachedTeacherOutputs)
         return answers.logits
 
     def student(self) -> TorchClassifier:
@@ -103,7 +103,7 @@ def prepare(overrides: Sequence[str]) -> Prepared:
         UserError: nobody chose a device, and the student would be fitted elsewhere than on the CPU.
     """
     cell = Cell(compose([*SAME_LOSS, *overrides]))
-    device = cell.student.trainer.on_machine()[0]
+    device = cell.student.trainer.resolve_device_and_precision()[0]
     if device != "cpu" and cell.student.trainer.device == "auto":
         cure = "Add --gpu, or trainer.device=cpu teacher.trainer.device=cpu."
         raise UserError("trainer.device", expected="cpu, where all sides are timed", got=device, cure=cure)
@@ -116,10 +116,10 @@ def prepare(overrides: Sequence[str]) -> Prepared:
 def start(cell: Cell, tokens: Tokens) -> TorchClassifier:
     """The student as `kd_lab.training.fit` builds it."""
     pl.seed_everything(cell.student.seed, verbose=False)
-    around = Surroundings(
+    context = BuildContext(
         len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, cell.cache
     )
-    return cell.student.model.build(around)
+    return cell.student.model.build(context)
 
 
 def forget_student(cell: Cell) -> None:

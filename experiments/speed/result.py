@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from experiments.speed.command_line import Asked
+from experiments.speed.command_line import BenchmarkRequest
 from experiments.speed.rounds import Measured, Ratio
 from kd_lab.core.machine import describe_machine, git_commit, versions
 from kd_lab.core.paths import root
@@ -24,7 +24,7 @@ _GENERATED = (".", ":(exclude)*.md", ":(exclude)experiments/speed/*/*")  # what 
 
 
 def write(
-    asked: Asked,
+    asked: BenchmarkRequest,
     measured: Sequence[Measured],
     ratios: Mapping[str, Ratio],
     settings: Mapping[str, Any],

@@ -34,7 +34,7 @@ class ShortTexts:
     name: str = "short_texts"
     _made: dict[str, Texts] = field(default_factory=dict, repr=False, compare=False)
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """All that decides the texts."""
         return {"rows": self.rows, "words": len(self.words), "first": list(self.words[:100]), "seed": self.seed}
 

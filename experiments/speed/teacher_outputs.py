@@ -23,7 +23,7 @@ from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.core.cache import Cache
 from kd_lab.core.process_memory import keep_freed_memory
 from kd_lab.core.types import Batch
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.evaluation.inference import autocast, rows_in_a_pass
 from kd_lab.training.teacher_outputs import logits_of
 
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = rows_in_a_pass(prepared.tokens.split("train"), prepared.device)
     prepared.guide.to(prepared.device)
     batches = [
-        moved(batch, prepared.device) for batch in Batches(prepared.tokens.split("train"), rows, prepared.tokens.pad_id)
+        moved(batch, prepared.device)
+        for batch in BatchLoader(prepared.tokens.split("train"), rows, prepared.tokens.pad_id)
     ]
     _bare(prepared, batches if prepared.device == "cuda" else batches[-1:])  # kernels for the longest rows
     jobs = {"ours": partial(_ours, prepared), "bare": partial(_bare, prepared, batches)}
@@ -56,8 +57,8 @@ def _ours(prepared: Prepared) -> Figures:
     fitted, on = prepared.teacher.fitted.fingerprint, (prepared.device, prepared.precision)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        said = logits_of(fitted, lambda: prepared.guide, prepared.tokens, "train", on, Cache(Path(folder)))
-        return _figures(len(said), time.perf_counter() - start)
+        outputs = logits_of(fitted, lambda: prepared.guide, prepared.tokens, "train", on, Cache(Path(folder)))
+        return _figures(len(outputs), time.perf_counter() - start)
 
 
 def _bare(prepared: Prepared, batches: Sequence[Batch]) -> Figures:
@@ -65,8 +66,8 @@ def _bare(prepared: Prepared, batches: Sequence[Batch]) -> Figures:
     start = time.perf_counter()
     with torch.no_grad(), autocast(prepared.device, prepared.precision):
         for batch in batches:
-            said = prepared.guide(batch).logits
-        said.cpu()  # a GPU has done all of them by then
+            outputs = prepared.guide(batch).logits
+        outputs.cpu()  # a GPU has done all of them by then
     return _figures(sum(len(batch.labels) for batch in batches), time.perf_counter() - start)
 
 

@@ -28,7 +28,7 @@ from kd_lab.sweep.search.pruner import PRUNERS
 from kd_lab.sweep.search.sampler import SAMPLERS
 from kd_lab.sweep.search.space import Space, read
 from kd_lab.sweep.search.storage import optuna_library
-from kd_lab.sweep.search.study import Asked, Plan, Search
+from kd_lab.sweep.search.study import AskedTrial, Search, SearchPlan
 
 
 class OptunaSweeper(Sweeper):
@@ -92,7 +92,7 @@ class OptunaSweeper(Sweeper):
                 f"study {plan.study}", expected="one search at a time", got="one that is under way", cure="Wait for it."
             ) from None
 
-    def _plan(self, space: Space, folder: Path) -> Plan:
+    def _plan(self, space: Space, folder: Path) -> SearchPlan:
         """The options, checked."""
         goals = objectives(self.objectives)
         several, watched = len(goals) > 1, goals[0].monitor is not None
@@ -111,7 +111,7 @@ class OptunaSweeper(Sweeper):
         if sampler == "grid":
             space.grid()
         assert self.config is not None
-        return Plan(
+        return SearchPlan(
             study=self.study,
             storage=self.storage or f"sqlite:///{folder / 'optuna.db'}",
             space=space,
@@ -124,7 +124,7 @@ class OptunaSweeper(Sweeper):
             free=frozenset(self.config.hydra.job.config.override_dirname.exclude_keys),
         )
 
-    def _opened(self, plan: Plan, lock: Path) -> Search:
+    def _opened(self, plan: SearchPlan, lock: Path) -> Search:
         """The study, opened; where that cannot be, no new folder is left."""
         try:
             return Search(plan)
@@ -150,7 +150,7 @@ class OptunaSweeper(Sweeper):
         say(f"Trials: {file}")
         return returned
 
-    def _launch(self, search: Search, asked: Sequence[Asked]) -> list[JobReturn]:
+    def _launch(self, search: Search, asked: Sequence[AskedTrial]) -> list[JobReturn]:
         """Runs a batch and tells what came of each trial."""
         assert self.launcher is not None
         batch = {}
@@ -174,7 +174,7 @@ class OptunaSweeper(Sweeper):
         return returned
 
 
-def _told(plan: Plan, trial: Asked) -> list[str]:
+def _told(plan: SearchPlan, trial: AskedTrial) -> list[str]:
     """The override that tells a job its trial."""
     if plan.pruner == "none":
         return []

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from kd_lab.cli.predict_input import Table, Texts, of_arguments, of_lines
+from kd_lab.cli.predict_input import InputTexts, Table, of_arguments, of_lines
 from kd_lab.cli.predict_output import Screen, Writer, fits
 from kd_lab.core.drafts import whole
 from kd_lab.core.errors import UserError, disk_errors
@@ -99,7 +99,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f"--out {options.out}", expected="another file than --csv", got="the same", cure="Rename it.")
 
 
-def _asked(options: argparse.Namespace) -> Iterator[Texts]:
+def _asked(options: argparse.Namespace) -> Iterator[InputTexts]:
     if options.csv:
         return _with_progress(Table(options.csv, options.text_column, options.pair_column), options)
     if options.texts:
@@ -111,7 +111,7 @@ def _asked(options: argparse.Namespace) -> Iterator[Texts]:
     return of_lines(lines)
 
 
-def _with_progress(table: Table, options: argparse.Namespace) -> Iterator[Texts]:
+def _with_progress(table: Table, options: argparse.Namespace) -> Iterator[InputTexts]:
     """The table's rows, with a bar on stderr unless the answers appear on the same terminal."""
     if not options.out and sys.stdout.isatty():
         yield from table.chunks()

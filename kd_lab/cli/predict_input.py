@@ -22,14 +22,14 @@ _MARKS = (  # those of UTF-32 begin as those of UTF-16 do
 )
 
 
-class Texts(NamedTuple):
+class InputTexts(NamedTuple):
     """Some texts in order, and of pairs the other text of each."""
 
     texts: list[str]
     seconds: list[str] | None = None
 
 
-def of_arguments(texts: Sequence[str]) -> Iterator[Texts]:
+def of_arguments(texts: Sequence[str]) -> Iterator[InputTexts]:
     """The texts that were given as arguments.
 
     Raises:
@@ -37,10 +37,10 @@ def of_arguments(texts: Sequence[str]) -> Iterator[Texts]:
     """
     for number, text in enumerate(texts, start=1):
         _check(f"text {number}", text)
-    yield Texts(list(texts))
+    yield InputTexts(list(texts))
 
 
-def of_lines(file: BinaryIO, chunk: int = CHUNK) -> Iterator[Texts]:
+def of_lines(file: BinaryIO, chunk: int = CHUNK) -> Iterator[InputTexts]:
     """The lines of standard input, a text each.
 
     Raises:
@@ -52,7 +52,7 @@ def of_lines(file: BinaryIO, chunk: int = CHUNK) -> Iterator[Texts]:
         texts = [line.rstrip("\r\n") for _, line in rows]
         for (number, _), text in zip(rows, texts, strict=True):
             _check(f"standard input, line {number}", text)
-        yield Texts(texts)
+        yield InputTexts(texts)
     if not read:
         raise UserError("standard input", expected="a text a line", got="nothing", cure="Give texts, or --csv FILE.")
 
@@ -79,11 +79,11 @@ class Table:
         if not self.rows:
             raise self._wrong("rows below the header", "none", "Give a file that has some.")
 
-    def chunks(self) -> Iterator[Texts]:
+    def chunks(self) -> Iterator[InputTexts]:
         """All rows, `CHUNK` at a time."""
         rows = self._read(check=False)
         while some := list(islice(rows, CHUNK)):
-            yield Texts([row[0] for row in some], None if len(self._columns) == 1 else [row[1] for row in some])
+            yield InputTexts([row[0] for row in some], None if len(self._columns) == 1 else [row[1] for row in some])
 
     def _read(self, check: bool) -> Iterator[list[str]]:
         """The wanted fields of each row."""

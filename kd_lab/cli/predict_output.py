@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from kd_lab.cli.predict_input import Texts
+from kd_lab.cli.predict_input import InputTexts
 
 _LEAST = 20  # letters of a text that a terminal must have room for
 
@@ -31,7 +31,7 @@ class Writer:
         each = [f"probability.{label}" for label in labels] if whole else []
         self._csv.writerow([*texts, "label", "probability", *each])
 
-    def write(self, asked: Texts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+    def write(self, asked: InputTexts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
         """Answers to `asked`, with probabilities (N, C)."""
         best = probabilities.max(axis=1)
         sides = [asked.texts] if asked.seconds is None else [asked.texts, asked.seconds]
@@ -55,7 +55,7 @@ class Screen:
         self._left = max(_LEAST, width - sum(self._widths) - 2 * len(self._widths) - 1)
         self._print(["label", "probability", *(labels if whole else ())], "text")
 
-    def write(self, asked: Texts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+    def write(self, asked: InputTexts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
         """Answers to `asked`, with probabilities (N, C)."""
         for row, (text, label) in enumerate(zip(asked.texts, labels, strict=True)):
             each = probabilities[row][: len(self._widths) - 2]

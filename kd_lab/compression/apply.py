@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import Step, apply_all
 from kd_lab.compression.without_dropout import without_dropout
 from kd_lab.core.code_hash import code_hash
@@ -20,7 +20,7 @@ from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import fit
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
 from kd_lab.training.loop import Advance
-from kd_lab.training.weight_constraint import Hold
+from kd_lab.training.weight_constraint import WeightConstraint
 
 MODEL, NOTES = "model", "notes.json"
 
@@ -41,25 +41,32 @@ class Recovery:
     dropout: bool
     advance: Advance
 
-    def __call__(self, model: TorchClassifier, around: Around, epochs: int, rate: float, hold: Hold | None) -> None:
+    def __call__(
+        self,
+        model: TorchClassifier,
+        context: CompressionContext,
+        epochs: int,
+        lr_scale: float,
+        constraint: WeightConstraint | None,
+    ) -> None:
         """Trains `model` in place; each call keeps its checkpoints, and notes its epochs, apart from the others'."""
-        done = around.notes.setdefault("training", {})
-        step = {} if around.step is None else {"step": around.step}
+        done = context.notes.setdefault("training", {})
+        step = {} if context.step is None else {"step": context.step}
         if not self.spec.trainer.max_epochs:
             skipped = "trainer.max_epochs=0: not fitted, so not trained on either"
             done[str(len(done))] = {**step, "epochs": [], "seconds": 0.0, "skipped": skipped}
             return
-        scratch = around.scratch / str(len(done))
+        scratch = context.scratch / str(len(done))
         with nullcontext() if self.dropout else without_dropout(model):
             about = fit.recover(
                 self.spec,
                 self.teacher,
                 scratch,
                 model,
-                around.tokens,
+                context.tokens,
                 epochs=epochs,
-                rate=rate,
-                hold=hold,
+                lr_scale=lr_scale,
+                constraint=constraint,
                 advance=self.advance,
             )
         done[scratch.name] = {**step, "epochs": about["history"], "seconds": round(about["seconds"], 3)}
@@ -70,7 +77,7 @@ def epochs(steps: Mapping[str, Step]) -> int:
     return sum(getattr(option, "epochs", 0) for option in steps.values())
 
 
-def parts(fit: str, steps: Mapping[str, Step], recovery: str) -> dict[str, Any]:
+def fingerprint_parts(fit: str, steps: Mapping[str, Step], recovery: str) -> dict[str, Any]:
     """All that a compressed model is made from.
 
     Args:
@@ -82,7 +89,7 @@ def parts(fit: str, steps: Mapping[str, Step], recovery: str) -> dict[str, Any]:
     return found | ({"recovery": recovery} if epochs(steps) else {})
 
 
-def make(fitted: Fitted, steps: Mapping[str, Step], around: Around, folder: Path) -> None:
+def make(fitted: Fitted, steps: Mapping[str, Step], context: CompressionContext, folder: Path) -> None:
     """Writes the small classifier, its tokenizer and what the steps have to say into the folder.
 
     Raises:
@@ -90,12 +97,12 @@ def make(fitted: Fitted, steps: Mapping[str, Step], around: Around, folder: Path
         FitError: a step trained on, and the loss is no longer a number.
     """
     card = {key: value for key, value in saved_model.read_card(fitted.model).items() if key != "format"}
-    small = apply_all(steps, fitted.load(), around)
-    pairs = around.tokens.split("train").segments is not None
-    card |= {"pad_id": around.tokens.pad_id, "pairs": pairs, "compression": list(steps)}
+    small = apply_all(steps, fitted.load(), context)
+    pairs = context.tokens.split("train").segments is not None
+    card |= {"pad_id": context.tokens.pad_id, "pairs": pairs, "compression": list(steps)}
     saved_model.save(small, folder / MODEL, card)
-    shutil.copyfile(around.tokenizer, folder / MODEL / TOKENIZER)
-    (folder / NOTES).write_text(json.dumps(around.notes, indent=1), encoding="utf-8")
+    shutil.copyfile(context.tokenizer, folder / MODEL / TOKENIZER)
+    (folder / NOTES).write_text(json.dumps(context.notes, indent=1), encoding="utf-8")
 
 
 def notes(model: Path) -> dict[str, Any]:

@@ -11,21 +11,28 @@ import numpy as np
 
 from kd_lab.compression.zeros import KeepZeros
 from kd_lab.core.types import Batch
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.models.base import TorchClassifier
-from kd_lab.training.weight_constraint import Hold, Together
+from kd_lab.training.weight_constraint import CombinedConstraints, WeightConstraint
 
 
 class Recover(Protocol):
     """Trains a model on under the loss, the teacher and the optimizer of its fit."""
 
-    def __call__(self, model: TorchClassifier, around: Around, epochs: int, rate: float, hold: Hold | None) -> None:
+    def __call__(
+        self,
+        model: TorchClassifier,
+        context: CompressionContext,
+        epochs: int,
+        lr_scale: float,
+        constraint: WeightConstraint | None,
+    ) -> None:
         """Trains `model` in place and leaves it in evaluation mode on the CPU."""
 
 
 @dataclass
-class Around:
+class CompressionContext:
     """The surroundings of the classifier that a step is given; a step that changes the tokenizer changes them.
 
     Args:
@@ -52,15 +59,17 @@ class Around:
         """Keeps what a step has to say under its name among the steps, or under its `own` where it is used alone."""
         self.notes[self.step or own] = facts
 
-    def recover(self, model: TorchClassifier, epochs: int, rate: float, hold: Hold | None = None) -> TorchClassifier:
+    def recover(
+        self, model: TorchClassifier, epochs: int, lr_scale: float, constraint: WeightConstraint | None = None
+    ) -> TorchClassifier:
         """The same model after some more epochs under the loss of its fit, in evaluation mode on the CPU.
 
         Where an earlier step has pruned it, what is zero in its matrices stays zero.
 
         Args:
-            epochs: passes over train; 0 trains nothing, and leaves `hold` uncalled.
-            rate: peak learning rates as a share of the fit's; they fall to 0 by the end.
-            hold: what is imposed on the weights meanwhile.
+            epochs: passes over train; 0 trains nothing, and leaves `constraint` uncalled.
+            lr_scale: peak learning rates as a share of the fit's; they fall to 0 by the end.
+            constraint: what is imposed on the weights meanwhile.
 
         Raises:
             FitError: the loss is no longer a number.
@@ -68,8 +77,8 @@ class Around:
         if epochs:
             if self.pruned:
                 zeros = KeepZeros(model)
-                hold = zeros if hold is None else Together([hold, zeros])
-            self.training(model, self, epochs, rate, hold)
+                constraint = zeros if constraint is None else CombinedConstraints([constraint, zeros])
+            self.training(model, self, epochs, lr_scale, constraint)
         return model.cpu().eval()
 
     def read_with(self, tokenizer: Path) -> None:
@@ -79,7 +88,7 @@ class Around:
     def sample(self, rows: int, size: int, seed: int = 0) -> Iterator[Batch]:
         """Rows of train drawn at random, `size` a batch; for calibration."""
         train = self.tokens.split("train")
-        source = Batches(train, size, self.tokens.pad_id)
+        source = BatchLoader(train, size, self.tokens.pad_id)
         chosen = np.random.default_rng(seed).permutation(len(train))[:rows]
         for start in range(0, len(chosen), size):
             yield source.batch(chosen[start : start + size])

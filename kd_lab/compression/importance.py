@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
 from kd_lab.models.base import TorchClassifier
 
 
-def labelled(around: Around, rows: int, size: int, where: str) -> Iterator[Batch]:
+def labelled(context: CompressionContext, rows: int, size: int, where: str) -> Iterator[Batch]:
     """Rows of train with a label, drawn at random, up to `size` a batch; fewer than `rows` only where there are.
 
     Args:
@@ -24,7 +24,7 @@ def labelled(around: Around, rows: int, size: int, where: str) -> Iterator[Batch
         UserError: train has no labelled row.
     """
     left = rows
-    for batch in around.sample(len(around.tokens.split("train")), size):
+    for batch in context.sample(len(context.tokens.split("train")), size):
         chosen = (batch.labels >= 0).nonzero().flatten()[:left]
         left -= len(chosen)
         if len(chosen):
@@ -71,8 +71,8 @@ def taylor_of_inputs(
         for batch in batches:
             loss = _loss(model, batch)
             inputs = [heard[place] for place in range(len(modules))]
-            for place, (values, slope) in enumerate(zip(inputs, torch.autograd.grad(loss, inputs), strict=True)):
-                product = (values * slope).detach().double()
+            for place, (values, grad) in enumerate(zip(inputs, torch.autograd.grad(loss, inputs), strict=True)):
+                product = (values * grad).detach().double()
                 product = product.view(*product.shape[:2], units, -1)  # (B, T, units, n)
                 scores[place] += product.sum(dim=(1, 3)).abs().sum(dim=0)
     finally:
@@ -101,10 +101,9 @@ def taylor_of_columns(
     names = sorted({name for group in readers for name in group})
     scores = [torch.zeros(weights[group[0]].shape[1], dtype=torch.float64) for group in readers]
     for batch in batches:
-        slopes = torch.autograd.grad(_loss(model, batch), [weights[name] for name in names])
+        grads = torch.autograd.grad(_loss(model, batch), [weights[name] for name in names])
         change = {
-            name: (weights[name] * slope).detach().double().sum(dim=0)
-            for name, slope in zip(names, slopes, strict=True)
+            name: (weights[name] * grad).detach().double().sum(dim=0) for name, grad in zip(names, grads, strict=True)
         }
         for number, group in enumerate(readers):
             scores[number] += torch.stack([change[name] for name in group]).sum(dim=0).abs()

@@ -11,7 +11,7 @@ from kd_lab.models.saved_model import Classifier
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kd_lab.compression.context import Around
+    from kd_lab.compression.context import CompressionContext
     from kd_lab.models.spec import ModelSpec
 
 
@@ -29,7 +29,7 @@ class Step(Protocol):
                 what to change.
         """
 
-    def apply(self, classifier: Classifier, around: Around) -> Classifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> Classifier:
         """A smaller classifier, in evaluation mode on the CPU; the one that was given stays as it was.
 
         Raises:
@@ -85,13 +85,13 @@ def check_all(steps: Mapping[str, Step], kind: type, model: ModelSpec | None = N
     return kind
 
 
-def apply_all(steps: Mapping[str, Step], classifier: Classifier, around: Around) -> Classifier:
+def apply_all(steps: Mapping[str, Step], classifier: Classifier, context: CompressionContext) -> Classifier:
     """The classifier after all steps, each given what the one before it made.
 
     Args:
         steps: name -> step, in order.
         classifier: what the first step is given; it stays as it was.
-        around: its surroundings; afterwards those of what is returned.
+        context: its surroundings; afterwards those of what is returned.
 
     Raises:
         UserError: a step cannot take what it is given.
@@ -99,13 +99,13 @@ def apply_all(steps: Mapping[str, Step], classifier: Classifier, around: Around)
     check_all(steps, type(classifier))
     trained: TorchClassifier | None = None  # the last model of float weights; what follows only writes it otherwise
     for name, step in steps.items():
-        around.step = name
-        classifier = step.apply(classifier, around)
+        context.step = name
+        classifier = step.apply(classifier, context)
         trained = classifier if isinstance(classifier, TorchClassifier) else trained
-    around.step = None
+    context.step = None
     for name, step in steps.items():
-        if trained is not None and isinstance(step, Claiming) and name in around.notes:
-            around.notes[name] |= step.still(trained)
+        if trained is not None and isinstance(step, Claiming) and name in context.notes:
+            context.notes[name] |= step.still(trained)
     return classifier
 
 

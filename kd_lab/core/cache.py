@@ -34,7 +34,7 @@ def describe(value: Any) -> Any:
     """Plain data that says what `value` is, for hashing.
 
     An object is its class and its constructor's arguments, which it keeps under their own names; one whose
-    identity is something else (a file's content, not its path) says so in a method `parts()`.
+    identity is something else (a file's content, not its path) says so in a method `fingerprint_parts()`.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -43,8 +43,8 @@ def describe(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [describe(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    if hasattr(value, "parts"):
-        return {"class": kind, **describe(value.parts())}
+    if hasattr(value, "fingerprint_parts"):
+        return {"class": kind, **describe(value.fingerprint_parts())}
     arguments = inspect.signature(type(value)).parameters
     return {"class": kind, **{name: describe(getattr(value, name)) for name in arguments}}
 

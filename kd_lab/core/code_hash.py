@@ -73,8 +73,8 @@ def _modules_of(value: Any) -> Iterator[str]:
             yield from _modules_of(item)
     elif type(value).__module__.partition(".")[0] == PACKAGE.name:
         yield type(value).__module__
-        if hasattr(value, "parts"):
-            yield from _modules_of(value.parts())
+        if hasattr(value, "fingerprint_parts"):
+            yield from _modules_of(value.fingerprint_parts())
         else:
             names = inspect.signature(type(value)).parameters
             yield from _modules_of([getattr(value, name, None) for name in names])

@@ -30,8 +30,8 @@ class Part(NamedTuple):
 
 
 PARTS = {  # place in the config, a teacher's too -> what may stand there
-    "dataset": Part.having("a data set", "name parts load"),
-    "tokenizer": Part.having("a tokenizer", "max_tokens path parts encode"),
+    "dataset": Part.having("a data set", "name fingerprint_parts load"),
+    "tokenizer": Part.having("a tokenizer", "max_tokens path fingerprint_parts encode"),
     "model": Part.having("a model", "name kind starts_from_teacher build"),
     "loss": Part.having("a loss", "forward needs returns check"),
     "optimizer": Part.having("an optimizer", "scaled build factor"),

@@ -35,7 +35,7 @@ class Checkpoint:
     sha256: Sha256 | None = None
     revision: NonEmpty = "main"
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """The identity of the weights: their hash where it is known, so that a copy elsewhere is the same.
 
         Of others the name on the hub, with the commit where they come from there.

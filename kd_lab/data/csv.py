@@ -59,7 +59,7 @@ class Csv:
         got = "a folder" if path.is_dir() else "no such file"
         raise UserError(f"dataset file {path}", expected="a CSV file", got=got, cure=f"{cure} dataset.path=FILE.")
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """Files by their content, columns, and the way of splitting."""
         files = {name: file_hash(path) for name, path in self._paths().items()}
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]

@@ -41,7 +41,7 @@ class Dataset(Protocol):
     def name(self) -> str:
         """What results call it."""
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """Its identity: the hash of the files or the revision, and how it is split."""
 
     def load(self) -> Texts:

@@ -47,7 +47,7 @@ class Docstrings:
     split: SplitPlan = field(default_factory=SplitPlan)
     name: NonEmpty = "docstrings"
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """The packages' versions and the options."""
         versions = {library: _version(library) for library in self.libraries}
         sizes = [self.rows_per_library, self.min_words, self.max_words]

@@ -65,7 +65,7 @@ class Hub:
             return None
         return commit_of("dataset", self.hub_id, self.revision)
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """Local files by their content, else the commit on the hub; columns, and the way of splitting.
 
         `out_of_scope` is no part of it: it decides how answers are judged, not what the texts are.

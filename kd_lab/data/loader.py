@@ -13,7 +13,7 @@ from kd_lab.data.tokenized import TokenSplit
 _WINDOW = 50  # batches whose rows are sorted by length together: little padding, order still random
 
 
-class Batches:
+class BatchLoader:
     """An iterable of batches, each padded to its own longest row.
 
     Args:
@@ -29,7 +29,7 @@ class Batches:
         self._lengths = split.lengths
 
     def __len__(self) -> int:
-        """Batches in a pass."""
+        """BatchLoader in a pass."""
         return -(-len(self.split) // self.size)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -15,7 +15,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.data.dataset import Dataset, Split, checked, overlap
 from kd_lab.data.text_hashes import text_hashes
-from kd_lab.data.tokenizer import Pieces
+from kd_lab.data.tokenizer import TokenizerBase
 
 Advance = Callable[[int], None]
 _TEST_TEXTS = "test.texts.npy"
@@ -77,12 +77,12 @@ class Tokens:
             yield [str(piece) for piece in train.pieces[start:end]]
 
 
-def parts(dataset: Dataset, tokenizer: Pieces) -> dict[str, Any]:
+def fingerprint_parts(dataset: Dataset, tokenizer: TokenizerBase) -> dict[str, Any]:
     """All that the tokens are made from."""
     return {"dataset": dataset, "tokenizer": tokenizer, "code": code_hash("kd_lab.data.tokenized", dataset, tokenizer)}
 
 
-def tokenise(dataset: Dataset, tokenizer: Pieces, cache: Cache, advance: Advance = lambda rows: None) -> Tokens:
+def tokenise(dataset: Dataset, tokenizer: TokenizerBase, cache: Cache, advance: Advance = lambda rows: None) -> Tokens:
     """The data set's tokens, from the cache or made now.
 
     Args:
@@ -91,7 +91,7 @@ def tokenise(dataset: Dataset, tokenizer: Pieces, cache: Cache, advance: Advance
     Raises:
         UserError: the data set cannot be read or is not fit to learn from.
     """
-    folder = cache.build("tokens", parts(dataset, tokenizer), partial(_make, dataset, tokenizer, advance))
+    folder = cache.build("tokens", fingerprint_parts(dataset, tokenizer), partial(_make, dataset, tokenizer, advance))
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     return Tokens(
         folder,
@@ -103,7 +103,7 @@ def tokenise(dataset: Dataset, tokenizer: Pieces, cache: Cache, advance: Advance
     )
 
 
-def _make(dataset: Dataset, tokenizer: Pieces, advance: Advance, draft: Path) -> None:
+def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
     texts = checked(dataset.load(), f"dataset {dataset.name}")
     for name, split in texts.splits.items():
         _write(name, split, tokenizer, advance, draft)
@@ -117,7 +117,7 @@ def _make(dataset: Dataset, tokenizer: Pieces, advance: Advance, draft: Path) ->
     (draft / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _write(name: str, split: Split, tokenizer: Pieces, advance: Advance, draft: Path) -> None:
+def _write(name: str, split: Split, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
     pieces, segments, lengths = [], [], []
     for rows in tokenizer.encode(split.texts, split.pairs):
         lengths.append(rows.lengths)

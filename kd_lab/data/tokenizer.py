@@ -27,7 +27,7 @@ _SAVE = (
 )
 
 
-class Rows(NamedTuple):
+class EncodedRows(NamedTuple):
     """Rows of word pieces, one behind the other."""
 
     lengths: np.ndarray  # (rows,) int64
@@ -35,7 +35,7 @@ class Rows(NamedTuple):
     segments: np.ndarray | None  # (sum of lengths,) int8, 0 first text, 1 second; None for single sentences
 
 
-class Pieces:
+class TokenizerBase:
     """What turns texts into word pieces, made of a tokenizer.json wherever it lies."""
 
     max_tokens: int
@@ -45,7 +45,7 @@ class Pieces:
         """tokenizer.json."""
         raise NotImplementedError
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """The tokenizer by its content, and the cut."""
         path = self.path
         if not path.is_file():
@@ -73,7 +73,7 @@ class Pieces:
                 return int(found)
         return 0
 
-    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[Rows]:
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[EncodedRows]:
         """The rows, a chunk at a time; while a chunk is made into arrays the next one is being encoded."""
         encode = self._pieces.encode_batch_fast
         with ThreadPoolExecutor(1) as ahead:
@@ -88,23 +88,23 @@ class Pieces:
             if coming:
                 yield self._rows(coming.popleft(), pairs is not None)
 
-    def _rows(self, coming: Future[list[tokenizers.Encoding]], in_pairs: bool) -> Rows:
+    def _rows(self, coming: Future[list[tokenizers.Encoding]], in_pairs: bool) -> EncodedRows:
         with reading(self.path, expected="a tokenizer that takes any text", cure=_SAVE):
             return _joined(coming.result(), in_pairs)
 
 
-def _joined(encoded: Sequence[tokenizers.Encoding], in_pairs: bool) -> Rows:
+def _joined(encoded: Sequence[tokenizers.Encoding], in_pairs: bool) -> EncodedRows:
     pieces, segments = array("i"), array("b")
     for row in encoded:
         pieces.fromlist(row.ids)
         if in_pairs:
             segments.fromlist(row.type_ids)
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    return Rows(lengths, np.array(pieces, np.int32), np.array(segments, np.int8) if in_pairs else None)
+    return EncodedRows(lengths, np.array(pieces, np.int32), np.array(segments, np.int8) if in_pairs else None)
 
 
 @dataclass(frozen=True)
-class Tokenizer(Pieces):
+class Tokenizer(TokenizerBase):
     """The tokenizer of a checkpoint.
 
     Args:
@@ -128,7 +128,7 @@ class Tokenizer(Pieces):
 
 
 @dataclass(frozen=True)
-class TokenizerFile(Pieces):
+class TokenizerFile(TokenizerBase):
     """A tokenizer.json by itself, such as one that lies beside a compressed model.
 
     Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from kd_lab.core.types import Batch
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, TokenSplit
 from kd_lab.evaluation.inference import predict_batch
 from kd_lab.models.saved_model import Classifier
@@ -60,7 +60,7 @@ def alone(
         tokens: the data set as the model reads it.
         advance: called with the number of rows done since the last call.
     """
-    source = Batches(tokens.split("test"), 1, tokens.pad_id)
+    source = BatchLoader(tokens.split("test"), 1, tokens.pad_id)
     return _answers(model, (source.batch(row) for row in rows[:, None]), advance)
 
 
@@ -68,7 +68,7 @@ def dependence(
     model: Classifier,
     tokens: Tokens,
     rows: NDArray[np.int64],
-    said: torch.Tensor,
+    logits: torch.Tensor,
     advance: Advance = lambda rows: None,
 ) -> dict[str, Dependence]:
     """How other ways of feeding change the answers: in batches of rows of unlike lengths, and alone but padded.
@@ -76,7 +76,7 @@ def dependence(
     Args:
         tokens: the data set as the model reads it.
         rows: (n,) of test.
-        said: (n, C) logits, what `alone` gave for them.
+        logits: (n, C) logits, what `alone` gave for them.
         advance: called with the number of rows done since the last call.
 
     Returns:
@@ -85,7 +85,7 @@ def dependence(
     split = tokens.split("test")
 
     def together(size: int) -> Iterator[Batch]:
-        source = Batches(split, size, tokens.pad_id)
+        source = BatchLoader(split, size, tokens.pad_id)
         return (source.batch(rows[start : start + size]) for start in range(0, len(rows), size))
 
     def padded(more: int) -> Iterator[Batch]:
@@ -94,7 +94,7 @@ def dependence(
     ways: dict[str, Iterable[Batch]] = {f"batch of {size}": together(size) for size in BATCHES}
     ways[f"padded by {MORE_TOKENS} tokens"] = padded(MORE_TOKENS)
     ways[f"padded to {tokens.max_tokens} tokens"] = padded(tokens.max_tokens)
-    return {way: _compare(_answers(model, batches, advance), said) for way, batches in ways.items()}
+    return {way: _compare(_answers(model, batches, advance), logits) for way, batches in ways.items()}
 
 
 def lengthened(batch: Batch, more: int, longest: int, pad_id: int) -> Batch:
@@ -109,16 +109,16 @@ def lengthened(batch: Batch, more: int, longest: int, pad_id: int) -> Batch:
 
 
 def _answers(model: Classifier, batches: Iterable[Batch], advance: Advance) -> torch.Tensor:
-    start, said = time.perf_counter(), []
+    start, logits = time.perf_counter(), []
     for batch in batches:
-        said.append(predict_batch(model, batch, "cpu", "32-true"))
-        advance(len(said[-1]))
+        logits.append(predict_batch(model, batch, "cpu", "32-true"))
+        advance(len(logits[-1]))
         if time.perf_counter() - start > BUDGET_S:
             break
-    return torch.cat(said)
+    return torch.cat(logits)
 
 
-def _compare(said: torch.Tensor, before: torch.Tensor) -> Dependence:
-    before = before[: len(said)]
-    changed = int((said.argmax(1) != before.argmax(1)).sum())
-    return Dependence(len(said), changed, float((said - before).abs().max()))
+def _compare(logits: torch.Tensor, before: torch.Tensor) -> Dependence:
+    before = before[: len(logits)]
+    changed = int((logits.argmax(1) != before.argmax(1)).sum())
+    return Dependence(len(logits), changed, float((logits - before).abs().max()))

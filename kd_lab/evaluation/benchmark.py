@@ -13,7 +13,7 @@ from kd_lab.core.isolated_process import in_fresh_process
 from kd_lab.core.types import Batch
 from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.evaluation.energy import counters, joules
-from kd_lab.evaluation.interleaved_timer import AGAIN, BUDGET_S, Advance, Clock, Job, following
+from kd_lab.evaluation.interleaved_timer import AGAIN, BUDGET_S, Advance, InterleavedTimer, Job, following
 from kd_lab.evaluation.latency import LENGTHS
 from kd_lab.models.saved_model import Classifier, load, read_card
 from kd_lab.serving.text_classifier import TOKENIZER
@@ -22,7 +22,7 @@ BATCHES = (1, 8, 32)
 _ENERGY_S = 2.0  # of queries a classifier, while joules are counted
 
 
-class Asked(NamedTuple):
+class BenchmarkRequest(NamedTuple):
     """A saved classifier with its tokenizer, and the real texts that it is asked one by one."""
 
     folder: Path
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 def measure(
-    asked: Sequence[Asked],
+    asked: Sequence[BenchmarkRequest],
     *,
     threads: int,
     rounds: int,
@@ -123,7 +123,7 @@ def _time(
     import torch
 
     torch.set_num_threads(threads)
-    clock = Clock(rounds, budget_s, turns)
+    clock = InterleavedTimer(rounds, budget_s, turns)
     with torch.inference_mode():
         variants = [_Variant(*one) for one in asked]
         found: list[dict[str, Any]] = [{"shapes": {}} for _ in variants]

@@ -44,14 +44,14 @@ def reliability(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike
     Raises:
         ValueError: no row has a label.
     """
-    gold, said = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
+    gold, predicted = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
     known = gold >= 0
     if not known.any():
         raise ValueError("no labelled rows to calibrate on")
     sure = np.asarray(confidence, dtype=np.float32)[known]
     place = np.clip(np.searchsorted(_EDGES, sure, side="right") - 1, 0, BINS - 1)
     rows = np.bincount(place, minlength=BINS)
-    right = np.bincount(place[gold[known] == said[known]], minlength=BINS)
+    right = np.bincount(place[gold[known] == predicted[known]], minlength=BINS)
     held = np.where(rows > 0, rows, np.nan)
     return Reliability(rows, right, right / held, np.bincount(place, weights=sure, minlength=BINS) / held)
 

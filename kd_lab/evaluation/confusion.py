@@ -27,10 +27,10 @@ def draw(labels: ArrayLike, predictions: ArrayLike, classes: Sequence[str], path
         classes: names of the C classes.
         path: of the picture.
     """
-    gold, said = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
-    gold, said = gold[gold >= 0], said[gold >= 0]
+    gold, predicted = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
+    gold, predicted = gold[gold >= 0], predicted[gold >= 0]
     size, few = len(classes), len(classes) <= NAMED
-    counts = np.bincount(gold * size + said, minlength=size**2).reshape(size, size)
+    counts = np.bincount(gold * size + predicted, minlength=size**2).reshape(size, size)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
     inches = 3.6 + 0.42 * size if few else 7.0

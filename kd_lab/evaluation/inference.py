@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from kd_lab.core.types import Batch
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import TokenSplit
 from kd_lab.models.saved_model import Classifier
 
@@ -40,11 +40,11 @@ def predict(
     """
     logits: torch.Tensor | None = None
     with autocast(device, precision):  # one for all batches: the weights are cast once
-        for batch in Batches(split, rows_in_a_pass(split, device), pad_id):
-            said = _answer(model, batch, device, precision)
+        for batch in BatchLoader(split, rows_in_a_pass(split, device), pad_id):
+            answer = _answer(model, batch, device, precision)
             if logits is None:
-                logits = torch.empty(len(split), said.shape[1], device=said.device)
-            logits[batch.row_ids.to(said.device)] = said
+                logits = torch.empty(len(split), answer.shape[1], device=answer.device)
+            logits[batch.row_ids.to(answer.device)] = answer
             advance(len(batch.labels))
     assert logits is not None  # a split is never empty
     return logits.cpu()

@@ -22,7 +22,7 @@ Job = Callable[[int], object]  # the k-th call
 Advance = Callable[[int], None]
 
 
-class Clock:
+class InterleavedTimer:
     """Times jobs by turns.
 
     In each round every job has its turn, in every second round the other way round. A turn begins with a call that is

@@ -18,7 +18,7 @@ Key = TypeVar("Key", bound=Hashable)  # of a run
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What one model said about the test rows, in row order.
 
     Args:
@@ -32,7 +32,7 @@ class Answers:
     texts: NDArray[np.uint64] | None = None
     tokens: str = ""
 
-    def same_rows(self, other: Answers) -> bool:
+    def same_rows(self, other: Predictions) -> bool:
         """Whether both are to the same texts in the same order; equal labels are not enough.
 
         Two tokenizers of one text are two models of one row. Without `texts` the tokens must be the same.
@@ -93,8 +93,8 @@ def seed_noise(accuracies: Sequence[Sequence[float]]) -> SeedNoise | None:
 
 
 def compare(
-    ours: Mapping[Key, Answers],
-    theirs: Mapping[Key, Answers],
+    ours: Mapping[Key, Predictions],
+    theirs: Mapping[Key, Predictions],
     noise: SeedNoise | None = None,
     confidence: float = CONFIDENCE,
 ) -> Comparison | None:
@@ -183,7 +183,7 @@ def _over_splits(
     return _held(difference, variance, largest.freedom, runs, confidence)
 
 
-def _shared(splits: Sequence[Answers]) -> float:
+def _shared(splits: Sequence[Predictions]) -> float:
     """Mean share of test rows that two splits share, below 1."""
     texts = [one.texts for one in splits]
     known = [one for one in texts if one is not None]
@@ -196,7 +196,7 @@ def _shared(splits: Sequence[Answers]) -> float:
     return min(0.99, float(np.mean(found)))
 
 
-def _gains(pairs: Sequence[tuple[Answers, Answers]]) -> NDArray[np.int8]:
+def _gains(pairs: Sequence[tuple[Predictions, Predictions]]) -> NDArray[np.int8]:
     """(n, N): in which rows the first model alone is right, 1, and the second alone, -1."""
     return np.array(
         [(a.predictions == a.labels).astype(np.int8) - (b.predictions == b.labels) for a, b in pairs], np.int8

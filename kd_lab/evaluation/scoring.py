@@ -14,7 +14,7 @@ from kd_lab.core import cores
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Threads
 from kd_lab.data.hub import class_number
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import intervals, latency, metrics
 from kd_lab.evaluation.latency import Load
@@ -68,7 +68,7 @@ class Evaluation:
     def _load(self, tokens: Tokens) -> Load:
         test = tokens.split("test")
         rows = np.random.default_rng(0).permutation(len(test))
-        source = Batches(test, _BULK, tokens.pad_id)
+        source = BatchLoader(test, _BULK, tokens.pad_id)
         return Load(
             [source.batch(row) for row in rows[: self.requests, None]],
             [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 4 * _BULK), _BULK)],
@@ -90,13 +90,13 @@ def scores(
     """
     unknown = None if out_of_scope is None else class_number(tokens.classes, out_of_scope)
     found: dict[str, dict[str, Any]] = {}
-    for split, said in logits.items():
-        labels, predictions = gold(tokens, split), said.argmax(1)
+    for split, ours in logits.items():
+        labels, predictions = gold(tokens, split), ours.argmax(1)
         right = int((predictions == labels).sum())
         found[split] = {
-            **metrics.evaluate(said, labels),
+            **metrics.evaluate(ours, labels),
             "accuracy_interval": list(intervals.wilson(right, len(labels))),
-            "f1_macro_interval": list(intervals.f1_macro_interval(predictions, labels, said.shape[1])),
+            "f1_macro_interval": list(intervals.f1_macro_interval(predictions, labels, ours.shape[1])),
             "rows": len(labels),
         }
         for name, (hits, rows) in ({} if unknown is None else metrics.by_scope(predictions, labels, unknown)).items():

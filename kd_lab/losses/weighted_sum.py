@@ -48,6 +48,6 @@ class WeightedSum(Loss):
             )
         super().__init__(terms, numbers)
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """Its terms and their weights, for naming what is made with it."""
         return {"terms": dict(self.terms.items()), "weights": self.weights}

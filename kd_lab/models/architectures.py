@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from kd_lab.core.errors import UserError
-from kd_lab.models.factorised_embedding import LowRankEmbedding
+from kd_lab.models.factorised_embedding import FactorisedEmbedding
 from kd_lab.models.weight_transfer import base_prefix
 
 OURS = "kd_lab"  # the entry of config.json that Hugging Face must not see
@@ -156,5 +156,5 @@ def take_shape(net: Any, config: dict[str, Any]) -> None:
             setattr(attention, layout.head_units, units)
     if RANK in ours:
         old = net.get_input_embeddings()
-        new = LowRankEmbedding(old.num_embeddings, ours[RANK], old.embedding_dim, old.padding_idx)
+        new = FactorisedEmbedding(old.num_embeddings, ours[RANK], old.embedding_dim, old.padding_idx)
         net.set_input_embeddings(new)

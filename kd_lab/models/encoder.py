@@ -22,7 +22,7 @@ from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config, ta
 from kd_lab.models.fused.bf16_layer import use_bf16_layers
 from kd_lab.models.fused.cls_only import all_tokens, narrow_last_layer
 from kd_lab.models.fused.dropout import use_quick_dropout
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.models.weight_transfer import base_prefix, take_layers
 from kd_lab.models.weights_file import read_tensors, refuse_giants
 
@@ -60,13 +60,13 @@ class EncoderClassifier(TorchClassifier):
         segments = {"token_type_ids": batch.token_type_ids} if uses_segments else {}
         wants_hidden = "hidden" in self.returns
         all_tokens(self.net, self.config["model_type"], asked=wants_hidden)
-        said = self.net(
+        outputs = self.net(
             input_ids=batch.input_ids,
             attention_mask=self._mask(batch.attention_mask),
             output_hidden_states=wants_hidden,
             **segments,
         )
-        return Outputs(said.logits.float(), said.hidden_states[-1].float() if wants_hidden else None)
+        return Outputs(outputs.logits.float(), outputs.hidden_states[-1].float() if wants_hidden else None)
 
     def _mask(self, mask: Tensor) -> Tensor:
         """(B, T), or for a GPU (B, 1, 1, T): Hugging Face's code would look into the other and wait for the answer."""
@@ -154,29 +154,29 @@ class Encoder:
         """Whether the fitted teacher's layers are its start."""
         return self.init == "teacher"
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """Its options but the name; the checkpoint only where its weights are used."""
         options = {key: value for key, value in vars(self).items() if key != "name"}
         return {**options, "checkpoint": self.checkpoint if self.init == "pretrained" else None}
 
-    def build(self, around: Surroundings) -> EncoderClassifier:
+    def build(self, context: BuildContext) -> EncoderClassifier:
         """The encoder in training mode, with dropout on.
 
         Raises:
             UserError: the weights it should start from are not to be had or do not fit.
         """
-        model = EncoderClassifier(self._settings(around))
+        model = EncoderClassifier(self._settings(context))
         if self.init != "random":
-            self._take(model, self._source(around))
+            self._take(model, self._source(context))
         return model.train()
 
-    def _settings(self, around: Surroundings) -> dict[str, Any]:
+    def _settings(self, context: BuildContext) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "model_type": self.architecture,
-            "vocab_size": around.vocabulary,
-            "pad_token_id": around.pad_id,
+            "vocab_size": context.vocabulary,
+            "pad_token_id": context.pad_id,
             "max_position_embeddings": self.max_positions,
-            "num_labels": around.classes,
+            "num_labels": context.classes,
         }
         if self.architecture == "distilbert":
             shape = {"n_layers": self.layers, "dim": self.width, "n_heads": self.heads, "hidden_dim": self.feed_forward}
@@ -191,21 +191,21 @@ class Encoder:
             rates = {"hidden_dropout_prob": self.dropout, "attention_probs_dropout_prob": self.dropout}
         return {**settings, **shape, **rates}
 
-    def _source(self, around: Surroundings) -> dict[str, Tensor]:
+    def _source(self, context: BuildContext) -> dict[str, Tensor]:
         if self.init == "pretrained":
             if self.checkpoint is None:
                 raise UserError(
                     "model.checkpoint", expected="pre-trained weights", got="none", cure="Give some, or init=random."
                 )
             return read_tensors(self.checkpoint.weights(), cure="Save the model as safetensors again.")
-        if not isinstance(around.teacher, EncoderClassifier):
+        if not isinstance(context.teacher, EncoderClassifier):
             raise UserError(
                 "model.init=teacher",
                 expected="an encoder as teacher, to take its layers from",
-                got="no teacher" if around.teacher is None else type(around.teacher).__name__,
+                got="no teacher" if context.teacher is None else type(context.teacher).__name__,
                 cure="Choose a teacher, e.g. teacher=minilm, or model.init=pretrained.",
             )
-        return dict(around.teacher.net.state_dict())
+        return dict(context.teacher.net.state_dict())
 
     def _take(self, model: EncoderClassifier, source: dict[str, Tensor]) -> None:
         target = model.net.base_model.state_dict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-class LowRankEmbedding(nn.Module):
+class FactorisedEmbedding(nn.Module):
     """Looks up r numbers for each word piece and widens them to H: V * r + r * H weights in place of V * H.
 
     The form is ALBERT's factorised embedding (arXiv:1909.11942, section 3.1).

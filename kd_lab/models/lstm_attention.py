@@ -17,9 +17,9 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Epochs, Layers, NonEmpty, Seed, ShareBelowOne, Units
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.models.base import TorchClassifier, masked_softmax
-from kd_lab.models.factorised_embedding import LowRankEmbedding
+from kd_lab.models.factorised_embedding import FactorisedEmbedding
 from kd_lab.models.fused.dropout import QuickDropout
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 
 
 class LstmAttentionClassifier(TorchClassifier):
@@ -36,11 +36,11 @@ class LstmAttentionClassifier(TorchClassifier):
         super().__init__(config)
         width, dropout = config["hidden"], config["dropout"]
         vocabulary, rank, pad_id = config["vocabulary"], config.get("embedding_rank"), config["pad_id"]
-        self.embedding: nn.Embedding | LowRankEmbedding
+        self.embedding: nn.Embedding | FactorisedEmbedding
         if rank is None:
             self.embedding = nn.Embedding(vocabulary, config["embedding"], padding_idx=pad_id)
         else:
-            self.embedding = LowRankEmbedding(vocabulary, rank, config["embedding"], pad_id)
+            self.embedding = FactorisedEmbedding(vocabulary, rank, config["embedding"], pad_id)
         between = dropout if config["layers"] > 1 else 0.0
         self.lstm = nn.LSTM(config["embedding"], width, config["layers"], batch_first=True, dropout=between)
         self.attention = nn.Linear(width, width)
@@ -111,17 +111,17 @@ class LstmAttention:
         """Never: it has no layer that an encoder has."""
         return False
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         """Its options but the name."""
         return {key: value for key, value in vars(self).items() if key != "name"}
 
-    def build(self, around: Surroundings) -> LstmAttentionClassifier:
+    def build(self, context: BuildContext) -> LstmAttentionClassifier:
         """The student in training mode."""
         model = LstmAttentionClassifier(
             {
-                "vocabulary": around.vocabulary,
-                "pad_id": around.pad_id,
-                "classes": around.classes,
+                "vocabulary": context.vocabulary,
+                "pad_id": context.pad_id,
+                "classes": context.classes,
                 "embedding": self.embedding,
                 "hidden": self.hidden,
                 "layers": self.layers,
@@ -131,30 +131,30 @@ class LstmAttention:
         if self.init == "word2vec":
             with torch.no_grad():
                 assert isinstance(model.embedding, nn.Embedding)
-                model.embedding.weight.copy_(self._word_vectors(around, model.embedding.weight))
+                model.embedding.weight.copy_(self._word_vectors(context, model.embedding.weight))
         return model.train()
 
-    def _word_vectors(self, around: Surroundings, start: Tensor) -> Tensor:
+    def _word_vectors(self, context: BuildContext, start: Tensor) -> Tensor:
         """(vocabulary, embedding): trained vectors scaled to unit variance; `start` where a piece never occurs."""
         parts = {
-            "tokens": around.tokens,
+            "tokens": context.tokens,
             "embedding": self.embedding,
             "epochs": self.word2vec_epochs,
             "seed": self.word2vec_seed,
             "code": code_hash("kd_lab.models.lstm_attention"),
         }
-        folder = around.cache.build("word2vec", parts, partial(self._train_word2vec, around))
+        folder = context.cache.build("word2vec", parts, partial(self._train_word2vec, context))
         found = load_file(folder / "vectors.safetensors")
         vectors = start.detach().clone()
         vectors[found["ids"]] = found["vectors"] / found["vectors"].std()
-        vectors[around.pad_id] = 0.0
+        vectors[context.pad_id] = 0.0
         return vectors
 
-    def _train_word2vec(self, around: Surroundings, draft: Path) -> None:
+    def _train_word2vec(self, context: BuildContext, draft: Path) -> None:
         from gensim.models import Word2Vec
 
         trained = Word2Vec(
-            list(around.sentences()),
+            list(context.sentences()),
             vector_size=self.embedding,
             epochs=self.word2vec_epochs,
             seed=self.word2vec_seed,

@@ -9,7 +9,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.models.base import TorchClassifier
 
 
-class Surroundings(NamedTuple):
+class BuildContext(NamedTuple):
     """The data and the teacher that a model is built for."""
 
     classes: int  # C
@@ -36,5 +36,5 @@ class ModelSpec(Protocol):
     def starts_from_teacher(self) -> bool:
         """Whether `build` reads the fitted teacher's weights."""
 
-    def build(self, around: Surroundings) -> TorchClassifier:
+    def build(self, context: BuildContext) -> TorchClassifier:
         """A model in training mode, its random weights drawn from torch's global generator."""

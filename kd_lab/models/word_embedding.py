@@ -7,7 +7,7 @@ from torch import nn
 from kd_lab.core.errors import UserError
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.models.factorised_embedding import LowRankEmbedding
+from kd_lab.models.factorised_embedding import FactorisedEmbedding
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 
 
@@ -42,7 +42,7 @@ def word_embedding(model: TorchClassifier) -> nn.Embedding:
         UserError: the model is of a class whose embedding is not known.
     """
     found = embedding_module(model)
-    table = found.pieces if isinstance(found, LowRankEmbedding) else found
+    table = found.pieces if isinstance(found, FactorisedEmbedding) else found
     assert isinstance(table, nn.Embedding)
     return table
 
@@ -79,7 +79,7 @@ def replace_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:
 def put_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:
     """Puts another table in the place of `word_embedding(model)`, and changes nothing else of the model."""
     place = embedding_module(model)
-    if isinstance(place, LowRankEmbedding):
+    if isinstance(place, FactorisedEmbedding):
         place.pieces = new
     elif isinstance(model, EncoderClassifier):
         model.net.set_input_embeddings(new)

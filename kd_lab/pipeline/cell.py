@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from kd_lab.compression import apply
 from kd_lab.compression.apply import Recovery
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.core.cache import file_hash, fingerprint
 from kd_lab.core.progress import say, step
 from kd_lab.data.tokenized import Tokens, tokenise
@@ -33,7 +33,7 @@ from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import fit, teacher_outputs
 from kd_lab.training.checkpointing import Observe, ignore
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
-from kd_lab.training.lightning_module import Answers
+from kd_lab.training.lightning_module import TeacherOutputs
 
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 JUDGED = ("validation", "test")
@@ -96,16 +96,16 @@ class Cell(Plan):
         load = cache(fitted.load)  # at most once for all that it says
         if text := scoring.guessing(tokens, self.logits(fitted, tokens, "validation", EXACT, load)):
             self.warn(text)
-        needs, precision = self.student.loss.needs, self.student.trainer.on_machine()[1]
+        needs, precision = self.student.loss.needs, self.student.trainer.resolve_device_and_precision()[1]
         if not needs:
             return Teacher(fitted, {})
         splits = ("train", "validation")
         if needs <= {"logits"}:
-            said = {split: self.logits(fitted, tokens, split, precision, load) for split in splits}
-            return Teacher(fitted, self._answers(said))
+            logits = {split: self.logits(fitted, tokens, split, precision, load) for split in splits}
+            return Teacher(fitted, self._answers(logits))
         live = load()
         live.returns = needs | {"logits"}
-        return Teacher(fitted, dict.fromkeys(splits, teacher_outputs.LiveAnswers(live, precision)))
+        return Teacher(fitted, dict.fromkeys(splits, teacher_outputs.LiveTeacherOutputs(live, precision)))
 
     def logits(
         self,
@@ -121,9 +121,9 @@ class Cell(Plan):
         Args:
             load: gives the model where it is loaded already, or will be needed again.
         """
-        on = (self.student.trainer.on_machine()[0], precision)
+        on = (self.student.trainer.resolve_device_and_precision()[0], precision)
         if role == "teacher":
-            self.outputs.add(fingerprint(teacher_outputs.parts(fitted.fingerprint, split, precision)))
+            self.outputs.add(fingerprint(teacher_outputs.fingerprint_parts(fitted.fingerprint, split, precision)))
         label = f"{role} on {split} in {precision}"
         with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
             return teacher_outputs.logits_of(
@@ -134,28 +134,29 @@ class Cell(Plan):
         """The folder of the saved classifier that is measured."""
         if not self.steps:
             return fitted.model
-        parts = apply.parts(fitted.fingerprint, self.steps, self.config.recovery)
+        parts = apply.fingerprint_parts(fitted.fingerprint, self.steps, self.config.recovery)
         rows = apply.epochs(self.steps) * len(tokens.split("train"))
         label = f"compress by {', '.join(self.steps)}" + (", rows trained on" if rows else "")
         with self.timed("compression", label, rows or None) as advance:
 
             def make(draft: Path) -> None:
-                around = Around(
+                context = CompressionContext(
                     tokens=tokens,
                     tokenizer=fitted.model / TOKENIZER,
                     scratch=self.cache.unfinished("compressed", parts),
                     retokenise=self._retokenised,
                     training=self._recovery(fitted, tokens, teacher, advance),
                 )
-                apply.make(fitted, self.steps, around, draft)
+                apply.make(fitted, self.steps, context, draft)
                 advance(0)
 
             return self.cache.build("compressed", parts, make) / apply.MODEL
 
-    def _answers(self, said: Mapping[str, torch.Tensor]) -> Mapping[str, Answers]:
+    def _answers(self, logits: Mapping[str, torch.Tensor]) -> Mapping[str, TeacherOutputs]:
         """Cached logits of each split, where the student is fitted."""
-        device = self.student.trainer.on_machine()[0]
-        return {split: teacher_outputs.CachedAnswers(logits).near(device) for split, logits in said.items()}
+        device = self.student.trainer.resolve_device_and_precision()[0]
+        cached = {split: teacher_outputs.CachedTeacherOutputs(one) for split, one in logits.items()}
+        return {split: one.to_device(device) for split, one in cached.items()}
 
     def notes(self, saved: Path) -> dict[str, Any]:
         """What the steps of compression have to say of what they did."""
@@ -168,13 +169,13 @@ class Cell(Plan):
         by_teacher = self.config.recovery == "teacher"
         if by_teacher or not apply.epochs(self.steps):
             return Recovery(self.student, teacher, by_teacher, advance)
-        precision = self.student.trainer.on_machine()[1]
-        said = {
+        precision = self.student.trainer.resolve_device_and_precision()[1]
+        logits = {
             split: self.logits(fitted, tokens, split, precision, role="uncompressed")
             for split in ("train", "validation")
         }
         spec = replace(self.student, loss=WeightedSum({"logit_mse": LogitMse()}, {"logit_mse": 1.0}))
-        return Recovery(spec, Teacher(fitted, self._answers(said)), False, advance)
+        return Recovery(spec, Teacher(fitted, self._answers(logits)), False, advance)
 
     def _retokenised(self, file: Path) -> Tokens:
         """The data set as the pieces of another tokenizer.json."""
@@ -185,22 +186,23 @@ class Cell(Plan):
         file = saved / TOKENIZER
         return tokens if file_hash(file) == file_hash(self.tokenizer.path) else self._retokenised(file)
 
-    def said_by(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
+    def predict_splits(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
         """The classifier's logits for validation and test, as it would be deployed.
 
         One that is not compressed says the same on a GPU, and sooner.
         """
-        said, device = {}, "cpu"
-        if not self.steps and self.student.trainer.on_machine()[0] == "cuda" and isinstance(model, TorchClassifier):
+        logits, device = {}, "cpu"
+        fitted_on = self.student.trainer.resolve_device_and_precision()[0]
+        if not self.steps and fitted_on == "cuda" and isinstance(model, TorchClassifier):
             device = "cuda"
             model.to(device)
         for split in JUDGED:
             rows = tokens.split(split)
             with self.timed(f"student on {split}", f"student on {split}, rows", len(rows)) as advance:
-                said[split] = predict(model, rows, tokens.pad_id, device, EXACT, advance)
+                logits[split] = predict(model, rows, tokens.pad_id, device, EXACT, advance)
         if isinstance(model, TorchClassifier):
             model.cpu()
-        return said
+        return logits
 
     def cost(
         self,
@@ -254,9 +256,9 @@ class Cell(Plan):
         except _ContendedError as disturbed:
             return disturbed.costs
 
-    def scores(self, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
+    def scores(self, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
         """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""
-        return scoring.scores(tokens, said, getattr(self.dataset, "out_of_scope", None))
+        return scoring.scores(tokens, logits, getattr(self.dataset, "out_of_scope", None))
 
 
 class _ContendedError(Exception):

@@ -16,7 +16,7 @@ from kd_lab.core.code_hash import code_hash, file_alone_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import build
 from kd_lab.core.moved import renewed
-from kd_lab.data.tokenized import parts as tokens_parts
+from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.training import fit
 from kd_lab.training.fit import FitSpec
@@ -87,9 +87,11 @@ class Plan:
     def fingerprints(self) -> dict[str, str]:
         """The name of every artifact, known before any is made."""
         tokens = fingerprint(tokens_parts(self.dataset, self.tokenizer))
-        teacher = fingerprint(fit.parts(self.teacher, tokens, None)) if self.teacher else ""
-        student = fingerprint(fit.parts(self.student, tokens, teacher or None))
-        small = fingerprint(apply.parts(student, self.steps, self.config.recovery)) if self.steps else student
+        teacher = fingerprint(fit.fingerprint_parts(self.teacher, tokens, None)) if self.teacher else ""
+        student = fingerprint(fit.fingerprint_parts(self.student, tokens, teacher or None))
+        small = (
+            fingerprint(apply.fingerprint_parts(student, self.steps, self.config.recovery)) if self.steps else student
+        )
         code = [  # of what says how a model is judged, and what its result holds
             code_hash(
                 "kd_lab.evaluation.latency",

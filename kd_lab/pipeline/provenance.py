@@ -57,12 +57,12 @@ def pinned(config: Any) -> Any:
     return inner
 
 
-def teacher(cell: Cell, fitted: Fitted, tokens: Tokens, said: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """What a result says of the teacher but for its cost; `said` are its logits for the splits that are judged."""
+def teacher(cell: Cell, fitted: Fitted, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """What a result says of the teacher but for its cost; `logits` are its own for the splits that are judged."""
     assert cell.teacher is not None
     named = (fitted.fingerprint, tokens.fingerprint)
     if named not in _scores:  # one teacher serves many cells
-        _scores[named] = cell.scores(tokens, said)
+        _scores[named] = cell.scores(tokens, logits)
     return {"model": cell.teacher.model.name, "fingerprint": fitted.fingerprint, "metrics": _scores[named]}
 
 

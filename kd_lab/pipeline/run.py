@@ -61,22 +61,22 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     student = cell.fitted("student", cell.student, tokens, teacher, observe)
     saved = cell.compressed(student, tokens, teacher)
     model = saved_model.load(saved)
-    said = cell.said_by(model, cell.read_by(saved, tokens))
+    logits = cell.predict_splits(model, cell.read_by(saved, tokens))
     reference = teacher.fitted.model if teacher else None
     cost, teacher_cost = cell.cost(saved, model, reference, tokens, sweep=os.environ.get(results.RUNNING))
     if cost["contended"]:
         cell.warn(BUSY)
 
     result = provenance.result(cell, folder.name, overrides, student.about())
-    result.metrics = cell.scores(tokens, said)
+    result.metrics = cell.scores(tokens, logits)
     result.cost = cost
     result.compression = cell.notes(saved)
     if teacher:
-        teacher_said = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
-        result.fidelity = fidelity(said["test"], teacher_said["test"])
-        result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_said), "cost": teacher_cost}
+        teacher_logits = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
+        result.fidelity = fidelity(logits["test"], teacher_logits["test"])
+        result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_logits), "cost": teacher_cost}
         result.teacher |= provenance.passes(cell, len(result.history))
-    publish.publish(folder, lambda draft: _fill(draft, result, said["test"], tokens, saved))
+    publish.publish(folder, lambda draft: _fill(draft, result, logits["test"], tokens, saved))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -157,10 +157,10 @@ def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunRe
     return result
 
 
-def _fill(draft: Path, result: RunResult, said: torch.Tensor, tokens: Tokens, model: Path) -> None:
+def _fill(draft: Path, result: RunResult, logits: torch.Tensor, tokens: Tokens, model: Path) -> None:
     """Writes the pictures, the answers for test, the model and the result."""
-    labels, answers = scoring.gold(tokens, "test").numpy(), said.argmax(1).numpy()
-    confidence = said.double().softmax(1).amax(1).float().numpy()
+    labels, answers = scoring.gold(tokens, "test").numpy(), logits.argmax(1).numpy()
+    confidence = logits.double().softmax(1).amax(1).float().numpy()
     keep(draft, result, tokens, labels, answers, confidence)
     confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
     calibration.draw(labels, answers, confidence, draft / CALIBRATION)

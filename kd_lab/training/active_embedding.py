@@ -16,7 +16,7 @@ from kd_lab.models.base import TorchClassifier
 from kd_lab.models.word_embedding import has_word_embedding, put_word_embedding, word_embedding
 
 
-class ReachedRows(nn.Embedding):
+class ActiveEmbedding(nn.Embedding):
     """An embedding of which only the rows that some id in the data asks for are parameters.
 
     No gradient ever reaches the others. AdamW does one thing to them: it shrinks them by 1 - rate * weight_decay in
@@ -71,7 +71,7 @@ class ReachedRows(nn.Embedding):
 
 
 @contextmanager
-def only_reached_rows(model: TorchClassifier, pieces: list[NDArray[np.integer[Any]]], pad_id: int) -> Iterator[None]:
+def only_active_rows(model: TorchClassifier, pieces: list[NDArray[np.integer[Any]]], pad_id: int) -> Iterator[None]:
     """Meanwhile only the rows of the word embedding that the pieces ask for are parameters of the model.
 
     Args:
@@ -89,7 +89,7 @@ def only_reached_rows(model: TorchClassifier, pieces: list[NDArray[np.integer[An
     counts[pad_id] += 1
     if whole.padding_idx is not None:
         counts[whole.padding_idx] += 1
-    narrow = ReachedRows(whole, np.flatnonzero(counts))
+    narrow = ActiveEmbedding(whole, np.flatnonzero(counts))
     put_word_embedding(model, narrow)
     try:
         yield

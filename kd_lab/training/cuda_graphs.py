@@ -20,7 +20,7 @@ _SPARE = 0.25  # share of the GPU's memory that a recording must leave free, for
 _WARM = 3  # runs before a recording, in which libraries set themselves up
 
 
-class Replay:
+class GraphReplay:
     """Calls an encoder in training mode as it would call itself, from recordings where a shape comes again and again.
 
     With small batches a GPU waits for the processor, which starts some thousand operations a step. A recording (a CUDA

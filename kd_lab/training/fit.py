@@ -19,13 +19,13 @@ from kd_lab.data.tokenized import Tokens
 from kd_lab.losses.loss import Loss
 from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
-from kd_lab.models.spec import ModelSpec, Surroundings
+from kd_lab.models.spec import BuildContext, ModelSpec
 from kd_lab.training.checkpointing import Observe, ignore
-from kd_lab.training.lightning_module import Answers
+from kd_lab.training.lightning_module import TeacherOutputs
 from kd_lab.training.loop import Advance, train
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
-from kd_lab.training.weight_constraint import Hold
+from kd_lab.training.weight_constraint import WeightConstraint
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class Teacher:
     """A fitted teacher and how it answers."""
 
     fitted: Fitted
-    answers: Mapping[str, Answers]  # train, validation -> answers, from the cache or live
+    answers: Mapping[str, TeacherOutputs]  # train, validation -> answers, from the cache or live
 
 
-def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
+def fingerprint_parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
     """All that a fit is made from.
 
     Args:
@@ -85,7 +85,7 @@ def parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
     return {
         "tokens": tokens,
         "spec": vars(spec),
-        "on": spec.trainer.on_machine(),
+        "on": spec.trainer.resolve_device_and_precision(),
         "teacher": teacher if uses_teacher else None,
         "code": code_hash("kd_lab.training.fit", vars(spec)),
         "outputs": code_hash("kd_lab.training.teacher_outputs") if uses_teacher else None,
@@ -115,7 +115,7 @@ def fit(
         Diverged: the loss is no longer a number.
     """
     spec.loss.check(len(tokens.classes), teacher is not None)
-    named = parts(spec, tokens.fingerprint, teacher.fitted.fingerprint if teacher else None)
+    named = fingerprint_parts(spec, tokens.fingerprint, teacher.fitted.fingerprint if teacher else None)
 
     def make(draft: Path) -> None:
         scratch = cache.unfinished("fit", named)
@@ -143,7 +143,7 @@ def _train(
     observe: Observe,
 ) -> tuple[TorchClassifier, dict[str, Any]]:
     pl.seed_everything(spec.seed, verbose=False)
-    around = Surroundings(
+    context = BuildContext(
         classes=len(tokens.classes),
         vocabulary=tokens.vocabulary,
         pad_id=tokens.pad_id,
@@ -152,7 +152,7 @@ def _train(
         cache=cache,
         teacher=teacher.fitted.load() if teacher and spec.model.starts_from_teacher else None,
     )
-    model = spec.model.build(around)
+    model = spec.model.build(context)
     about = train(
         model,
         spec.loss,
@@ -177,8 +177,8 @@ def recover(
     tokens: Tokens,
     *,
     epochs: int,
-    rate: float,
-    hold: Hold | None = None,
+    lr_scale: float,
+    constraint: WeightConstraint | None = None,
     advance: Advance = lambda rows: None,
 ) -> dict[str, Any]:
     """Trains a fitted model on, in place, under the loss and the teacher of its fit.
@@ -188,8 +188,8 @@ def recover(
         scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
         tokens: the data set as the model reads it now; the same rows in the same order as at its fit.
         epochs: passes over train, the last one's weights are kept.
-        rate: peak learning rates as a share of the fit's.
-        hold: what is imposed on the weights meanwhile.
+        lr_scale: peak learning rates as a share of the fit's.
+        constraint: what is imposed on the weights meanwhile.
 
     Returns:
         history (one entry an epoch), seconds, device, precision.
@@ -203,17 +203,17 @@ def recover(
     return train(
         model,
         spec.loss,
-        spec.optimizer.scaled(rate),
+        spec.optimizer.scaled(lr_scale),
         settings,
         spec.seed,
         tokens,
         answers,
         scratch,
         keep="last",
-        hold=hold,
+        constraint=constraint,
         advance=advance,
     )
 
 
-def _answers(spec: FitSpec, teacher: Teacher | None) -> Mapping[str, Answers]:
+def _answers(spec: FitSpec, teacher: Teacher | None) -> Mapping[str, TeacherOutputs]:
     return teacher.answers if teacher and spec.loss.needs else {}

@@ -15,12 +15,12 @@ from kd_lab.evaluation.metrics import evaluate
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.training.active_embedding import ReachedRows
-from kd_lab.training.cuda_graphs import Replay
+from kd_lab.training.active_embedding import ActiveEmbedding
+from kd_lab.training.cuda_graphs import GraphReplay
 from kd_lab.training.optimizer import AdamW, clip
-from kd_lab.training.weight_constraint import Hold
+from kd_lab.training.weight_constraint import WeightConstraint
 
-Answers = Callable[[Batch], Outputs]  # what a teacher says about a batch, from the cache or live
+TeacherOutputs = Callable[[Batch], Outputs]  # what a teacher says about a batch, from the cache or live
 
 
 class _Doubt(NamedTuple):
@@ -44,7 +44,7 @@ class Distillation(pl.LightningModule):
         clip_norm: largest norm of the gradient, 0 for no clipping. Clipped here and not by the Trainer, which refuses
             to clip for a fused optimizer under mixed precision.
         answers: split -> the teacher's answers; empty where the loss asks for none.
-        hold: what a step of compression imposes on the weights meanwhile.
+        constraint: what a step of compression imposes on the weights meanwhile.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Distillation(pl.LightningModule):
         optimizer: AdamW,
         updates: int,
         clip_norm: float,
-        answers: Mapping[str, Answers],
-        hold: Hold | None = None,
+        answers: Mapping[str, TeacherOutputs],
+        constraint: WeightConstraint | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.loss, self.hold = model, loss, hold
+        self.model, self.loss, self.constraint = model, loss, constraint
         self.settings, self.updates, self.clip_norm, self.answers = optimizer, updates, clip_norm, answers
         self._total: Tensor | None = None  # the last batch's loss
         self._parts: Mapping[str, Tensor] = {}
@@ -66,14 +66,14 @@ class Distillation(pl.LightningModule):
         self._rows = 0
         self._said: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
         self._doubt: _Doubt | None = None
-        self._replay: Replay | None = None
+        self._replay: GraphReplay | None = None
         model.returns = loss.returns
 
     def on_fit_start(self) -> None:
         """On a GPU an encoder's passes are recorded."""
-        alone = self.hold is None and self.trainer.accumulate_grad_batches == 1
+        alone = self.constraint is None and self.trainer.accumulate_grad_batches == 1
         if alone and self.device.type == "cuda" and isinstance(self.model, EncoderClassifier):
-            self._replay = Replay(self.model)
+            self._replay = GraphReplay(self.model)
 
     def on_fit_end(self) -> None:
         """Recordings hold memory."""
@@ -89,13 +89,13 @@ class Distillation(pl.LightningModule):
         answers = self._answers()
         return batch._replace(teacher=answers(batch)) if answers and not _on_cpu(answers) else batch
 
-    def _answers(self) -> Answers | None:
+    def _answers(self) -> TeacherOutputs | None:
         return self.answers.get("train" if self.trainer.training else "validation")
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One batch's loss."""
-        if self.hold:
-            self.hold.before_forward()
+        if self.constraint:
+            self.constraint.before_forward()
         total, self._parts = self.loss((self._replay or self.model)(batch), batch)
         self._total = total.detach()
         self._count(total, len(batch.labels))
@@ -120,7 +120,7 @@ class Distillation(pl.LightningModule):
         loss = self._total
         if loss.device.type != "cuda":
             if not torch.isfinite(loss):
-                raise _astray(self.global_step, loss, self._parts)
+                raise _diverged(self.global_step, loss, self._parts)
             return
         self._resolve()
         finite, known = torch.isfinite(loss).to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -131,7 +131,7 @@ class Distillation(pl.LightningModule):
         if self._doubt is not None:
             self._doubt.known.synchronize()
             if not self._doubt.finite:
-                raise _astray(self._doubt.step, self._doubt.total, self._doubt.parts)
+                raise _diverged(self._doubt.step, self._doubt.total, self._doubt.parts)
             self._doubt = None
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -141,8 +141,8 @@ class Distillation(pl.LightningModule):
         is some 65,536 times too large. An infinite gradient is found by the unscaling; the scaler then has the
         optimizer change nothing and count no step, and scales less from there on.
         """
-        if self.hold:
-            self.hold.before_update()
+        if self.constraint:
+            self.constraint.before_update()
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None:
             scaler.unscale_(optimizer)
@@ -152,18 +152,18 @@ class Distillation(pl.LightningModule):
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Updates the weights."""
         super().optimizer_step(*arguments, **options)
-        if self.hold:
-            self.hold.after_update(min(1.0, (self.global_step + 1) / self.updates))
+        if self.constraint:
+            self.constraint.after_update(min(1.0, (self.global_step + 1) / self.updates))
 
     def on_validation_start(self) -> None:
         """Validates the model as it will be used."""
-        if self.hold:
-            self.hold.before_forward()
+        if self.constraint:
+            self.constraint.before_forward()
 
     def on_validation_end(self) -> None:
         """What a checkpoint keeps is what the optimizer changes."""
-        if self.hold:
-            self.hold.before_update()
+        if self.constraint:
+            self.constraint.before_update()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """One batch's loss and logits."""
@@ -183,7 +183,7 @@ class Distillation(pl.LightningModule):
         """AdamW and its schedule, which moves with each update."""
         optimizer = self.settings.build(self, [f"model.{prefix}" for prefix in self.model.head] + ["loss."])
         for part in self.model.modules():
-            if isinstance(part, ReachedRows):
+            if isinstance(part, ActiveEmbedding):
                 part.follow(optimizer)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.settings.factor(step, self.updates))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -200,13 +200,13 @@ class Distillation(pl.LightningModule):
         self._sums, self._rows = None, 0
 
 
-def _on_cpu(answers: Answers) -> bool:
+def _on_cpu(answers: TeacherOutputs) -> bool:
     """Whether they are looked up in the processor's memory."""
     device = getattr(answers, "device", None)
     return device is not None and device.type == "cpu"
 
 
-def _astray(step: int, total: Tensor, parts: Mapping[str, Tensor]) -> Diverged:
+def _diverged(step: int, total: Tensor, parts: Mapping[str, Tensor]) -> Diverged:
     terms = ", ".join(f"{name} = {float(part)}" for name, part in parts.items() if not torch.isfinite(part))
     blame = terms or f"the sum ({float(total)}) of finite terms"
     return Diverged(f"the loss is not finite at step {step}: {blame}. Lower the learning rate.")

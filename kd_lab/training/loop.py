@@ -16,11 +16,11 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from kd_lab.core.process_settings import process_settings_kept
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
-from kd_lab.training.active_embedding import only_reached_rows
+from kd_lab.training.active_embedding import only_active_rows
 from kd_lab.training.checkpointing import (
     BEST,
     LAST,
@@ -32,10 +32,10 @@ from kd_lab.training.checkpointing import (
     checkpoint,
     ignore,
 )
-from kd_lab.training.lightning_module import Answers, Distillation
+from kd_lab.training.lightning_module import Distillation, TeacherOutputs
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
-from kd_lab.training.weight_constraint import Hold
+from kd_lab.training.weight_constraint import WeightConstraint
 
 Advance = Callable[[int], None]
 
@@ -48,11 +48,11 @@ def train(
     settings: Trainer,
     seed: int,
     tokens: Tokens,
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, TeacherOutputs],
     scratch: Path,
     *,
     keep: Literal["best", "last"] = "best",
-    hold: Hold | None = None,
+    constraint: WeightConstraint | None = None,
     advance: Advance = lambda rows: None,
     observe: Observe = ignore,
 ) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def train(
         scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
         keep: "best" ends with the best epoch's weights and stops early when none gets better; "last" goes through all
             epochs and ends with the last one's.
-        hold: what is imposed on the weights meanwhile.
+        constraint: what is imposed on the weights meanwhile.
         advance: called with the number of training rows done since the last call.
         observe: called after each epoch with its number and all that was logged.
 
@@ -79,13 +79,15 @@ def train(
         Diverged: the loss is no longer a number.
     """
     settings.check()
-    device, precision = settings.on_machine()
+    device, precision = settings.resolve_device_and_precision()
     if not settings.max_epochs:
         model.cpu().eval()
         return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
     seen = [tokens.split(name).pieces for name in ("train", "validation")]
-    with nullcontext() if hold else only_reached_rows(model, seen, tokens.pad_id):
-        history = _run(model, loss, optimizer, settings, seed, tokens, answers, scratch, keep, hold, advance, observe)
+    with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
+        history = _run(
+            model, loss, optimizer, settings, seed, tokens, answers, scratch, keep, constraint, advance, observe
+        )
     model.cpu().eval()
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
 
@@ -97,20 +99,20 @@ def _run(
     settings: Trainer,
     seed: int,
     tokens: Tokens,
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, TeacherOutputs],
     scratch: Path,
     keep: Literal["best", "last"],
-    hold: Hold | None,
+    constraint: WeightConstraint | None,
     advance: Advance,
     observe: Observe,
 ) -> History:
     """As `train`; the model is left on the CPU or where it was trained."""
-    device, precision = settings.on_machine()
+    device, precision = settings.resolve_device_and_precision()
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
-    rows = Batches(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
-    validation = Batches(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
+    rows = BatchLoader(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
+    validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
-    module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, hold)
+    module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, constraint)
     history = History(advance, observe)
     callbacks: list[Callback] = [EpochSeed(seed), history]
     if keep == "best":
@@ -139,8 +141,8 @@ def _run(
             ).fit(module, rows, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
     end = scratch / (BEST if keep == "best" else LAST)
     module.load_state_dict(torch.load(end, weights_only=True)["state_dict"])
-    if hold:
-        hold.before_forward()
+    if constraint:
+        constraint.before_forward()
     return history
 
 

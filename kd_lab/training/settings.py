@@ -51,7 +51,7 @@ class Trainer:
                 got = repr(getattr(self, name))
                 raise UserError(f"trainer.{name}", expected=f"one of {', '.join(allowed)}", got=got, cure="Choose one.")
 
-    def on_machine(self) -> tuple[str, str]:
+    def resolve_device_and_precision(self) -> tuple[str, str]:
         """(device, precision) that really run here."""
         device = best_device() if self.device == "auto" else self.device
         return device, best_precision(device) if self.precision == "auto" else self.precision
@@ -73,7 +73,7 @@ class Trainer:
             name = {"cuda": "an NVIDIA GPU", "mps": "an Apple GPU"}[self.device]
             cure = f"Choose {where}.device=auto."
             raise UserError(f"{where}.device={self.device}", expected=f"{name} here", got="none", cure=cure)
-        device, precision = self.on_machine()
+        device, precision = self.resolve_device_and_precision()
         if precision.endswith("-true") and precision != "32-true":
             other = "32-true" if precision == "64-true" else "bf16-mixed"
             raise UserError(

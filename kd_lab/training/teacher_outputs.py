@@ -15,7 +15,7 @@ from kd_lab.core.cache_check import Damage
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, TokenSplit
 from kd_lab.evaluation.inference import Advance, autocast, predict, predict_batch
 from kd_lab.models.base import TorchClassifier
@@ -26,7 +26,7 @@ _verified: set[Path] = set()  # entries of which this process has computed or re
 
 
 @dataclass(frozen=True)
-class CachedAnswers:
+class CachedTeacherOutputs:
     """A teacher's logits, looked up by row id.
 
     Args:
@@ -44,14 +44,14 @@ class CachedAnswers:
         """Logits (B, C) on the batch's device."""
         return Outputs(self.logits[batch.row_ids.to(self.device)].to(batch.input_ids.device))
 
-    def near(self, device: str) -> CachedAnswers:
+    def to_device(self, device: str) -> CachedTeacherOutputs:
         """The same on the device that learns from them, where they are small beside its memory."""
         small = device != "cpu" and self.logits.nbytes <= _NEAR_BYTES
-        return CachedAnswers(self.logits.to(device)) if small else self
+        return CachedTeacherOutputs(self.logits.to(device)) if small else self
 
 
 @dataclass(frozen=True)
-class LiveAnswers:
+class LiveTeacherOutputs:
     """A teacher that runs for every batch; for what is too large to cache, such as hidden states."""
 
     device: ClassVar[None] = None  # wherever the batch is
@@ -63,11 +63,11 @@ class LiveAnswers:
         device = batch.input_ids.device
         self.model.eval().to(device)
         with torch.no_grad(), autocast(device.type, self.precision):
-            said: Outputs = self.model(batch)
-        return said
+            outputs: Outputs = self.model(batch)
+        return outputs
 
 
-def parts(fit: str, split: str, precision: str) -> dict[str, Any]:
+def fingerprint_parts(fit: str, split: str, precision: str) -> dict[str, Any]:
     """All that cached outputs are made from; the tokens are in the fit's name."""
     code = code_hash("kd_lab.training.teacher_outputs")  # that of the model's class is in the fit's name
     return {"fit": fit, "split": split, "fields": ["logits"], "precision": precision, "code": code}
@@ -93,11 +93,11 @@ def logits_of(
         UserError: the cached rows are not those of this model and split, though they were made anew.
     """
     rows, (device, precision) = tokens.split(split), on
-    named = parts(fit, split, precision)
+    named = fingerprint_parts(fit, split, precision)
 
     def make(draft: Path) -> None:
-        said = predict(load().to(device), rows, tokens.pad_id, device, precision, advance)
-        np.save(draft / "logits.npy", said.numpy())
+        outputs = predict(load().to(device), rows, tokens.pad_id, device, precision, advance)
+        np.save(draft / "logits.npy", outputs.numpy())
         np.save(draft / "row_ids.npy", np.arange(len(rows)))
         _verified.add(cache.folder("outputs", named))
 
@@ -124,7 +124,7 @@ def _mismatch(
     if len(logits) != len(rows) or not np.array_equal(ids, np.arange(len(rows))):
         return Damage(folder, "this teacher's logits for these rows", "other row ids")
     chosen = np.sort(np.random.default_rng().permutation(len(rows))[:_CHECKED_ROWS])
-    now = predict_batch(model, Batches(rows, len(chosen), pad_id).batch(chosen), *on)
+    now = predict_batch(model, BatchLoader(rows, len(chosen), pad_id).batch(chosen), *on)
     worst = float((now - logits[chosen]).abs().max())
     share, rounding = (0.15, 2**-7) if "16" in on[1] else (0.01, 1e-5)  # rounding differs with a row's batch
     tolerance = share * float(logits.std(dim=0).mean()) + rounding * float(logits.abs().max())

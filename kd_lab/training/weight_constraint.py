@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 
-class Hold(Protocol):
+class WeightConstraint(Protocol):
     """What a step imposes on a model's weights while the model is trained on."""
 
     def before_forward(self) -> None:
@@ -22,23 +22,23 @@ class Hold(Protocol):
         """The optimizer has changed the weights; `share` of all updates are done, in (0, 1]."""
 
 
-class Together:
+class CombinedConstraints:
     """Several holds at once, each in its turn."""
 
-    def __init__(self, holds: Sequence[Hold]) -> None:
-        self._holds = holds
+    def __init__(self, constraints: Sequence[WeightConstraint]) -> None:
+        self._holds = constraints
 
     def before_forward(self) -> None:
         """Each puts the weights into the state in which the model is used."""
-        for hold in self._holds:
-            hold.before_forward()
+        for constraint in self._holds:
+            constraint.before_forward()
 
     def before_update(self) -> None:
         """Each puts the weights into the state that the optimizer is to change, the last one first."""
-        for hold in reversed(self._holds):
-            hold.before_update()
+        for constraint in reversed(self._holds):
+            constraint.before_update()
 
     def after_update(self, share: float) -> None:
         """Each is told that the optimizer has changed the weights."""
-        for hold in self._holds:
-            hold.after_update(share)
+        for constraint in self._holds:
+            constraint.after_update(share)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.core.cache import Cache
@@ -20,8 +20,8 @@ from kd_lab.data.tokenizer import Tokenizer, TokenizerFile
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import ModelSpec, Surroundings
-from kd_lab.training.weight_constraint import Hold
+from kd_lab.models.spec import BuildContext, ModelSpec
+from kd_lab.training.weight_constraint import WeightConstraint
 
 VOCABULARY = 60
 SHAPE = {"layers": 2, "width": 32, "heads": 2, "feed_forward": 48, "max_positions": 64, "init": "random"}
@@ -39,7 +39,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TorchClas
     def make(name: str) -> TorchClassifier:
         torch.manual_seed(7)
         store = Cache(tmp_path_factory.mktemp("cache"))
-        model = SPECS[name].build(Surroundings(4, VOCABULARY, 0, "tokens", lambda: [], store))
+        model = SPECS[name].build(BuildContext(4, VOCABULARY, 0, "tokens", lambda: [], store))
         with torch.no_grad():
             for weight in model.parameters():
                 weight.add_(torch.randn_like(weight), alpha=0.15)
@@ -70,16 +70,24 @@ def make_batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture
-def around(toy_tokens: Tokens, bert_tokenizer: Tokenizer, own_cache: Cache, toy_csv: Path, tmp_path: Path) -> Around:
+def context(
+    toy_tokens: Tokens, bert_tokenizer: Tokenizer, own_cache: Cache, toy_csv: Path, tmp_path: Path
+) -> CompressionContext:
     """The toy data set in BERT's word pieces; training is noted and changes nothing."""
 
     def retokenise(file: Path) -> Tokens:
         return tokenise(Csv(str(toy_csv)), TokenizerFile(file, bert_tokenizer.max_tokens), own_cache)
 
-    def train(model: TorchClassifier, around: Around, epochs: int, rate: float, hold: Hold | None) -> None:
-        around.notes["trained"] = {"epochs": epochs, "rate": rate}
+    def train(
+        model: TorchClassifier,
+        context: CompressionContext,
+        epochs: int,
+        lr_scale: float,
+        constraint: WeightConstraint | None,
+    ) -> None:
+        context.notes["trained"] = {"epochs": epochs, "rate": lr_scale}
 
-    return Around(toy_tokens, bert_tokenizer.path, tmp_path / "scratch", retokenise, train)
+    return CompressionContext(toy_tokens, bert_tokenizer.path, tmp_path / "scratch", retokenise, train)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.core.cache import Cache
 from kd_lab.core.types import Batch
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import ModelSpec, Surroundings
+from kd_lab.models.spec import BuildContext, ModelSpec
 
 PIECES, CLASSES = 30_522, 3
 BERT = Encoder(
@@ -26,16 +26,16 @@ SPECS: dict[str, ModelSpec] = {**ENCODERS, "lstm": LstmAttention(embedding=8, hi
 def built(name: str, seed: int = 0) -> TorchClassifier:
     """A model of `SPECS` in training mode, in which no two weights are equal, as after a fit."""
     torch.manual_seed(seed)
-    model = SPECS[name].build(Surroundings(CLASSES, PIECES, 0, "tokens", list, Cache(Path("unused"))))
+    model = SPECS[name].build(BuildContext(CLASSES, PIECES, 0, "tokens", list, Cache(Path("unused"))))
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight), alpha=0.3)
     return model
 
 
-def some(around: Around, rows: int = 24) -> Batch:
+def some(context: CompressionContext, rows: int = 24) -> Batch:
     """Rows of the toy data set with padding, in no order."""
-    return next(around.sample(rows, rows, seed=1))
+    return next(context.sample(rows, rows, seed=1))
 
 
 def logits(model: TorchClassifier, batch: Batch) -> torch.Tensor:

@@ -25,7 +25,7 @@ from kd_lab.models.architectures import heads_in, layer_stem
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.models.word_embedding import word_embedding
 from kd_lab.training.fit import FitSpec, recover
 from kd_lab.training.optimizer import AdamW
@@ -67,26 +67,26 @@ STEPS = {
 }
 
 
-def shaken(model: TorchClassifier, around, epochs, rate, hold) -> None:
+def shaken(model: TorchClassifier, context, epochs, rate, constraint) -> None:
     """Stands in for training, in a moment: every weight moves at every update, and the hold is called as there."""
     generator = torch.Generator().manual_seed(5)
     for share in (0.5, 1.0):
-        if hold:
-            hold.before_forward()
-            hold.before_update()
+        if constraint:
+            constraint.before_forward()
+            constraint.before_update()
         with torch.no_grad():
             for weight in model.parameters():
                 weight.add_(torch.randn(weight.shape, generator=generator), alpha=0.01)
-        if hold:
-            hold.after_update(share)
-    if hold:
-        hold.before_forward()
+        if constraint:
+            constraint.after_update(share)
+    if constraint:
+        constraint.before_forward()
 
 
 @pytest.fixture(params=SPECS)
 def model(request, toy_tokens, own_cache) -> TorchClassifier:
     torch.manual_seed(3)
-    surroundings = Surroundings(3, toy_tokens.vocabulary, toy_tokens.pad_id, "t", list, own_cache)
+    surroundings = BuildContext(3, toy_tokens.vocabulary, toy_tokens.pad_id, "t", list, own_cache)
     return SPECS[request.param].build(surroundings).eval()
 
 
@@ -123,14 +123,14 @@ def holds(notes, model: TorchClassifier, amount: float | None) -> None:
 
 
 @pytest.mark.parametrize("pair", list(permutations(LASTING, 2)), ids="-".join)
-def test_what_the_notes_claim_holds_after_both_steps_of_every_pair_or_it_is_refused(model, around, pair):
-    around.training = shaken
+def test_what_the_notes_claim_holds_after_both_steps_of_every_pair_or_it_is_refused(model, context, pair):
+    context.training = shaken
     steps = {name: STEPS[name] for name in pair}
     if set(pair) & {*UNFIT["lstm" if hasattr(model, "lstm") else "encoder"], "quantization_aware"}:
         with pytest.raises(UserError):
             check_all(steps, type(model))
         return
-    holds(around.notes, apply_all(steps, model, around), 0.3 if "low_rank_embedding" in pair else 0.5)
+    holds(context.notes, apply_all(steps, model, context), 0.3 if "low_rank_embedding" in pair else 0.5)
 
 
 TRIPLES = [
@@ -149,30 +149,30 @@ TRIPLES = [
 
 
 @pytest.mark.parametrize("triple", TRIPLES, ids="-".join)
-def test_the_saved_model_of_a_triple_has_at_least_the_zeros_that_its_notes_claim(model, around, triple):
+def test_the_saved_model_of_a_triple_has_at_least_the_zeros_that_its_notes_claim(model, context, triple):
     steps = {name: STEPS[name] for name in triple}
     if set(triple) & UNFIT["lstm" if hasattr(model, "lstm") else "encoder"]:
         with pytest.raises(UserError):
             check_all(steps, type(model))
         return
-    around.training = shaken
+    context.training = shaken
     last = {name: steps.pop(name) for name in triple if name in WRITTEN}
-    trained = apply_all(steps, model, around)
-    total, nonzero = apply_all(last, trained, around).count_parameters()
-    holds(around.notes, trained, None)
-    claimed = around.notes["prune_l1"]["share_zero_after"]
+    trained = apply_all(steps, model, context)
+    total, nonzero = apply_all(last, trained, context).count_parameters()
+    holds(context.notes, trained, None)
+    claimed = context.notes["prune_l1"]["share_zero_after"]
     assert claimed > 0.3
     assert total - nonzero >= claimed * sum(getattr(*weight).numel() for weight in matrices(trained)) - 1
 
 
 @pytest.mark.parametrize("names", [("prune_l1", "onnx_int8"), ("prune_l1", "onnx_int8_per_channel")], ids="-".join)
-def test_quantization_aware_training_keeps_the_zeros_and_the_int8_grid(model, around, names):
-    around.training = shaken
+def test_quantization_aware_training_keeps_the_zeros_and_the_int8_grid(model, context, names):
+    context.training = shaken
     by_row = names[1].endswith("channel")
     aware = QuantizationAware(per_channel=by_row, epochs=1)
     check_all({"prune_l1": STEPS["prune_l1"], "quantization_aware": aware, names[1]: STEPS[names[1]]}, type(model))
-    pruned = STEPS["prune_l1"].apply(model, around)
-    after = aware.apply(pruned, around)
+    pruned = STEPS["prune_l1"].apply(model, context)
+    after = aware.apply(pruned, context)
     assert share_of_zeros(matrices(after)) >= 0.6
     for (module, name), (old, _) in zip(matrices(after), matrices(pruned), strict=True):
         assert not getattr(module, name)[getattr(old, name) == 0].any()
@@ -180,26 +180,26 @@ def test_quantization_aware_training_keeps_the_zeros_and_the_int8_grid(model, ar
         assert torch.allclose(rounding(weight), weight, atol=1e-6)
 
 
-def test_a_step_that_is_there_twice_under_two_names_has_two_notes(model, around):
-    around.training = shaken
+def test_a_step_that_is_there_twice_under_two_names_has_two_notes(model, context):
+    context.training = shaken
     steps = {"prune_l1": PruneL1(0.3), "prune_l1_again": PruneL1(0.7, epochs=1)}
-    made = apply_all(steps, model, around)
-    assert around.notes["prune_l1"]["share_zero_before"] == 0
-    assert around.notes["prune_l1_again"]["share_zero_before"] == pytest.approx(0.3, abs=1e-3)
-    assert [facts["share_zero_after"] for facts in around.notes.values()] == [really_zero(made)] * 2
+    made = apply_all(steps, model, context)
+    assert context.notes["prune_l1"]["share_zero_before"] == 0
+    assert context.notes["prune_l1_again"]["share_zero_before"] == pytest.approx(0.3, abs=1e-3)
+    assert [facts["share_zero_after"] for facts in context.notes.values()] == [really_zero(made)] * 2
 
 
-def test_weights_that_happen_to_be_zero_are_free_where_nothing_was_pruned(model, around):
-    around.training = shaken
+def test_weights_that_happen_to_be_zero_are_free_where_nothing_was_pruned(model, context):
+    context.training = shaken
     with torch.no_grad():
         module, name = matrices(model)[0]
         getattr(module, name)[0] = 0.0
-    after = around.recover(model, 1, 1.0)
+    after = context.recover(model, 1, 1.0)
     module, name = matrices(after)[0]
     assert getattr(module, name)[0].all()
 
 
-def test_real_training_after_pruning_keeps_the_zeros_and_moves_the_rest(model, around):
+def test_real_training_after_pruning_keeps_the_zeros_and_moves_the_rest(model, context):
     spec = FitSpec(
         SPECS["encoder"],
         WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0}),
@@ -207,13 +207,13 @@ def test_real_training_after_pruning_keeps_the_zeros_and_moves_the_rest(model, a
         Trainer(max_epochs=1, batch_size=16, precision="32-true", device="cpu"),
     )
 
-    def train(model, here, epochs, rate, hold) -> None:
-        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, rate=rate, hold=hold)
+    def train(model, here, epochs, rate, constraint) -> None:
+        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, lr_scale=rate, constraint=constraint)
 
-    around.training = train
-    pruned = PruneL1(0.6).apply(model, around)
+    context.training = train
+    pruned = PruneL1(0.6).apply(model, context)
     before = {name: weight.clone() for name, weight in pruned.state_dict().items()}
-    after = around.recover(pruned, 1, 1.0)
+    after = context.recover(pruned, 1, 1.0)
     assert share_of_zeros(matrices(after)) == pytest.approx(0.6, abs=1e-3)
     moved = [not torch.equal(weight, before[name]) for name, weight in after.state_dict().items() if weight.ndim == 2]
     assert sum(moved) >= len(moved) - 2  # all but tables of rows that no text reaches
@@ -290,12 +290,12 @@ def test_nothing_follows_a_quantized_or_exported_model_but_int8_after_a_float_gr
             check_all(steps, EncoderClassifier)
 
 
-def test_a_recovery_that_is_skipped_since_the_fit_had_no_epochs_says_so(model, around):
+def test_a_recovery_that_is_skipped_since_the_fit_had_no_epochs_says_so(model, context):
     spec = FitSpec(SPECS["encoder"], None, None, Trainer(max_epochs=0))
-    around.training = Recovery(spec, None, True, lambda rows: None)
-    apply_all({"prune_l1": PruneL1(0.5, epochs=3)}, model, around)
-    (said,) = around.notes["training"].values()
+    context.training = Recovery(spec, None, True, lambda rows: None)
+    apply_all({"prune_l1": PruneL1(0.5, epochs=3)}, model, context)
+    (said,) = context.notes["training"].values()
     assert said["step"] == "prune_l1"
     assert said["epochs"] == []
     assert "max_epochs=0" in said["skipped"]
-    json.dumps(around.notes)
+    json.dumps(context.notes)

@@ -36,12 +36,12 @@ def loss(model, row: Batch) -> float:
 
 
 @pytest.mark.parametrize("size", [1, 5])
-def test_the_score_of_an_input_is_the_loss_s_slope_by_a_gate_on_it(around, size):
+def test_the_score_of_an_input_is_the_loss_s_slope_by_a_gate_on_it(context, size):
     """Worked out by finite differences of a gate, row by row; batches of any size say the same."""
-    model, rows, units = built("distilbert").eval().double(), one_a_batch(some(around, 5)), 4
+    model, rows, units = built("distilbert").eval().double(), one_a_batch(some(context, 5)), 4
     merges = [layer.attention.out_lin for layer in model.net.distilbert.transformer.layer]
     model.forward = lambda batch: model.net(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-    batches = rows if size == 1 else [some(around, 5)]
+    batches = rows if size == 1 else [some(context, 5)]
     scores = taylor_of_inputs(model, iter(batches), merges, units)
     for layer in (0, 3):
         for unit in range(units):
@@ -60,8 +60,8 @@ def test_the_score_of_an_input_is_the_loss_s_slope_by_a_gate_on_it(around, size)
             assert float(scores[layer, unit]) == pytest.approx(expected, rel=1e-3, abs=1e-7)
 
 
-def test_the_score_of_columns_is_the_loss_s_slope_by_a_gate_on_all_of_them(around):
-    model, rows = built("lstm").eval(), one_a_batch(some(around, 3))
+def test_the_score_of_columns_is_the_loss_s_slope_by_a_gate_on_all_of_them(context):
+    model, rows = built("lstm").eval(), one_a_batch(some(context, 3))
     groups = readers(2)
     scores = taylor_of_columns(model, iter(rows), groups)
     weights, step = dict(model.named_parameters()), 1e-2  # float32
@@ -83,32 +83,32 @@ def test_the_score_of_columns_is_the_loss_s_slope_by_a_gate_on_all_of_them(aroun
             assert float(score[unit]) == pytest.approx(expected, rel=0.05, abs=2e-4)
 
 
-def test_a_part_without_effect_scores_nothing(around):
+def test_a_part_without_effect_scores_nothing(context):
     model = built("bert").eval()
     shrink = [layer.output.dense for layer in model.net.bert.encoder.layer]
     with torch.no_grad():
         shrink[1].weight[:, 5] = 0.0
-    scores = taylor_of_inputs(model, iter([some(around)]), shrink, 12)
+    scores = taylor_of_inputs(model, iter([some(context)]), shrink, 12)
     assert [tuple(place) for place in (scores == 0).nonzero().tolist()] == [(1, 5)]
     assert scores.dtype == torch.float64
 
 
-def test_measuring_leaves_the_model_as_it_was(around):
+def test_measuring_leaves_the_model_as_it_was(context):
     model = built("bert").eval()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     layers = [layer.output.dense for layer in model.net.bert.encoder.layer]
-    taylor_of_inputs(model, iter([some(around)]), layers, 12)
+    taylor_of_inputs(model, iter([some(context)]), layers, 12)
     assert all(weight.grad is None for weight in model.parameters())
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     assert not any(layer._forward_pre_hooks for layer in layers)
 
 
-def test_hooks_go_even_where_measuring_fails(around):
+def test_hooks_go_even_where_measuring_fails(context):
     model = built("bert").eval()
     layers = [layer.output.dense for layer in model.net.bert.encoder.layer]
 
     def broken():
-        yield some(around)
+        yield some(context)
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
@@ -119,9 +119,9 @@ def test_hooks_go_even_where_measuring_fails(around):
 class Relabelled:
     """The toy data set in which only some rows of train have a label."""
 
-    def __init__(self, around, known: int) -> None:
-        self.around, self.pad_id = around, around.tokens.pad_id
-        whole = around.tokens.split("train")
+    def __init__(self, context, known: int) -> None:
+        self.context, self.pad_id = context, context.tokens.pad_id
+        whole = context.tokens.split("train")
         labels = np.where(np.arange(len(whole)) < known, whole.labels, -1)
         self.train = TokenSplit(whole.pieces, whole.offsets, labels, whole.segments)
 
@@ -130,22 +130,22 @@ class Relabelled:
 
 
 @pytest.mark.parametrize(("known", "asked", "given"), [(30, 12, 12), (30, 50, 30), (1, 8, 1)])
-def test_only_rows_with_a_label_are_asked_and_as_many_as_there_are(around, known, asked, given):
-    around.tokens = Relabelled(around, known)
-    batches = list(labelled(around, asked, 8, "compression.x"))
+def test_only_rows_with_a_label_are_asked_and_as_many_as_there_are(context, known, asked, given):
+    context.tokens = Relabelled(context, known)
+    batches = list(labelled(context, asked, 8, "compression.x"))
     labels = torch.cat([batch.labels for batch in batches])
     rows = torch.cat([batch.row_ids for batch in batches])
     assert len(labels) == given == len(set(rows.tolist()))
     assert bool((labels >= 0).all())
     assert all(len(batch.input_ids) == len(batch.labels) <= 8 for batch in batches)
-    truth = torch.from_numpy(around.tokens.train.labels[rows.numpy()])
+    truth = torch.from_numpy(context.tokens.train.labels[rows.numpy()])
     assert torch.equal(labels, truth)
 
 
-def test_a_data_set_without_labels_is_refused(around):
-    around.tokens = Relabelled(around, 0)
+def test_a_data_set_without_labels_is_refused(context):
+    context.tokens = Relabelled(context, 0)
     with pytest.raises(UserError, match=r"^compression\.x: expected labelled rows in train.*drop_layers"):
-        list(labelled(around, 8, 8, "compression.x"))
+        list(labelled(context, 8, 8, "compression.x"))
 
 
 def test_the_most_important_are_named_in_their_order_and_the_first_of_equals():

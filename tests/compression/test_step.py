@@ -57,16 +57,16 @@ def test_the_class_that_comes_out_is_known_beforehand(names, kind):
     assert check_all(chosen(*names), EncoderClassifier) is kind
 
 
-def test_apply_all_refuses_before_the_first_step_runs(build, around, monkeypatch):
+def test_apply_all_refuses_before_the_first_step_runs(build, context, monkeypatch):
     monkeypatch.setattr(TorchInt8, "apply", lambda *_: pytest.fail("it ran"))
     with pytest.raises(UserError, match=r"compression\.prune_l1"):
-        apply_all(chosen("torch_int8", "prune_l1"), build("lstm"), around)
+        apply_all(chosen("torch_int8", "prune_l1"), build("lstm"), context)
 
 
-def test_steps_apply_in_order_and_no_step_gives_the_model_back(build, around, make_batch):
+def test_steps_apply_in_order_and_no_step_gives_the_model_back(build, context, make_batch):
     model = build("lstm").eval()
-    assert apply_all({}, model, around) is model
-    both = apply_all(chosen("prune_l1", "torch_int8"), model, around)
+    assert apply_all({}, model, context) is model
+    both = apply_all(chosen("prune_l1", "torch_int8"), model, context)
     batch = make_batch(3, 7)
     expected = TorchInt8().apply(PruneL1().apply(model))
     assert torch.equal(both(batch).logits, expected(batch).logits)

@@ -37,7 +37,7 @@ class Shape:
 class File:
     path: str
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         return {"content": "the same"}
 
 

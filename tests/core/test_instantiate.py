@@ -52,14 +52,14 @@ def test_an_object_and_those_within_it_are_built() -> None:
     ids=["itself", "within", "deep within"],
 )
 def test_what_is_not_kd_labs_is_refused_and_not_called(
-    target: str, around: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    target: str, context: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     called: list[str] = []
     monkeypatch.setattr(os, "system", lambda *_, **__: called.append("os.system"))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: called.append("subprocess.run"))
     monkeypatch.setattr(pd, "read_pickle", lambda *_, **__: called.append("pandas.read_pickle"))
     with pytest.raises(UserError) as caught:
-        build(around({"_target_": target, "_args_": [str(tmp_path)]}), "dataset")
+        build(context({"_target_": target, "_args_": [str(tmp_path)]}), "dataset")
     assert caught.value.where.startswith("dataset.")
     assert caught.value.where.endswith("._target_")
     assert caught.value.got == target

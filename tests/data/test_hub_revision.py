@@ -52,7 +52,7 @@ def test_a_data_set_whose_branch_has_moved_is_another(hub: SimpleNamespace) -> N
     data = Hub(hub_id="some/data")
     hub.moved(ONE)
     before = fingerprint(data)
-    assert data.parts()["source"][2] == ONE
+    assert data.fingerprint_parts()["source"][2] == ONE
     hub.moved(TWO)
     assert fingerprint(data) != before
     assert set(hub.questions) == {("some/data", "dataset", "main")}
@@ -109,7 +109,7 @@ def test_offline_with_nothing_cached_the_error_is_what_it_was(
 
     monkeypatch.setattr(datasets, "load_dataset", away)
     data = Hub(hub_id="some/data")
-    assert data.parts()["source"][2] == "main"
+    assert data.fingerprint_parts()["source"][2] == "main"
     with pytest.raises(UserError, match=r"hub id some/data \(ConnectionError\)"):
         data.load()
 

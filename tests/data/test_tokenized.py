@@ -34,7 +34,7 @@ class Memory:
     name: str = "memory"
     loads: list[str] = field(default_factory=list)
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_parts(self) -> dict[str, Any]:
         return {"pairs": self.pairs}
 
     def load(self) -> Texts:

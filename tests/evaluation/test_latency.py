@@ -13,7 +13,7 @@ from kd_lab.evaluation import latency
 from kd_lab.models import saved_model
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import ModelSpec, Surroundings
+from kd_lab.models.spec import BuildContext, ModelSpec
 
 VOCABULARY = 3000
 SMALL = LstmAttention(embedding=8, hidden=8, layers=1, init="random")
@@ -32,10 +32,10 @@ LOAD = latency.Load(REQUESTS, [batch(32, 9), batch(8, 6)])
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("saved")
-    around = Surroundings(3, VOCABULARY, 0, "tokens", list, Cache(root / "cache"))
+    context = BuildContext(3, VOCABULARY, 0, "tokens", list, Cache(root / "cache"))
     specs: dict[str, ModelSpec] = {"small": SMALL, "large": LARGE}
     for name, spec in specs.items():
-        saved_model.save(spec.build(around), root / name, {"labels": ["a", "b", "c"]})
+        saved_model.save(spec.build(context), root / name, {"labels": ["a", "b", "c"]})
     return root
 
 

@@ -5,17 +5,17 @@ import pytest
 from scipy.stats import binomtest, t
 
 from kd_lab.core.errors import UserError
-from kd_lab.evaluation.paired_tests import Answers, SeedNoise, compare, holm, seed_noise
+from kd_lab.evaluation.paired_tests import Predictions, SeedNoise, compare, holm, seed_noise
 
 ROWS = 400
 GOLD = np.zeros(ROWS, np.int64)
 
 
-def right(mask: np.ndarray) -> Answers:
-    return Answers(GOLD[: len(mask)], np.where(mask, 0, 1))
+def right(mask: np.ndarray) -> Predictions:
+    return Predictions(GOLD[: len(mask)], np.where(mask, 0, 1))
 
 
-def pair(gained: int, lost: int, rows: int = ROWS) -> tuple[Answers, Answers]:
+def pair(gained: int, lost: int, rows: int = ROWS) -> tuple[Predictions, Predictions]:
     """Answers of two models, of which the first alone is right in `gained` rows and the second in `lost`."""
     place = np.arange(rows)
     return right(place >= lost), right((place < lost) | (place >= lost + gained))
@@ -77,7 +77,7 @@ def test_without_a_seed_in_common_nothing_is_compared() -> None:
 
 
 def test_answers_to_other_rows_are_refused() -> None:
-    other = Answers(GOLD + 1, GOLD)
+    other = Predictions(GOLD + 1, GOLD)
     with pytest.raises(UserError, match="different texts"):
         compare({0: right(GOLD == 0)}, {0: other})
     with pytest.raises(UserError, match="different texts"):

@@ -22,7 +22,7 @@ from kd_lab.models.architectures import (
     with_ours,
 )
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.models.factorised_embedding import LowRankEmbedding
+from kd_lab.models.factorised_embedding import FactorisedEmbedding
 
 each_family = pytest.mark.parametrize("family", LAYOUTS)
 
@@ -63,7 +63,7 @@ def test_heads_and_rank_are_counted_and_built(family: str) -> None:
         assert layer.get_submodule(layout.merge).weight.shape == (16, 12)
         assert getattr(layer.get_submodule(layout.attention), layout.head_count) == 3
     table = model.net.get_input_embeddings()
-    assert isinstance(table, LowRankEmbedding)
+    assert isinstance(table, FactorisedEmbedding)
     assert table(torch.tensor([[1, 2]])).shape == (1, 2, 16)
     assert table.pieces.padding_idx == 0
     assert not model.portable

@@ -18,7 +18,7 @@ from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 
 VOCABULARY, CLASSES, LAYERS = 40, 3, 4
 BERT = Encoder("tiny", "bert", LAYERS, width=16, heads=2, feed_forward=24, init="random", max_positions=20)
@@ -31,8 +31,8 @@ each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture
-def around(own_cache: Cache) -> Surroundings:
-    return Surroundings(CLASSES, VOCABULARY, 0, "tokens", list, own_cache)
+def context(own_cache: Cache) -> BuildContext:
+    return BuildContext(CLASSES, VOCABULARY, 0, "tokens", list, own_cache)
 
 
 @pytest.fixture
@@ -70,14 +70,14 @@ def said(model: TorchClassifier, given: Batch, *fields: str) -> Outputs:
 @each_family
 @pytest.mark.parametrize("init", ["random", "pretrained", "teacher"])
 def test_a_model_is_built_in_training_mode(
-    family: str, init: Any, around: Surroundings, checkpoint: Checkpoint
+    family: str, init: Any, context: BuildContext, checkpoint: Checkpoint
 ) -> None:
     """from_pretrained leaves models in evaluation mode, and Lightning keeps it: dropout was off without a word."""
     if family == "roberta" and init == "pretrained":
-        FAMILIES[family].build(around).save(Path(str(checkpoint.path)))
-    teacher = FAMILIES["roberta" if family == "roberta" else "bert"].build(around).eval()
+        FAMILIES[family].build(context).save(Path(str(checkpoint.path)))
+    teacher = FAMILIES["roberta" if family == "roberta" else "bert"].build(context).eval()
     spec = replace(FAMILIES[family], init=init, checkpoint=checkpoint, dropout=0.5)
-    model = spec.build(around._replace(teacher=teacher))
+    model = spec.build(context._replace(teacher=teacher))
     assert all(module.training for module in model.modules())
     rates = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
     assert rates == {0.5}
@@ -86,8 +86,8 @@ def test_a_model_is_built_in_training_mode(
 
 
 @each_family
-def test_outputs_have_the_shapes_of_the_legend(family: str, around: Surroundings) -> None:
-    model = FAMILIES[family].build(around).eval()
+def test_outputs_have_the_shapes_of_the_legend(family: str, context: BuildContext) -> None:
+    model = FAMILIES[family].build(context).eval()
     only = said(model, batch())
     assert only.logits.shape == (3, CLASSES)
     assert only.hidden is None
@@ -98,15 +98,15 @@ def test_outputs_have_the_shapes_of_the_legend(family: str, around: Surroundings
 
 
 @each_family
-def test_logits_do_not_depend_on_padding(family: str, around: Surroundings) -> None:
-    model, given = FAMILIES[family].build(around).eval(), batch()
+def test_logits_do_not_depend_on_padding(family: str, context: BuildContext) -> None:
+    model, given = FAMILIES[family].build(context).eval(), batch()
     alone = Batch(given.row_ids[1:2], given.input_ids[1:2, :4], given.attention_mask[1:2, :4], given.labels[1:2])
     torch.testing.assert_close(said(model, alone).logits[0], said(model, given).logits[1], atol=1e-5, rtol=0)
 
 
-def test_the_second_text_is_told_from_the_first_where_a_family_can(around: Surroundings) -> None:
+def test_the_second_text_is_told_from_the_first_where_a_family_can(context: BuildContext) -> None:
     for family, two in (("bert", True), ("distilbert", False)):
-        model = FAMILIES[family].build(around).eval()
+        model = FAMILIES[family].build(context).eval()
         same = torch.equal(said(model, batch(segments=True)).logits, said(model, batch()).logits)
         assert model.two_segments == two == (not same)
 
@@ -115,14 +115,14 @@ def test_the_second_text_is_told_from_the_first_where_a_family_can(around: Surro
 
 
 def test_a_checkpoint_gives_the_hidden_states_that_transformers_gives(
-    around: Surroundings, checkpoint: Checkpoint
+    context: BuildContext, checkpoint: Checkpoint
 ) -> None:
     theirs = transformers.AutoModel.from_pretrained(checkpoint.path, add_pooling_layer=False).eval()
     given = batch()
     with torch.no_grad():
         expected = theirs(input_ids=given.input_ids, attention_mask=given.attention_mask).last_hidden_state
     for family in ("bert", "distilbert"):
-        model = replace(FAMILIES[family], init="pretrained", checkpoint=checkpoint).build(around).eval()
+        model = replace(FAMILIES[family], init="pretrained", checkpoint=checkpoint).build(context).eval()
         hidden = said(model, given, "hidden").hidden
         real = given.attention_mask.bool()
         torch.testing.assert_close(hidden[real], expected[real], atol=1e-4, rtol=0)
@@ -131,7 +131,7 @@ def test_a_checkpoint_gives_the_hidden_states_that_transformers_gives(
 def test_the_wheel_gives_the_hidden_states_that_transformers_gives(
     own_cache: Cache, minilm: Checkpoint, tmp_path: Path
 ) -> None:
-    around = Surroundings(CLASSES, 30_522, 0, "tokens", list, own_cache)
+    context = BuildContext(CLASSES, 30_522, 0, "tokens", list, own_cache)
     theirs = transformers.AutoModel.from_pretrained(minilm.folder()).eval()
     pieces = torch.tensor([[101, 7592, 1010, 2088, 102], [101, 2088, 102, 0, 0]])
     given = Batch(torch.arange(2), pieces, (pieces > 0).long(), torch.tensor([0, 1]))
@@ -142,18 +142,18 @@ def test_the_wheel_gives_the_hidden_states_that_transformers_gives(
     whole = Encoder("mini", "distilbert", 6, 384, 12, 1536, checkpoint=minilm)
     first = replace(whole, layers=2, keep_layers=(0, 1))
     for spec, layer in ((whole, 6), (first, 2), (replace(whole, architecture="bert"), 6)):
-        hidden = said(spec.build(around).eval(), given, "hidden").hidden
+        hidden = said(spec.build(context).eval(), given, "hidden").hidden
         assert hidden is not None
         real = given.attention_mask.bool()
         torch.testing.assert_close(hidden[real], expected[layer][real], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("init", ["pretrained", "teacher"])
-def test_keep_layers_picks_those_layers(init: Any, around: Surroundings, checkpoint: Checkpoint) -> None:
-    teacher = replace(BERT, init="pretrained", checkpoint=checkpoint).build(around)
+def test_keep_layers_picks_those_layers(init: Any, context: BuildContext, checkpoint: Checkpoint) -> None:
+    teacher = replace(BERT, init="pretrained", checkpoint=checkpoint).build(context)
     keep = (0, 3)
     spec = replace(FAMILIES["distilbert"], layers=2, init=init, checkpoint=checkpoint, keep_layers=keep)
-    taken = spec.build(around._replace(teacher=teacher)).net.base_model.transformer.layer
+    taken = spec.build(context._replace(teacher=teacher)).net.base_model.transformer.layer
     source = load_file(Path(str(checkpoint.path)) / "model.safetensors")
     assert len(taken) == 2
     for place, layer in enumerate(keep):
@@ -162,10 +162,10 @@ def test_keep_layers_picks_those_layers(init: Any, around: Surroundings, checkpo
             assert torch.equal(taken[place].get_submodule(ours).weight, expected)
 
 
-def test_the_head_starts_from_random_and_the_teacher_is_left_alone(around: Surroundings) -> None:
-    teacher = BERT.build(around).eval()
+def test_the_head_starts_from_random_and_the_teacher_is_left_alone(context: BuildContext) -> None:
+    teacher = BERT.build(context).eval()
     before = {name: weight.clone() for name, weight in teacher.state_dict().items()}
-    student = replace(BERT, init="teacher").build(around._replace(teacher=teacher))
+    student = replace(BERT, init="teacher").build(context._replace(teacher=teacher))
     assert torch.equal(
         student.net.bert.embeddings.word_embeddings.weight, before["net.bert.embeddings.word_embeddings.weight"]
     )
@@ -176,16 +176,16 @@ def test_the_head_starts_from_random_and_the_teacher_is_left_alone(around: Surro
     assert all(torch.equal(weight, before[name]) for name, weight in teacher.state_dict().items())
 
 
-def test_init_random_ignores_the_checkpoint(around: Surroundings, tmp_path: Path) -> None:
+def test_init_random_ignores_the_checkpoint(context: BuildContext, tmp_path: Path) -> None:
     nowhere = Checkpoint("some/bert", path=str(tmp_path / "nowhere"), sha256="0" * 64)
     drawn = []
     for checkpoint in (None, nowhere):
         torch.manual_seed(0)
-        drawn.append(replace(BERT, checkpoint=checkpoint).build(around).state_dict())
+        drawn.append(replace(BERT, checkpoint=checkpoint).build(context).state_dict())
     assert all(torch.equal(drawn[0][name], drawn[1][name]) for name in drawn[0])
     assert fingerprint(replace(BERT, checkpoint=nowhere)) == fingerprint(BERT)
     torch.manual_seed(1)
-    other = BERT.build(around).state_dict()
+    other = BERT.build(context).state_dict()
     assert not torch.equal(other["net.classifier.weight"], drawn[0]["net.classifier.weight"])
 
 
@@ -205,24 +205,24 @@ def test_init_random_ignores_the_checkpoint(around: Surroundings, tmp_path: Path
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
-    changes: dict[str, Any], words: str, around: Surroundings, checkpoint: Checkpoint
+    changes: dict[str, Any], words: str, context: BuildContext, checkpoint: Checkpoint
 ) -> None:
     with pytest.raises(UserError, match=words):
-        replace(BERT, init="pretrained", checkpoint=checkpoint, **changes).build(around)
+        replace(BERT, init="pretrained", checkpoint=checkpoint, **changes).build(context)
 
 
-def test_another_vocabulary_is_refused(around: Surroundings, checkpoint: Checkpoint) -> None:
+def test_another_vocabulary_is_refused(context: BuildContext, checkpoint: Checkpoint) -> None:
     with pytest.raises(UserError, match=r"word_embeddings.weight of shape \[41, 16\], got shape \[40, 16\]"):
-        replace(BERT, init="pretrained", checkpoint=checkpoint).build(around._replace(vocabulary=41))
+        replace(BERT, init="pretrained", checkpoint=checkpoint).build(context._replace(vocabulary=41))
 
 
 @pytest.mark.parametrize("teacher", [None, TorchClassifier({})], ids=["none", "no encoder"])
-def test_layers_of_a_teacher_that_has_none_are_refused(teacher: TorchClassifier | None, around: Surroundings) -> None:
+def test_layers_of_a_teacher_that_has_none_are_refused(teacher: TorchClassifier | None, context: BuildContext) -> None:
     with pytest.raises(UserError, match=r"model\.init=teacher: expected an encoder as teacher"):
-        replace(BERT, init="teacher").build(around._replace(teacher=teacher))
+        replace(BERT, init="teacher").build(context._replace(teacher=teacher))
 
 
-def test_options_that_contradict_each_other_are_refused(around: Surroundings) -> None:
+def test_options_that_contradict_each_other_are_refused(context: BuildContext) -> None:
     with pytest.raises(UserError, match=r"model\.keep_layers: expected 4 layers.*got \[0, 2\]"):
         replace(BERT, keep_layers=(0, 2))
     with pytest.raises(UserError, match=r"model\.init: expected pretrained, teacher or random, got 'scratch'"):
@@ -230,7 +230,7 @@ def test_options_that_contradict_each_other_are_refused(around: Surroundings) ->
     with pytest.raises(UserError, match=r"model\.dropout: expected a probability below 1, got 1\.0"):
         replace(BERT, dropout=1.0)
     with pytest.raises(UserError, match=r"model\.checkpoint: expected pre-trained weights, got none"):
-        replace(BERT, init="pretrained").build(around)
+        replace(BERT, init="pretrained").build(context)
 
 
 def test_its_name_does_not_hold_what_results_call_it(checkpoint: Checkpoint) -> None:
@@ -243,8 +243,8 @@ def test_its_name_does_not_hold_what_results_call_it(checkpoint: Checkpoint) -> 
 
 
 @each_family
-def test_what_is_loaded_is_what_was_saved_to_the_bit(family: str, around: Surroundings, tmp_path: Path) -> None:
-    saved = FAMILIES[family].build(around).eval()
+def test_what_is_loaded_is_what_was_saved_to_the_bit(family: str, context: BuildContext, tmp_path: Path) -> None:
+    saved = FAMILIES[family].build(context).eval()
     saved_model.save(saved, tmp_path / "model", {})
     loaded = saved_model.load(tmp_path / "model")
     assert isinstance(loaded, EncoderClassifier)
@@ -262,8 +262,8 @@ def test_what_is_loaded_is_what_was_saved_to_the_bit(family: str, around: Surrou
 
 
 @each_family
-def test_transformers_reads_what_was_saved(family: str, around: Surroundings, tmp_path: Path) -> None:
-    saved = FAMILIES[family].build(around).eval()
+def test_transformers_reads_what_was_saved(family: str, context: BuildContext, tmp_path: Path) -> None:
+    saved = FAMILIES[family].build(context).eval()
     saved.save(tmp_path)
     theirs, about = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(about[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -274,8 +274,8 @@ def test_transformers_reads_what_was_saved(family: str, around: Surroundings, tm
     torch.testing.assert_close(logits, said(saved, given).logits, rtol=0, atol=1e-6)
 
 
-def test_parameters_are_counted_and_zeros_apart(around: Surroundings) -> None:
-    model = replace(BERT, layers=1).build(around)
+def test_parameters_are_counted_and_zeros_apart(context: BuildContext) -> None:
+    model = replace(BERT, layers=1).build(context)
     counted, nonzero = model.count_parameters()
     embeddings = (VOCABULARY + 20 + 2) * 16 + 2 * 16
     layer = 4 * (16 * 16 + 16) + 2 * 16 + (16 * 24 + 24) + (24 * 16 + 16) + 2 * 16

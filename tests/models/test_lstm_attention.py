@@ -19,15 +19,15 @@ from kd_lab.core.types import Batch
 from kd_lab.data.tokenized import Tokens
 from kd_lab.models.base import masked_softmax
 from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 
 SMALL = LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5, init="random")
 VOCABULARY, PAD = 30, 0
 SENTENCES = [[str(3 + (row * 7 + place) % 20) for place in range(5)] for row in range(60)]  # 23 to 29 never occur
 
 
-def around(cache: Cache, sentences: list[list[str]] | None = None) -> Surroundings:
-    return Surroundings(4, VOCABULARY, PAD, "tokens", lambda: sentences or SENTENCES, cache)
+def context(cache: Cache, sentences: list[list[str]] | None = None) -> BuildContext:
+    return BuildContext(4, VOCABULARY, PAD, "tokens", lambda: sentences or SENTENCES, cache)
 
 
 def batch(*lengths: int) -> Batch:
@@ -38,7 +38,7 @@ def batch(*lengths: int) -> Batch:
 
 
 def test_the_default_has_3_9_million_parameters_with_berts_pieces(own_cache: Cache) -> None:
-    model = LstmAttention(init="random").build(Surroundings(2, 30_522, 0, "tokens", list, own_cache))
+    model = LstmAttention(init="random").build(BuildContext(2, 30_522, 0, "tokens", list, own_cache))
     vectors = 30_522 * 100
     lstm = 4 * 240 * (100 + 240 + 2) + 4 * 240 * (240 + 240 + 2)  # four gates, two bias vectors each
     attention = 240 * 240 + 240 + 240
@@ -46,7 +46,7 @@ def test_the_default_has_3_9_million_parameters_with_berts_pieces(own_cache: Cac
 
 
 def test_it_is_built_in_training_mode_with_dropout_on(own_cache: Cache) -> None:
-    model = SMALL.build(around(own_cache))
+    model = SMALL.build(context(own_cache))
     assert all(module.training for module in model.modules())
     assert not torch.equal(model(batch(5)).logits, model(batch(5)).logits)
 
@@ -55,7 +55,7 @@ def test_it_is_built_in_training_mode_with_dropout_on(own_cache: Cache) -> None:
 def test_in_training_it_computes_the_same_with_dropout_before_each_layer_and_the_head(
     own_cache: Cache, layers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = replace(SMALL, layers=layers).build(around(own_cache))
+    model = replace(SMALL, layers=layers).build(context(own_cache))
     thinned: list[torch.Size] = []
     monkeypatch.setattr(model.dropout, "forward", lambda states: thinned.append(states.shape) or states)
     said = model(batch(5, 3)).logits
@@ -65,7 +65,7 @@ def test_in_training_it_computes_the_same_with_dropout_before_each_layer_and_the
 
 @pytest.mark.parametrize("filler", [PAD, 7])
 def test_logits_do_not_depend_on_padding(own_cache: Cache, filler: int) -> None:
-    model = SMALL.build(around(own_cache)).eval()
+    model = SMALL.build(context(own_cache)).eval()
     short = batch(5)
     wide = torch.nn.functional.pad
     long = short._replace(
@@ -75,7 +75,7 @@ def test_logits_do_not_depend_on_padding(own_cache: Cache, filler: int) -> None:
 
 
 def test_logits_do_not_depend_on_the_batchs_other_rows(own_cache: Cache) -> None:
-    model = SMALL.build(around(own_cache)).eval()
+    model = SMALL.build(context(own_cache)).eval()
     together = batch(9, 1, 4, 7)
     for row, length in enumerate((9, 1, 4, 7)):
         alone = Batch(
@@ -88,7 +88,7 @@ def test_logits_do_not_depend_on_the_batchs_other_rows(own_cache: Cache) -> None
 
 
 def test_the_order_of_words_counts(own_cache: Cache) -> None:
-    model = SMALL.build(around(own_cache)).eval()
+    model = SMALL.build(context(own_cache)).eval()
     given = batch(6)
     assert not torch.allclose(model(given._replace(input_ids=given.input_ids.flip(1))).logits, model(given).logits)
 
@@ -103,7 +103,7 @@ def test_attention_gives_padding_no_weight() -> None:
 
 
 def test_it_computes_what_its_formula_says(own_cache: Cache) -> None:
-    model = SMALL.build(around(own_cache)).eval()
+    model = SMALL.build(context(own_cache)).eval()
     given = batch(3, 5)
     model.returns = frozenset({"logits", "hidden"})
     said = model(given)
@@ -121,7 +121,7 @@ def test_it_computes_what_its_formula_says(own_cache: Cache) -> None:
 def vectors(cache: Cache, seed: int = 0, word2vec_seed: int = 0) -> torch.Tensor:
     torch.manual_seed(seed)
     spec = replace(SMALL, init="word2vec", word2vec_seed=word2vec_seed)
-    return spec.build(around(cache)).embedding.weight.detach()
+    return spec.build(context(cache)).embedding.weight.detach()
 
 
 def test_word_vectors_are_the_same_in_two_caches(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_word_vectors_are_the_same_in_two_caches(tmp_path: Path) -> None:
     for name in ("one", "two"):
         torch.manual_seed(0)
         spec = replace(SMALL, init="word2vec")
-        found.append(spec.build(around(Cache(tmp_path / name), SENTENCES * 200)).embedding.weight)
+        found.append(spec.build(context(Cache(tmp_path / name), SENTENCES * 200)).embedding.weight)
     assert torch.equal(*found)
 
 
@@ -138,10 +138,10 @@ def test_word_vectors_are_the_same_in_another_process(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from kd_lab.core.cache import Cache
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.models.lstm_attention import LstmAttention
 cache = Cache(Path({str(tmp_path / "there")!r}))
-around = Surroundings(4, {VOCABULARY}, {PAD}, "tokens", lambda: {SENTENCES!r}, cache)
+around = BuildContext(4, {VOCABULARY}, {PAD}, "tokens", lambda: {SENTENCES!r}, cache)
 LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5).build(around)
 """
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": "7"}, check=True)
@@ -159,7 +159,7 @@ def test_they_are_trained_once_for_all_seeds_of_a_fit(tmp_path: Path) -> None:
 
     for seed in (0, 1):
         torch.manual_seed(seed)
-        replace(SMALL, init="word2vec").build(around(cache)._replace(sentences=sentences))
+        replace(SMALL, init="word2vec").build(context(cache)._replace(sentences=sentences))
     assert asked == ["once"]
     seen = slice(3, 23)
     assert torch.equal(vectors(cache, seed=0)[seen], vectors(cache, seed=1)[seen])
@@ -169,7 +169,7 @@ def test_they_are_trained_once_for_all_seeds_of_a_fit(tmp_path: Path) -> None:
 def test_pieces_never_seen_keep_their_random_vector_and_padding_is_zero(own_cache: Cache) -> None:
     trained = vectors(own_cache)
     torch.manual_seed(0)
-    start = SMALL.build(around(own_cache)).embedding.weight.detach()
+    start = SMALL.build(context(own_cache)).embedding.weight.detach()
     never = [1, 2, *range(23, VOCABULARY)]
     assert torch.equal(trained[never], start[never])
     assert not torch.isclose(trained[3:23], start[3:23]).all(dim=1).any()
@@ -180,7 +180,7 @@ def test_pieces_never_seen_keep_their_random_vector_and_padding_is_zero(own_cach
 def test_padding_stays_zero_even_where_the_tokens_hold_it(own_cache: Cache) -> None:
     torch.manual_seed(0)
     spec = replace(SMALL, init="word2vec")
-    model = spec.build(around(own_cache, [["0", "3", "4"]] * 20))
+    model = spec.build(context(own_cache, [["0", "3", "4"]] * 20))
     assert model.embedding.weight[PAD].abs().sum() == 0
     model(batch(3, 5)).logits.sum().backward()
     assert model.embedding.weight.grad is not None
@@ -192,13 +192,13 @@ def test_words_that_occur_together_come_to_lie_together(own_cache: Cache) -> Non
     numbers = np.random.default_rng(0)
     sentences = [numbers.permutation(groups[row % 2]).tolist() * 2 for row in range(400)]
     spec = replace(SMALL, init="word2vec", embedding=16, word2vec_epochs=20)
-    weights = torch.nn.functional.normalize(spec.build(around(own_cache, sentences)).embedding.weight.detach(), dim=1)
+    weights = torch.nn.functional.normalize(spec.build(context(own_cache, sentences)).embedding.weight.detach(), dim=1)
     alike = weights @ weights.T
     assert alike[3, 4:7].min() > alike[3, 10:14].max()
 
 
 def test_tokens_of_the_cache_are_what_it_learns_from(toy_tokens: Tokens, own_cache: Cache) -> None:
-    there = Surroundings(3, toy_tokens.vocabulary, 0, toy_tokens.fingerprint, toy_tokens.sentences, own_cache)
+    there = BuildContext(3, toy_tokens.vocabulary, 0, toy_tokens.fingerprint, toy_tokens.sentences, own_cache)
     replace(SMALL, init="word2vec").build(there)
     ids = load_file(next(own_cache.root.glob("word2vec/*/vectors.safetensors")))["ids"]
     assert set(ids.tolist()) == set(toy_tokens.split("train").pieces.tolist())
@@ -208,7 +208,7 @@ def test_tokens_of_the_cache_are_what_it_learns_from(toy_tokens: Tokens, own_cac
 
 
 def test_what_is_loaded_is_what_was_saved_to_the_bit(own_cache: Cache, tmp_path: Path) -> None:
-    saved = SMALL.build(around(own_cache)).eval()
+    saved = SMALL.build(context(own_cache)).eval()
     saved.save(tmp_path)
     loaded = LstmAttentionClassifier.load(tmp_path)
     assert not any(module.training for module in loaded.modules())

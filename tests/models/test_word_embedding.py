@@ -17,7 +17,7 @@ from kd_lab.models.architectures import RANK, with_ours
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import ModelSpec, Surroundings
+from kd_lab.models.spec import BuildContext, ModelSpec
 from kd_lab.models.word_embedding import replace_word_embedding, word_embedding
 
 VOCABULARY, WIDTH, KEPT = 20, 8, [0, 1, 4, 7, 9]
@@ -36,7 +36,7 @@ Build = Callable[..., TorchClassifier]
 @pytest.fixture
 def build(own_cache: Cache) -> Build:
     def make(name: str, rank: int | None = None) -> TorchClassifier:
-        model = SPECS[name].build(Surroundings(2, VOCABULARY, 0, "tokens", list, own_cache))
+        model = SPECS[name].build(BuildContext(2, VOCABULARY, 0, "tokens", list, own_cache))
         if rank is not None:
             factorised = {**model.config, RANK: rank} if name == "lstm" else with_ours(model.config, RANK, rank)
             model = type(model).from_config(factorised)

@@ -187,7 +187,7 @@ def test_a_checkpoint_without_a_tokenizer_is_one_clear_line(lay: Lay) -> None:
     folder = lay("encoder")
     (folder / "tokenizer.json").unlink()
     with pytest.raises(UserError, match=r"tokenizer\.json: expected a fast tokenizer, got no such file\."):
-        Tokenizer(Checkpoint("none", path=str(folder))).parts()
+        Tokenizer(Checkpoint("none", path=str(folder))).fingerprint_parts()
 
 
 def test_pickles_are_named_and_never_loaded(lay: Lay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.models import saved_model
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.serving.mlflow_model import ServedModel
 from kd_lab.serving.text_classifier import TextClassifier
 
@@ -33,8 +33,8 @@ ALONE, WITH_PAIRS = "got texts alone", "got pairs of texts"
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool | None], Path]:
     """A tiny model's folder whose card says that it was fitted on pairs, on single texts, or (None) nothing."""
     root: Path = tmp_path_factory.mktemp("saved")
-    around = Surroundings(2, 30522, 0, "tokens", lambda: [], Cache(root / "cache"))
-    model = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(around).eval()
+    context = BuildContext(2, 30522, 0, "tokens", lambda: [], Cache(root / "cache"))
+    model = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
 
     def make(pairs: bool | None) -> Path:
         folder = root / str(pairs)

@@ -18,7 +18,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
 from kd_lab.models import saved_model
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.serving.text_classifier import TextClassifier
 
 LABELS = ["sports", "politics", "weather"]
@@ -35,8 +35,8 @@ TEXTS = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root: Path = tmp_path_factory.mktemp("saved")
     torch.manual_seed(0)
-    around = Surroundings(3, 30522, 0, "tokens", lambda: [], Cache(root / "cache"))
-    model = LstmAttention(embedding=16, hidden=16, layers=1, init="random").build(around).eval()
+    context = BuildContext(3, 30522, 0, "tokens", lambda: [], Cache(root / "cache"))
+    model = LstmAttention(embedding=16, hidden=16, layers=1, init="random").build(context).eval()
     for weight in model.parameters():
         weight.data.mul_(3.0)  # so that texts differ visibly in their probabilities
     saved_model.save(model, root / "model", {"labels": LABELS, "max_tokens": 12, "pad_id": 0})

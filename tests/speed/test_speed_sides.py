@@ -12,31 +12,31 @@ from experiments.speed import bare, peers, window
 from experiments.speed.loss import distillation
 from experiments.speed.window import Window
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.training.loop import train
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
-from kd_lab.training.teacher_outputs import CachedAnswers
+from kd_lab.training.teacher_outputs import CachedTeacherOutputs
 
 SMALL = LstmAttention(embedding=8, hidden=8, layers=2, dropout=0.3, init="random")
 ADAMW = AdamW(head_lr=0.02)
 
 
 @pytest.fixture
-def around(toy_tokens, own_cache):
+def context(toy_tokens, own_cache):
     tokens = toy_tokens
-    return Surroundings(
+    return BuildContext(
         len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, own_cache
     )
 
 
 @pytest.fixture
-def model(around):
+def model(context):
     torch.manual_seed(0)
-    return SMALL.build(around)
+    return SMALL.build(context)
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_the_peers_loss_is_kd_labs_hybrid_without_the_sequence_term(alpha, tempe
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_the_bare_loop_ends_with_the_weights_of_kd_labs_fit(model, toy_tokens, taught, tmp_path, precision):
-    """Batches, dropout, loss, clipping, groups, schedule: were one of them another, the weights would tell."""
+    """BatchLoader, dropout, loss, clipping, groups, schedule: were one of them another, the weights would tell."""
     settings = Trainer(max_epochs=2, batch_size=16, accumulate=2, clip_norm=0.05, precision=precision, device="cpu")
     start, loop = copy.deepcopy(model), copy.deepcopy(model)
-    answers = dict.fromkeys(("train", "validation"), CachedAnswers(taught))
+    answers = dict.fromkeys(("train", "validation"), CachedTeacherOutputs(taught))
     done: dict[str, list[int]] = {"ours": [], "bare": []}
     loss = Hybrid(0.3, 2.0, 0.0)
     train(model, loss, ADAMW, settings, 5, toy_tokens, answers, tmp_path, keep="last", advance=done["ours"].append)
@@ -106,7 +106,7 @@ def test_at_its_best_rows_of_like_length_are_padded_to_their_longest(model, toy_
 def test_a_peers_loss_on_a_batch_is_kd_labs_whatever_the_padding(make, model, toy_tokens):
     trainer = peer(make, model.eval(), toy_tokens)
     rows = torch.arange(6)
-    batch = Batches(toy_tokens.split("train"), 6, toy_tokens.pad_id).batch(rows.numpy())
+    batch = BatchLoader(toy_tokens.split("train"), 6, toy_tokens.pad_id).batch(rows.numpy())
     inputs = trainer.data_collator([trainer.train_dataset[int(row)] for row in rows])
     inputs["labels"] = (batch.labels + 1) % 3  # labels that neither of the two, who are alike, would give
     for weight in trainer.teacher.classifier.classifier.parameters():

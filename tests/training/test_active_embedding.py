@@ -14,7 +14,7 @@ from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.word_embedding import word_embedding
 from kd_lab.training import active_embedding
-from kd_lab.training.active_embedding import ReachedRows, only_reached_rows
+from kd_lab.training.active_embedding import ActiveEmbedding, only_active_rows
 from kd_lab.training.fit import FitSpec, fit
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
@@ -56,15 +56,15 @@ def embedded(model: TorchClassifier) -> torch.nn.Embedding:
 
 
 def test_meanwhile_it_has_the_rows_of_the_texts_and_of_padding_alone(toy_tokens, own_cache):
-    from kd_lab.models.spec import Surroundings
+    from kd_lab.models.spec import BuildContext
 
-    around = Surroundings(3, toy_tokens.vocabulary, toy_tokens.pad_id, "tokens", toy_tokens.sentences, own_cache)
-    model = MODELS["distilbert"].build(around)
+    context = BuildContext(3, toy_tokens.vocabulary, toy_tokens.pad_id, "tokens", toy_tokens.sentences, own_cache)
+    model = MODELS["distilbert"].build(context)
     before, config = embedded(model).weight.detach().clone(), dict(model.config)
     pieces = np.array([5, 9, 9, 7], np.int32)
-    with only_reached_rows(model, [pieces], toy_tokens.pad_id):
+    with only_active_rows(model, [pieces], toy_tokens.pad_id):
         table = embedded(model)
-        assert isinstance(table, ReachedRows)
+        assert isinstance(table, ActiveEmbedding)
         assert table.weight.shape[0] == 4
         assert torch.equal(table(torch.tensor([[9, 5]])), before[torch.tensor([[9, 5]])])
         with torch.no_grad():
@@ -76,13 +76,13 @@ def test_meanwhile_it_has_the_rows_of_the_texts_and_of_padding_alone(toy_tokens,
 
 
 def test_a_checkpoint_keeps_how_far_the_rest_has_shrunk():
-    table = ReachedRows(torch.nn.Embedding(6, 2), np.array([1, 3]))
+    table = ActiveEmbedding(torch.nn.Embedding(6, 2), np.array([1, 3]))
     optimizer = torch.optim.AdamW([{"params": [table.weight], "weight_decay": 0.5}], lr=0.1)
     table.follow(optimizer)
     for _ in range(2):
         table.weight.grad = torch.zeros_like(table.weight)
         optimizer.step()
     assert table.shrunk == pytest.approx(0.95**2)
-    other = ReachedRows(torch.nn.Embedding(6, 2), np.array([1, 3]))
+    other = ActiveEmbedding(torch.nn.Embedding(6, 2), np.array([1, 3]))
     other.load_state_dict(table.state_dict())
     assert other.shrunk == table.shrunk

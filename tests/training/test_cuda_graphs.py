@@ -12,7 +12,7 @@ from torch import Tensor
 from kd_lab.core.types import Batch
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.training import cuda_graphs
-from kd_lab.training.cuda_graphs import Replay
+from kd_lab.training.cuda_graphs import GraphReplay
 
 BERT = {
     "model_type": "bert", "vocab_size": 50, "pad_token_id": 0, "max_position_embeddings": 64, "num_labels": 3,
@@ -22,11 +22,11 @@ TOTAL = 10_000_000  # bytes of the GPU
 
 
 @pytest.fixture
-def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Replay]:
+def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., GraphReplay]:
     """A Replay on the CPU whose recordings take their gradients' memory from a pretended GPU."""
 
-    def made(free: int) -> Replay:
-        one = Replay(EncoderClassifier(BERT).train())
+    def made(free: int) -> GraphReplay:
+        one = GraphReplay(EncoderClassifier(BERT).train())
         each = sum(weight.nbytes for weight in one.model.parameters())
 
         def record(ids: Tensor, mask: Tensor) -> Any:
@@ -39,7 +39,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Replay]:
     return made
 
 
-def asked(one: Replay, tokens: int) -> bool:
+def asked(one: GraphReplay, tokens: int) -> bool:
     """Whether a batch of that length, coming again and again, is recorded at last; the model answers it if not."""
     ids = torch.ones(2, tokens, dtype=torch.int64)
     batch = Batch(torch.arange(2), ids, torch.ones_like(ids), torch.zeros(2, dtype=torch.int64))
@@ -49,7 +49,7 @@ def asked(one: Replay, tokens: int) -> bool:
     return bool((logits == 7.0).all())
 
 
-def test_no_recording_is_made_that_leaves_too_little_memory(make: Callable[..., Replay]) -> None:
+def test_no_recording_is_made_that_leaves_too_little_memory(make: Callable[..., GraphReplay]) -> None:
     """Each holds gradients of all weights; without a bound many lengths filled the GPU."""
     one = make(free=TOTAL)
     each = sum(weight.nbytes for weight in one.model.parameters())
@@ -59,11 +59,13 @@ def test_no_recording_is_made_that_leaves_too_little_memory(make: Callable[..., 
     assert asked(roomy, 8)  # what is recorded stays
 
 
-def test_a_gpu_that_others_have_filled_is_left_alone(make: Callable[..., Replay]) -> None:
+def test_a_gpu_that_others_have_filled_is_left_alone(make: Callable[..., GraphReplay]) -> None:
     assert not asked(make(free=int(TOTAL * cuda_graphs._SPARE)), 8)
 
 
-def test_there_are_so_many_recordings_at_most(make: Callable[..., Replay], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_so_many_recordings_at_most(
+    make: Callable[..., GraphReplay], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cuda_graphs, "_MOST", 2)
     assert [asked(one := make(free=TOTAL), 8), asked(one, 16), asked(one, 24), asked(one, 16)] == [
         True,

@@ -9,18 +9,18 @@ from safetensors.torch import load_file
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import FitError, UserError
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.losses.loss import Term
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.training.fit import FitSpec, Teacher, fit, parts
+from kd_lab.training.fit import FitSpec, Teacher, fingerprint_parts, fit
 from kd_lab.training.lightning_module import Distillation
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
-from kd_lab.training.teacher_outputs import CachedAnswers, LiveAnswers, logits_of
+from kd_lab.training.teacher_outputs import CachedTeacherOutputs, LiveTeacherOutputs, logits_of
 
 EXACT = ("cpu", "32-true")
 
@@ -50,7 +50,7 @@ def teacher(toy_tokens, tmp_path):
 
 def cached(teacher, toy_tokens, root):
     return {
-        split: CachedAnswers(
+        split: CachedTeacherOutputs(
             logits_of(teacher.fingerprint, teacher.load, toy_tokens, split, EXACT, Cache(root / "cache"))
         )
         for split in ("train", "validation")
@@ -59,11 +59,11 @@ def cached(teacher, toy_tokens, root):
 
 def test_cached_logits_lie_near_where_they_are_learned_from_unless_they_are_large(monkeypatch):
     """The device that computes nothing stands for a GPU."""
-    cached = CachedAnswers(torch.ones(4, 3))
-    assert cached.near("cpu") is cached
-    assert cached.near("meta").device.type == "meta"
+    cached = CachedTeacherOutputs(torch.ones(4, 3))
+    assert cached.to_device("cpu") is cached
+    assert cached.to_device("meta").device.type == "meta"
     monkeypatch.setattr("kd_lab.training.teacher_outputs._NEAR_BYTES", 47)
-    assert cached.near("meta") is cached
+    assert cached.to_device("meta") is cached
 
 
 def test_the_same_fit_gives_the_same_weights(toy_tokens, tmp_path):
@@ -141,7 +141,7 @@ def test_a_loss_that_turns_nan_stops_the_fit_and_names_step_and_term(toy_tokens,
 
 @pytest.mark.parametrize("loss", [Hybrid(0.3, 2.0, 0.2), Hybrid(0.0, 4.0, 0.0)])
 def test_a_cached_and_a_live_teacher_give_the_same_losses(toy_tokens, tmp_path, teacher, loss):
-    live = LiveAnswers(teacher.load(), "32-true")
+    live = LiveTeacherOutputs(teacher.load(), "32-true")
     answers = {"cached": cached(teacher, toy_tokens, tmp_path), "live": dict.fromkeys(("train", "validation"), live)}
     histories = [
         fitted(toy_tokens, tmp_path / name, Teacher(teacher, given), loss=loss).about()["history"]
@@ -155,7 +155,7 @@ def test_a_cached_and_a_live_teacher_give_the_same_losses(toy_tokens, tmp_path, 
 def test_teacher_outputs_reach_the_rows_they_belong_to(toy_tokens, tmp_path, teacher):
     answers = cached(teacher, toy_tokens, tmp_path)["train"]
     model = teacher.load()
-    for batch in Batches(toy_tokens.split("train"), 16, toy_tokens.pad_id, seed=3):
+    for batch in BatchLoader(toy_tokens.split("train"), 16, toy_tokens.pad_id, seed=3):
         assert torch.allclose(answers(batch).logits, model(batch).logits, atol=1e-4)
 
 
@@ -205,9 +205,9 @@ def test_cached_outputs_that_are_wrong_after_they_were_made_anew_stop_the_run(to
 
 
 def test_a_baseline_does_not_depend_on_its_teacher_and_a_student_does(toy_tokens):
-    assert fingerprint(parts(spec(), "t", "one")) == fingerprint(parts(spec(), "t", "two"))
+    assert fingerprint(fingerprint_parts(spec(), "t", "one")) == fingerprint(fingerprint_parts(spec(), "t", "two"))
     student = spec(loss=Hybrid(0.5, 2.0, 0.0))
-    assert fingerprint(parts(student, "t", "one")) != fingerprint(parts(student, "t", "two"))
+    assert fingerprint(fingerprint_parts(student, "t", "one")) != fingerprint(fingerprint_parts(student, "t", "two"))
 
 
 def test_a_loss_that_needs_a_teacher_is_refused_before_anything_is_fitted(toy_tokens, tmp_path):
@@ -227,7 +227,7 @@ def test_accumulated_batches_update_less_often(toy_tokens, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Distillation, "on_before_optimizer_step", count)
         fitted(toy_tokens, tmp_path, trainer=trainer)
-    assert len(seen) == -(-len(Batches(toy_tokens.split("train"), 8, 0)) // 4)
+    assert len(seen) == -(-len(BatchLoader(toy_tokens.split("train"), 8, 0)) // 4)
 
 
 def test_a_student_that_starts_from_its_teacher_has_its_layers(toy_tokens, tmp_path, teacher):

@@ -11,19 +11,19 @@ import torch
 from kd_lab.__main__ import command
 from kd_lab.core.errors import FitError
 from kd_lab.core.results import read
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.evaluation.inference import autocast, predict
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.losses.term.hidden_cosine import HiddenCosine
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
-from kd_lab.training.cuda_graphs import Replay
+from kd_lab.models.spec import BuildContext
+from kd_lab.training.cuda_graphs import GraphReplay
 from kd_lab.training.loop import train
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
-from kd_lab.training.teacher_outputs import CachedAnswers, LiveAnswers, logits_of
+from kd_lab.training.teacher_outputs import CachedTeacherOutputs, LiveTeacherOutputs, logits_of
 
 pytestmark = pytest.mark.gpu
 SHAPE = {"layers": 2, "width": 32, "heads": 4, "feed_forward": 64, "max_positions": 128, "init": "random"}
@@ -45,13 +45,13 @@ def _mode():
 @pytest.fixture
 def make(toy_tokens, own_cache):
     tokens = toy_tokens
-    around = Surroundings(
+    context = BuildContext(
         len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, own_cache
     )
 
     def made(spec, seed=0):
         torch.manual_seed(seed)
-        return spec.build(around)
+        return spec.build(context)
 
     return made
 
@@ -59,7 +59,7 @@ def make(toy_tokens, own_cache):
 def answers(tokens):
     random = torch.Generator().manual_seed(1)
     return {
-        split: CachedAnswers(3 * torch.randn(len(tokens.split(split)), 3, generator=random))
+        split: CachedTeacherOutputs(3 * torch.randn(len(tokens.split(split)), 3, generator=random))
         for split in ("train", "validation")
     }
 
@@ -76,7 +76,7 @@ def test_a_fit_learns_what_it_learns_on_the_cpu(lie, spec, make, toy_tokens, tmp
     """Wherever the teacher's logits lie."""
     here, there = make(spec), make(spec)
     ours = fitted(here, toy_tokens, CPU, tmp_path / "cpu")
-    said = {split: cached.near(lie) for split, cached in answers(toy_tokens).items()}
+    said = {split: cached.to_device(lie) for split, cached in answers(toy_tokens).items()}
     assert {cached.device.type for cached in said.values()} == {lie}
     theirs = fitted(there, toy_tokens, CUDA, tmp_path / "cuda", said=said)
     for one, other in zip(ours, theirs, strict=True):
@@ -119,10 +119,10 @@ def test_a_fit_that_was_cut_off_ends_with_the_same_weights(make, toy_tokens, tmp
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("spec", [DISTILBERT, BERT], ids=["distilbert", "bert"])
 def test_a_recorded_pass_gives_the_logits_and_gradients_of_the_model(spec, precision, make, toy_tokens):
-    """With dropout too: recording draws the same numbers. Batches of a shape differ in their padding."""
+    """With dropout too: recording draws the same numbers. BatchLoader of a shape differ in their padding."""
     model = make(replace(spec, dropout=0.2)).cuda()
-    replay, shapes = Replay(model), set()
-    for number, batch in enumerate(Batches(toy_tokens.split("train"), 8, toy_tokens.pad_id, seed=0)):
+    replay, shapes = GraphReplay(model), set()
+    for number, batch in enumerate(BatchLoader(toy_tokens.split("train"), 8, toy_tokens.pad_id, seed=0)):
         moved = batch._replace(input_ids=batch.input_ids.cuda(), attention_mask=batch.attention_mask.cuda())
         long = -(-batch.input_ids.shape[1] // 8) * 8 - batch.input_ids.shape[1]
         padded = moved._replace(
@@ -166,7 +166,7 @@ def test_a_live_teacher_answers_on_the_gpu(make, toy_tokens, tmp_path):
     for settings in (CPU, CUDA):
         teacher = make(DISTILBERT, seed=1).eval()
         teacher.returns = frozenset({"hidden", "logits"})
-        said = dict.fromkeys(("train", "validation"), LiveAnswers(teacher, "32-true"))
+        said = dict.fromkeys(("train", "validation"), LiveTeacherOutputs(teacher, "32-true"))
         folder = tmp_path / settings.device
         histories.append(fitted(make(DISTILBERT), toy_tokens, settings, folder, loss=loss, said=said))
     ours, theirs = histories

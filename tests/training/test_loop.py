@@ -47,10 +47,10 @@ def fitted(toy_tokens, tmp_path):
     return fit(SPEC, toy_tokens, None, Cache(tmp_path / "cache"), {"labels": toy_tokens.classes}, {})
 
 
-def go_on(fitted, toy_tokens, scratch, hold=None, epochs=2):
+def go_on(fitted, toy_tokens, scratch, constraint=None, epochs=2):
     model = fitted.load()
-    watch = hold and hold(model.classifier.weight)
-    about = recover(SPEC, None, scratch, model, toy_tokens, epochs=epochs, rate=0.5, hold=watch)
+    watch = constraint and constraint(model.classifier.weight)
+    about = recover(SPEC, None, scratch, model, toy_tokens, epochs=epochs, lr_scale=0.5, constraint=watch)
     return model, about, watch
 
 

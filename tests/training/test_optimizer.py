@@ -12,7 +12,7 @@ from torch import nn
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.models.encoder import Encoder
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.training.optimizer import AdamW
 
 
@@ -73,7 +73,7 @@ def test_frozen_weights_are_left_out() -> None:
 
 def test_an_encoders_head_and_pooler_are_what_starts_from_random(own_cache: Cache) -> None:
     spec = Encoder("tiny", "bert", layers=1, width=8, heads=2, feed_forward=8, init="random")
-    built = spec.build(Surroundings(2, 20, 0, "tokens", list, own_cache))
+    built = spec.build(BuildContext(2, 20, 0, "tokens", list, own_cache))
     found = groups(AdamW(encoder_lr=1.0, head_lr=2.0).build(built, built.head), built)
     fast = {name for name, group in found.items() if group["lr"] == 2.0}
     assert fast == {f"net.{part}.{kind}" for part in ("classifier", "bert.pooler.dense") for kind in ("weight", "bias")}

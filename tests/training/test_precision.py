@@ -21,7 +21,7 @@ from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.pipeline import run
 from kd_lab.pipeline.cell import Cell
 from kd_lab.training import settings as trainer
-from kd_lab.training.active_embedding import ReachedRows
+from kd_lab.training.active_embedding import ActiveEmbedding
 from kd_lab.training.lightning_module import Distillation
 from kd_lab.training.loop import train
 from kd_lab.training.optimizer import AdamW
@@ -53,7 +53,7 @@ class Seen:
     """The optimizer and the embedding of the last fit."""
 
     optimizer: torch.optim.Optimizer
-    embedding: ReachedRows
+    embedding: ActiveEmbedding
 
 
 def fitted(
@@ -153,7 +153,7 @@ def test_what_is_offered_on_a_cpu_runs_and_is_what_is_recorded(
 ) -> None:
     one, settings = model(toy_tokens), replace(CPU, precision=precision)
     about = train(one, LOSS, AdamW(), settings, 3, toy_tokens, {}, tmp_path / "fit")
-    assert (about["device"], about["precision"]) == settings.on_machine()
+    assert (about["device"], about["precision"]) == settings.resolve_device_and_precision()
     assert {weight.dtype for weight in one.parameters()} == {torch.float32}
 
 

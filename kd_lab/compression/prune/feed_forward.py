@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, share_kept, taylor_of_inputs
 from kd_lab.compression.options import count_of, need_count, need_kind, need_share, need_training
 from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept
@@ -54,7 +54,7 @@ class PruneWidth:
             layout_of(model.architecture, _WHERE)
         return kind
 
-    def apply(self, classifier: Classifier, around: Around) -> EncoderClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> EncoderClassifier:
         """The encoder with fewer feed-forward units, trained on."""
         self.check(type(classifier))
         assert isinstance(classifier, EncoderClassifier)
@@ -63,12 +63,12 @@ class PruneWidth:
         before = int(model.config[layout.feed_forward])
         count = count_of(self.keep, before)
         readers = [layer.get_submodule(layout.shrink) for layer in model.get_submodule(stem).children()]
-        scores = taylor_of_inputs(model, labelled(around, self.rows, _SIZE, _WHERE), readers, before)
+        scores = taylor_of_inputs(model, labelled(context, self.rows, _SIZE, _WHERE), readers, before)
         kept = [most_important(score, count) for score in scores]
         pruned = keep_units(model, kept)
         shares = [share_kept(score, units) for score, units in zip(scores, kept, strict=True)]
-        around.note("prune_width", {"units_before": before, "units": count, "importance_kept": shares})
-        around.recover(pruned, self.epochs, self.rate)
+        context.note("prune_width", {"units_before": before, "units": count, "importance_kept": shares})
+        context.recover(pruned, self.epochs, self.rate)
         return pruned
 
     def still(self, model: TorchClassifier) -> dict[str, int]:

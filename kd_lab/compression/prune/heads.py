@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, taylor_of_inputs
 from kd_lab.compression.options import count_of, need_at_most, need_count, need_kind, need_share, need_training
 from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, Units
@@ -61,7 +61,7 @@ class PruneHeads:
             self._count(model.heads)
         return kind
 
-    def apply(self, classifier: Classifier, around: Around) -> EncoderClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> EncoderClassifier:
         """The encoder with fewer heads, trained on; `portable` only where none went."""
         self.check(type(classifier))
         assert isinstance(classifier, EncoderClassifier)
@@ -70,11 +70,11 @@ class PruneHeads:
         before = heads_in(model.config)
         count = self._count(before)
         merges = [layer.get_submodule(layout.merge) for layer in model.get_submodule(stem).children()]
-        scores = taylor_of_inputs(model, labelled(around, self.rows, _SIZE, _WHERE), merges, before)
+        scores = taylor_of_inputs(model, labelled(context, self.rows, _SIZE, _WHERE), merges, before)
         kept = [most_important(score, count) for score in scores]
         pruned = keep_heads(model, kept)
-        around.note("prune_heads", {"heads_before": before, "heads": count, "kept": [each.tolist() for each in kept]})
-        around.recover(pruned, self.epochs, self.rate)
+        context.note("prune_heads", {"heads_before": before, "heads": count, "kept": [each.tolist() for each in kept]})
+        context.recover(pruned, self.epochs, self.rate)
         return pruned
 
     def still(self, model: TorchClassifier) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.options import count_of, need_at_most, need_count, need_kind, need_training
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Epochs, LayerNumbers, Layers, RateShare
@@ -66,17 +66,17 @@ class DropLayers:
             self._kept(model.layers)
         return kind
 
-    def apply(self, classifier: Classifier, around: Around) -> EncoderClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> EncoderClassifier:
         """The encoder with fewer layers, trained on."""
         self.check(type(classifier))
         assert isinstance(classifier, EncoderClassifier)
         before = int(classifier.config[layout_of(classifier.config["model_type"], _WHERE).layer_count])
         kept = self._kept(before)
         dropped = keep_layers(classifier, kept)
-        for facts in around.notes.values():  # what earlier steps said of each layer holds of those that stay
+        for facts in context.notes.values():  # what earlier steps said of each layer holds of those that stay
             facts |= {key: [facts[key][layer] for layer in kept] for key in _BY_LAYER if key in facts}
-        around.note("drop_layers", {"layers_before": before, "kept": kept})
-        around.recover(dropped, self.epochs, self.rate)
+        context.note("drop_layers", {"layers_before": before, "kept": kept})
+        context.recover(dropped, self.epochs, self.rate)
         return dropped
 
     def _kept(self, total: int) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.options import need_count, need_training
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
@@ -66,15 +66,15 @@ class LowRankEmbedding:
             self._below(model.embedding)
         return kind
 
-    def apply(self, classifier: Classifier, around: Around) -> TorchClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> TorchClassifier:
         """The classifier with a factorised embedding, trained on; an encoder is no longer `portable`."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
         self._below(word_embedding(classifier).embedding_dim)  # where it is factorised already, the rank it has
-        counts = piece_counts(around.tokens)
+        counts = piece_counts(context.tokens)
         weights = counts.sqrt() if self.weigh == "root" else torch.ones_like(counts)
         factorised, plain, weighted = factorise(classifier, self.rank, weights)
-        around.note(
+        context.note(
             "low_rank_embedding",
             {
                 "rank": self.rank,
@@ -82,7 +82,7 @@ class LowRankEmbedding:
                 "relative_error_weighted": round(weighted, 4),
             },
         )
-        around.recover(factorised, self.epochs, self.rate)
+        context.recover(factorised, self.epochs, self.rate)
         return factorised
 
     def still(self, model: TorchClassifier) -> dict[str, int]:

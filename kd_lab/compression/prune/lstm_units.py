@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, share_kept, taylor_of_columns
 from kd_lab.compression.options import count_of, need_count, need_kind, need_share, need_training
 from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept
@@ -54,18 +54,18 @@ class PruneLstm:
         need_kind("prune_lstm", kind, LstmAttentionClassifier, "the LSTM with attention, of float weights", cure)
         return kind
 
-    def apply(self, classifier: Classifier, around: Around) -> LstmAttentionClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> LstmAttentionClassifier:
         """The student with fewer hidden units, trained on."""
         self.check(type(classifier))
         assert isinstance(classifier, LstmAttentionClassifier)
         model = copy.deepcopy(classifier).cpu().eval()
         before = int(model.config["hidden"])
         count = count_of(self.keep, before)
-        scores = taylor_of_columns(model, labelled(around, self.rows, 1, _WHERE), readers(model.config["layers"]))
+        scores = taylor_of_columns(model, labelled(context, self.rows, 1, _WHERE), readers(model.config["layers"]))
         kept = [most_important(score, count) for score in scores]
         pruned = keep_units(model, kept[:-1], kept[-1])
         shares = [share_kept(score, units) for score, units in zip(scores, kept, strict=True)]
-        around.note(
+        context.note(
             "prune_lstm",
             {
                 "hidden_before": before,
@@ -73,7 +73,7 @@ class PruneLstm:
                 "importance_kept": {"lstm": shares[:-1], "attention": shares[-1]},
             },
         )
-        around.recover(pruned, self.epochs, self.rate)
+        context.recover(pruned, self.epochs, self.rate)
         return pruned
 
     def still(self, model: TorchClassifier) -> dict[str, int]:

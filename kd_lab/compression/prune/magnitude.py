@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.compression.zeros import Weight, matrices, share_of_zeros, tensors
 from kd_lab.core.errors import UserError
@@ -66,11 +66,11 @@ class PruneL1:
         need_torch("prune_l1", kind, "Put prune_l1 first, e.g. compression=[prune_l1,onnx_int8].")
         return kind
 
-    def apply(self, classifier: Classifier, around: Around | None = None) -> TorchClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> TorchClassifier:
         """A classifier of the same class with zeros; it is saved and loaded like any other.
 
         Args:
-            around: needed where there are epochs to train.
+            context: needed where there are epochs to train.
         """
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
@@ -79,13 +79,13 @@ class PruneL1:
         groups = [found] if self.scope == "global" else [[weight] for weight in found]
         before = share_of_zeros(found)
         if self.epochs:
-            assert around is not None
-            around.recover(model, self.epochs, self.rate, GradualPruning(groups, self.amount, self.ramp, self.stages))
+            assert context is not None
+            context.recover(model, self.epochs, self.rate, GradualPruning(groups, self.amount, self.ramp, self.stages))
         for group in groups:
             zero_smallest(tensors(group), _count(group, self.amount))  # what is gradual ends here and changes nothing
-        if around is not None:
-            around.pruned |= self.amount > 0
-            around.note("prune_l1", {"share_zero_before": before, "share_zero_after": share_of_zeros(found)})
+        if context is not None:
+            context.pruned |= self.amount > 0
+            context.note("prune_l1", {"share_zero_before": before, "share_zero_after": share_of_zeros(found)})
         return model
 
     def still(self, model: TorchClassifier) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.prune.sparse_classifier import SparseClassifier
 from kd_lab.compression.step import need_torch
 from kd_lab.models.base import TorchClassifier
@@ -25,11 +25,11 @@ class Sparse:
         need_torch("sparse", kind, "Put sparse last and without any quantization, e.g. compression=[prune_l1,sparse].")
         return SparseClassifier
 
-    def apply(self, classifier: Classifier, around: Around | None = None) -> SparseClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> SparseClassifier:
         """The same classifier, stored in another way."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
         small = SparseClassifier(classifier)
-        if around is not None:
-            around.note("sparse", dict(zip(("mib_dense", "mib_sparse"), small.mib(), strict=True)))
+        if context is not None:
+            context.note("sparse", dict(zip(("mib_dense", "mib_sparse"), small.mib(), strict=True)))
         return small

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, Pieces
+from kd_lab.core.option_types import Count, TokenizerBase
 from kd_lab.data.tokenized import Tokens
 from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.models.base import TorchClassifier
@@ -50,7 +50,7 @@ class TrimVocabulary:
     """
 
     min_count: Count = 1
-    first: Pieces = 0
+    first: TokenizerBase = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.first, int) or isinstance(self.first, bool) or self.first < 0:
@@ -73,8 +73,8 @@ class TrimVocabulary:
         need_torch("trim_vocabulary", kind, "Put trim_vocabulary before it, e.g. compression=[trim_vocabulary,onnx].")
         return kind
 
-    def apply(self, classifier: Classifier, around: Around) -> TorchClassifier:
-        """A classifier of the same class with fewer rows in its embedding; `around` has its tokenizer and tokens.
+    def apply(self, classifier: Classifier, context: CompressionContext) -> TorchClassifier:
+        """A classifier of the same class with fewer rows in its embedding; `context` has its tokenizer and tokens.
 
         Raises:
             UserError: the tokenizer is no WordPiece.
@@ -82,22 +82,22 @@ class TrimVocabulary:
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
         model = copy.deepcopy(classifier).cpu().eval()
-        table, before = word_embedding(model), around.tokens
-        content = read_word_piece(around.tokenizer)
+        table, before = word_embedding(model), context.tokens
+        content = read_word_piece(context.tokenizer)
         kept = self._kept(content, before)
-        around.read_with(_write(renumber(content, kept), around.scratch))
+        context.read_with(_write(renumber(content, kept), context.scratch))
         rows = table.weight.detach()[torch.from_numpy(kept)].clone()
-        pads = None if table.padding_idx is None else around.tokens.pad_id
+        pads = None if table.padding_idx is None else context.tokens.pad_id
         replace_word_embedding(model, nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=pads))  # type: ignore[no-untyped-call]
         unknown = content["model"]["vocab"][content["model"]["unk_token"]]
-        around.note(
+        context.note(
             "trim_vocabulary",
             {
                 "pieces_before": before.vocabulary,
-                "pieces_after": around.tokens.vocabulary,
-                "texts_changed": _changed(before, around.tokens, kept),
+                "pieces_after": context.tokens.vocabulary,
+                "texts_changed": _changed(before, context.tokens, kept),
                 "unknown_before": _share_of(before, unknown),
-                "unknown_after": _share_of(around.tokens, int(np.searchsorted(kept, unknown))),
+                "unknown_after": _share_of(context.tokens, int(np.searchsorted(kept, unknown))),
             },
         )
         return model

@@ -76,7 +76,7 @@ def fused(
     """
     rows, heads, tokens, width = query.shape
     flat = [states.transpose(1, 2).reshape(rows, states.shape[2], heads * width) for states in (query, key, value)]
-    said = torch.onnx.ops.symbolic(
+    attended = torch.onnx.ops.symbolic(
         "com.microsoft::MultiHeadAttention",
         (*flat, None, attention_mask),
         {"num_heads": heads, "scale": scaling},
@@ -84,7 +84,7 @@ def fused(
         shape=(rows, tokens, heads * width),
         version=1,
     )
-    return said.reshape(rows, tokens, heads, width), None
+    return attended.reshape(rows, tokens, heads, width), None
 
 
 def fused_mask(*, attention_mask: Tensor, **_: Any) -> Tensor:

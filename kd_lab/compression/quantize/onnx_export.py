@@ -14,7 +14,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_attention import write_with
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_lstm import OnnxLstm, can_replace
@@ -102,7 +102,7 @@ class OnnxExport:
         need_torch("onnx", kind, cure)
         return OnnxClassifier
 
-    def apply(self, classifier: Classifier, around: Around | None = None) -> OnnxClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> OnnxClassifier:
         """The classifier as `export` writes it."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)

@@ -14,7 +14,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import export
 from kd_lab.compression.step import need_torch
@@ -45,7 +45,7 @@ class OnnxInt8:
             need_torch("onnx_int8", kind, "Leave the other quantization out, e.g. compression=[prune_l1,onnx_int8].")
         return OnnxClassifier
 
-    def apply(self, classifier: Classifier, around: Around | None = None) -> OnnxClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> OnnxClassifier:
         """The classifier in INT8; a torch model is exported first.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.options import need_count
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import float_graph, prepared
@@ -61,7 +61,7 @@ class OnnxInt8Static:
             )
         return OnnxClassifier
 
-    def apply(self, classifier: Classifier, around: Around) -> OnnxClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> OnnxClassifier:
         """The classifier in INT8; a torch model is exported first.
 
         Raises:
@@ -74,7 +74,7 @@ class OnnxInt8Static:
             quantize_static(
                 str(graph),
                 str(quantized),
-                _Rows(around.sample(self.rows, 1), source.inputs),
+                _Rows(context.sample(self.rows, 1), source.inputs),
                 quant_format=QuantFormat.QDQ,
                 per_channel=self.per_channel,
                 activation_type=QuantType.QUInt8,

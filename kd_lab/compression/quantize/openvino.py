@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_export import export
 from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier, Precision
 from kd_lab.compression.quantize.openvino_package import has_bf16, need_package, package
@@ -49,14 +49,14 @@ class OpenVino:
             )
         return OpenVinoClassifier
 
-    def apply(self, classifier: Classifier, around: Around | None = None) -> OpenVinoClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> OpenVinoClassifier:
         """The classifier in OpenVINO; the precisions in which its layers run here go into the notes."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
         made = OpenVinoClassifier(convert(classifier), self.precision)
-        if around is not None:
+        if context is not None:
             name = "openvino" if self.precision == "f32" else f"openvino_{self.precision}"
-            around.note(name, {"precision": self.precision, "matrix_layers": made.precisions})
+            context.note(name, {"precision": self.precision, "matrix_layers": made.precisions})
         return made
 
 

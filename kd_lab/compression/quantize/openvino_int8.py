@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.openvino import convert
 from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier, feed
 from kd_lab.compression.quantize.openvino_package import need_package, package
@@ -54,16 +54,16 @@ class OpenVinoInt8:
             need_package(name, "compression.openvino_int8")
         return OpenVinoClassifier
 
-    def apply(self, classifier: Classifier, around: Around) -> OpenVinoClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> OpenVinoClassifier:
         """The classifier in INT8; the precisions in which its layers run here go into the notes."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
         model = convert(classifier)
         inputs = tuple(node.get_any_name() for node in model.inputs)
         # one row a time: padding is then in no range
-        sample = [feed(batch, inputs) for batch in around.sample(self.rows, 1)]
+        sample = [feed(batch, inputs) for batch in context.sample(self.rows, 1)]
         made = OpenVinoClassifier(_quantize(model, sample), "f32")
-        around.note("openvino_int8", {"rows": len(sample), "matrix_layers": made.precisions})
+        context.note("openvino_int8", {"rows": len(sample), "matrix_layers": made.precisions})
         return made
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.options import need_count, need_training
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
@@ -84,7 +84,7 @@ class QuantizationAware:
                 cure=f"Use compression.{name}.per_channel={wanted}.",
             )
 
-    def apply(self, classifier: Classifier, around: Around) -> TorchClassifier:
+    def apply(self, classifier: Classifier, context: CompressionContext) -> TorchClassifier:
         """A classifier of the same class, trained on, its matrices on the grid of INT8."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
@@ -93,7 +93,7 @@ class QuantizationAware:
         linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
         hooks = [module.register_forward_pre_hook(_round_input) for module in linear]
         try:
-            around.recover(model, self.epochs, self.rate, held)
+            context.recover(model, self.epochs, self.rate, held)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.torch_bf16_classifier import TorchBf16Classifier
 from kd_lab.compression.step import need_torch
 from kd_lab.models.base import TorchClassifier
@@ -25,7 +25,7 @@ class TorchBf16:
         need_torch("torch_bf16", kind, "Put torch_bf16 last and leave other quantization out: [prune_l1,torch_bf16].")
         return TorchBf16Classifier
 
-    def apply(self, classifier: Classifier, around: Around | None = None) -> TorchBf16Classifier:
+    def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> TorchBf16Classifier:
         """The classifier in bfloat16."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)

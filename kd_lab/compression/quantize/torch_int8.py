@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier, check_engine
 from kd_lab.compression.step import need_torch
 from kd_lab.core.option_types import Engine
@@ -30,7 +30,7 @@ class TorchInt8:
         if self.engine is not None:
             check_engine("compression.torch_int8.engine", self.engine)
 
-    def parts(self) -> dict[str, str]:
+    def fingerprint_parts(self) -> dict[str, str]:
         """The kernels by name, those of the machine too: another engine makes another model."""
         return {"engine": self.engine or torch.backends.quantized.engine}
 
@@ -39,7 +39,7 @@ class TorchInt8:
         need_torch("torch_int8", kind, "Put torch_int8 right after the fit or after prune_l1, without any onnx step.")
         return TorchInt8Classifier
 
-    def apply(self, classifier: Classifier, around: Around | None = None) -> TorchInt8Classifier:
+    def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> TorchInt8Classifier:
         """The classifier with INT8 layers."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)

@@ -56,8 +56,8 @@ class TorchInt8Classifier:
     def __call__(self, batch: Batch) -> Outputs:
         """Logits (B, C) float32; the batch must be on the CPU."""
         with torch.no_grad():
-            said: Outputs = self.net(batch)
-        return said
+            outputs: Outputs = self.net(batch)
+        return outputs
 
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""

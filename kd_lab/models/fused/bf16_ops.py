@@ -52,8 +52,8 @@ def attention(
         return _Attention.apply(queries, keys, values, mask, size, scaling, dropout)  # type: ignore[no-any-return, no-untyped-call]
     asks, keys, values = (part.view(*part.shape[:2], -1, size).transpose(1, 2) for part in (queries, keys, values))
     added = None if mask is None else mask.to(BF16)
-    said = nn.functional.scaled_dot_product_attention(asks, keys, values, added, scale=scaling)
-    return said.transpose(1, 2).flatten(2)
+    attended = nn.functional.scaled_dot_product_attention(asks, keys, values, added, scale=scaling)
+    return attended.transpose(1, 2).flatten(2)
 
 
 def add_norm(states: Tensor, change: Tensor, dropout: float, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
@@ -85,11 +85,11 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *asked: Tensor) -> tuple[Tensor, ...]:
         flat, joined = ctx.saved_tensors
         (whole,) = asked
-        slope = whole.reshape(-1, len(joined))
-        matrices = torch.split((slope.t() @ flat).float(), ctx.units)
-        biases = torch.split(slope.sum(0).float(), ctx.units)
+        grad = whole.reshape(-1, len(joined))
+        matrices = torch.split((grad.t() @ flat).float(), ctx.units)
+        biases = torch.split(grad.sum(0).float(), ctx.units)
         each = [part for pair in zip(matrices, biases, strict=True) for part in pair]
-        return (slope @ joined).view(*whole.shape[:-1], -1), *each
+        return (grad @ joined).view(*whole.shape[:-1], -1), *each
 
 
 class _Attention(torch.autograd.Function):
@@ -111,22 +111,22 @@ class _Attention(torch.autograd.Function):
             scores.view(rows, -1, *scores.shape[1:]).add_(mask)
         scores.sub_(scores.amax(-1, keepdim=True)).exp_()
         shares = scores.div_(scores.sum(-1, keepdim=True))
-        thinned, alive = shares.to(BF16), kept(shares.shape, dropout, BF16)
-        if alive is not None:
-            thinned = thinned * alive.mul_(1 / (1 - dropout))
+        dropped, keep_mask = shares.to(BF16), kept(shares.shape, dropout, BF16)
+        if keep_mask is not None:
+            dropped = dropped * keep_mask.mul_(1 / (1 - dropout))
         ctx.rows, ctx.size, ctx.scaling = rows, size, scaling
-        ctx.save_for_backward(asks, keys, values, shares, alive, thinned)
-        return _together(torch.bmm(thinned, values), rows)
+        ctx.save_for_backward(asks, keys, values, shares, keep_mask, dropped)
+        return _together(torch.bmm(dropped, values), rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *asked: Tensor) -> tuple[Tensor | None, ...]:
-        asks, keys, values, shares, alive, thinned = ctx.saved_tensors
-        slope = _apart(asked[0], ctx.size)
-        of_values = torch.bmm(thinned.transpose(1, 2), slope)
-        of_shares = torch.bmm(slope, values.transpose(1, 2))
-        if alive is not None:
-            of_shares.mul_(alive)
+        asks, keys, values, shares, keep_mask, dropped = ctx.saved_tensors
+        grad = _apart(asked[0], ctx.size)
+        of_values = torch.bmm(dropped.transpose(1, 2), grad)
+        of_shares = torch.bmm(grad, values.transpose(1, 2))
+        if keep_mask is not None:
+            of_shares.mul_(keep_mask)
         weighted = shares * of_shares
         of_scores = weighted.sub_(shares * weighted.sum(-1, keepdim=True)).mul_(ctx.scaling).to(BF16)
         found = torch.bmm(of_scores, keys), torch.bmm(of_scores.transpose(1, 2), asks), of_values
@@ -149,18 +149,18 @@ class _AddNorm(torch.autograd.Function):
     def forward(
         ctx: Any, states: Tensor, change: Tensor, dropout: float, weight: Tensor, bias: Tensor, eps: float
     ) -> Tensor:
-        ctx.scale, alive = 1 / (1 - dropout), kept(change.shape, dropout, BF16)
-        added = states + change if alive is None else torch.add(states, change * alive, alpha=ctx.scale)
+        ctx.scale, keep_mask = 1 / (1 - dropout), kept(change.shape, dropout, BF16)
+        added = states + change if keep_mask is None else torch.add(states, change * keep_mask, alpha=ctx.scale)
         out, mean, spread = torch.native_layer_norm(added, weight.shape, weight, bias, eps)
-        ctx.save_for_backward(added, mean, spread, weight, bias, alive)
+        ctx.save_for_backward(added, mean, spread, weight, bias, keep_mask)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *asked: Tensor) -> tuple[Tensor | None, ...]:
-        added, mean, spread, weight, bias, alive = ctx.saved_tensors
-        slope, of_weight, of_bias = torch.ops.aten.native_layer_norm_backward(
+        added, mean, spread, weight, bias, keep_mask = ctx.saved_tensors
+        grad, of_weight, of_bias = torch.ops.aten.native_layer_norm_backward(
             asked[0].contiguous(), added, weight.shape, mean, spread, weight, bias, [True, True, True]
         )
-        of_change = slope if alive is None else (slope * alive).mul_(ctx.scale)
-        return slope, of_change, None, of_weight, of_bias, None
+        of_change = grad if keep_mask is None else (grad * keep_mask).mul_(ctx.scale)
+        return grad, of_change, None, of_weight, of_bias, None

@@ -75,7 +75,7 @@ def _attended(layer: Any, layout: Layout, hidden_states: Tensor, mask: Tensor | 
     def heads(name: str, states: Tensor) -> Tensor:
         return layer.get_submodule(name)(states).view(*states.shape[:2], -1, size).transpose(1, 2)  # type: ignore[no-any-return]
 
-    said, _ = ALL_ATTENTION_FUNCTIONS[how](
+    attended, _ = ALL_ATTENTION_FUNCTIONS[how](
         attention,
         heads(layout.query, hidden_states[:, :1]),
         heads(layout.key, hidden_states),
@@ -84,4 +84,4 @@ def _attended(layer: Any, layout: Layout, hidden_states: Tensor, mask: Tensor | 
         dropout=attention.dropout.p if layer.training else 0.0,
         scaling=attention.scaling,
     )
-    return said.reshape(rows, 1, -1)  # type: ignore[no-any-return]
+    return attended.reshape(rows, 1, -1)  # type: ignore[no-any-return]

@@ -18,8 +18,8 @@ class QuickDropout(nn.Dropout):
         """Any shape and kind of float -> the same."""
         if not self.training or input.device.type != "cpu":
             return super().forward(input)
-        alive = kept(input.shape, self.p, input.dtype)
-        return super().forward(input) if alive is None else input * alive.mul_(1 / (1 - self.p))
+        keep_mask = kept(input.shape, self.p, input.dtype)
+        return super().forward(input) if keep_mask is None else input * keep_mask.mul_(1 / (1 - self.p))
 
 
 def kept(shape: torch.Size, p: float, kind: torch.dtype) -> Tensor | None:

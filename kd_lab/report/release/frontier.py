@@ -15,11 +15,11 @@ from kd_lab.core.progress import step
 from kd_lab.core.results import RunResult
 from kd_lab.data.dataset import Split
 from kd_lab.evaluation import benchmark
-from kd_lab.evaluation.benchmark import Asked
+from kd_lab.evaluation.benchmark import BenchmarkRequest
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.cell import Cell
 from kd_lab.pipeline.summary_table import method
-from kd_lab.report.release.reopened import Opened, Reopened
+from kd_lab.report.release.reopened import Opened, ReopenedCells
 from kd_lab.report.study.data_sets import by_cell
 from kd_lab.report.study.labels import labels
 
@@ -81,7 +81,10 @@ def measure(study: Path, cells: Sequence[RunResult], opened: Opened, *, threads:
     Raises:
         UserError: no cell finished, a data set or a package is missing, or a model cannot be measured.
     """
-    reopened, missing = Reopened(opened), [f"{cell.cell}: {cell.status}" for cell in cells if cell.status != "finished"]
+    reopened, missing = (
+        ReopenedCells(opened),
+        [f"{cell.cell}: {cell.status}" for cell in cells if cell.status != "finished"],
+    )
     models = _models(study, cells, reopened, missing)
     if not models:
         cure = "Run the study first."
@@ -129,7 +132,7 @@ def front(points: Sequence[tuple[float, float]]) -> set[int]:
     }
 
 
-def _models(study: Path, cells: Sequence[RunResult], reopened: Reopened, missing: list[str]) -> list[_Model]:
+def _models(study: Path, cells: Sequence[RunResult], reopened: ReopenedCells, missing: list[str]) -> list[_Model]:
     """Teachers, each once, then finished cells; what is not there any more is noted in `missing`."""
     named, rows, teachers, found = labels(cells), by_cell(cells), {}, []
     for result in (cell for cell in cells if cell.status == "finished"):
@@ -161,7 +164,7 @@ def _scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: test[key] for name in _SCORES for key in (name, f"{name}_interval") if key in test}
 
 
-def _costs(models: Sequence[_Model], reopened: Reopened, threads: int) -> list[dict[str, Any]]:
+def _costs(models: Sequence[_Model], reopened: ReopenedCells, threads: int) -> list[dict[str, Any]]:
     """Weights, memory and throughput of each, a process of its own each."""
     timer, found = Evaluation(threads=threads, requests=20, rounds=1), []
     with step("measure memory and throughput, models", len(models)) as advance:
@@ -173,7 +176,7 @@ def _costs(models: Sequence[_Model], reopened: Reopened, threads: int) -> list[d
     return found
 
 
-def _asked(models: Sequence[_Model]) -> list[Asked]:
+def _asked(models: Sequence[_Model]) -> list[BenchmarkRequest]:
     """Each model with the same texts of its test split."""
     splits: dict[str, Split] = {}
     for model in models:
@@ -182,4 +185,4 @@ def _asked(models: Sequence[_Model]) -> list[Asked]:
             test = model.cell.dataset.load().splits["test"]
             splits[name] = test.take(np.random.default_rng(0).permutation(len(test.texts))[:QUERIES])
     found = [(model, splits[model.cell.fingerprints["tokens"]]) for model in models]
-    return [Asked(model.folder, split.texts, split.pairs) for model, split in found]
+    return [BenchmarkRequest(model.folder, split.texts, split.pairs) for model, split in found]

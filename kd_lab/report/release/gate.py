@@ -19,13 +19,13 @@ from kd_lab.data.hub import class_number
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import batch_invariance
 from kd_lab.evaluation.metrics import fidelity
-from kd_lab.evaluation.paired_tests import Answers, compare
+from kd_lab.evaluation.paired_tests import Predictions, compare
 from kd_lab.models import saved_model
 from kd_lab.models.saved_model import Classifier
 from kd_lab.pipeline.cell import Cell
 from kd_lab.report.release.gate_origin import origin
 from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP, Evidence, Export, Ruling, rule
-from kd_lab.report.release.reopened import Opened, Reopened
+from kd_lab.report.release.reopened import Opened, ReopenedCells
 from kd_lab.report.study import answers
 from kd_lab.report.study.labels import labels
 from kd_lab.report.study.settings import at
@@ -86,7 +86,7 @@ def hold(study: Path, cells: Sequence[RunResult], opened: Opened, *, margin: flo
         )
     named = labels(cells)
     here = machine.describe_machine()
-    held, reopened = [], Reopened(opened)
+    held, reopened = [], ReopenedCells(opened)
     for cell in compressed:
         plain = [other for other in finished if other.fingerprint.get("fit") == cell.fingerprint.get("fit")]
         base = next((other for other in plain if not other.config.get("compression")), None)
@@ -110,7 +110,7 @@ def _evidence(
     cell: RunResult,
     base: RunResult | None,
     cells: Sequence[RunResult],
-    reopened: Reopened,
+    reopened: ReopenedCells,
     label: str,
     limit: int,
     here: Mapping[str, Any],
@@ -143,8 +143,10 @@ def _evidence(
         before = answers.of(study, base) if base else None
         if before is not None and before.same_rows(ours):
             told["accuracy"] = _changes(ours, before, _outside(made, tokens))
-            own_rows = Answers(ours.labels[asked], alone)
-            told["asked_alone"] = compare({0: own_rows}, {0: Answers(before.labels[asked], before.predictions[asked])})
+            own_rows = Predictions(ours.labels[asked], alone)
+            told["asked_alone"] = compare(
+                {0: own_rows}, {0: Predictions(before.labels[asked], before.predictions[asked])}
+            )
     for name, path in (("size_ratio", "cost.size_mib"), ("latency_ratio", "cost.latency_ms.p50")):
         now, then = at(cell, path), at(base, path) if base else None
         told[name] = now / then if now and then else None
@@ -152,7 +154,7 @@ def _evidence(
     return Evidence(**told)
 
 
-def _still_there(said: Answers, tokens: Tokens) -> bool:
+def _still_there(said: Predictions, tokens: Tokens) -> bool:
     """Whether the data set's test rows are those that the cell was judged on."""
     texts = said.texts is None or np.array_equal(said.texts, tokens.test_texts())
     return texts and np.array_equal(said.labels, tokens.split("test").labels)
@@ -169,7 +171,7 @@ def _outside(cell: Cell, tokens: Tokens) -> int | None:
     return None if name is None else class_number(tokens.classes, name)
 
 
-def _changes(ours: Answers, theirs: Answers, outside: int | None) -> dict[str, Any]:
+def _changes(ours: Predictions, theirs: Predictions, outside: int | None) -> dict[str, Any]:
     """Rows -> change of accuracy on them."""
     every = np.ones(len(ours.labels), bool)
     sides = {ALL: every}
@@ -180,15 +182,15 @@ def _changes(ours: Answers, theirs: Answers, outside: int | None) -> dict[str, A
     }
 
 
-def _only(said: Answers, side: Any) -> Answers:
-    return Answers(said.labels[side], said.predictions[side])
+def _only(said: Predictions, side: Any) -> Predictions:
+    return Predictions(said.labels[side], said.predictions[side])
 
 
 def _export(
     study: Path,
     cell: RunResult,
     cells: Sequence[RunResult],
-    reopened: Reopened,
+    reopened: ReopenedCells,
     tokens: Tokens,
     rows: Any,
     said: torch.Tensor,

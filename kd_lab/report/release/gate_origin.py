@@ -9,7 +9,7 @@ from typing import Any
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
-from kd_lab.report.release.reopened import Reopened
+from kd_lab.report.release.reopened import ReopenedCells
 from kd_lab.training.fit import Fitted
 
 EXPORTS = ("onnx", "openvino", "torch_int8", "torch_bf16", "sparse")  # how steps begin that change a model's form alone
@@ -32,7 +32,7 @@ class Origin:
     missing: str = ""
 
 
-def origin(cell: RunResult, cells: Sequence[RunResult], study: Path, reopened: Reopened) -> Origin | None:
+def origin(cell: RunResult, cells: Sequence[RunResult], study: Path, reopened: ReopenedCells) -> Origin | None:
     """The torch model before the export steps of a cell; None where it has none.
 
     It is another cell of the study where one is that model, else the cache's, else it is made now: by steps that
@@ -63,7 +63,7 @@ def _exact(name: str, options: Mapping[str, Any]) -> bool:
     return name in ("onnx", "sparse") or (name == "openvino" and options.get("precision") == "f32")
 
 
-def _made(cell: RunResult, kept: Mapping[str, Any], reopened: Reopened) -> Path:
+def _made(cell: RunResult, kept: Mapping[str, Any], reopened: ReopenedCells) -> Path:
     before = reopened.cell({**cell.config, "compression": dict(kept)})
     fitted = before.cache.find("fit", cell.fingerprint["fit"])
     found = fitted

@@ -11,7 +11,7 @@ from kd_lab.pipeline.cell import Cell
 Opened = Callable[[Mapping[str, Any]], Cell]
 
 
-class Reopened:
+class ReopenedCells:
     """Cells of a study; those that read the same word pieces share them, so that what is to be said is said once.
 
     Args:

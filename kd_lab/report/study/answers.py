@@ -9,7 +9,7 @@ import numpy as np
 
 from kd_lab.core.reading import reading
 from kd_lab.core.results import RunResult
-from kd_lab.evaluation.paired_tests import Answers
+from kd_lab.evaluation.paired_tests import Predictions
 from kd_lab.evaluation.predictions import FILE
 from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
@@ -17,7 +17,7 @@ from kd_lab.report.study.settings import Setting
 LARGEST = 2**32  # bytes of answers, unpacked: 268 million rows
 
 
-def answers(study: Path, setting: Setting) -> dict[Run, Answers]:
+def answers(study: Path, setting: Setting) -> dict[Run, Predictions]:
     """Seeds -> answers; a cell that kept none is left out.
 
     Raises:
@@ -27,7 +27,7 @@ def answers(study: Path, setting: Setting) -> dict[Run, Answers]:
     return {run: _read(path, cell) for run, (path, cell) in found.items() if path.is_file()}
 
 
-def of(study: Path, cell: RunResult) -> Answers | None:
+def of(study: Path, cell: RunResult) -> Predictions | None:
     """The answers of one cell; None where it kept none.
 
     Raises:
@@ -37,7 +37,7 @@ def of(study: Path, cell: RunResult) -> Answers | None:
     return _read(path, cell) if path.is_file() else None
 
 
-def _read(path: Path, cell: RunResult) -> Answers:
+def _read(path: Path, cell: RunResult) -> Predictions:
     with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
         with zipfile.ZipFile(path) as archive:
             size = sum(archive.getinfo(f"{name}.npy").file_size for name in ("labels", "predictions"))
@@ -52,4 +52,4 @@ def _read(path: Path, cell: RunResult) -> Answers:
             raise ValueError(f"{labels.dtype} labels and {predictions.dtype} predictions, which number no class")
         if texts is not None and texts.shape != labels.shape:
             raise ValueError(f"{texts.shape} texts for {labels.shape} labels")
-    return Answers(labels, predictions, texts, cell.fingerprint.get("tokens", cell.cell))
+    return Predictions(labels, predictions, texts, cell.fingerprint.get("tokens", cell.cell))

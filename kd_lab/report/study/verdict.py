@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kd_lab.core.errors import UserError
 from kd_lab.evaluation.intervals import RATE, Spread, over_seeds
-from kd_lab.evaluation.paired_tests import Answers, Comparison, SeedNoise, compare, holm, seed_noise
+from kd_lab.evaluation.paired_tests import Comparison, Predictions, SeedNoise, compare, holm, seed_noise
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.runs import Run, counted, paired
@@ -61,7 +61,7 @@ class Verdict:
     text: str
 
 
-def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[Run, Answers]]) -> list[Verdict]:
+def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[Run, Predictions]]) -> list[Verdict]:
     """One verdict a data set: accuracies on two of them cannot be compared.
 
     The best is chosen on validation, so that the rows it is tested on have not helped to choose it. With one seed the
@@ -110,7 +110,7 @@ def percent(found: Spread | None) -> str:
     return f"{100 * found.mean:.1f} %{sd}{interval}"
 
 
-def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Answers]]], several: bool) -> Verdict:
+def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]], several: bool) -> Verdict:
     tried, where = len(group), f"{name}: " if several else ""
     if tried == 1:
         return Verdict(name, group[0][0], [], 1, where + _figures(group[0][0]))
@@ -124,7 +124,7 @@ def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Answers]]], 
     return Verdict(name, best, others, tried, f"{where}best: {best.label}, {_figures(best)}, {told}")
 
 
-def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Answers]]]) -> list[Against]:
+def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]]) -> list[Against]:
     said = {id(setting): answers for setting, answers in group}
     others = [setting for setting, _ in group if setting is not best]
     noise = _noise(best, [setting for setting, _ in group])
@@ -140,7 +140,7 @@ def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Ans
 
 
 def _compared(
-    ours: Mapping[Run, Answers], theirs: Mapping[Run, Answers], noise: SeedNoise | None
+    ours: Mapping[Run, Predictions], theirs: Mapping[Run, Predictions], noise: SeedNoise | None
 ) -> tuple[Comparison | None, str]:
     """(the comparison, why there is none)."""
     if not ours or not theirs:

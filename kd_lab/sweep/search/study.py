@@ -28,7 +28,7 @@ ABOUT = "about"  # attribute of the study: what it is made from
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """All that a search is told."""
 
     study: str
@@ -54,7 +54,7 @@ class Plan:
         return {name: redacted(lines) for name, lines in about.items()}
 
 
-class Asked(NamedTuple):
+class AskedTrial(NamedTuple):
     """A trial to run."""
 
     number: int  # from 0
@@ -68,7 +68,7 @@ class Search:
         UserError: the study is there and searches something else.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SearchPlan) -> None:
         optuna = optuna_library()
         self.plan, self._states = plan, optuna.trial.TrialState
         storage = open_storage(plan.storage, new=True)
@@ -89,14 +89,14 @@ class Search:
             self._queue_grid()
         self.failed = 0  # in this start
 
-    def ask(self, most: int) -> list[Asked]:
+    def ask(self, most: int) -> list[AskedTrial]:
         """The next trials, at most `most`; none when the search is over."""
         asked = []
         for _ in range(min(most, self.left)):
             plan = self.plan
             self.study.sampler = sampler(plan.sampler, plan.seed, self._place(), plan.trials, plan.batch)
             trial = self.study.ask(dict(plan.space.axes))
-            asked.append(Asked(trial.number, trial.params))
+            asked.append(AskedTrial(trial.number, trial.params))
         self.left -= len(asked)
         return asked
 

@@ -22,8 +22,8 @@ def layers(model: EncoderClassifier) -> torch.nn.ModuleList:
 
 @each_family
 @pytest.mark.parametrize("kept", [[0, 2], [3], [0, 1, 3]])
-def test_what_is_left_says_what_the_encoder_said_with_the_other_layers_passed_over(family, kept, around):
-    model, batch = built(family), some(around)
+def test_what_is_left_says_what_the_encoder_said_with_the_other_layers_passed_over(family, kept, context):
+    model, batch = built(family), some(context)
     dropped, full = keep_layers(model, kept), logits(model, batch)
     for number, layer in enumerate(layers(model)):
         if number not in kept:  # a layer that hands on what it is given
@@ -36,19 +36,19 @@ def test_what_is_left_says_what_the_encoder_said_with_the_other_layers_passed_ov
 
 
 @each_family
-def test_parameters_fall_by_exactly_the_layers_that_went(family, around):
+def test_parameters_fall_by_exactly_the_layers_that_went(family, context):
     model = built(family)
-    dropped = DropLayers(keep=[1], epochs=0).apply(model, around)
+    dropped = DropLayers(keep=[1], epochs=0).apply(model, context)
     gone = sum(weight.numel() for number in (0, 2, 3) for weight in layers(model)[number].parameters())
     assert sizes(model) - sizes(dropped) == gone > 0
     expected = layers(model)[1].state_dict()
     assert all(torch.equal(weight, expected[name]) for name, weight in layers(dropped)[0].state_dict().items())
-    assert around.notes["drop_layers"] == {"layers_before": 4, "kept": [1]}
+    assert context.notes["drop_layers"] == {"layers_before": 4, "kept": [1]}
 
 
 @each_family
-def test_transformers_reads_the_result_unchanged(family, around, folder):
-    dropped, batch = DropLayers().apply(built(family), around), some(around)
+def test_transformers_reads_the_result_unchanged(family, context, folder):
+    dropped, batch = DropLayers().apply(built(family), context), some(context)
     assert len(layers(dropped)) == 2
     assert dropped.portable
     dropped.save(folder)
@@ -80,11 +80,11 @@ def test_a_spread_has_as_many_layers_as_asked_and_none_twice(total):
         ({"layers": 5}, r"drop_layers\.layers: expected at most 4, the model's layers, got 5"),
     ],
 )
-def test_layers_that_the_model_does_not_have_are_refused_before_training_and_after(options, words, around):
+def test_layers_that_the_model_does_not_have_are_refused_before_training_and_after(options, words, context):
     with pytest.raises(UserError, match=words):
         DropLayers(**options).check(EncoderClassifier, ENCODERS["bert"])
     with pytest.raises(UserError, match=words):
-        DropLayers(**options).apply(built("bert"), around)
+        DropLayers(**options).apply(built("bert"), context)
 
 
 @pytest.mark.parametrize("keep", [[], [2, 1], [1, 1], [-1, 0], [0.0, 1], [True], "01", 2])

@@ -26,8 +26,8 @@ def readers(model: EncoderClassifier) -> list[torch.nn.Module]:
 
 
 @each_family
-def test_a_pruned_encoder_says_what_it_said_with_the_other_units_silent(family, around):
-    model, batch = built(family), some(around)
+def test_a_pruned_encoder_says_what_it_said_with_the_other_units_silent(family, context):
+    model, batch = built(family), some(context)
     kept = [[0, 5, 11], [1, 2, 3], [4, 6, 8], [9, 10, 11]]
     pruned = keep_units(model, [torch.tensor(units) for units in kept])
     full = logits(model, batch)
@@ -42,30 +42,30 @@ def test_a_pruned_encoder_says_what_it_said_with_the_other_units_silent(family, 
 
 @each_family
 @pytest.mark.parametrize(("keep", "left"), [(0.5, 6), (0.7, 8), (0.01, 1), (1, 12)])
-def test_parameters_fall_by_exactly_what_a_unit_has(family, keep, left, around):
+def test_parameters_fall_by_exactly_what_a_unit_has(family, keep, left, context):
     model = built(family)
-    pruned = PruneWidth(keep, epochs=0, rows=4).apply(model, around)
+    pruned = PruneWidth(keep, epochs=0, rows=4).apply(model, context)
     assert sizes(model) - sizes(pruned) == LAYERS * (UNITS - left) * (WIDTH + 1 + WIDTH)
-    assert around.notes["prune_width"]["units"] == left
+    assert context.notes["prune_width"]["units"] == left
 
 
 @each_family
-def test_the_units_that_stay_are_those_of_the_highest_score(family, around):
+def test_the_units_that_stay_are_those_of_the_highest_score(family, context):
     model = built(family).eval()
-    scores = taylor_of_inputs(model, labelled(around, 20, 7, "test"), readers(model), UNITS)
-    pruned = PruneWidth(0.25, rows=20).apply(model, around)
+    scores = taylor_of_inputs(model, labelled(context, 20, 7, "test"), readers(model), UNITS)
+    pruned = PruneWidth(0.25, rows=20).apply(model, context)
     shares = []
     for ours, theirs, score in zip(readers(pruned), readers(model), scores, strict=True):
         best = score.argsort(descending=True)[:3].sort().values
         assert torch.equal(ours.weight, theirs.weight[:, best])
         shares.append(round(float(score[best].sum() / score.sum()), 4))
-    assert around.notes["prune_width"] == {"units_before": 12, "units": 3, "importance_kept": shares}
+    assert context.notes["prune_width"] == {"units_before": 12, "units": 3, "importance_kept": shares}
     assert all(0.25 < share < 1 for share in shares)
 
 
 @each_family
-def test_transformers_reads_the_result_unchanged(family, around, folder):
-    pruned, batch = PruneWidth(rows=4).apply(built(family), around), some(around)
+def test_transformers_reads_the_result_unchanged(family, context, folder):
+    pruned, batch = PruneWidth(rows=4).apply(built(family), context), some(context)
     assert pruned.portable
     pruned.save(folder)
     theirs, about = transformers.AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)

@@ -41,8 +41,8 @@ def silent(model: EncoderClassifier, kept: list[list[int]], batch) -> torch.Tens
 
 @each_family
 @pytest.mark.parametrize("kept", [[[1], [0], [3], [2]], [[0, 3], [1, 2], [0, 1], [2, 3]]])
-def test_a_pruned_encoder_says_what_it_said_with_the_other_heads_silent(family, kept, around):
-    model, batch = built(family), some(around)
+def test_a_pruned_encoder_says_what_it_said_with_the_other_heads_silent(family, kept, context):
+    model, batch = built(family), some(context)
     pruned = keep_heads(model, [torch.tensor(heads) for heads in kept])
     torch.testing.assert_close(logits(pruned, batch), silent(model, kept, batch), atol=1e-5, rtol=0)
     assert (logits(pruned, batch) - logits(model, batch)).abs().max() > 0.01
@@ -50,28 +50,28 @@ def test_a_pruned_encoder_says_what_it_said_with_the_other_heads_silent(family, 
 
 @each_family
 @pytest.mark.parametrize("heads", [1, 3])
-def test_parameters_fall_by_exactly_what_a_head_has(family, heads, around):
+def test_parameters_fall_by_exactly_what_a_head_has(family, heads, context):
     model = built(family)
-    pruned = PruneHeads(heads=heads, epochs=0, rows=4).apply(model, around)
+    pruned = PruneHeads(heads=heads, epochs=0, rows=4).apply(model, context)
     a_head = 3 * SIZE * (WIDTH + 1) + WIDTH * SIZE  # query, key and value with biases; its columns of the output
     assert sizes(model) - sizes(pruned) == LAYERS * (4 - heads) * a_head
     assert heads_in(pruned.config) == heads
 
 
 @each_family
-def test_the_heads_that_stay_are_those_of_the_highest_score(family, around):
+def test_the_heads_that_stay_are_those_of_the_highest_score(family, context):
     model = built(family).eval()
-    scores = taylor_of_inputs(model, labelled(around, 20, 7, "test"), merges(model), 4)
-    PruneHeads(heads=2, rows=20).apply(model, around)
-    said = around.notes["prune_heads"]
+    scores = taylor_of_inputs(model, labelled(context, 20, 7, "test"), merges(model), 4)
+    PruneHeads(heads=2, rows=20).apply(model, context)
+    said = context.notes["prune_heads"]
     best = [sorted(sorted(range(4), key=lambda head, row=row: -row[head])[:2]) for row in scores.tolist()]
     assert said == {"heads_before": 4, "heads": 2, "kept": best}
 
 
 @each_family
-def test_a_pruned_encoder_is_saved_loaded_and_pruned_again(family, around, folder):
-    model, batch = built(family), some(around)
-    once = PruneHeads(heads=3, rows=8, epochs=0).apply(model, around)
+def test_a_pruned_encoder_is_saved_loaded_and_pruned_again(family, context, folder):
+    model, batch = built(family), some(context)
+    once = PruneHeads(heads=3, rows=8, epochs=0).apply(model, context)
     saved_model.save(once, folder, {})
     loaded = saved_model.load(folder)
     assert isinstance(loaded, EncoderClassifier)
@@ -80,19 +80,19 @@ def test_a_pruned_encoder_is_saved_loaded_and_pruned_again(family, around, folde
     again = keep_heads(loaded, kept)
     assert heads_in(again.config) == 2
     gates = [[0, 2]] * LAYERS
-    first = around.notes["prune_heads"]["kept"]
+    first = context.notes["prune_heads"]["kept"]
     both = [[layer[place] for place in gate] for layer, gate in zip(first, gates, strict=True)]
     torch.testing.assert_close(logits(again, batch), silent(model, both, batch), atol=1e-5, rtol=0)
 
 
 @each_family
-def test_only_an_encoder_with_all_heads_is_portable(family, around, folder):
+def test_only_an_encoder_with_all_heads_is_portable(family, context, folder):
     model = built(family)
-    whole = PruneHeads(keep=1.0, rows=4).apply(model, around)
+    whole = PruneHeads(keep=1.0, rows=4).apply(model, context)
     assert model.portable
     assert whole.portable
-    assert torch.equal(logits(whole, some(around)), logits(model, some(around)))
-    pruned = PruneHeads(rows=4).apply(model, around)
+    assert torch.equal(logits(whole, some(context)), logits(model, some(context)))
+    pruned = PruneHeads(rows=4).apply(model, context)
     assert not pruned.portable
     pruned.save(folder)
     with pytest.raises(RuntimeError, match=r"size mismatch|MISMATCH|ignore_mismatched"):
@@ -100,9 +100,9 @@ def test_only_an_encoder_with_all_heads_is_portable(family, around, folder):
 
 
 @each_family
-def test_a_pruned_encoder_learns(family, around):
-    pruned = PruneHeads(heads=1, rows=4).apply(built(family), around).train()
-    batch = some(around)
+def test_a_pruned_encoder_learns(family, context):
+    pruned = PruneHeads(heads=1, rows=4).apply(built(family), context).train()
+    batch = some(context)
     torch.nn.functional.cross_entropy(pruned(batch).logits, batch.labels).backward()
     for module in merges(pruned):
         assert module.weight.shape == (WIDTH, SIZE)
@@ -125,7 +125,7 @@ def test_what_the_model_cannot_lose_is_refused_before_training(step, model, word
         step.check(EncoderClassifier, model)
 
 
-def test_more_heads_than_earlier_pruning_left_are_refused(around):
-    once = PruneHeads(heads=1, rows=4).apply(built("bert"), around)
+def test_more_heads_than_earlier_pruning_left_are_refused(context):
+    once = PruneHeads(heads=1, rows=4).apply(built("bert"), context)
     with pytest.raises(UserError, match=r"expected at most 1, .*got 2"):
-        PruneHeads(heads=2).apply(once, around)
+        PruneHeads(heads=2).apply(once, context)

@@ -29,24 +29,24 @@ def table(model) -> torch.Tensor:
 
 
 @each_model
-def test_the_product_is_the_nearest_of_that_rank(name, around):
+def test_the_product_is_the_nearest_of_that_rank(name, context):
     """numpy's decomposition gives the same error, and none is smaller (Eckart and Young)."""
     model = built(name)
-    small = LowRankEmbedding(3, "alike", epochs=0).apply(model, around)
+    small = LowRankEmbedding(3, "alike", epochs=0).apply(model, context)
     values = np.linalg.svd(table(model).double().numpy(), compute_uv=False)
     least = float(np.sqrt((values[3:] ** 2).sum() / (values**2).sum()))
     error = float((table(small) - table(model)).norm() / table(model).norm())
     assert error == pytest.approx(least, rel=1e-4)
     said = {"rank": 3, "relative_error": round(least, 4), "relative_error_weighted": round(least, 4)}
-    assert around.notes["low_rank_embedding"] == said
+    assert context.notes["low_rank_embedding"] == said
 
 
 @each_model
-def test_frequent_pieces_are_missed_by_least(name, around):
+def test_frequent_pieces_are_missed_by_least(name, context):
     """numpy's decomposition of the table, each row times the fourth root of its count, misses as much."""
     model = built(name)
     counts = np.zeros(PIECES)
-    for row in around.tokens.sentences():
+    for row in context.tokens.sentences():
         for piece in row:
             counts[int(piece)] += 1
     before = table(model).double().numpy()
@@ -55,9 +55,9 @@ def test_frequent_pieces_are_missed_by_least(name, around):
     least = float(np.sqrt((values[3:] ** 2).sum() / (values**2).sum()))
     missed, notes = [], []
     for weigh in ("root", "alike"):
-        after = table(LowRankEmbedding(3, weigh, epochs=0).apply(model, around)).double().numpy()
+        after = table(LowRankEmbedding(3, weigh, epochs=0).apply(model, context)).double().numpy()
         missed.append(float(np.linalg.norm(scale * (after - before)) / np.linalg.norm(scale * before)))
-        notes.append(around.notes["low_rank_embedding"])
+        notes.append(context.notes["low_rank_embedding"])
     assert missed[0] == pytest.approx(least, rel=1e-4)
     assert missed[0] < missed[1]
     assert notes[0]["relative_error_weighted"] == round(least, 4)
@@ -65,30 +65,30 @@ def test_frequent_pieces_are_missed_by_least(name, around):
 
 
 @each_model
-def test_a_table_of_that_rank_loses_nothing(name, around):
-    model, batch = built(name), some(around)
+def test_a_table_of_that_rank_loses_nothing(name, context):
+    model, batch = built(name), some(context)
     old = word_embedding(model)
     with torch.no_grad():
         old.weight.copy_(torch.randn(PIECES, 3) @ torch.randn(3, WIDTHS[name]))
-    small = LowRankEmbedding(3, epochs=0).apply(model, around)
-    assert around.notes["low_rank_embedding"]["relative_error"] == 0.0
+    small = LowRankEmbedding(3, epochs=0).apply(model, context)
+    assert context.notes["low_rank_embedding"]["relative_error"] == 0.0
     torch.testing.assert_close(logits(small, batch), logits(model, batch), atol=1e-4, rtol=0)
 
 
 @each_model
-def test_parameters_fall_by_exactly_what_the_factors_save(name, around):
+def test_parameters_fall_by_exactly_what_the_factors_save(name, context):
     model = built(name)
-    small = LowRankEmbedding(3, epochs=0).apply(model, around)
+    small = LowRankEmbedding(3, epochs=0).apply(model, context)
     assert sizes(model) - sizes(small) == PIECES * WIDTHS[name] - (PIECES * 3 + 3 * WIDTHS[name])
 
 
 @each_model
-def test_a_row_of_zeros_stays_one_and_the_padding_learns_nothing(name, around):
-    model, batch = built(name), some(around)
+def test_a_row_of_zeros_stays_one_and_the_padding_learns_nothing(name, context):
+    model, batch = built(name), some(context)
     pad = word_embedding(model).padding_idx
     with torch.no_grad():
         word_embedding(model).weight[pad] = 0.0
-    small = LowRankEmbedding(3, epochs=0).apply(model, around).train()
+    small = LowRankEmbedding(3, epochs=0).apply(model, context).train()
     assert int(table(small)[pad].count_nonzero()) == 0
     torch.nn.functional.cross_entropy(small(batch).logits, batch.labels).backward()
     slope = word_embedding(small).weight.grad
@@ -99,37 +99,37 @@ def test_a_row_of_zeros_stays_one_and_the_padding_learns_nothing(name, around):
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "lstm"])
 @pytest.mark.parametrize("order", [("trim_vocabulary", "low"), ("low", "trim_vocabulary")], ids=",".join)
-def test_it_goes_with_trim_vocabulary_in_either_order(name, order, around, folder):
+def test_it_goes_with_trim_vocabulary_in_either_order(name, order, context, folder):
     """Pieces that train never has weigh nothing, so that the rows left are the same."""
     steps = {"trim_vocabulary": TrimVocabulary(), "low": LowRankEmbedding(3, epochs=0)}
-    model, whole = built(name), around.tokens
-    expected = logits(LowRankEmbedding(3, epochs=0).apply(model, around), some(around))
-    small = apply_all({step: steps[step] for step in order}, model, around)
-    torch.testing.assert_close(logits(small, some(around)), expected, atol=1e-4, rtol=0)
-    assert word_embedding(small).weight.shape == (around.tokens.vocabulary, 3)
-    assert around.tokens.vocabulary < whole.vocabulary
+    model, whole = built(name), context.tokens
+    expected = logits(LowRankEmbedding(3, epochs=0).apply(model, context), some(context))
+    small = apply_all({step: steps[step] for step in order}, model, context)
+    torch.testing.assert_close(logits(small, some(context)), expected, atol=1e-4, rtol=0)
+    assert word_embedding(small).weight.shape == (context.tokens.vocabulary, 3)
+    assert context.tokens.vocabulary < whole.vocabulary
     saved_model.save(small, folder, {})
-    assert torch.equal(logits(saved_model.load(folder), some(around)), logits(small, some(around)))
+    assert torch.equal(logits(saved_model.load(folder), some(context)), logits(small, some(context)))
 
 
 @each_model
-def test_a_factorised_model_is_saved_loaded_and_factorised_again(name, around, folder):
-    model, batch = built(name), some(around)
-    once = LowRankEmbedding(6, epochs=0).apply(model, around)
+def test_a_factorised_model_is_saved_loaded_and_factorised_again(name, context, folder):
+    model, batch = built(name), some(context)
+    once = LowRankEmbedding(6, epochs=0).apply(model, context)
     saved_model.save(once, folder, {})
     loaded = saved_model.load(folder)
     assert type(loaded) is KINDS[name]
     assert torch.equal(logits(loaded, batch), logits(once, batch))
-    again = LowRankEmbedding(2, epochs=0).apply(loaded, around)
-    direct = LowRankEmbedding(2, epochs=0).apply(model, around)
+    again = LowRankEmbedding(2, epochs=0).apply(loaded, context)
+    direct = LowRankEmbedding(2, epochs=0).apply(model, context)
     torch.testing.assert_close(table(again), table(direct), atol=1e-3, rtol=0)
     with pytest.raises(UserError, match=r"rank: expected a rank below 6, .*got 6"):
-        LowRankEmbedding(6).apply(loaded, around)
+        LowRankEmbedding(6).apply(loaded, context)
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert"])
-def test_transformers_does_not_take_it_for_its_own(name, around, folder):
-    small = LowRankEmbedding(3, epochs=0).apply(built(name), around)
+def test_transformers_does_not_take_it_for_its_own(name, context, folder):
+    small = LowRankEmbedding(3, epochs=0).apply(built(name), context)
     assert not small.portable
     small.save(folder)
     _, about = transformers.AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
@@ -148,13 +148,13 @@ def test_an_unknown_weight_is_refused():
         LowRankEmbedding(weigh="count")
 
 
-def test_a_table_of_zeros_has_no_error(around):
+def test_a_table_of_zeros_has_no_error(context):
     model = built("lstm")
     with torch.no_grad():
         word_embedding(model).weight.zero_()
-    small = LowRankEmbedding(3, epochs=0).apply(model, around)
+    small = LowRankEmbedding(3, epochs=0).apply(model, context)
     assert int(table(small).count_nonzero()) == 0
-    assert around.notes["low_rank_embedding"] == {"rank": 3, "relative_error": 0.0, "relative_error_weighted": 0.0}
+    assert context.notes["low_rank_embedding"] == {"rank": 3, "relative_error": 0.0, "relative_error_weighted": 0.0}
 
 
 def test_the_second_factor_is_orthonormal():

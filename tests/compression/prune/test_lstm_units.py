@@ -18,8 +18,8 @@ from kd_lab.models.lstm_attention import LstmAttentionClassifier
 HIDDEN, EMBEDDING = 10, 8
 
 
-def test_a_pruned_student_says_what_it_said_with_the_other_units_unread(around):
-    model, batch = built("lstm"), some(around)
+def test_a_pruned_student_says_what_it_said_with_the_other_units_unread(context):
+    model, batch = built("lstm"), some(context)
     kept = [[0, 4, 9], [2, 3, 7]]
     attention = [1, 5, 8]
     pruned = keep_units(model, [torch.tensor(units) for units in kept], torch.tensor(attention))
@@ -46,9 +46,9 @@ def test_every_matrix_that_reads_a_layer_is_among_its_readers(layers):
 
 
 @pytest.mark.parametrize(("keep", "left"), [(0.5, 5), (0.33, 3), (0.01, 1), (1, 10)])
-def test_the_result_is_an_ordinary_student_with_a_smaller_hidden(keep, left, around, folder):
+def test_the_result_is_an_ordinary_student_with_a_smaller_hidden(keep, left, context, folder):
     model = built("lstm")
-    pruned = PruneLstm(keep, rows=4, epochs=0).apply(model, around)
+    pruned = PruneLstm(keep, rows=4, epochs=0).apply(model, context)
     assert pruned.config == {**model.config, "hidden": left}
     lstm = 4 * left * (EMBEDDING + left + 2) + 4 * left * (left + left + 2)
     rest = left * left + left + left + CLASSES * left + CLASSES
@@ -56,16 +56,16 @@ def test_the_result_is_an_ordinary_student_with_a_smaller_hidden(keep, left, aro
     saved_model.save(pruned, folder, {})
     loaded = saved_model.load(folder)
     assert type(loaded) is LstmAttentionClassifier
-    assert torch.equal(logits(loaded, some(around)), logits(pruned, some(around)))
+    assert torch.equal(logits(loaded, some(context)), logits(pruned, some(context)))
     assert loaded.lstm.hidden_size == left
     if keep == 1:
-        assert torch.equal(logits(pruned, some(around)), logits(model, some(around)))
+        assert torch.equal(logits(pruned, some(context)), logits(model, some(context)))
 
 
-def test_the_units_that_stay_are_those_of_the_highest_score(around):
+def test_the_units_that_stay_are_those_of_the_highest_score(context):
     model = built("lstm").eval()
-    scores = taylor_of_columns(model, labelled(around, 20, 1, "test"), readers(2))
-    pruned = PruneLstm(0.3, rows=20).apply(model, around)
+    scores = taylor_of_columns(model, labelled(context, 20, 1, "test"), readers(2))
+    pruned = PruneLstm(0.3, rows=20).apply(model, context)
     first, last, attention = (score.argsort(descending=True)[:3].sort().values for score in scores)
     assert torch.equal(pruned.lstm.weight_ih_l1[:3], model.lstm.weight_ih_l1[last][:, first])
     assert torch.equal(pruned.lstm.weight_hh_l0[3:6], model.lstm.weight_hh_l0[first + HIDDEN][:, first])
@@ -75,7 +75,7 @@ def test_the_units_that_stay_are_those_of_the_highest_score(around):
         round(float(score[best].sum() / score.sum()), 4)
         for score, best in zip(scores, (first, last, attention), strict=True)
     ]
-    said = around.notes["prune_lstm"]
+    said = context.notes["prune_lstm"]
     assert said == {
         "hidden_before": 10,
         "hidden": 3,
@@ -83,8 +83,8 @@ def test_the_units_that_stay_are_those_of_the_highest_score(around):
     }
 
 
-def test_a_pruned_student_learns(around):
-    pruned, batch = PruneLstm(0.3, rows=4).apply(built("lstm"), around).train(), some(around)
+def test_a_pruned_student_learns(context):
+    pruned, batch = PruneLstm(0.3, rows=4).apply(built("lstm"), context).train(), some(context)
     torch.nn.functional.cross_entropy(pruned(batch).logits, batch.labels).backward()
     assert all(int(weight.grad.count_nonzero()) > 0 for weight in pruned.parameters())
 

@@ -47,12 +47,12 @@ def chosen(*names: str):
 
 
 @pytest.mark.parametrize(("step", "name"), PAIRS)
-def test_the_given_model_stays_as_it_was_and_the_new_one_shares_nothing_with_it(step, name, around):
+def test_the_given_model_stays_as_it_was_and_the_new_one_shares_nothing_with_it(step, name, context):
     model = built(name)
     model.returns = frozenset({"logits", "hidden"})
     before, config = copy.deepcopy(model.state_dict()), copy.deepcopy(model.config)
     drawn = torch.get_rng_state()
-    small = STEPS[step].apply(model, around)
+    small = STEPS[step].apply(model, context)
     assert torch.equal(torch.get_rng_state(), drawn)
     assert not any(module.training for module in small.modules())
     assert small.returns == model.returns
@@ -66,25 +66,25 @@ def test_the_given_model_stays_as_it_was_and_the_new_one_shares_nothing_with_it(
 
 
 @pytest.mark.parametrize(("step", "name"), PAIRS)
-def test_it_trains_on_at_the_rate_asked_for_and_says_what_it_did(step, name, around):
+def test_it_trains_on_at_the_rate_asked_for_and_says_what_it_did(step, name, context):
     trained = []
-    around.training = lambda model, _, epochs, rate, hold: trained.append((model, epochs, rate, hold))
-    small = STEPS[step].apply(built(name), around)
+    context.training = lambda model, _, epochs, rate, constraint: trained.append((model, epochs, rate, constraint))
+    small = STEPS[step].apply(built(name), context)
     assert trained == [(small, 3, 0.7, None)]
-    assert yaml.safe_load(yaml.safe_dump(around.notes))[step] == around.notes[step]  # plain data
+    assert yaml.safe_load(yaml.safe_dump(context.notes))[step] == context.notes[step]  # plain data
 
 
 @pytest.mark.parametrize(("step", "name"), PAIRS)
-def test_the_class_that_comes_out_is_known_beforehand(step, name, around):
-    small = STEPS[step].apply(built(name), around)
+def test_the_class_that_comes_out_is_known_beforehand(step, name, context):
+    small = STEPS[step].apply(built(name), context)
     assert STEPS[step].check(KINDS.get(name, EncoderClassifier), SPECS[name]) is type(small)
 
 
 @pytest.mark.parametrize("order", list(permutations(OF_ENCODERS)), ids=",".join)
-def test_steps_may_come_in_any_order(order, around, folder):
+def test_steps_may_come_in_any_order(order, context, folder):
     """The same shape in the end, saved and loaded to the bit."""
-    model, batch = built("distilbert"), some(around)
-    small = apply_all(chosen(*order), model, around)
+    model, batch = built("distilbert"), some(context)
+    small = apply_all(chosen(*order), model, context)
     assert small.config == {
         **model.config,
         "n_layers": 2,
@@ -100,12 +100,12 @@ def test_steps_may_come_in_any_order(order, around, folder):
 
 
 @pytest.mark.parametrize("order", [("prune_lstm", "low_rank_embedding"), ("low_rank_embedding", "prune_lstm")])
-def test_steps_of_the_lstm_may_come_in_any_order(order, around, folder):
+def test_steps_of_the_lstm_may_come_in_any_order(order, context, folder):
     model = built("lstm")
-    small = apply_all(chosen(*order), model, around)
+    small = apply_all(chosen(*order), model, context)
     assert small.config == {**model.config, "hidden": 5, "embedding_rank": 5}
     saved_model.save(small, folder, {})
-    assert torch.equal(logits(saved_model.load(folder), some(around)), logits(small, some(around)))
+    assert torch.equal(logits(saved_model.load(folder), some(context)), logits(small, some(context)))
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_steps_of_the_lstm_may_come_in_any_order(order, around, folder):
         (("drop_layers", "low_rank_embedding"), "bert"),
     ],
 )
-def test_what_is_left_goes_on_to_onnx_and_int8(names, model, around, folder):
-    small, batch = apply_all(chosen(*names), built(model), around), some(around)
+def test_what_is_left_goes_on_to_onnx_and_int8(names, model, context, folder):
+    small, batch = apply_all(chosen(*names), built(model), context), some(context)
     exact = logits(small, batch)
     exported = OnnxExport().apply(small)
     torch.testing.assert_close(exported(batch).logits, exact, atol=1e-4, rtol=0)

@@ -17,22 +17,22 @@ from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import root
-from kd_lab.data.loader import Batches
+from kd_lab.data.loader import BatchLoader
 from kd_lab.models.word_embedding import word_embedding
 
 KINDS = [name for name in SPECS if name != "roberta"]  # whose positions are counted from the padding piece's number
 
 
 @pytest.fixture(params=KINDS)
-def trimmed(request, around):
-    model, before, file = built(request.param).eval(), around.tokens, around.tokenizer
-    return model, before, tokenizers.Tokenizer.from_file(str(file)), TrimVocabulary().apply(model, around), around
+def trimmed(request, context):
+    model, before, file = built(request.param).eval(), context.tokens, context.tokenizer
+    return model, before, tokenizers.Tokenizer.from_file(str(file)), TrimVocabulary().apply(model, context), context
 
 
 def test_texts_of_kept_pieces_get_the_same_logits_to_the_last_bit(trimmed):
     """Those of train are: nothing of theirs is left out."""
-    model, before, _, small, around = trimmed
-    old, new = (Batches(tokens.split("train"), 30, tokens.pad_id) for tokens in (before, around.tokens))
+    model, before, _, small, context = trimmed
+    old, new = (BatchLoader(tokens.split("train"), 30, tokens.pad_id) for tokens in (before, context.tokens))
     one, two = old.batch(np.arange(30)), new.batch(np.arange(30))
     assert torch.equal(one.labels, two.labels)
     assert not torch.equal(one.input_ids, two.input_ids)
@@ -41,19 +41,19 @@ def test_texts_of_kept_pieces_get_the_same_logits_to_the_last_bit(trimmed):
 
 
 def test_the_vocabulary_is_trains_and_the_model_has_a_row_for_each_piece(trimmed):
-    model, before, _, small, around = trimmed
+    model, before, _, small, context = trimmed
     used = len(np.unique(before.split("train").pieces))
-    assert used < around.tokens.vocabulary < PIECES / 5
-    assert word_embedding(small).num_embeddings == around.tokens.vocabulary
+    assert used < context.tokens.vocabulary < PIECES / 5
+    assert word_embedding(small).num_embeddings == context.tokens.vocabulary
     assert word_embedding(model).num_embeddings == PIECES
-    lost = (PIECES - around.tokens.vocabulary) * word_embedding(model).embedding_dim
+    lost = (PIECES - context.tokens.vocabulary) * word_embedding(model).embedding_dim
     assert model.count_parameters()[0] - small.count_parameters()[0] == lost
-    assert np.array_equal(around.tokens.split("test").labels, before.split("test").labels)
+    assert np.array_equal(context.tokens.split("test").labels, before.split("test").labels)
 
 
 def test_an_unknown_word_falls_apart_as_word_piece_does_and_a_known_one_stays(trimmed):
-    _, _, whole, _, around = trimmed
-    trim = tokenizers.Tokenizer.from_file(str(around.tokenizer))
+    _, _, whole, _, context = trimmed
+    trim = tokenizers.Tokenizer.from_file(str(context.tokenizer))
     trim.no_padding()
     whole.no_padding()
     kept = set(trim.get_vocab())
@@ -63,24 +63,24 @@ def test_an_unknown_word_falls_apart_as_word_piece_does_and_a_known_one_stays(tr
     assert "".join(piece.removeprefix("##") for piece in said[1:-1]) == "jurisprudence"
     assert set(said) <= kept
     assert trim.encode("\u4e16 ok").tokens.count("[UNK]") == whole.encode("\u4e16 ok").tokens.count("[UNK]")
-    assert around.notes["trim_vocabulary"]["pieces_after"] == len(kept)
+    assert context.notes["trim_vocabulary"]["pieces_after"] == len(kept)
 
 
 def test_a_saved_and_an_int8_one_answer_by_the_new_pieces(trimmed, tmp_path):
-    _, _, _, small, around = trimmed
+    _, _, _, small, context = trimmed
     small.save(tmp_path)
-    batch = next(around.sample(8, 8))
+    batch = next(context.sample(8, 8))
     with torch.no_grad():
         exact = small(batch).logits
         assert torch.equal(type(small).load(tmp_path)(batch).logits, exact)
-    rough = OnnxInt8().apply(small, around)
+    rough = OnnxInt8().apply(small, context)
     assert isinstance(rough, OnnxClassifier)
     assert float((rough(batch).logits - exact).abs().mean()) < 0.3 * float(exact.std())
 
 
-def test_first_keeps_the_lowest_ids_but_not_the_unused(around):
-    TrimVocabulary(first=5000).apply(built("distilbert"), around)
-    kept = json.loads(around.tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
+def test_first_keeps_the_lowest_ids_but_not_the_unused(context):
+    TrimVocabulary(first=5000).apply(built("distilbert"), context)
+    kept = json.loads(context.tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
     assert "the" in kept
     assert "[unused5]" not in kept
     assert 4000 < len(kept) < 7000
@@ -92,12 +92,12 @@ def test_an_impossible_option_is_named(options):
         TrimVocabulary(**options)
 
 
-def test_another_kind_of_tokenizer_and_of_model_is_refused(around, tmp_path):
+def test_another_kind_of_tokenizer_and_of_model_is_refused(context, tmp_path):
     other = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))  # noqa: S106
     other.save(str(tmp_path / "tokenizer.json"))
-    around.tokenizer = tmp_path / "tokenizer.json"
+    context.tokenizer = tmp_path / "tokenizer.json"
     with pytest.raises(UserError, match=r"compression\.trim_vocabulary: expected a WordPiece tokenizer"):
-        TrimVocabulary().apply(built("distilbert"), around)
+        TrimVocabulary().apply(built("distilbert"), context)
     with pytest.raises(UserError, match=r"compression\.trim_vocabulary: "):
         TrimVocabulary().check(OnnxClassifier)
 

@@ -107,11 +107,11 @@ def test_the_file_shrinks_and_every_weight_is_counted(pair, request, exported):
 
 
 @pytest.mark.parametrize(("name", "per_channel"), [("distilbert", False), ("lstm", False), ("lstm", True)])
-def test_pruned_weights_stay_zero(build, around, name, per_channel):
+def test_pruned_weights_stay_zero(build, context, name, per_channel):
     steps = {"prune_l1": PruneL1(0.6), "onnx_int8": OnnxInt8(per_channel)}
     model = build(name)
     pruned = steps["prune_l1"].apply(model)
-    small = apply_all(steps, model, around)
+    small = apply_all(steps, model, context)
     zeros = sum(int((getattr(module, part) == 0).sum()) for module, part in matrices(pruned))
     eight = [weight for weight in weights(small).values() if weight.dtype == np.int8]
     assert sum(int((weight == 0).sum()) for weight in eight) >= zeros > 0

@@ -17,25 +17,25 @@ from kd_lab.core.paths import root
 from kd_lab.core.types import Batch
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 
 SHAPE = {"layers": 1, "width": 32, "heads": 2, "feed_forward": 48, "init": "random"}
 
 
 @pytest.fixture(params=["bert", "distilbert"])
-def pair(request, around, own_cache):
+def pair(request, context, own_cache):
     torch.manual_seed(5)
     spec = Encoder("e", request.param, **SHAPE)
-    model = spec.build(Surroundings(3, around.tokens.vocabulary, around.tokens.pad_id, "t", list, own_cache)).eval()
+    model = spec.build(BuildContext(3, context.tokens.vocabulary, context.tokens.pad_id, "t", list, own_cache)).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight), alpha=0.1)
-    return model, OnnxInt8Static(rows=40).apply(model, around)
+    return model, OnnxInt8Static(rows=40).apply(model, context)
 
 
-def test_it_says_nearly_the_same_from_a_quarter_of_the_weights(pair, around):
+def test_it_says_nearly_the_same_from_a_quarter_of_the_weights(pair, context):
     model, small = pair
-    batch = next(around.sample(60, 60, seed=9))
+    batch = next(context.sample(60, 60, seed=9))
     with torch.no_grad():
         exact = model(batch).logits
     rough = small(batch).logits
@@ -44,8 +44,8 @@ def test_it_says_nearly_the_same_from_a_quarter_of_the_weights(pair, around):
     assert len(small.model) < 0.3 * len(OnnxExport().apply(model).model)
 
 
-def test_no_row_depends_on_the_rows_or_the_padding_beside_it(pair, around):
-    batch = next(around.sample(16, 16))
+def test_no_row_depends_on_the_rows_or_the_padding_beside_it(pair, context):
+    batch = next(context.sample(16, 16))
     together = pair[1](batch).logits
     for row in range(16):
         length = int(batch.attention_mask[row].sum())
@@ -54,11 +54,11 @@ def test_no_row_depends_on_the_rows_or_the_padding_beside_it(pair, around):
         assert torch.allclose(pair[1](cut).logits[0], together[row], atol=1e-4)
 
 
-def test_an_exported_model_is_quantized_alike_and_an_int8_one_is_refused(pair, around):
+def test_an_exported_model_is_quantized_alike_and_an_int8_one_is_refused(pair, context):
     model, small = pair
-    assert OnnxInt8Static(rows=40).apply(OnnxExport().apply(model), around).model == small.model
+    assert OnnxInt8Static(rows=40).apply(OnnxExport().apply(model), context).model == small.model
     with pytest.raises(UserError, match=r"compression\.onnx_int8_static: .* INT8 already"):
-        OnnxInt8Static().apply(OnnxInt8().apply(model), around)
+        OnnxInt8Static().apply(OnnxInt8().apply(model), context)
 
 
 def test_what_it_cannot_take_is_refused_before_any_training():

@@ -71,11 +71,11 @@ def test_all_matrix_layers_run_in_float32_though_the_processor_may_prefer_bfloat
 
 @needs_bf16
 @pytest.mark.parametrize("name", NAMES)
-def test_bfloat16_is_what_really_runs_where_it_is_asked_for(build, make_batch, around, name):
-    made = OpenVino("bf16").apply(build(name), around)
+def test_bfloat16_is_what_really_runs_where_it_is_asked_for(build, make_batch, context, name):
+    made = OpenVino("bf16").apply(build(name), context)
     exact = build(name).eval()(make_batch(3, 7)).logits.detach()
     assert list(made.precisions) == ["bf16"]
-    assert around.notes["openvino_bf16"] == {"precision": "bf16", "matrix_layers": made.precisions}
+    assert context.notes["openvino_bf16"] == {"precision": "bf16", "matrix_layers": made.precisions}
     assert 1e-5 < (made(make_batch(3, 7)).logits - exact).abs().max() < 0.1 * exact.abs().max()
 
 

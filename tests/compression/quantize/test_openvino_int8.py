@@ -12,7 +12,7 @@ from compression.conftest import SHAPE
 from hydra.utils import instantiate
 from torch import nn
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.prune.magnitude import PruneL1, matrices
 from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier
 from kd_lab.compression.quantize.openvino_int8 import OpenVinoInt8
@@ -29,8 +29,8 @@ CONF = root() / "conf" / "compression"
 NAMES = ["bert", "distilbert", "lstm"]
 
 
-class Rows(Around):
-    """Surroundings whose train are random rows of the tiny models' vocabulary."""
+class Rows(CompressionContext):
+    """BuildContext whose train are random rows of the tiny models' vocabulary."""
 
     def sample(self, rows, size, seed=0):
         generator = torch.Generator().manual_seed(seed)
@@ -134,11 +134,11 @@ def test_pruned_weights_stay_zero(build, name):
     assert nonzero > 0.9 * pruned.count_parameters()[1]
 
 
-def test_the_ranges_come_from_as_many_rows_of_train_as_there_are(build, around, monkeypatch):
-    monkeypatch.setattr(Around, "sample", Rows.sample)
-    OpenVinoInt8(rows=5).apply(build("lstm"), around)
-    assert around.notes["openvino_int8"]["rows"] == 5
-    assert sum(around.notes["openvino_int8"]["matrix_layers"].values()) >= 4
+def test_the_ranges_come_from_as_many_rows_of_train_as_there_are(build, context, monkeypatch):
+    monkeypatch.setattr(CompressionContext, "sample", Rows.sample)
+    OpenVinoInt8(rows=5).apply(build("lstm"), context)
+    assert context.notes["openvino_int8"]["rows"] == 5
+    assert sum(context.notes["openvino_int8"]["matrix_layers"].values()) >= 4
 
 
 def test_the_given_model_stays_as_it_was(build):

@@ -12,7 +12,7 @@ import yaml
 from hydra.utils import instantiate
 from onnx import numpy_helper
 
-from kd_lab.compression.context import Around
+from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.quantize.quantization_aware import (
@@ -28,7 +28,7 @@ from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import Surroundings
+from kd_lab.models.spec import BuildContext
 from kd_lab.training.fit import FitSpec, recover
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
@@ -40,19 +40,19 @@ SPECS = {
 
 
 @pytest.fixture(params=SPECS)
-def trained(request, toy_tokens, around, own_cache):
+def trained(request, toy_tokens, context, own_cache):
     """A small model that reads the toy data, and surroundings in which it is really trained on."""
     torch.manual_seed(3)
-    model = SPECS[request.param].build(Surroundings(3, toy_tokens.vocabulary, toy_tokens.pad_id, "t", list, own_cache))
+    model = SPECS[request.param].build(BuildContext(3, toy_tokens.vocabulary, toy_tokens.pad_id, "t", list, own_cache))
     loss = WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0})
     settings = Trainer(max_epochs=1, batch_size=16, precision="32-true", device="cpu")
     spec = FitSpec(SPECS[request.param], loss, AdamW(encoder_lr=0.01, head_lr=0.01), settings)
 
-    def train(model, here: Around, epochs, rate, hold) -> None:
-        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, rate=rate, hold=hold)
+    def train(model, here: CompressionContext, epochs, rate, constraint) -> None:
+        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, rate=rate, constraint=constraint)
 
-    around.training = train
-    return model.eval(), around
+    context.training = train
+    return model.eval(), context
 
 
 @pytest.mark.parametrize("rounding", [symmetric, partial(symmetric, by_row=True), asymmetric])
@@ -96,9 +96,9 @@ def test_weights_are_rounded_in_forward_passes_and_exact_in_updates(build):
 
 
 def test_it_trains_and_leaves_weights_that_int8_does_not_change(trained):
-    model, around = trained
+    model, context = trained
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    after = QuantizationAware(epochs=2, rate=1.0).apply(model, around)
+    after = QuantizationAware(epochs=2, rate=1.0).apply(model, context)
     assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
     assert not after.training
     assert not any(module._forward_pre_hooks for module in after.modules())
@@ -110,10 +110,10 @@ def test_it_trains_and_leaves_weights_that_int8_does_not_change(trained):
 
 def test_onnx_int8_stores_the_very_numbers(trained):
     """The quantizer's rule is ONNX Runtime's own; ours must be the same."""
-    model, around = trained
-    after = QuantizationAware(epochs=1).apply(model, around)
+    model, context = trained
+    after = QuantizationAware(epochs=1).apply(model, context)
     ours = [weight.detach().numpy() for weight, _ in rounded_weights(after, per_channel=False)]
-    graph = onnx.load_model_from_string(OnnxInt8().apply(after, around).model).graph
+    graph = onnx.load_model_from_string(OnnxInt8().apply(after, context).model).graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     found = 0
     for name, values in stored.items():

@@ -25,9 +25,9 @@ def agree(mine: Callable[..., Tensor], plain: Callable[..., Tensor], *given: Ten
     for made in (mine, plain):
         leaves = [part.clone().requires_grad_() for part in given]
         torch.manual_seed(7)
-        said = made(*leaves)
-        (said * torch.linspace(-1, 1, said.numel()).view_as(said)).sum().backward()
-        found.append((said.detach(), [leaf.grad for leaf in leaves]))
+        attended = made(*leaves)
+        (attended * torch.linspace(-1, 1, attended.numel()).view_as(attended)).sum().backward()
+        found.append((attended.detach(), [leaf.grad for leaf in leaves]))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 
@@ -60,9 +60,9 @@ def test_attention_is_a_softmax_over_the_tokens_of_a_row(
     def plain(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         asks, keys, values = (part.view(2, -1, 3, 4).transpose(1, 2) for part in (queries, keys, values))
         shares = ((asks @ keys.transpose(2, 3)) * 0.5 + mask).softmax(-1)
-        alive = kept(torch.Size((6, asking, 5)), dropout, torch.float32)
-        if alive is not None:
-            shares = shares * alive.view_as(shares) / (1 - dropout)
+        keep_mask = kept(torch.Size((6, asking, 5)), dropout, torch.float32)
+        if keep_mask is not None:
+            shares = shares * keep_mask.view_as(shares) / (1 - dropout)
         return (shares @ values).transpose(1, 2).reshape(2, -1, 12)
 
     def mine(*parts: Tensor) -> Tensor:
@@ -75,15 +75,15 @@ def test_the_largest_score_of_a_row_may_be_far_from_that_of_another() -> None:
     queries, keys, values = drawn((1, 2, 4), (1, 3, 4), (1, 3, 4))
     queries[0, 0] *= 1e3
     queries[0, 1] *= 1e-3
-    said = attention(queries, keys, values, None, 4, 1.0, 0.0)
-    torch.testing.assert_close(said, (queries @ keys.transpose(1, 2)).softmax(-1) @ values)
+    attended = attention(queries, keys, values, None, 4, 1.0, 0.0)
+    torch.testing.assert_close(attended, (queries @ keys.transpose(1, 2)).softmax(-1) @ values)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_what_is_added_is_thinned_and_the_sum_normalised(dropout: float) -> None:
     def plain(states: Tensor, change: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        alive = kept(change.shape, dropout, torch.float32)
-        added = states + (change if alive is None else change * alive / (1 - dropout))
+        keep_mask = kept(change.shape, dropout, torch.float32)
+        added = states + (change if keep_mask is None else change * keep_mask / (1 - dropout))
         return nn.functional.layer_norm(added, weight.shape, weight, bias, 1e-5)
 
     def mine(states: Tensor, change: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

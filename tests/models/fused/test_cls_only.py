@@ -91,12 +91,12 @@ def test_all_tokens_come_back_when_hidden_states_are_asked_for(config: dict[str,
     ours, theirs = pair(config)
     asked = batch(padded=False)
     ours.returns = frozenset({"logits", "hidden"})
-    said = ours(asked)
+    attended = ours(asked)
     their = theirs(input_ids=asked.input_ids, attention_mask=asked.attention_mask, output_hidden_states=True)
-    assert said.hidden is not None
-    torch.testing.assert_close(said.hidden, their.hidden_states[-1], rtol=0, atol=1e-6)
+    assert attended.hidden is not None
+    torch.testing.assert_close(attended.hidden, their.hidden_states[-1], rtol=0, atol=1e-6)
     ours.returns = frozenset({"logits"})
-    torch.testing.assert_close(ours(asked).logits, said.logits, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ours(asked).logits, attended.logits, rtol=0, atol=1e-6)
 
 
 @each_family

@@ -59,9 +59,9 @@ def test_every_dropout_of_a_model_is_replaced_with_its_own_probability() -> None
 
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
 def test_encoders_use_it(family: str, toy_tokens, own_cache) -> None:
-    from kd_lab.models.spec import Surroundings
+    from kd_lab.models.spec import BuildContext
 
-    around = Surroundings(3, toy_tokens.vocabulary, 0, "tokens", toy_tokens.sentences, own_cache)
-    model = Encoder("tiny", family, 2, width=16, heads=2, feed_forward=24, init="random", dropout=0.2).build(around)
+    context = BuildContext(3, toy_tokens.vocabulary, 0, "tokens", toy_tokens.sentences, own_cache)
+    model = Encoder("tiny", family, 2, width=16, heads=2, feed_forward=24, init="random", dropout=0.2).build(context)
     kinds = {type(module) for module in model.modules() if isinstance(module, nn.Dropout)}
     assert kinds == {QuickDropout}

@@ -4,7 +4,7 @@ import numpy as np
 from handmade_cells import cell, lost
 
 from kd_lab.core.results import RunResult
-from kd_lab.evaluation.paired_tests import Answers
+from kd_lab.evaluation.paired_tests import Predictions
 from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import settings
 from kd_lab.report.study.verdict import Verdict, verdicts
@@ -15,7 +15,9 @@ ROWS = 400
 def judged(cells: list[RunResult], right: list[list[np.ndarray]]) -> list[Verdict]:
     """Verdicts on settings with the rows (N,) bool in which each seed of each was right."""
     labels = np.zeros(ROWS, np.int64)
-    said = [{run(seed): Answers(labels, np.where(mask, 0, 1)) for seed, mask in enumerate(masks)} for masks in right]
+    said = [
+        {run(seed): Predictions(labels, np.where(mask, 0, 1)) for seed, mask in enumerate(masks)} for masks in right
+    ]
     return verdicts(settings(cells), said)
 
 
@@ -101,7 +103,7 @@ def test_a_setting_without_predictions_or_on_other_rows_is_not_compared() -> Non
     assert "not compared with: a=1 and a=2" in verdict.text
     found = settings(sweep([0.9, 0.8], [0.9, 0.5]))
     labels = np.zeros(ROWS, np.int64)
-    (verdict,) = verdicts(found, [{run(0): Answers(labels, labels)}, {run(0): Answers(labels + 1, labels)}])
+    (verdict,) = verdicts(found, [{run(0): Predictions(labels, labels)}, {run(0): Predictions(labels + 1, labels)}])
     assert "not compared with: a=1" in verdict.text
 
 
@@ -137,7 +139,8 @@ def false_claims(settings_: int, seeds: int, seed_sd: float, studies: int) -> fl
             cell([f"a={a}", f"seed={s}"], *map(float, accuracy[a, s])) for a in range(settings_) for s in range(seeds)
         ]
         said = [
-            {run(s): Answers(labels, np.where(right[a, s, 200:], 0, 1)) for s in range(seeds)} for a in range(settings_)
+            {run(s): Predictions(labels, np.where(right[a, s, 200:], 0, 1)) for s in range(seeds)}
+            for a in range(settings_)
         ]
         (verdict,) = verdicts(settings(cells), said)
         claims += any(other.sign > 0 for other in verdict.others)

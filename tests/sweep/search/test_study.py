@@ -9,14 +9,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from kd_lab.sweep.search.objective import objectives
 from kd_lab.sweep.search.space import read
-from kd_lab.sweep.search.study import Asked, Plan, Search
+from kd_lab.sweep.search.study import AskedTrial, Search, SearchPlan
 
 TRIALS = 14  # the last four are proposed by what the first ten have shown
 
 
-def plan(folder: Path, sampler: str) -> Plan:
+def plan(folder: Path, sampler: str) -> SearchPlan:
     folder.mkdir(exist_ok=True)
-    return Plan(
+    return SearchPlan(
         study="s",
         storage=f"sqlite:///{folder / 'optuna.db'}",
         space=read(OverridesParser.create().parse_overrides(["x=interval(0,1)", "kind=a,b"])),
@@ -30,7 +30,7 @@ def plan(folder: Path, sampler: str) -> Plan:
     )
 
 
-def finish(search: Search, asked: Asked) -> None:
+def finish(search: Search, asked: AskedTrial) -> None:
     search.study.tell(asked.number, float(asked.values["x"]) + (asked.values["kind"] == "a"))
 
 
