@@ -211,7 +211,7 @@ def _encode(folder: Path) -> object:
     made = Tokenizer(Checkpoint("none", path=str(folder)), max_tokens=16)
     return (
         made.fingerprint_parts(),
-        made.vocabulary,
+        made.vocab_size,
         made.pad_id,
         list(made.encode(TEXTS, None)),
         list(made.encode(TEXTS, TEXTS)),

@@ -42,7 +42,7 @@ def train(
         record: whether an encoder's passes are recorded on a GPU, as ours are.
     """
     keep_freed_memory()
-    seen = [tokens.split(name).pieces for name in ("train", "validation")]
+    seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with only_active_rows(model, seen, tokens.pad_id):
         _train(model, tokens, logits, loss, optimizer, settings, seed, advance, record)
     model.cpu().eval()

@@ -75,6 +75,6 @@ class Rows:
     def _model(self) -> TorchClassifier:
         tokens = self.tokens
         context = BuildContext(
-            len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, self._cache()
+            len(tokens.classes), tokens.vocab_size, tokens.pad_id, tokens.fingerprint, tokens.sentences, self._cache()
         )
         return SMALL.build(context).eval()

@@ -23,7 +23,7 @@ class Rows(torch.utils.data.Dataset[Row]):
 
     def __init__(self, split: TokenSplit, pad_id: int, length: int | None) -> None:
         cuts = zip(split.offsets[:-1], split.offsets[1:], strict=True)
-        pieces = [torch.from_numpy(np.asarray(split.pieces[start:end], np.int64)) for start, end in cuts]
+        pieces = [torch.from_numpy(np.asarray(split.token_ids[start:end], np.int64)) for start, end in cuts]
         self.rows: list[Row] = []
         for own, label in zip(pieces, split.labels.tolist(), strict=True):
             filler = max(0, (length or 0) - len(own))

@@ -117,7 +117,7 @@ def start(cell: Cell, tokens: Tokens) -> TorchClassifier:
     """The student as `kd_lab.training.fit` builds it."""
     pl.seed_everything(cell.student.seed, verbose=False)
     context = BuildContext(
-        len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, cell.cache
+        len(tokens.classes), tokens.vocab_size, tokens.pad_id, tokens.fingerprint, tokens.sentences, cell.cache
     )
     return cell.student.model.build(context)
 

@@ -60,10 +60,10 @@ class BatchLoader:
         def padded(values: np.ndarray, filler: int) -> torch.Tensor:
             return torch.from_numpy(np.where(real, values[flat], filler).astype(np.int64))
 
-        segments = self.split.segments
+        segments = self.split.token_type_ids
         return Batch(
             row_ids=torch.from_numpy(np.asarray(rows, dtype=np.int64)),
-            input_ids=padded(self.split.pieces, self.pad_id),
+            input_ids=padded(self.split.token_ids, self.pad_id),
             attention_mask=torch.from_numpy(real.astype(np.int64)),
             labels=torch.from_numpy(np.asarray(self.split.labels[rows])),
             token_type_ids=None if segments is None else padded(segments, 0),

@@ -23,12 +23,12 @@ _TEST_TEXTS = "test.texts.npy"
 
 @dataclass(frozen=True)
 class TokenSplit:
-    """One split; row `i` has the pieces `pieces[offsets[i]:offsets[i + 1]]`."""
+    """One split; row `i` has the word pieces `token_ids[offsets[i]:offsets[i + 1]]`."""
 
-    pieces: np.ndarray  # (sum of lengths,) int32, memory-mapped
+    token_ids: np.ndarray  # (sum of lengths,) int32, memory-mapped
     offsets: np.ndarray  # (N + 1,) int64
     labels: np.ndarray  # (N,) int64
-    segments: np.ndarray | None  # (sum of lengths,) int8, or None for single sentences
+    token_type_ids: np.ndarray | None  # (sum of lengths,) int8, or None for single sentences
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,7 +45,7 @@ class Tokens:
 
     folder: Path
     classes: tuple[str, ...]
-    vocabulary: int
+    vocab_size: int
     pad_id: int
     max_tokens: int
     warnings: tuple[str, ...]
@@ -74,7 +74,7 @@ class Tokens:
         """The training split's pieces as decimal strings, row by row, for word vectors."""
         train = self.split("train")
         for start, end in zip(train.offsets[:-1], train.offsets[1:], strict=True):
-            yield [str(piece) for piece in train.pieces[start:end]]
+            yield [str(piece) for piece in train.token_ids[start:end]]
 
 
 def fingerprint_parts(dataset: Dataset, tokenizer: TokenizerBase) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: P
     np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))
     about = {
         "classes": texts.classes,
-        "vocabulary": tokenizer.vocabulary,
+        "vocabulary": tokenizer.vocab_size,
         "pad_id": tokenizer.pad_id,
         "warnings": overlap(texts.splits),
     }
@@ -121,9 +121,9 @@ def _write(name: str, split: Split, tokenizer: TokenizerBase, advance: Advance, 
     pieces, segments, lengths = [], [], []
     for rows in tokenizer.encode(split.texts, split.pairs):
         lengths.append(rows.lengths)
-        pieces.append(rows.pieces)
-        if rows.segments is not None:
-            segments.append(rows.segments)
+        pieces.append(rows.token_ids)
+        if rows.token_type_ids is not None:
+            segments.append(rows.token_type_ids)
         advance(len(rows.lengths))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
     np.save(draft / f"{name}.pieces.npy", np.concatenate(pieces))

@@ -19,7 +19,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Tokens
 from kd_lab.core.reading import reading
 from kd_lab.data.checkpoint import Checkpoint
-from kd_lab.data.tokenizer_file import read_tokenizer, vocabulary
+from kd_lab.data.tokenizer_file import read_tokenizer, vocab_size
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
 _SAVE = (
@@ -31,8 +31,8 @@ class EncodedRows(NamedTuple):
     """Rows of word pieces, one behind the other."""
 
     lengths: np.ndarray  # (rows,) int64
-    pieces: np.ndarray  # (sum of lengths,) int32
-    segments: np.ndarray | None  # (sum of lengths,) int8, 0 first text, 1 second; None for single sentences
+    token_ids: np.ndarray  # (sum of lengths,) int32
+    token_type_ids: np.ndarray | None  # (sum of lengths,) int8, 0 first text, 1 second; None for single sentences
 
 
 class TokenizerBase:
@@ -61,9 +61,9 @@ class TokenizerBase:
         return pieces
 
     @property
-    def vocabulary(self) -> int:
+    def vocab_size(self) -> int:
         """Number of word pieces."""
-        return vocabulary(self._pieces, self.path)
+        return vocab_size(self._pieces, self.path)
 
     @property
     def pad_id(self) -> int:

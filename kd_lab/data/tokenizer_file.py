@@ -69,7 +69,7 @@ def _growth(part: Any) -> int:
     return _growth([inner for inner in part.values() if isinstance(inner, dict | list)])
 
 
-def vocabulary(tokenizer: tokenizers.Tokenizer, where: Path) -> int:
+def vocab_size(tokenizer: tokenizers.Tokenizer, where: Path) -> int:
     """Rows that an embedding of the pieces needs: as many as there are pieces, or more where numbers have gaps.
 
     Raises:

@@ -173,7 +173,7 @@ class Encoder:
     def _settings(self, context: BuildContext) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "model_type": self.architecture,
-            "vocab_size": context.vocabulary,
+            "vocab_size": context.vocab_size,
             "pad_token_id": context.pad_id,
             "max_position_embeddings": self.max_positions,
             "num_labels": context.classes,

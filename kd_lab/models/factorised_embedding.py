@@ -11,15 +11,15 @@ class FactorisedEmbedding(nn.Module):
     The form is ALBERT's factorised embedding (arXiv:1909.11942, section 3.1).
 
     Args:
-        vocabulary: V, number of word pieces.
+        vocab_size: V, number of word pieces.
         rank: r, numbers kept for each piece.
         width: H, of the vectors that come out.
         pad_id: the piece whose vector gets no gradient, or None.
     """
 
-    def __init__(self, vocabulary: int, rank: int, width: int, pad_id: int | None) -> None:
+    def __init__(self, vocab_size: int, rank: int, width: int, pad_id: int | None) -> None:
         super().__init__()
-        self.pieces = nn.Embedding(vocabulary, rank, padding_idx=pad_id)
+        self.pieces = nn.Embedding(vocab_size, rank, padding_idx=pad_id)
         self.widen = nn.Linear(rank, width, bias=False)
 
     def forward(self, ids: Tensor) -> Tensor:

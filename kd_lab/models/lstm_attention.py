@@ -119,7 +119,7 @@ class LstmAttention:
         """The student in training mode."""
         model = LstmAttentionClassifier(
             {
-                "vocabulary": context.vocabulary,
+                "vocabulary": context.vocab_size,
                 "pad_id": context.pad_id,
                 "classes": context.classes,
                 "embedding": self.embedding,

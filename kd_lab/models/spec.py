@@ -13,7 +13,7 @@ class BuildContext(NamedTuple):
     """The data and the teacher that a model is built for."""
 
     classes: int  # C
-    vocabulary: int  # number of word pieces
+    vocab_size: int  # number of word pieces
     pad_id: int  # the word piece that pads
     tokens: str  # fingerprint of the tokenised training split
     sentences: Callable[[], Iterable[list[str]]]  # the training split's word pieces (ids as decimal strings)

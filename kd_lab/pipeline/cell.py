@@ -81,7 +81,7 @@ class Cell(Plan):
             "labels": tokens.classes,
             "max_tokens": tokens.max_tokens,
             "pad_id": tokens.pad_id,
-            "pairs": tokens.split("train").segments is not None,
+            "pairs": tokens.split("train").token_type_ids is not None,
         }
         total = spec.trainer.max_epochs * len(tokens.split("train"))
         with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:

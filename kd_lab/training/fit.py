@@ -145,7 +145,7 @@ def _train(
     pl.seed_everything(spec.seed, verbose=False)
     context = BuildContext(
         classes=len(tokens.classes),
-        vocabulary=tokens.vocabulary,
+        vocab_size=tokens.vocab_size,
         pad_id=tokens.pad_id,
         tokens=tokens.fingerprint,
         sentences=tokens.sentences,

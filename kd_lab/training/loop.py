@@ -83,7 +83,7 @@ def train(
     if not settings.max_epochs:
         model.cpu().eval()
         return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
-    seen = [tokens.split(name).pieces for name in ("train", "validation")]
+    seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
         history = _run(
             model, loss, optimizer, settings, seed, tokens, answers, scratch, keep, constraint, advance, observe

@@ -86,7 +86,7 @@ def shaken(model: TorchClassifier, context, epochs, rate, constraint) -> None:
 @pytest.fixture(params=SPECS)
 def model(request, toy_tokens, own_cache) -> TorchClassifier:
     torch.manual_seed(3)
-    surroundings = BuildContext(3, toy_tokens.vocabulary, toy_tokens.pad_id, "t", list, own_cache)
+    surroundings = BuildContext(3, toy_tokens.vocab_size, toy_tokens.pad_id, "t", list, own_cache)
     return SPECS[request.param].build(surroundings).eval()
 
 

@@ -123,7 +123,7 @@ class Relabelled:
         self.context, self.pad_id = context, context.tokens.pad_id
         whole = context.tokens.split("train")
         labels = np.where(np.arange(len(whole)) < known, whole.labels, -1)
-        self.train = TokenSplit(whole.pieces, whole.offsets, labels, whole.segments)
+        self.train = TokenSplit(whole.token_ids, whole.offsets, labels, whole.token_type_ids)
 
     def split(self, name: str) -> TokenSplit:
         return self.train

@@ -59,37 +59,37 @@ def test_each_row_is_what_the_tokenizer_gives_for_it_alone(
     tokens = tokenise(Memory(pairs), bert_tokenizer, own_cache)
     for name in ("train", "validation", "test"):
         split = tokens.split(name)
-        assert isinstance(split.pieces, np.memmap)
+        assert isinstance(split.token_ids, np.memmap)
         assert len(split) == len(TEXTS)
         assert split.labels.tolist() == [row % 2 for row in range(len(TEXTS))]
         for row, text in enumerate(TEXTS):
             expected = reference(bert_tokenizer, text, pairs[row] if pairs else None)
             place = slice(split.offsets[row], split.offsets[row + 1])
-            assert split.pieces[place].tolist() == expected.ids
+            assert split.token_ids[place].tolist() == expected.ids
             assert split.lengths[row] == len(expected.ids) <= bert_tokenizer.max_tokens
             if pairs:
-                assert split.segments is not None
-                assert split.segments[place].tolist() == expected.type_ids
-        assert (split.segments is None) == (pairs is None)
+                assert split.token_type_ids is not None
+                assert split.token_type_ids[place].tolist() == expected.type_ids
+        assert (split.token_type_ids is None) == (pairs is None)
 
 
 def test_bert_pieces_are_those_of_the_paper_s_vocabulary(bert_tokenizer: Tokenizer) -> None:
-    assert bert_tokenizer.vocabulary == 30_522
+    assert bert_tokenizer.vocab_size == 30_522
     assert bert_tokenizer.pad_id == 0
     (rows,) = bert_tokenizer.encode(["Hello, world"], None)
-    assert rows.pieces.tolist() == [101, 7592, 1010, 2088, 102]  # [CLS] hello , world [SEP]
+    assert rows.token_ids.tolist() == [101, 7592, 1010, 2088, 102]  # [CLS] hello , world [SEP]
     assert rows.lengths.tolist() == [5]
-    assert rows.segments is None
+    assert rows.token_type_ids is None
 
 
 def test_they_know_their_classes_vocabulary_and_cut(toy_tokens: Tokens) -> None:
     assert toy_tokens.classes == ("animals", "food", "weather")
-    assert (toy_tokens.vocabulary, toy_tokens.pad_id, toy_tokens.max_tokens) == (30_522, 0, 32)
+    assert (toy_tokens.vocab_size, toy_tokens.pad_id, toy_tokens.max_tokens) == (30_522, 0, 32)
     assert toy_tokens.warnings == ()
     train = toy_tokens.split("train")
     sentences = list(toy_tokens.sentences())
     assert len(sentences) == len(train) == 129
-    assert [int(piece) for sentence in sentences for piece in sentence] == train.pieces.tolist()
+    assert [int(piece) for sentence in sentences for piece in sentence] == train.token_ids.tolist()
 
 
 def test_rows_that_stand_in_two_splits_are_told(bert_tokenizer: Tokenizer, own_cache: Cache) -> None:
@@ -150,4 +150,4 @@ def test_a_damaged_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}")
     with pytest.raises(UserError, match=r"tokenizer\.json: expected a fast tokenizer"):
-        _ = Tokenizer(Checkpoint("x/y", path=str(tmp_path))).vocabulary
+        _ = Tokenizer(Checkpoint("x/y", path=str(tmp_path))).vocab_size

@@ -72,7 +72,7 @@ def test_predictions_whose_texts_are_cut_short_are_one_clear_line(tmp_path: Path
 
 def test_the_tokens_of_a_data_set_tell_its_test_texts(tmp_path: Path) -> None:
     class Letters:
-        vocabulary, pad_id, max_tokens = 300, 0, 8
+        vocab_size, pad_id, max_tokens = 300, 0, 8
 
         def encode(self, texts: list[str], pairs: list[str] | None) -> Iterator[Rows]:
             lengths = np.array([len(text) for text in texts])

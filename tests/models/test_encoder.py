@@ -213,7 +213,7 @@ def test_weights_that_do_not_fit_are_refused(
 
 def test_another_vocabulary_is_refused(context: BuildContext, checkpoint: Checkpoint) -> None:
     with pytest.raises(UserError, match=r"word_embeddings.weight of shape \[41, 16\], got shape \[40, 16\]"):
-        replace(BERT, init="pretrained", checkpoint=checkpoint).build(context._replace(vocabulary=41))
+        replace(BERT, init="pretrained", checkpoint=checkpoint).build(context._replace(vocab_size=41))
 
 
 @pytest.mark.parametrize("teacher", [None, TorchClassifier({})], ids=["none", "no encoder"])

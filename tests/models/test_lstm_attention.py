@@ -198,10 +198,10 @@ def test_words_that_occur_together_come_to_lie_together(own_cache: Cache) -> Non
 
 
 def test_tokens_of_the_cache_are_what_it_learns_from(toy_tokens: Tokens, own_cache: Cache) -> None:
-    there = BuildContext(3, toy_tokens.vocabulary, 0, toy_tokens.fingerprint, toy_tokens.sentences, own_cache)
+    there = BuildContext(3, toy_tokens.vocab_size, 0, toy_tokens.fingerprint, toy_tokens.sentences, own_cache)
     replace(SMALL, init="word2vec").build(there)
     ids = load_file(next(own_cache.root.glob("word2vec/*/vectors.safetensors")))["ids"]
-    assert set(ids.tolist()) == set(toy_tokens.split("train").pieces.tolist())
+    assert set(ids.tolist()) == set(toy_tokens.split("train").token_ids.tolist())
 
 
 # options and saving

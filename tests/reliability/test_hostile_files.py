@@ -178,7 +178,7 @@ def test_pieces_with_numbers_far_apart_take_no_embedding_of_billions_of_rows(lay
     tree["model"]["vocab"]["cat"] = 4_000_000_000
     (folder / "tokenizer.json").write_text(json.dumps(tree), encoding="utf-8")
     with pytest.raises(UserError, match="14 pieces with numbers up to 4000000000"):
-        _ = Tokenizer(Checkpoint("none", path=str(folder))).vocabulary
+        _ = Tokenizer(Checkpoint("none", path=str(folder))).vocab_size
     with pytest.raises(UserError, match=r"expected .*pieces"):
         TextClassifier(folder).predict(["a cat"])
 

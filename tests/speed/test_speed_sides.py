@@ -29,7 +29,7 @@ ADAMW = AdamW(head_lr=0.02)
 def context(toy_tokens, own_cache):
     tokens = toy_tokens
     return BuildContext(
-        len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, own_cache
+        len(tokens.classes), tokens.vocab_size, tokens.pad_id, tokens.fingerprint, tokens.sentences, own_cache
     )
 
 

@@ -44,8 +44,8 @@ def test_a_fit_ends_with_the_weights_that_it_has_with_all_rows(model, toy_tokens
     assert list(ours) == list(theirs)
     for name, weight in theirs.items():
         torch.testing.assert_close(ours[name], weight, rtol=1e-4, atol=2e-5, msg=name)
-    reached = np.unique(np.concatenate([toy_tokens.split(part).pieces for part in ("train", "validation")]))
-    rest = np.setdiff1d(np.arange(1, toy_tokens.vocabulary), reached)
+    reached = np.unique(np.concatenate([toy_tokens.split(part).token_ids for part in ("train", "validation")]))
+    rest = np.setdiff1d(np.arange(1, toy_tokens.vocab_size), reached)
     assert len(rest) > 30_000
     at = torch.from_numpy(rest)
     torch.testing.assert_close(word_embedding(few).weight[at], word_embedding(all_rows).weight[at], rtol=1e-5, atol=0)
@@ -58,7 +58,7 @@ def embedded(model: TorchClassifier) -> torch.nn.Embedding:
 def test_meanwhile_it_has_the_rows_of_the_texts_and_of_padding_alone(toy_tokens, own_cache):
     from kd_lab.models.spec import BuildContext
 
-    context = BuildContext(3, toy_tokens.vocabulary, toy_tokens.pad_id, "tokens", toy_tokens.sentences, own_cache)
+    context = BuildContext(3, toy_tokens.vocab_size, toy_tokens.pad_id, "tokens", toy_tokens.sentences, own_cache)
     model = MODELS["distilbert"].build(context)
     before, config = embedded(model).weight.detach().clone(), dict(model.config)
     pieces = np.array([5, 9, 9, 7], np.int32)

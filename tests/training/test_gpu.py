@@ -46,7 +46,7 @@ def _mode():
 def make(toy_tokens, own_cache):
     tokens = toy_tokens
     context = BuildContext(
-        len(tokens.classes), tokens.vocabulary, tokens.pad_id, tokens.fingerprint, tokens.sentences, own_cache
+        len(tokens.classes), tokens.vocab_size, tokens.pad_id, tokens.fingerprint, tokens.sentences, own_cache
     )
 
     def made(spec, seed=0):

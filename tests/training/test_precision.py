@@ -45,7 +45,7 @@ class Scaled(MixedPrecision):
 
 def model(tokens: Tokens) -> LstmAttentionClassifier:
     torch.manual_seed(1)
-    data = {"vocabulary": tokens.vocabulary, "pad_id": tokens.pad_id, "classes": len(tokens.classes)}
+    data = {"vocabulary": tokens.vocab_size, "pad_id": tokens.pad_id, "classes": len(tokens.classes)}
     return LstmAttentionClassifier({**data, "embedding": 8, "hidden": 8, "layers": 1, "dropout": 0.0}).train()
 
 

@@ -101,7 +101,7 @@ class LowRankEmbedding:
 
 def piece_counts(tokens: Tokens) -> Tensor:
     """How often each word piece occurs in train, (V,) float64."""
-    return torch.from_numpy(np.bincount(tokens.split("train").pieces, minlength=tokens.vocabulary)).double()
+    return torch.from_numpy(np.bincount(tokens.split("train").token_ids, minlength=tokens.vocab_size)).double()
 
 
 def factorise(model: TorchClassifier, rank: int, importance: Tensor) -> tuple[TorchClassifier, float, float]:

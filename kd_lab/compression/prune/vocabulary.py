@@ -93,8 +93,8 @@ class TrimVocabulary:
         context.note(
             "trim_vocabulary",
             {
-                "pieces_before": before.vocabulary,
-                "pieces_after": context.tokens.vocabulary,
+                "pieces_before": before.vocab_size,
+                "pieces_after": context.tokens.vocab_size,
                 "texts_changed": _changed(before, context.tokens, kept),
                 "unknown_before": _share_of(before, unknown),
                 "unknown_after": _share_of(context.tokens, int(np.searchsorted(kept, unknown))),
@@ -109,7 +109,7 @@ class TrimVocabulary:
     def _kept(self, content: Mapping[str, Any], tokens: Tokens) -> NDArray[np.int64]:
         """The ids that stay, ascending: the place of an id in this array is its new id."""
         vocabulary = content["model"]["vocab"]
-        counts = np.bincount(tokens.split("train").pieces)
+        counts = np.bincount(tokens.split("train").token_ids)
         prefix = content["model"]["continuing_subword_prefix"]
         kept = {tokens.pad_id, vocabulary[content["model"]["unk_token"]], *np.flatnonzero(counts >= self.min_count)}
         kept |= {token["id"] for token in content["added_tokens"]}
@@ -182,7 +182,7 @@ def _changed(before: Tokens, after: Tokens, kept: NDArray[np.int64]) -> float:
     changed = total = 0
     for name in _SEEN:
         old, new = before.split(name), after.split(name)
-        pieces, again = np.asarray(old.pieces), kept[new.pieces]
+        pieces, again = np.asarray(old.token_ids), kept[new.token_ids]
         total += len(old)
         for was, now in zip(pairwise(old.offsets), pairwise(new.offsets), strict=True):
             changed += not np.array_equal(pieces[slice(*was)], again[slice(*now)])
@@ -191,5 +191,5 @@ def _changed(before: Tokens, after: Tokens, kept: NDArray[np.int64]) -> float:
 
 def _share_of(tokens: Tokens, piece: int) -> float:
     """Share of train's and validation's pieces that are this one; the special pieces of each text count too."""
-    pieces = [tokens.split(name).pieces for name in _SEEN]
+    pieces = [tokens.split(name).token_ids for name in _SEEN]
     return float(sum(np.count_nonzero(part == piece) for part in pieces) / sum(len(part) for part in pieces))

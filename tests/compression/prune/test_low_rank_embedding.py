@@ -106,8 +106,8 @@ def test_it_goes_with_trim_vocabulary_in_either_order(name, order, context, fold
     expected = logits(LowRankEmbedding(3, epochs=0).apply(model, context), some(context))
     small = apply_all({step: steps[step] for step in order}, model, context)
     torch.testing.assert_close(logits(small, some(context)), expected, atol=1e-4, rtol=0)
-    assert word_embedding(small).weight.shape == (context.tokens.vocabulary, 3)
-    assert context.tokens.vocabulary < whole.vocabulary
+    assert word_embedding(small).weight.shape == (context.tokens.vocab_size, 3)
+    assert context.tokens.vocab_size < whole.vocab_size
     saved_model.save(small, folder, {})
     assert torch.equal(logits(saved_model.load(folder), some(context)), logits(small, some(context)))
 

@@ -42,11 +42,11 @@ def test_texts_of_kept_pieces_get_the_same_logits_to_the_last_bit(trimmed):
 
 def test_the_vocabulary_is_trains_and_the_model_has_a_row_for_each_piece(trimmed):
     model, before, _, small, context = trimmed
-    used = len(np.unique(before.split("train").pieces))
-    assert used < context.tokens.vocabulary < PIECES / 5
-    assert word_embedding(small).num_embeddings == context.tokens.vocabulary
+    used = len(np.unique(before.split("train").token_ids))
+    assert used < context.tokens.vocab_size < PIECES / 5
+    assert word_embedding(small).num_embeddings == context.tokens.vocab_size
     assert word_embedding(model).num_embeddings == PIECES
-    lost = (PIECES - context.tokens.vocabulary) * word_embedding(model).embedding_dim
+    lost = (PIECES - context.tokens.vocab_size) * word_embedding(model).embedding_dim
     assert model.count_parameters()[0] - small.count_parameters()[0] == lost
     assert np.array_equal(context.tokens.split("test").labels, before.split("test").labels)
 

@@ -26,7 +26,7 @@ SHAPE = {"layers": 1, "width": 32, "heads": 2, "feed_forward": 48, "init": "rand
 def pair(request, context, own_cache):
     torch.manual_seed(5)
     spec = Encoder("e", request.param, **SHAPE)
-    model = spec.build(BuildContext(3, context.tokens.vocabulary, context.tokens.pad_id, "t", list, own_cache)).eval()
+    model = spec.build(BuildContext(3, context.tokens.vocab_size, context.tokens.pad_id, "t", list, own_cache)).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight), alpha=0.1)

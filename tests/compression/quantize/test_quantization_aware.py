@@ -43,7 +43,7 @@ SPECS = {
 def trained(request, toy_tokens, context, own_cache):
     """A small model that reads the toy data, and surroundings in which it is really trained on."""
     torch.manual_seed(3)
-    model = SPECS[request.param].build(BuildContext(3, toy_tokens.vocabulary, toy_tokens.pad_id, "t", list, own_cache))
+    model = SPECS[request.param].build(BuildContext(3, toy_tokens.vocab_size, toy_tokens.pad_id, "t", list, own_cache))
     loss = WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0})
     settings = Trainer(max_epochs=1, batch_size=16, precision="32-true", device="cpu")
     spec = FitSpec(SPECS[request.param], loss, AdamW(encoder_lr=0.01, head_lr=0.01), settings)

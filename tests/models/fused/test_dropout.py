@@ -61,7 +61,7 @@ def test_every_dropout_of_a_model_is_replaced_with_its_own_probability() -> None
 def test_encoders_use_it(family: str, toy_tokens, own_cache) -> None:
     from kd_lab.models.spec import BuildContext
 
-    context = BuildContext(3, toy_tokens.vocabulary, 0, "tokens", toy_tokens.sentences, own_cache)
+    context = BuildContext(3, toy_tokens.vocab_size, 0, "tokens", toy_tokens.sentences, own_cache)
     model = Encoder("tiny", family, 2, width=16, heads=2, feed_forward=24, init="random", dropout=0.2).build(context)
     kinds = {type(module) for module in model.modules() if isinstance(module, nn.Dropout)}
     assert kinds == {QuickDropout}
