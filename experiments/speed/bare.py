@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from experiments.speed.loss import distillation
-from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens

@@ -10,7 +10,7 @@ import torch
 from experiments.speed.short_texts import ShortTexts
 from kd_lab.cli.compose import compose
 from kd_lab.core.cache import Cache
-from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.base import TorchClassifier

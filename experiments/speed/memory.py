@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def ours(overrides: Sequence[str]) -> Figures:
     """A fit as a cell makes it; afterwards it is forgotten."""
     from kd_lab.cli.compose import compose
-    from kd_lab.core.process_memory import keep_freed_memory
+    from kd_lab.core.process_tuning import keep_freed_memory
     from kd_lab.pipeline.cell import Cell
 
     keep_freed_memory()  # as the command does

@@ -15,7 +15,7 @@ from experiments.speed import bare, peers
 from experiments.speed.prepared import Prepared
 from experiments.speed.rounds import Figures, Measured, Ratio
 from experiments.speed.window import WARM, Window
-from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.models.base import TorchClassifier
 from kd_lab.training import loop

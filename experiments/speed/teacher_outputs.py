@@ -21,7 +21,7 @@ from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.core.cache import Cache
-from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
 from kd_lab.evaluation.inference import autocast, rows_in_a_pass

@@ -19,8 +19,7 @@ from kd_lab.cli import check
 from kd_lab.cli.compose import CONF, MISTAKES, mistake, register
 from kd_lab.core.cache import forget_inputs
 from kd_lab.core.errors import FitError, GivenUp, UserError
-from kd_lab.core.library_imports import first_import
-from kd_lab.core.process_memory import keep_freed_memory
+from kd_lab.core.process_tuning import first_import, keep_freed_memory
 from kd_lab.core.progress import console, say
 from kd_lab.core.results import RunResult
 from kd_lab.data import hub_revision

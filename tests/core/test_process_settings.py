@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from kd_lab.__main__ import command
-from kd_lab.core import process_memory
+from kd_lab.core import process_tuning
 from kd_lab.core.cache import Cache
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.data.tokenized import Tokens
@@ -109,7 +109,7 @@ def test_only_the_command_has_its_process_keep_freed_memory(
         def mallopt(option: int, value: int) -> None:
             told.append("mallopt")
 
-    monkeypatch.setattr(process_memory.ctypes, "CDLL", lambda name: Libc)
+    monkeypatch.setattr(process_tuning.ctypes, "CDLL", lambda name: Libc)
     model = fitted(toy_tokens, tmp_path / "cache", replace(SPEC, seed=1)).load()
     predict(model, toy_tokens.split("test"), toy_tokens.pad_id, "cpu", "32-true")
     assert told == []

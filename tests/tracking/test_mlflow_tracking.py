@@ -212,7 +212,7 @@ def test_the_logged_model_predicts_from_a_table_and_holds_no_pickle(
     pairs = served.predict(DataFrame({"text": texts, "text_pair": texts[::-1]}))
     assert pairs["probability"].tolist() == TextClassifier(model).predict(texts, texts[::-1])[1].max(axis=1).tolist()
     files = [path for path in Path(store.artifacts).rglob("*") if path.is_file()]
-    assert any(path.name == "served_model.py" for path in files)
+    assert any(path.name == "mlflow_model.py" for path in files)
     assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".pt", ".bin")]
 
 

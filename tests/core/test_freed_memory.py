@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from kd_lab.core import process_memory
+from kd_lab.core import process_tuning
 
 FAULTS = """
 import resource, sys, torch
 if sys.argv[1:]:
-    from kd_lab.core.process_memory import keep_freed_memory
+    from kd_lab.core.process_tuning import keep_freed_memory
     keep_freed_memory()
 def turn():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -39,5 +39,5 @@ def test_elsewhere_nothing_happens(missing: type[Exception], monkeypatch: pytest
     def no_library(name: None) -> None:
         raise missing
 
-    monkeypatch.setattr(process_memory.ctypes, "CDLL", no_library)
-    process_memory.keep_freed_memory()
+    monkeypatch.setattr(process_tuning.ctypes, "CDLL", no_library)
+    process_tuning.keep_freed_memory()

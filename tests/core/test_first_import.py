@@ -7,7 +7,7 @@ import sys
 
 SCRIPT = """
 import gc
-from kd_lab.core.library_imports import first_import
+from kd_lab.core.process_tuning import first_import
 usual = gc.get_threshold()
 try:
     with first_import():
