@@ -14,10 +14,7 @@ from pathlib import Path  # noqa: E402
 
 from kd_lab.core.errors import UserError, disk_error  # noqa: E402
 from kd_lab.core.paths import root  # noqa: E402
-from kd_lab.core.process_tuning import (
-    first_import,
-    keep_freed_memory,
-)
+from kd_lab.core.process_tuning import first_import, keep_freed_memory  # noqa: E402
 
 VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in cli/ with a function of its name
 THREADS = {  # read once, when torch is first imported
