@@ -35,7 +35,7 @@ PARTS = {  # place in the config, a teacher's too -> what may stand there
     "model": Part.having("a model", "name kind starts_from_teacher build"),
     "loss": Part.having("a loss", "forward needs returns check"),
     "optimizer": Part.having("an optimizer", "scaled build factor"),
-    "trainer": Part.having("a trainer", "max_epochs batch_size on_machine"),
+    "trainer": Part.having("a trainer", "max_epochs batch_size resolve_device_and_precision"),
     "compression": Part.having("a step of compression", "check apply"),
     "evaluation": Part.having("an evaluation", "cost requests rounds"),
     "tracking": Part.having("a way of tracking", "begin mirror missing mirror_study"),

@@ -81,7 +81,7 @@ def test_models_are_timed_and_asked_with_the_cores_that_may_be_used(monkeypatch:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(cores, "usable", lambda: 3)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    monkeypatch.setattr(scoring.cost, "measure", lambda *_, **options: ({"threads": options["threads"]}, {}))
+    monkeypatch.setattr(scoring.latency, "measure", lambda *_, **options: ({"threads": options["threads"]}, {}))
     monkeypatch.setattr(Evaluation, "_load", lambda self, tokens: None)
 
     class Tokens:

@@ -43,7 +43,7 @@ def test_an_object_and_those_within_it_are_built() -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "around",
+    "context",
     [
         lambda call: call,
         lambda call: {**CSV, "split": call},

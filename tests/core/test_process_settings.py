@@ -76,7 +76,7 @@ def test_after_a_fit_and_a_recovery_the_callers_settings_are_back(
     assert state() == before
     with process_settings_kept():
         model = made.load()
-    recover(SPEC, None, tmp_path / "scratch", model, toy_tokens, epochs=1, rate=0.5)
+    recover(SPEC, None, tmp_path / "scratch", model, toy_tokens, epochs=1, lr_scale=0.5)
     assert state() == before
 
 

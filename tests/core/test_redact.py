@@ -17,7 +17,7 @@ from kd_lab.serving.model_card import model_card
 from kd_lab.sweep import completed
 from kd_lab.sweep.search.objective import Objective
 from kd_lab.sweep.search.space import read
-from kd_lab.sweep.search.study import Plan
+from kd_lab.sweep.search.study import SearchPlan
 from kd_lab.tracking.mlflow_store import live_uri
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
@@ -119,7 +119,7 @@ def test_an_error_shows_no_credential() -> None:
 def test_a_search_keeps_no_credential_in_its_database() -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    plan = Plan(
+    plan = SearchPlan(
         "s",
         f"postgresql://u:{SECRET}@h/db",
         read(OverridesParser.create().parse_overrides(["trainer.max_epochs=range(1,3)", f"dataset.path='{URL}'"])),

@@ -14,7 +14,7 @@ from kd_lab.core.results import RunResult
 from kd_lab.data.dataset import Split, Texts
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenized import Tokens, _make
-from kd_lab.data.tokenizer import Rows
+from kd_lab.data.tokenizer import EncodedRows
 from kd_lab.evaluation.predictions import FILE, keep
 from kd_lab.report.release.gate import _still_there
 from kd_lab.report.study import answers
@@ -74,9 +74,9 @@ def test_the_tokens_of_a_data_set_tell_its_test_texts(tmp_path: Path) -> None:
     class Letters:
         vocab_size, pad_id, max_tokens = 300, 0, 8
 
-        def encode(self, texts: list[str], pairs: list[str] | None) -> Iterator[Rows]:
+        def encode(self, texts: list[str], pairs: list[str] | None) -> Iterator[EncodedRows]:
             lengths = np.array([len(text) for text in texts])
-            yield Rows(lengths, np.concatenate([np.frombuffer(text.encode(), "u1") for text in texts]), None)
+            yield EncodedRows(lengths, np.concatenate([np.frombuffer(text.encode(), "u1") for text in texts]), None)
 
     class Data:
         name = "toy"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_tracking import result
+from test_mlflow_tracking import result
 
 from kd_lab.__main__ import command
 from kd_lab.core.results import SWEEP, RunResult

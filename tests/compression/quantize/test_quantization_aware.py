@@ -49,7 +49,7 @@ def trained(request, toy_tokens, context, own_cache):
     spec = FitSpec(SPECS[request.param], loss, AdamW(encoder_lr=0.01, head_lr=0.01), settings)
 
     def train(model, here: CompressionContext, epochs, rate, constraint) -> None:
-        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, rate=rate, constraint=constraint)
+        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, lr_scale=rate, constraint=constraint)
 
     context.training = train
     return model.eval(), context

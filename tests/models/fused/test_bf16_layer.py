@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tests.models.test_first_token import BERT, DISTILBERT, batch
+from test_cls_only import BERT, DISTILBERT, batch
 from torch import Tensor, nn
 
 from kd_lab.core.types import Batch
