@@ -14,12 +14,12 @@ from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import Step, apply_all
 from kd_lab.compression.without_dropout import without_dropout
 from kd_lab.core.code_hash import code_hash
+from kd_lab.core.progress import Advance
 from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
 from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import fit
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
-from kd_lab.training.loop import Advance
 from kd_lab.training.weight_constraint import WeightConstraint
 
 MODEL, NOTES = "model", "notes.json"

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from kd_lab.core import redact
 
+Advance = Callable[[int], None]  # called with how much is done since the last call
 console = Console(stderr=True, highlight=False)  # stdout is for tables
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,11 @@ import numpy as np
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
+from kd_lab.core.progress import Advance
 from kd_lab.data.dataset import Dataset, Split, checked, overlap
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenizer import TokenizerBase
 
-Advance = Callable[[int], None]
 _TEST_TEXTS = "test.texts.npy"
 
 

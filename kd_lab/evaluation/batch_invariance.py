@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, TokenSplit
@@ -21,7 +22,6 @@ BATCHES = (8, 64)  # rows of any length together
 MORE_TOKENS = 16  # by which a row is padded
 BUDGET_S = 30.0  # after so long a way of feeding takes no further batch
 NOISE = 1e-4  # a logit may move so far with the order of float32 sums: no model is independent of its batch below it
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)

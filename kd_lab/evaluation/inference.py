@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import torch
 
+from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import TokenSplit
@@ -14,7 +14,6 @@ from kd_lab.models.saved_model import Classifier
 
 ROWS = 128  # in a forward pass
 _TOKENS = 2**17  # in a forward pass on a GPU, which wants more at a time
-Advance = Callable[[int], None]
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at a GPU's first product; a fit after it needs this
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from kd_lab.core import contention
 from kd_lab.core.contention import CONTENDED
+from kd_lab.core.progress import Advance
 
 BUDGET_S = 1.0  # of a job in all rounds
 AGAIN = 2  # times a round that others disturbed is measured again before its times are taken, and marked
 _TICKS_S = 0.03  # what the kernel's clock of processor time may be wrong by: too little to blame others for
 _MOST = 50  # calls in a turn
 Job = Callable[[int], object]  # the k-th call
-Advance = Callable[[int], None]
 
 
 class InterleavedTimer:

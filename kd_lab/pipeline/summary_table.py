@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
+from kd_lab.core import nested, tables
+from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
+from kd_lab.core.tables import MISSING
 
 COLUMNS = (
     "model",
@@ -22,9 +24,10 @@ COLUMNS = (
     "p95 ms",
     "speed-up",
 )
-MISSING = "-"
 _NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
+_WORDS = range(_NAMES)
+_STYLES = {"teacher": "bold"}
 _UNTOLD = {"name", "search", "paths", "tracking", "evaluation"}  # parts of a config that do not make a row another row
 _LETTERS = 60  # of an error that fit into a cell
 
@@ -69,25 +72,20 @@ def notes(results: Sequence[RunResult]) -> list[str]:
 def to_rich(results: Sequence[RunResult], title: str) -> Table:
     """The table for the terminal, with `notes` under it."""
     body = rows(results)
-    caption = Text("\n".join(notes(results))) if notes(results) else None
-    table = Table(title=Text(title), caption=caption, caption_justify="left")
-    for place, name in enumerate(body[0] if body else COLUMNS):
-        table.add_column(name, justify="left" if place < _NAMES else "right", overflow="fold")
-    for row in body:
-        style = "red" if row["test accuracy"].startswith("failed") else "bold" if row["method"] == "teacher" else ""
-        table.add_row(*(Text(cell) for cell in row.values()), style=style)
-    return table
+    styles = ["red" if row["test accuracy"].startswith("failed") else _STYLES.get(row["method"], "") for row in body]
+    lines = [list(row.values()) for row in body]
+    caption = "\n".join(notes(results)) or None
+    return tables.to_rich(
+        title, list(body[0] if body else COLUMNS), lines, words=_WORDS, styles=styles, caption=caption
+    )
 
 
 def to_markdown(results: Sequence[RunResult]) -> str:
     """The table as GitHub shows it, with `notes` as a list under it; ends with a line break."""
-    body = rows(results)
-    header = list(body[0] if body else COLUMNS)
-    rule = ["---" if place < _NAMES else "---:" for place in range(len(header))]
-    lines = [header, rule, *(row.values() for row in body)]
-    table = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-    said = "".join(f"- {note}\n" for note in notes(results))
-    return f"{table}\n{said}" if said else table
+    body, under = rows(results), tables.bullets(notes(results))
+    head = list(body[0] if body else COLUMNS)
+    table = tables.to_markdown(head, (list(row.values()) for row in body), words=_WORDS)
+    return f"{table}\n{under}" if under else table
 
 
 def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
@@ -152,16 +150,9 @@ def _told(key: str) -> bool:
 
 
 def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of everything in a config; a list is one value, as text.
-
-    Args:
-        prefix: goes before each name.
-    """
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value) if isinstance(value, list) else value
+    """(dotted name, value) of everything in a config; a list is one value, as text."""
+    for name, value in nested.leaves(config, prefix):
+        yield name, str(value) if isinstance(value, list) else value
 
 
 def _terms(loss: Mapping[str, Any]) -> list[str]:
@@ -174,13 +165,6 @@ def _terms(loss: Mapping[str, Any]) -> list[str]:
 
 def _distils(loss: Mapping[str, Any]) -> bool:
     return loss.get("alpha") != 1 and any(term not in ("CrossEntropy", MISSING) for term in _terms(loss))
-
-
-def at(tree: Any, path: str) -> Any:
-    """The value at a dotted path into nested mappings, or None."""
-    for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree
 
 
 def _percent(rate: float | None) -> str:

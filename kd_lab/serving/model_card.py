@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 
 Kind = Literal["transformers", "onnx", "kd_lab"]  # what loads it, by the hub's name
@@ -73,12 +74,12 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
         max_tokens: longer texts are cut.
     """
     result = result.public()
-    model, data = _at(result.config, "model.name"), _at(result.config, "dataset.name")
+    model, data = at(result.config, "model.name"), at(result.config, "dataset.name")
     teacher = result.teacher.get("model")
     steps = list(result.config.get("compression") or {})
     taught = f", taught by {teacher}" if teacher else ""
     smaller = f", compressed by {', '.join(steps)}" if steps else ""
-    pairs = bool(_at(result.config, "dataset.pair_column"))
+    pairs = bool(at(result.config, "dataset.pair_column"))
     parts = [
         _front_matter(result, kind, steps),
         f"# {model} on {data}",
@@ -98,8 +99,8 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
 
 
 def _front_matter(result: RunResult, kind: Kind, steps: Sequence[str]) -> str:
-    data = str(_at(result.config, "dataset.hub_id") or _at(result.config, "dataset.name"))
-    test, model = result.metrics.get("test", {}), str(_at(result.config, "model.name"))
+    data = str(at(result.config, "dataset.hub_id") or at(result.config, "dataset.name"))
+    test, model = result.metrics.get("test", {}), str(at(result.config, "model.name"))
     distilled = ["knowledge-distillation"] if result.teacher else []
     lines = [f"library_name: {kind}", "pipeline_tag: text-classification", "tags:"]
     lines += [f"- {json.dumps(tag)}" for tag in ("text-classification", *distilled, *steps)]
@@ -134,7 +135,7 @@ def _measured(result: RunResult) -> str:
         ("accuracy in scope", _rate(test, "accuracy_in_scope")),
         ("recall out of scope", _rate(test, "recall_out_of_scope")),
         ("agreement with the teacher", _rate(result.fidelity, "agreement")),
-        ("teacher's test accuracy", _rate(_at(result.teacher, "metrics.test"), "accuracy")),
+        ("teacher's test accuracy", _rate(at(result.teacher, "metrics.test"), "accuracy")),
         ("parameters", f"{cost['parameters']:,}" if "parameters" in cost else ""),
         ("of these not zero", f"{cost['parameters_nonzero']:,}" if "parameters_nonzero" in cost else ""),
         ("weights on disk", f"{cost['size_mib']:.2f} MiB" if "size_mib" in cost else ""),
@@ -174,7 +175,7 @@ def _made(result: RunResult) -> str:
     lines = [
         f"- study and cell: `{result.name}/{result.cell}`",
         f"- made by `{command}`",
-        f"- data set: {_at(result.config, 'dataset.name')}, seed {result.config.get('seed')}",
+        f"- data set: {at(result.config, 'dataset.name')}, seed {result.config.get('seed')}",
         f"- teacher: {result.teacher.get('model', 'none')}",
         f"- kd_lab's git commit: {result.git_commit or 'unknown'}",
         f"- versions: {', '.join(f'{name} {version}' for name, version in result.versions.items())}",
@@ -190,13 +191,6 @@ def _made(result: RunResult) -> str:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (the rest stands in result.json)"
-
-
-def _at(tree: Any, path: str) -> Any:
-    """The value at a dotted path, or None."""
-    for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree
 
 
 def _line(text: str) -> str:

@@ -15,6 +15,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import Diverged, GivenUp
 from kd_lab.core.process_settings import process_settings_kept
+from kd_lab.core.progress import Advance
 from kd_lab.data.tokenized import Tokens
 from kd_lab.losses.loss import Loss
 from kd_lab.models import saved_model
@@ -22,7 +23,7 @@ from kd_lab.models.base import TorchClassifier
 from kd_lab.models.spec import BuildContext, ModelSpec
 from kd_lab.training.checkpointing import Observe, ignore
 from kd_lab.training.lightning_module import TeacherOutputs
-from kd_lab.training.loop import Advance, train
+from kd_lab.training.loop import train
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
 from kd_lab.training.weight_constraint import WeightConstraint

@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from kd_lab.core.process_settings import process_settings_kept
+from kd_lab.core.progress import Advance
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.losses.loss import Loss
@@ -36,8 +37,6 @@ from kd_lab.training.lightning_module import Distillation, TeacherOutputs
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
 from kd_lab.training.weight_constraint import WeightConstraint
-
-Advance = Callable[[int], None]
 
 
 @process_settings_kept()

@@ -14,10 +14,11 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.cache_check import Damage
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import UserError
+from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, TokenSplit
-from kd_lab.evaluation.inference import Advance, autocast, predict, predict_batch
+from kd_lab.evaluation.inference import autocast, predict, predict_batch
 from kd_lab.models.base import TorchClassifier
 
 _CHECKED_ROWS = 8

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from kd_lab.core.results import RunResult
-from kd_lab.pipeline.summary_table import COLUMNS, MISSING, method, notes, rows, to_markdown, to_rich
+from kd_lab.core.tables import MISSING
+from kd_lab.pipeline.summary_table import COLUMNS, method, notes, rows, to_markdown, to_rich
 
 HYBRID = {"_target_": "kd_lab.losses.hybrid.Hybrid", "alpha": 0.5, "temperature": 2.0}
 GOLD = {

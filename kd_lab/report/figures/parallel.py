@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kd_lab.pipeline.summary_table import MISSING
+from kd_lab.core.tables import MISSING
 from kd_lab.report.figures import style
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import ACCURACY, AGREEMENT, LATENCY, SIZE, VALIDATION, Measure

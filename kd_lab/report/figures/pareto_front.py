@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kd_lab.core.nested import at
 from kd_lab.evaluation import intervals
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import ACCURACY, Measure
-from kd_lab.report.study.settings import Setting, at
+from kd_lab.report.study.settings import Setting
 
 
 def front(settings: Sequence[Setting], cost_path: str) -> list[Setting]:
@@ -20,14 +21,18 @@ def front(settings: Sequence[Setting], cost_path: str) -> list[Setting]:
         settings: of a study.
         cost_path: of a number where less is better, e.g. "cost.size_mib".
     """
-    cost = Measure("cost", "", cost_path)
-    known = [(price, -score, setting) for setting, price, score in points(settings, cost)]
-    known.sort(key=lambda point: point[:2])
-    found: list[tuple[float, float, Setting]] = []
-    for point in known:
-        if not found or point[1] < found[-1][1] or point[:2] == found[-1][:2]:
-            found.append(point)
-    return [setting for _, _, setting in found]
+    found = sorted(points(settings, Measure("cost", "", cost_path)), key=lambda point: point[1])
+    best = optimal([(price, score) for _, price, score in found])
+    return [setting for place, (setting, _, _) in enumerate(found) if place in best]
+
+
+def optimal(known: Sequence[tuple[float, float]]) -> set[int]:
+    """Places of the (cost, accuracy) points that no other is as good as in both and better than in one."""
+    return {
+        place
+        for place, (price, score) in enumerate(known)
+        if not any(p <= price and s >= score and (p, s) != (price, score) for p, s in known)
+    }
 
 
 def points(settings: Sequence[Setting], cost: Measure) -> list[tuple[Setting, float, float]]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
-from kd_lab.pipeline.summary_table import MISSING, to_markdown
+from kd_lab.core import tables
+from kd_lab.core.tables import MISSING
+from kd_lab.pipeline.summary_table import to_markdown
 from kd_lab.report.published.check import Check, Judged
 from kd_lab.report.published.equivalence import WORSE
 from kd_lab.report.published.expected import NOT_RUN
 
 COLUMNS = ("row", "column", "ours", "n", "95 % interval", "theirs", "difference", "tolerance", "verdict", "trap")
-_NUMBERS = {"ours", "n", "95 % interval", "theirs", "difference", "tolerance"}
+_WORDS = [COLUMNS.index(name) for name in ("row", "column", "verdict", "trap")]
 
 
 def rows(check: Check) -> Sequence[Sequence[str]]:
@@ -23,13 +24,12 @@ def rows(check: Check) -> Sequence[Sequence[str]]:
 
 def to_rich(check: Check) -> Table:
     """The table for the terminal; a figure that was missed is red."""
-    table = Table(title=Text(f"{check.name} against the published table"), caption=Text(_about(check)))
-    for name in COLUMNS:
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
-    for judged, row in zip(check.rows, rows(check), strict=True):
-        style = "red" if judged.verdict == WORSE else "dim" if judged.verdict.startswith(NOT_RUN) else ""
-        table.add_row(*(Text(cell) for cell in row), style=style)
-    return table
+    styles = [
+        "red" if judged.verdict == WORSE else "dim" if judged.verdict.startswith(NOT_RUN) else ""
+        for judged in check.rows
+    ]
+    title = f"{check.name} against the published table"
+    return tables.to_rich(title, COLUMNS, rows(check), words=_WORDS, styles=styles, caption=_about(check))
 
 
 def to_text(check: Check, command: str) -> str:
@@ -38,11 +38,9 @@ def to_text(check: Check, command: str) -> str:
     Args:
         command: what made it.
     """
-    rule = ["---:" if name in _NUMBERS else "---" for name in COLUMNS]
-    lines = [COLUMNS, rule, *rows(check)]
-    table = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    table = tables.to_markdown(COLUMNS, rows(check), words=_WORDS)
     told = dict.fromkeys(judged.figure.source for judged in check.rows)
-    sources = "".join(f"- {source}\n" for source in told)
+    sources = tables.bullets(told)
     return (
         f"# {check.name}: ours against the published table\n\n"
         f"Made by `{command}`; not to be edited.\n\n{_about(check)}\n\n{table}\n"

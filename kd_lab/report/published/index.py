@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from kd_lab.core import tables
 from kd_lab.core.errors import UserError, disk_errors
-from kd_lab.pipeline.summary_table import MISSING
+from kd_lab.core.tables import MISSING
 from kd_lab.report.published.expected import FILE
 
 TABLE = "table.md"  # a checked study's, written by `kd-lab report NAME --check`
@@ -19,11 +20,11 @@ _ABOUT = re.compile(  # check_table's `_about`
 
 def render(experiments: Path) -> str:
     """The index as Markdown: one line a spec; status, date and commit are those that its table.md holds."""
-    lines = [_HEADER, ["---"] * len(_HEADER)]
+    lines = []
     for spec in sorted(experiments.rglob("*.yaml")):
         name = spec.relative_to(experiments).with_suffix("").as_posix()
         lines.append([_link(experiments, name), _first_comment(spec), *_status(experiments, name)])
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    return tables.to_markdown(_HEADER, lines, words=range(len(_HEADER)))
 
 
 def update(experiments: Path) -> Path:

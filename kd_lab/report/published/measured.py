@@ -10,16 +10,15 @@ from statistics import fmean
 from typing import Any
 
 from kd_lab.core.errors import UserError
+from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
-from kd_lab.pipeline.summary_table import at as follow
 from kd_lab.pipeline.summary_table import leaves, method
 from kd_lab.report.published.expected import TEACHER, Figure, Metric, Row
 from kd_lab.report.published.row_error import combined, paired_error, row_error
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import timed_on
 from kd_lab.report.study.runs import Run, is_seed, paired, run
-from kd_lab.report.study.settings import at
 
 _TIMED = ("cost.latency_ms", "cost.throughput_per_s", "cost.speedup")  # what a busy machine spoils
 _BUSY = "other processes were busy while it was timed"
@@ -127,7 +126,7 @@ def _label(row: Row, cell: RunResult) -> str:
 
 
 def _option(cell: RunResult, key: str) -> str:
-    found = follow(cell.config, key)
+    found = at(cell.config, key)
     return str(found).lower() if isinstance(found, bool) else str(found)
 
 
@@ -204,7 +203,7 @@ def _about(row: Row, cell: RunResult) -> Mapping[str, Any]:
 
 
 def _at(row: Row, cell: RunResult, path: str) -> Any:
-    return follow(cell.teacher, path) if row.is_teacher else at(cell, path)
+    return at(cell.teacher if row.is_teacher else cell, path)
 
 
 def _value(row: Row, metric: Metric, cell: RunResult, other: RunResult) -> float | None:

@@ -19,6 +19,7 @@ from kd_lab.evaluation.benchmark import BenchmarkRequest
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.cell import Cell
 from kd_lab.pipeline.summary_table import method
+from kd_lab.report.figures.pareto_front import optimal
 from kd_lab.report.release.reopened import Opened, ReopenedCells
 from kd_lab.report.study.data_sets import by_cell
 from kd_lab.report.study.labels import labels
@@ -108,7 +109,7 @@ def measure(study: Path, cells: Sequence[RunResult], opened: Opened, *, threads:
         row["speedup"] = teacher["queries"]["p50"] / row["queries"]["p50"] if teacher else None
     for data_set in {row["data_set"] for row in rows}:
         group = [row for row in rows if row["data_set"] == data_set]
-        fronts = {name: front([(cost(row, name), row["accuracy"]) for row in group]) for name in COSTS}
+        fronts = {name: optimal([(cost(row, name), row["accuracy"]) for row in group]) for name in COSTS}
         for place, row in enumerate(group):
             row["fronts"] = [name for name, found in fronts.items() if place in found]
     here = {**machine.describe_machine(), "threads": threads}
@@ -121,15 +122,6 @@ def cost(row: Mapping[str, Any], name: str) -> float:
     for key in COSTS[name]:
         found = found[key]
     return float(found)
-
-
-def front(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Places of the (cost, accuracy) points that no other is as good as in both and better than in one."""
-    return {
-        place
-        for place, (price, score) in enumerate(points)
-        if not any(p <= price and s >= score and (p, s) != (price, score) for p, s in points)
-    }
 
 
 def _models(study: Path, cells: Sequence[RunResult], reopened: ReopenedCells, missing: list[str]) -> list[_Model]:

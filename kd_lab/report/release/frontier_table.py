@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
+from kd_lab.core import tables
 from kd_lab.core.errors import disk_errors
-from kd_lab.pipeline.summary_table import MISSING
+from kd_lab.core.nested import leaves
+from kd_lab.core.tables import MISSING
 from kd_lab.report.release.frontier import BUSY, COMPRESSED, Frontier
 
 SCHEMA = 1
@@ -81,13 +80,12 @@ def lines(frontier: Frontier) -> list[str]:
 def to_rich(frontier: Frontier) -> Table:
     """The table for the terminal."""
     body = rows(frontier)
-    table = Table(title=Text(f"{frontier.name}: every model measured in one run"))
-    for place, name in enumerate(body[0]):
-        table.add_column(name, justify="right" if place else "left", overflow="fold")
-    for told, row in zip(body, frontier.rows, strict=True):
-        style = "green" if row["fronts"] and row["role"] == COMPRESSED else _STYLES.get(row["role"], "")
-        table.add_row(*(Text(cell) for cell in told.values()), style=style)
-    return table
+    styles = [
+        "green" if row["fronts"] and row["role"] == COMPRESSED else _STYLES.get(row["role"], "")
+        for row in frontier.rows
+    ]
+    title = f"{frontier.name}: every model measured in one run"
+    return tables.to_rich(title, list(body[0]), (list(row.values()) for row in body), words=range(1), styles=styles)
 
 
 def to_markdown(frontier: Frontier, command: str) -> str:
@@ -96,7 +94,7 @@ def to_markdown(frontier: Frontier, command: str) -> str:
     Args:
         command: what made it.
     """
-    said = "".join(f"- {line}\n" for line in lines(frontier))
+    said = tables.bullets(lines(frontier))
     return (
         f"# {frontier.name}: accuracy against size and latency\n\nMade by `{command}`; not to be edited.\n\n"
         f"{_markdown(rows(frontier))}\n{said}\n"
@@ -106,13 +104,7 @@ def to_markdown(frontier: Frontier, command: str) -> str:
 
 def to_csv(frontier: Frontier) -> str:
     """A row for each model, every number unrounded, under dotted names."""
-    flat = [dict(_leaves(row)) for row in frontier.rows]
-    text = StringIO()
-    columns = list(dict.fromkeys(name for row in flat for name in row))
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return text.getvalue()
+    return tables.to_csv([dict(_flat(row)) for row in frontier.rows])
 
 
 def write(frontier: Frontier, page: str, folder: Path) -> list[Path]:
@@ -147,20 +139,14 @@ def _decimal(number: float | None) -> str:
 
 
 def _markdown(body: Sequence[Mapping[str, str]]) -> str:
-    rule = ["---:" if place else "---" for place in range(len(body[0]))]
-    return "".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n"
-        for line in ([*body[0]], rule, *(row.values() for row in body))
-    )
+    return tables.to_markdown(list(body[0]), (list(row.values()) for row in body), words=range(1))
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        elif key == "fronts":
-            yield key, " ".join(value)
+def _flat(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in leaves(row):
+        if name == "fronts":
+            yield name, " ".join(value)
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            yield from ((f"{prefix}{key}.{end}", one) for end, one in zip(("low", "high"), value, strict=True))
+            yield from ((f"{name}.{end}", one) for end, one in zip(("low", "high"), value, strict=True))
         else:
-            yield f"{prefix}{key}", value
+            yield name, value

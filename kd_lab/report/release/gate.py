@@ -13,6 +13,7 @@ import torch
 
 from kd_lab.core import machine
 from kd_lab.core.errors import FitError, UserError, disk_errors
+from kd_lab.core.nested import at
 from kd_lab.core.progress import step
 from kd_lab.core.results import RunResult
 from kd_lab.data.hub import class_number
@@ -28,7 +29,6 @@ from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP
 from kd_lab.report.release.reopened import Opened, ReopenedCells
 from kd_lab.report.study import answers
 from kd_lab.report.study.labels import labels
-from kd_lab.report.study.settings import at
 
 SCHEMA = 1
 _CHANGED = "the data set has other test rows now than those that it was judged on: run the cell again"

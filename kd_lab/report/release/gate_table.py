@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
+from kd_lab.core import tables
+from kd_lab.core.tables import MISSING
 from kd_lab.evaluation.paired_tests import Comparison
-from kd_lab.pipeline.summary_table import MISSING
 from kd_lab.report.release.gate import Gate
 from kd_lab.report.release.gate_verdict import ALL, ALONE, IN_SCOPE, OUT_OF_SCOPE, SHIP, STOP, Evidence, Export, points
 
@@ -57,12 +57,9 @@ def lines(gate: Gate) -> list[str]:
 def to_rich(gate: Gate) -> Table:
     """The table for the terminal."""
     body = rows(gate)
-    table = Table(title=Text(f"{gate.name}: may it ship? {_margin(gate)}"))
-    for place, name in enumerate(body[0]):
-        table.add_column(name, justify="left" if place < 2 else "right", overflow="fold")
-    for row in body:
-        table.add_row(*(Text(cell) for cell in row.values()), style=_STYLES.get(row["verdict"], "dim"))
-    return table
+    styles = [_STYLES.get(row["verdict"], "dim") for row in body]
+    title = f"{gate.name}: may it ship? {_margin(gate)}"
+    return tables.to_rich(title, list(body[0]), (list(row.values()) for row in body), words=range(2), styles=styles)
 
 
 def to_markdown(gate: Gate, command: str) -> str:
@@ -72,12 +69,8 @@ def to_markdown(gate: Gate, command: str) -> str:
         command: what made it.
     """
     body = rows(gate)
-    rule = ["---" if place < 2 else "---:" for place in range(len(body[0]))]
-    table = "".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n"
-        for line in ([*body[0]], rule, *(row.values() for row in body))
-    )
-    said = "".join(f"- {line.strip()}\n" for line in lines(gate))
+    table = tables.to_markdown(list(body[0]), (list(row.values()) for row in body), words=range(2))
+    said = tables.bullets(line.strip() for line in lines(gate))
     return (
         f"# {gate.name}: may it ship?\n\nMade by `{command}`; not to be edited. {_margin(gate)}.\n\n{table}\n"
         "Changes are in points against the uncompressed model of the same fit on the same test rows, with the paired "

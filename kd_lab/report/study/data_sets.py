@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kd_lab.core.results import RunResult
-from kd_lab.pipeline.summary_table import MISSING
+from kd_lab.core.tables import MISSING
 from kd_lab.report.published.editions import DATA, key, options
 from kd_lab.report.study.runs import run, split
 from kd_lab.report.study.settings import Setting, valued

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from io import StringIO
+from collections.abc import Sequence
 from typing import Any
 
+from kd_lab.core.nested import leaves
 from kd_lab.core.results import RunResult
+from kd_lab.core.tables import to_csv
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
@@ -81,7 +81,7 @@ def settings_csv(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> st
             row[f"against_best.{name}"] = getattr(comparison, name, None)
         row["against_best.p_corrected"] = other.corrected if other else None
         found.append(row | _over_seeds(setting))
-    return _csv(found)
+    return to_csv(found)
 
 
 def cells_csv(cells: Sequence[RunResult], settings: Sequence[Setting]) -> str:
@@ -97,12 +97,13 @@ def cells_csv(cells: Sequence[RunResult], settings: Sequence[Setting]) -> str:
         names: dict[str, Any] = {"cell": cell.cell, "status": cell.status, "seed": seeds["seed"]}
         names |= {**{key: seeds.get(key) for key in varied}, **values.get(id(cell), {})}
         found.append({**names, **numbers(cell), "error": " ".join((cell.error or "").split())})
-    return _csv(found)
+    return to_csv(found)
 
 
 def numbers(cell: RunResult) -> dict[str, float]:
     """Dotted name -> every number of a result's metrics, fidelity, cost and durations."""
-    return {name: value for part in _PARTS for name, value in _leaves(getattr(cell, part), part)}
+    found = (leaf for part in _PARTS for leaf in leaves(getattr(cell, part), f"{part}."))
+    return {name: value for name, value in found if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
 def _over_seeds(setting: Setting) -> dict[str, float | None]:
@@ -114,22 +115,5 @@ def _over_seeds(setting: Setting) -> dict[str, float | None]:
     return {f"{name}.{what}": getattr(one, what) for name, one in over.items() for what in vars(one)}
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}.{key}")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{prefix}.{key}", value
-
-
 def _row(cells: Sequence[str]) -> str:
     return " & ".join("".join(_LATEX.get(letter, letter) for letter in cell) for cell in cells) + r" \\"
-
-
-def _csv(found: Sequence[Mapping[str, Any]]) -> str:
-    text = StringIO()
-    columns = list(dict.fromkeys(name for row in found for name in row))
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
-    return text.getvalue()

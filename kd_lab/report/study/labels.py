@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kd_lab.core import tables
 from kd_lab.core.results import RunResult
 from kd_lab.pipeline import summary_table
 
@@ -22,6 +23,6 @@ def labels(cells: Sequence[RunResult]) -> dict[str, str]:
         words = [row["model"]] if not shared["model"] else []
         words += [first] if not shared["method"] or not steps else []
         name = " ".join([*words, *([" + ".join(steps)] if steps else [])])
-        told = [f"{key}={row[key]}" for key in extra if row[key] != summary_table.MISSING]
+        told = [f"{key}={row[key]}" for key in extra if row[key] != tables.MISSING]
         found[cell.cell] = ", ".join([name, *told])
     return found

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
+from kd_lab.core.tables import MISSING
 from kd_lab.evaluation import intervals
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
-from kd_lab.pipeline.summary_table import MISSING
 from kd_lab.report.study.runs import split
-from kd_lab.report.study.settings import Setting, at
+from kd_lab.report.study.settings import Setting
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
-from kd_lab.pipeline.summary_table import MISSING, leaves
+from kd_lab.core.tables import MISSING
+from kd_lab.pipeline.summary_table import leaves
 from kd_lab.report.published.editions import DATA, editions, options
 from kd_lab.report.study.runs import Run, is_seed, run
 
@@ -113,15 +115,6 @@ def shortened(value: str) -> str:
 def seed(cell: RunResult) -> int:
     """The seed of the cell's fit."""
     return dict(run(cell))["seed"]
-
-
-def at(cell: RunResult, path: str) -> Any:
-    """What stands at a dotted path such as "cost.latency_ms.p50", or None."""
-    first, *rest = path.split(".")
-    found = getattr(cell, first, None)
-    for key in rest:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
 
 
 def _setting(values: Mapping[str, str], group: Sequence[RunResult]) -> Setting:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
+from kd_lab.core import tables
 from kd_lab.core.results import RunResult
+from kd_lab.core.tables import MISSING
 from kd_lab.evaluation.intervals import over_seeds
-from kd_lab.pipeline.summary_table import MISSING
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.measures import Measure
@@ -77,12 +77,9 @@ def to_rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str
 
 def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> Table:
     body = rows(settings, verdicts)
-    table = Table(title=Text(title))
-    for place, name in enumerate(body[0] if body else ()):
-        table.add_column(name, justify="left" if place < _words(settings) else "right", overflow="fold")
-    for row in body:
-        table.add_row(*(Text(cell) for cell in row.values()), style="bold" if row.get(AGAINST) == BEST else "")
-    return table
+    styles = ["bold" if row.get(AGAINST) == BEST else "" for row in body]
+    lines = [list(row.values()) for row in body]
+    return tables.to_rich(title, list(body[0] if body else ()), lines, words=_words(settings), styles=styles)
 
 
 def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: Sequence[str]) -> str:
@@ -91,24 +88,22 @@ def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: 
     There is one a data set, under its name.
     """
     blocks = data_sets(settings)
-    tables = [
+    found = [
         (f"### {block.name}\n\n" if len(blocks) > 1 else "") + _markdown(block.settings, verdicts) for block in blocks
     ]
     verdict = "".join(f"\n{one.text}\n" for one in verdicts)
-    return "\n".join(tables) + verdict + ("\n" + "".join(f"- {note}\n" for note in said) if said else "")
+    return "\n".join(found) + verdict + (f"\n{tables.bullets(said)}" if said else "")
 
 
 def _markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
     body = rows(settings, verdicts)
-    header = list(body[0] if body else ("setting",))
-    rule = ["---" if place < _words(settings) else "---:" for place in range(len(header))]
-    lines = [header, rule, *(row.values() for row in body)]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    lines = (list(row.values()) for row in body)
+    return tables.to_markdown(list(body[0] if body else ("setting",)), lines, words=_words(settings))
 
 
-def _words(settings: Sequence[Setting]) -> int:
-    """How many of the columns say what a row is."""
-    return max(1, len(settings[0].values)) if settings else 1
+def _words(settings: Sequence[Setting]) -> range:
+    """The columns that say what a row is."""
+    return range(max(1, len(settings[0].values)) if settings else 1)
 
 
 def _head(measure: Measure) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kd_lab.core.errors import UserError
+from kd_lab.core.nested import at
 from kd_lab.evaluation.intervals import RATE, Spread, over_seeds
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, SeedNoise, compare, holm, seed_noise
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.runs import Run, counted, paired
-from kd_lab.report.study.settings import Setting, at
+from kd_lab.report.study.settings import Setting
 
 LEVEL = 0.05
 _NAMED = 2  # of many settings

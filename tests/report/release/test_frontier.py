@@ -11,7 +11,7 @@ import pytest
 
 from kd_lab.__main__ import command
 from kd_lab.evaluation import benchmark
-from kd_lab.report.release.frontier import front
+from kd_lab.report.figures.pareto_front import optimal as front
 
 
 @pytest.mark.parametrize(
