@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 import kd_lab
 
@@ -32,6 +31,7 @@ ROOMS = (  # each may import from those before it; the files of a room import ea
 SEE_CONFIGS = {"pipeline", "sweep", "cli"}
 
 
+@cache
 def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
@@ -59,7 +59,20 @@ def named(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
-each_file = pytest.mark.parametrize("file", FILES, ids=named)
+def each_file(test: Callable[[Path], None]) -> Callable[[], None]:
+    """The test over every file, as one: thousands of small tests cost more than they hold. It says all that fail."""
+
+    def over_all() -> None:
+        wrong = []
+        for file in FILES:
+            try:
+                test(file)
+            except AssertionError as error:
+                wrong.append(f"{named(file)}: {error}")
+        assert not wrong, "\n".join(wrong)
+
+    over_all.__doc__ = test.__doc__
+    return over_all
 
 
 def test_every_file_lies_in_a_room() -> None:
@@ -145,8 +158,7 @@ def test_every_public_function_and_class_says_what_it_is(file: Path) -> None:
             assert ast.get_docstring(node), f"{named(file)}: {node.name}"
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py" and room(file)], ids=named)
+@each_file
 def test_a_package_file_holds_a_docstring_alone(file: Path) -> None:
-    (only,) = tree(file).body
-    assert isinstance(only, ast.Expr)
-    assert isinstance(only.value, ast.Constant)
+    if file.name == "__init__.py" and room(file):
+        assert [type(one) for one in tree(file).body] == [ast.Expr], "only a docstring"
