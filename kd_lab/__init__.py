@@ -2,6 +2,6 @@
 
 import sys
 
-from kd_lab.core.moved import Finder
+from kd_lab.core.old_names import Finder
 
 sys.meta_path.append(Finder())  # for code that was saved when modules lay elsewhere

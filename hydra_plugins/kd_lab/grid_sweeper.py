@@ -44,6 +44,7 @@ class GridSweeper(BasicSweeper):
             UserError: a cell has a wrong option, or none of them has an option that was given.
         """
         from kd_lab.core.progress import say
+        from kd_lab.sweep.launch import claim
 
         (asked,) = BasicSweeper.split_arguments(overrides, None)
         found = [self._meaningful(one) for one in asked]
@@ -54,7 +55,7 @@ class GridSweeper(BasicSweeper):
         for line in self._passed_over(asked, found):
             say(line)
         cells = [list(one) for one in dict.fromkeys(map(tuple, found))]
-        self.launcher.claim()
+        claim(Path(str(self.config.hydra.sweep.dir)))
         return list(BasicSweeper.split_overrides_to_chunks(cells, max_batch_size))
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

@@ -71,7 +71,6 @@ class OptunaSweeper(Sweeper):
         """
         assert self.config is not None
         assert self.hydra_context is not None
-        assert self.launcher is not None
         optuna_library()
         folder = Path(self.config.hydra.sweep.dir).absolute()
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -84,7 +83,7 @@ class OptunaSweeper(Sweeper):
         try:
             with FileLock(lock, timeout=0):
                 search = self._opened(plan, lock)
-                self.launcher.claim()
+                launch.claim(folder)
                 OmegaConf.save(without_credentials(self.config), folder / "multirun.yaml")
                 return self._run(search, folder)
         except Timeout:

@@ -5,12 +5,7 @@ Kept for one release after the move.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 _ROOMS = {  # a module's old name within kd_lab -> its name now
@@ -214,19 +209,3 @@ def renewed(settings: Any, tell: bool = False) -> Any:
 
             say(f"warning: _target_: {target} is called {new} now; the old name works until the next release")
     return found
-
-
-class Finder(MetaPathFinder, Loader):
-    """Makes `import kd_lab.text_classifier` give the module as it is called now; asked where nothing else is found.
-
-    Not for a name that a room has now, such as `kd_lab.evaluation`.
-    """
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """What Python asks; None for all but old names."""
-        return ModuleSpec(name, self) if name in MODULES else None
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Puts the module of today in the place of the one that was asked for."""
-        name = module.__name__
-        sys.modules[name] = import_module(MODULES[name])

@@ -46,6 +46,13 @@ def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> R
     return Remaining(chosen, context, config)
 
 
+def claim(study: Path) -> None:
+    """Marks a study's folder as kd_lab's, before anything else is written there."""
+    with disk_errors(study):
+        study.mkdir(parents=True, exist_ok=True)
+        (study / LOCK).touch()
+
+
 class Remaining(Launcher):
     """Hands the real launcher only what is not there yet, and keeps where all of it lies."""
 
@@ -62,12 +69,6 @@ class Remaining(Launcher):
         """The cells that are still to be run."""
         return [one for one in job_overrides if self._finished(one) is None]
 
-    def claim(self) -> None:
-        """Marks the study's folder as kd_lab's, before anything else is written there."""
-        with disk_errors(self.study):
-            self.study.mkdir(parents=True, exist_ok=True)
-            (self.study / LOCK).touch()
-
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs what is left of a batch.
 
@@ -81,7 +82,7 @@ class Remaining(Launcher):
         Raises:
             UserError: a cell's config cannot be composed, which is so for all of them.
         """
-        self.claim()
+        claim(self.study)
         results.note_axes(self.study, sys.argv[1:], [own(one) for one in job_overrides])
         folders = [self._finished(one) for one in job_overrides]
         left = [place for place, folder in enumerate(folders) if folder is None]

@@ -289,7 +289,7 @@ def test_damage_in_the_cache_is_mended_and_warned_of_and_the_row_is_the_same(toy
     cache._checked.clear()
     capsys.readouterr()
     assert command([*csv(toy_csv), *QUICK, "name=mended"]) == 0
-    assert "train.token_ids.npy: expected the " in " ".join(capsys.readouterr().err.split())
+    assert "train.pieces.npy: expected the " in " ".join(capsys.readouterr().err.split())
     [after] = results.collect(workplace / "multirun" / "mended")
     assert after.metrics == before.metrics
     assert after.fidelity == before.fidelity

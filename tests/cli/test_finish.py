@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from kd_lab.cli import finish
-from kd_lab.cli import report as report_verb
 from kd_lab.core import results
 from kd_lab.sweep import launch
 
@@ -25,7 +24,7 @@ def test_times_are_taken_anew_where_the_sweep_was_killed_before_its_report(
     monkeypatch.setattr(launch, "ran_now", set())
     monkeypatch.setattr(finish, "_time_again", told.append)
     monkeypatch.setattr(finish, "write", lambda multirun, name: SimpleNamespace(cells=[]))
-    monkeypatch.setattr(report_verb, "show", lambda *_: None)
+    monkeypatch.setattr(finish, "show", lambda *_: None)
     monkeypatch.setattr(finish, "mirror", lambda *_: 0)
 
     assert finish.close(folders) is False  # no report yet: killed before

@@ -143,7 +143,7 @@ def test_imports_are_followed_wherever_they_stand_but_not_a_type_checkers(packag
     (package / "idea.py").write_text(
         "import json\nfrom typing import TYPE_CHECKING\n\nfrom kd_lab.one import A\nfrom kd_lab.parts import four\n\n"
         "if TYPE_CHECKING:\n    from kd_lab.three import A as B\n\n\n"
-        "def f():\n    from kd_lab import two, progress\n    return two\n"
+        "def f():\n    from kd_lab import two\n    from kd_lab.core import progress\n    return two\n"
     )
     assert closure(frozenset(["kd_lab.idea"])) == {"kd_lab.idea", "kd_lab.one", "kd_lab.two", "kd_lab.parts.four"}
 

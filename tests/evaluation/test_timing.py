@@ -106,7 +106,7 @@ def _version(versions: Callable[[str], str], other: str, name: str) -> str:
 
 
 @pytest.fixture
-def fingerprint_parts(toy_csv: Path) -> Callable[[], dict[str, Any]]:
+def parts(toy_csv: Path) -> Callable[[], dict[str, Any]]:
     """What the times of a cell are named by now; the texts of the usual data set depend on the packages themselves."""
     config = compose(["dataset=csv", f"dataset.path={toy_csv}", "model=lstm_attention", "teacher=none"])
     return lambda: Cell(config).timing_parts
@@ -115,30 +115,30 @@ def fingerprint_parts(toy_csv: Path) -> Callable[[], dict[str, Any]]:
 def test_times_are_named_by_the_processor_its_usable_cores_and_what_computes(
     parts: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = fingerprint_parts()
-    assert base == fingerprint_parts()
+    base = parts()
+    assert base == parts()
     with monkeypatch.context() as patch:
         patch.setattr(cores, "usable", lambda: 77)
-        assert fingerprint_parts() != base
+        assert parts() != base
     with monkeypatch.context() as patch:
         patch.setattr(machine, "_processor", lambda: "another")
-        assert fingerprint_parts() != base
+        assert parts() != base
     versions = machine.importlib.metadata.version
     for package, counts in (("torch", True), ("numpy", True), ("onnxruntime", True), ("mlflow", False)):
         with monkeypatch.context() as patch:
             patch.setattr(machine.importlib.metadata, "version", partial(_version, versions, package))
-            assert (fingerprint_parts() != base) is counts, package
+            assert (parts() != base) is counts, package
 
 
 def test_threads_and_memory_of_the_process_that_asks_are_not_in_the_name(
     parts: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = fingerprint_parts()
+    base = parts()
     threads = torch.get_num_threads()
     monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: pytest.fail("asked for memory"))
     torch.set_num_threads(threads + 1)
     try:
-        assert fingerprint_parts() == base
+        assert parts() == base
     finally:
         torch.set_num_threads(threads)
 
