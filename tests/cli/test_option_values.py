@@ -247,7 +247,7 @@ def test_a_class_of_another_kind_is_refused_at_its_place(place: str, target: str
 def test_a_class_stands_only_where_an_annotation_names_it() -> None:
     csv: Mapping[str, Any] = {TARGET: "kd_lab.data.csv.Csv", "path": "a.csv"}
     check({**csv, "split": {TARGET: "kd_lab.data.dataset.SplitPlan"}}, "dataset")
-    with pytest.raises(UserError, match=r"dataset\.split\._target_: expected a kd_lab\.data\.texts\.SplitPlan"):
+    with pytest.raises(UserError, match=r"dataset\.split\._target_: expected a kd_lab\.data\.dataset\.SplitPlan"):
         check({**csv, "split": {TARGET: "kd_lab.training.optimizer.AdamW"}}, "dataset")
     loss = {TARGET: "kd_lab.losses.weighted_sum.WeightedSum", "weights": {"a": 1}}
     with pytest.raises(UserError, match=r"loss\.terms\.a\._target_: expected a kd_lab\.losses\.loss\.Term"):
