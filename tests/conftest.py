@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not SHARED.is_dir():
         reasons["shared"] = f"no data sets in {SHARED}: set KD_LAB_DATA"
     if not SLOW:
-        reasons["slow"] = "set KD_LAB_SLOW=1"
+        reasons["slow"] = reasons["integration"] = "set KD_LAB_SLOW=1"
     if not BROWSER:
         reasons["browser"] = "apt-get install chromium chromium-driver, pip install selenium"
     if not (POSTGRES and (POSTGRES[-1] / "initdb").is_file() and find_spec("psycopg2")):
