@@ -76,7 +76,7 @@ def job(config: DictConfig) -> str | UserError:
         the cell's folder; or the mistake for which it has no config to record.
     """
     keep_freed_memory()
-    check.trust_named(OmegaConf.to_container(trusted) if (trusted := config.get("trust")) else None)
+    check.trust_named(OmegaConf.to_container(trusted, resolve=True) if (trusted := config.get("trust")) else None)
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
     overrides = launch.own(hydra_config.overrides.task)
