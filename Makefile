@@ -1,10 +1,12 @@
-# make demo   the main job on the embedded default: prints a table, says how to open the UI
-# make test   the tests, in two processes; what needs more than this machine has is left out, and said
+# make demo   the main job on the embedded default: prints a table, says how to open the UI; installs no more than it needs
+# make test   the tests, in two processes, after what they need is added; what needs more than this machine has is left out
 # make check  lint and types
 # make coverage  that every branch of what keeps a user's files safe is tested
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 TESTERS ?= 2
 comma := ,
 
@@ -18,19 +20,19 @@ SAFE_TESTS := core/test_cache core/test_cache_gc core/test_drafts core/test_resu
 demo: $(VENV)/ready
 	$(BIN)/kd-lab experiments=demo
 
-test: $(VENV)/ready
+test: $(VENV)/ready_for_tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
-coverage: $(VENV)/ready
+coverage: $(VENV)/ready_for_tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run --branch --include='$(subst $() $(),$(comma),$(SAFE:%=kd_lab/%.py))' -m pytest $(SAFE_TESTS:%=tests/%.py)
 	$(BIN)/python -m coverage report --show-missing --fail-under=100
 
-check: $(VENV)/ready
+check: $(VENV)/ready_for_tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/ready
+format: $(VENV)/ready_for_tests
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -38,9 +40,14 @@ clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
 # constraints.txt pins torch to a version whose build runs on the CPU wherever pip finds no other.
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit("kd_lab needs Python 3.11 or newer, got %d.%d: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@echo "setting up $(VENV): this takes a few minutes, once"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/ready_for_tests: $(VENV)/ready
+	@echo "adding what the tests need to $(VENV): this takes a few minutes, once"
+	$(INSTALL) --editable '.[dev]'
 	@touch $@

@@ -12,6 +12,7 @@ leave_out_working_folder()  # before anything is imported that a file there coul
 from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+from kd_lab.core import trust  # noqa: E402
 from kd_lab.core.errors import UserError, disk_error  # noqa: E402
 from kd_lab.core.paths import root  # noqa: E402
 from kd_lab.core.process_tuning import first_import, keep_freed_memory  # noqa: E402
@@ -83,6 +84,8 @@ def command(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("kd-lab: interrupted; what had finished is kept, and the same line goes on from there", file=sys.stderr)
         return 130
+    finally:
+        trust.only(())
 
 
 def groups() -> str:

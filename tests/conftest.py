@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import small_study as small_study_module
@@ -14,6 +16,7 @@ import torch
 from debian import BROWSER, POSTGRES
 from filelock import FileLock
 
+from kd_lab.core import trust
 from kd_lab.core.cache import Cache
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.csv import Csv
@@ -56,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not SHARED.is_dir():
         reasons["shared"] = f"no data sets in {SHARED}: set KD_LAB_DATA"
     if not SLOW:
-        reasons["slow"] = "set KD_LAB_SLOW=1"
+        reasons["slow"] = reasons["integration"] = "set KD_LAB_SLOW=1"
     if not BROWSER:
         reasons["browser"] = "apt-get install chromium chromium-driver, pip install selenium"
     if not (POSTGRES and (POSTGRES[-1] / "initdb").is_file() and find_spec("psycopg2")):
@@ -105,6 +108,17 @@ def small_study(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
             folder.mkdir()
             small_study_module.run(folder)
     return folder / "multirun" / small_study_module.NAME
+
+
+@pytest.fixture
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's own package that can be imported, empty, of a name that no other test has; nobody trusts it yet."""
+    folder = tmp_path / "own" / f"mine_{uuid4().hex[:8]}"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(folder.parent)
+    yield folder
+    trust.only(())
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def composed(chosen: str) -> tuple[dict[str, Any], str]:
 def leaves(whole: Mapping[str, Any], place: str) -> list[str]:
     """Names of the options below a place; at the top those that no group brings."""
     if not place:
-        return list(_leaves({key: whole[key] for key in ("name", "recovery", "seed", "search", "paths")}, ""))
+        return list(_leaves({key: whole[key] for key in ("name", "recovery", "seed", "search", "paths", "trust")}, ""))
     node: Any = whole
     for part in place.split("."):
         node = node[part]

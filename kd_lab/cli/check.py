@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kd_lab.cli.compose import CONF, MISTAKES, SEVERAL_DEVICES, mistake
 from kd_lab.cli.run_place import check_folder
 from kd_lab.cli.unknown_option import named_in, unknown_option
-from kd_lab.core import signature
+from kd_lab.core import signature, trust
 from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, shown, targets
 from kd_lab.core.moved import renewed
@@ -75,6 +75,9 @@ def command(arguments: Sequence[str]) -> Path | None:
         swept = {
             key.partition(".")[0] for key in [*_swept(asked.overrides), *(config.hydra.sweeper.get("params") or {})]
         }
+        if "trust" in swept:
+            cure = "Give them once, e.g. trust.packages=[my_package,another]."
+            raise UserError("trust.packages", expected="the same for all cells", got="an axis", cure=cure)
         settings(dict(_known(config, swept)), needed=())
         if "name" not in swept:
             check_folder(Path(str(config.hydra.sweep.dir)), str(config.paths.multirun))
@@ -111,10 +114,11 @@ def settings(given: Mapping[str, Any], needed: Collection[str] = _NEEDED) -> Non
     Raises:
         UserError: as in `command`.
     """
+    trust_named(given.get("trust"))
     for key in sorted(needed):
         if key not in given:
             raise UserError(key, expected="an option that every run has", got="none", cure=f"Leave ~{key} out.")
-    for key, value in given.items():
+    for key, value in ((key, value) for key, value in given.items() if key != "trust"):
         if key in _PLAIN:
             check_value(value, _PLAIN[key][0], key, _PLAIN[key][1])
         elif key == "paths":
@@ -131,6 +135,17 @@ def settings(given: Mapping[str, Any], needed: Collection[str] = _NEEDED) -> Non
             check(value, key)
         else:
             refuse_strange_targets(value, key)
+
+
+def trust_named(value: Any) -> None:
+    """Trusts, until it is called again, what a config that was composed for this very run says under `trust`.
+
+    Never to be called with what was read from a result.
+
+    Raises:
+        UserError: as in `trust.only`.
+    """
+    trust.only(() if value is None else _mapping(value, "trust", ("packages",))["packages"])
 
 
 def _check_teacher(value: Any) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from kd_lab.core import cores, redact
+from kd_lab.core import cores, redact, trust
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
 from kd_lab.core.progress import say
@@ -56,7 +56,9 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("--frontier", action="store_true", help="measure every model and the teacher in one run")
     parser.add_argument("--threads", type=int, help="of the models that --frontier measures; default all cores")
     parser.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="of yours, that cells may name")
     options = parser.parse_args(arguments)
+    trust.only(options.trust, "--trust")  # what the results themselves say of trust counts for nothing
     if options.list:
         print("\n".join(studies(options.multirun)))
         return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.logging import RichHandler
 
@@ -75,6 +75,7 @@ def job(config: DictConfig) -> str | UserError:
         the cell's folder; or the mistake for which it has no config to record.
     """
     keep_freed_memory()
+    check.trust_named(OmegaConf.to_container(trusted, resolve=True) if (trusted := config.get("trust")) else None)
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
     overrides = launch.own(hydra_config.overrides.task)

@@ -46,6 +46,10 @@ def describe(value: Any) -> Any:
     if hasattr(value, "fingerprint_parts"):
         return {"class": kind, **describe(value.fingerprint_parts())}
     arguments = inspect.signature(type(value)).parameters
+    if missing := next((name for name in arguments if not hasattr(value, name)), None):
+        cure = f"Keep it: self.{missing} = {missing}; or say in a method fingerprint_parts() what it is made of."
+        expected = "an object that keeps its options, to be named by them"
+        raise UserError(kind, expected=expected, got=f"one without {missing}", cure=cure)
     return {"class": kind, **{name: describe(getattr(value, name)) for name in arguments}}
 
 

@@ -1,7 +1,8 @@
 """A hash of the code that makes an artifact: of the files it lies in and all of kd_lab that they import, and no other.
 
-So a new loss beside the others renames nothing, and mended inference renames what it has made. Blind to comments,
-docstrings and layout, and the same in every Python: what is hashed are the fields of the syntax tree that all have.
+Files of packages that are trusted count as kd_lab's do, each with the `__init__` files that are run before it. So a
+new loss beside the others renames nothing, and mended inference renames what it has made. Blind to comments, docstrings
+and layout, and the same in every Python: what is hashed are the fields of the syntax tree that all have.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import hashlib
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
+
+from kd_lab.core import trust
 
 PACKAGE = Path(__file__).parents[1]
 SILENT = frozenset(  # where artifacts lie, what is refused and what is said: no artifact's content depends on it
@@ -20,7 +24,7 @@ SILENT = frozenset(  # where artifacts lie, what is refused and what is said: no
     for name in (
         *("core.cache", "core.cache_check", "core.cache_entry", "core.cache_folder", "core.cache_lock", "core.drafts"),
         *("core.errors", "core.option_types", "core.progress", "core.reading", "core.redact", "core.safe_path"),
-        *("core.formats", "core.moved"),  # what things are called
+        *("core.formats", "core.moved", "core.trust"),  # what things are called
         *("core.code_hash", "data.hub_revision"),  # what names are made of
     )
 )
@@ -46,15 +50,33 @@ def file_alone_hash(*modules: str) -> str:
     return _hash(frozenset(modules))
 
 
-@cache
 def closure(modules: frozenset[str]) -> frozenset[str]:
     """The modules of kd_lab that are run when these are: they, and all that they import, anywhere in their code."""
+    return _closure(modules, trust.names())
+
+
+def absolute(statement: ast.ImportFrom, module: str, package: bool) -> str:
+    """The module that a statement imports from, where it says so with dots too; "" where the dots lead out.
+
+    Args:
+        module: where the statement stands.
+        package: whether that is a package's `__init__`.
+    """
+    try:
+        dotted = "." * statement.level + (statement.module or "")
+        return resolve_name(dotted, module if package else module.rpartition(".")[0])
+    except ImportError:
+        return ""
+
+
+@cache
+def _closure(modules: frozenset[str], trusted: tuple[str, ...]) -> frozenset[str]:
     found: set[str] = set()
     to_do = set(modules)
     while to_do:
         module = to_do.pop()
         found.add(module)
-        to_do |= _imported(module) - found - SILENT
+        to_do |= _imported(module, trusted) - found - SILENT
     return frozenset(found)
 
 
@@ -71,7 +93,7 @@ def _modules_of(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _modules_of(item)
-    elif type(value).__module__.partition(".")[0] == PACKAGE.name:
+    elif _is_ours(type(value).__module__):
         yield type(value).__module__
         if hasattr(value, "fingerprint_parts"):
             yield from _modules_of(value.fingerprint_parts())
@@ -82,26 +104,33 @@ def _modules_of(value: Any) -> Iterator[str]:
 
 def _file(module: str) -> Path:
     """The file of a module, whether or not it is there."""
+    if trust.holds(module):
+        return trust.file_of(module)
     path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @cache
-def _imported(module: str) -> frozenset[str]:
-    """The modules of kd_lab that a module imports, anywhere in its code; not what only a type checker sees."""
+def _imported(module: str, trusted: tuple[str, ...]) -> frozenset[str]:
+    """The modules of kd_lab, and of what is trusted, that a module imports; not what only a type checker sees."""
     found: set[str] = set()
     for node in _read(module)[1]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif node.module is not None:
-            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+        else:
+            source = absolute(node, module, _file(module).name == "__init__.py")
+            inner = {f"{source}.{alias.name}" for alias in node.names}
             modules = {name for name in inner if _is_ours(name) and _file(name).is_file()}
-            found |= modules | ({node.module} if inner - modules else set())
+            found |= modules | ({source} if inner - modules else set())
+    if trust.holds(module):
+        parts = module.split(".")
+        found |= {".".join(parts[:depth]) for depth in range(1, len(parts))}
+        found = {name for name in found if not trust.holds(name) or _file(name).is_file()}  # compiled ones have none
     return frozenset(filter(_is_ours, found))
 
 
 def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == PACKAGE.name
+    return module.partition(".")[0] == PACKAGE.name or trust.holds(module)
 
 
 @cache

@@ -8,12 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from kd_lab.core.errors import UserError
+
 
 class Format(NamedTuple):
     """What reads and writes a format."""
 
     target: str  # dotted name of the class, where it lies now
-    formerly: str  # what folders that were saved before there were formats say instead
+    formerly: str = ""  # what folders that were saved before there were formats say instead
 
 
 FORMATS = {
@@ -47,7 +49,7 @@ FORMATS = {
     ),
 }
 ONNX = "onnx/1"  # what ONNX Runtime alone can read
-_FORMERLY = {one.formerly: name for name, one in FORMATS.items()}
+_FORMERLY = {one.formerly: name for name, one in FORMATS.items() if one.formerly}
 _OF_CLASS = {one.target: name for name, one in FORMATS.items()}
 
 
@@ -58,6 +60,19 @@ def format_of(kind: type) -> str:
         KeyError: it has none: add it to `FORMATS`.
     """
     return _OF_CLASS[f"{kind.__module__}.{kind.__qualname__}"]
+
+
+def check_saved(kind: Any, where: str) -> None:
+    """Refuses a classifier that could not be loaded again: a folder's format names one of kd_lab's own classes.
+
+    Raises:
+        UserError: the class, which would be the one saved, has no format; a subclass of one that has would be lost.
+    """
+    name = f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else repr(kind)[:100]
+    if name not in _OF_CLASS:
+        known = ", ".join(target.rpartition(".")[2] for target in _OF_CLASS)
+        cure = "Build one of these, or put the class into kd_lab/ with a line in core/formats.py: see CONTRIBUTING.md."
+        raise UserError(where, expected=f"a classifier that can be saved and loaded: {known}", got=name, cure=cure)
 
 
 def known_format(name: Any) -> str | None:

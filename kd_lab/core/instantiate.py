@@ -1,4 +1,4 @@
-"""Makes the object that plain settings name in `_target_`, if it is one of kd_lab's own and its options are right.
+"""Makes the object that plain settings name in `_target_`, if it is kd_lab's or trusted, and its options are right.
 
 A constructor's signature is the schema of its options: `check` holds settings against it without importing the class.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, get_args, get_origin
 
-from kd_lab.core import signature
+from kd_lab.core import signature, trust
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import example, fits, keeps, say, split, typed
 from kd_lab.core.signature import MISSING, Made
@@ -50,7 +50,8 @@ def build(settings: Mapping[str, Any], where: str) -> Any:
         where: the settings' place in the config, for errors and for what may stand there.
 
     Raises:
-        UserError: a target is none of kd_lab's classes or none for this place, or an option has no right value.
+        UserError: a target is neither kd_lab's class nor one of a package that `trust` holds, or none for this place,
+            or an option has no right value.
     """
     check(settings, where)
     return _made(settings)
@@ -92,6 +93,9 @@ def check_value(value: Any, kind: Any, where: str, default: Any = MISSING) -> No
         if all(fits(name, of_name) for name in value) and keeps(value, rules):
             return
     elif fits(value, kind):
+        if strange := next(targets(value, where), None):
+            cure = "Leave it out, or annotate the option with the class that it takes."
+            raise UserError(f"{strange[0]}.{TARGET}", expected="plain data here", got=_named(strange[1]), cure=cure)
         return
     told = example(kind) if default is MISSING else typed(default)
     cure = f"Use e.g. {where}={told}, or leave it out."
@@ -111,16 +115,15 @@ def shown(value: Any) -> str:
 
 
 def refuse_strange_targets(settings: Any, where: str) -> None:
-    """Refuses a `_target_` at any depth that is no class of kd_lab.
+    """Refuses a `_target_` at any depth that is no class of kd_lab or of a package that is trusted.
 
     Raises:
         UserError: naming its place.
     """
-    home = "hydra_plugins." if where.startswith("hydra.") else "kd_lab."
     for place, target in targets(settings, where):
-        if not isinstance(target, str) or not signature.exists(target) or not target.startswith(home):
-            cure = "See the options in conf/."
-            raise UserError(f"{place}.{TARGET}", expected="a class of kd_lab", got=_named(target), cure=cure)
+        if not isinstance(target, str) or not signature.exists(target) or not _may_be_named(target, where):
+            expected = f"a class of {' or '.join(('kd_lab', *trust.names()))}"
+            raise UserError(f"{place}.{TARGET}", expected=expected, got=_named(target), cure=trust.cure(target))
 
 
 def targets(settings: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -136,6 +139,12 @@ def targets(settings: Any, where: str) -> Iterator[tuple[str, Any]]:
             yield from targets(value, f"{where}.{number}")
 
 
+def _may_be_named(target: str, where: str) -> bool:
+    if where.startswith("hydra."):
+        return target.startswith("hydra_plugins.")
+    return target.startswith("kd_lab.") or trust.holds(target)
+
+
 def _check_object(settings: Any, where: str, expected: Part | type[Made] | None) -> None:
     words = _words(expected)
     if not isinstance(settings, Mapping) or TARGET not in settings:
@@ -144,7 +153,10 @@ def _check_object(settings: Any, where: str, expected: Part | type[Made] | None)
     target = settings[TARGET]
     if not _may_stand(target, expected):
         cure = f"Leave {where}.{TARGET} out: conf/ names the classes that there are."
-        raise UserError(f"{where}.{TARGET}", expected=words, got=_named(target), cure=cure)
+        got = _named(target)
+        if trust.holds(target):
+            cure, got = "CONTRIBUTING.md has an example of each kind.", f"{got}, {_lacks(target, expected)}"
+        raise UserError(f"{where}.{TARGET}", expected=words, got=got, cure=cure)
     options = signature.options(target)
     for name, value in settings.items():
         if name == TARGET:
@@ -168,6 +180,12 @@ def _may_stand(target: str, expected: Part | type[Made] | None) -> bool:
     return expected is None or expected.target in signature.lineage(target)
 
 
+def _lacks(target: str, expected: Part | type[Made] | None) -> str:
+    if isinstance(expected, Part):
+        return f"which has no {', '.join(sorted(expected.members - signature.members(target)))}"
+    return "which is none"
+
+
 def _words(expected: Part | type[Made] | None) -> str:
     if isinstance(expected, Part):
         return expected.words
@@ -179,9 +197,23 @@ def _made(settings: Any) -> Any:
         made = {key: _made(value) for key, value in settings.items() if key != TARGET}
         if TARGET not in settings:
             return made
-        module, _, name = settings[TARGET].rpartition(".")
-        return getattr(import_module(module), name)(**made)
+        return _class(settings[TARGET])(**made)
     return [_made(value) for value in settings] if isinstance(settings, list | tuple) else settings
+
+
+def _class(target: str) -> Any:
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except Exception as error:
+        if not trust.holds(target):
+            raise
+        got = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise UserError(target, expected="a module that can be imported", got=got, cure="Mend it.") from error
+    if not isinstance(found, type) or f"{found.__module__}.{found.__qualname__}" != target:
+        cure = "Name the class where it is defined, and leave decorators out that put something else in its place."
+        raise UserError(target, expected="the class that its file defines", got=repr(found)[:100], cure=cure)
+    return found
 
 
 def _named(target: Any) -> str:

@@ -108,6 +108,20 @@ def fits(value: Any, kind: Any) -> bool:
     return _is_a(value, bare) and keeps(value, rules)
 
 
+def can_judge(kind: Any, *known: type) -> bool:
+    """Whether `fits` knows the kind, as it does all that kd_lab's own constructors have.
+
+    Args:
+        known: classes whose subclasses are judged elsewhere.
+    """
+    if get_origin(kind) in (Union, types.UnionType) and len(set(get_args(kind)) - {type(None)}) > 1:
+        return False
+    bare = split(kind)[0]
+    if get_origin(bare) in (tuple, list, Sequence, Mapping):
+        return all(one is ... or can_judge(one, *known) for one in get_args(bare))
+    return get_origin(bare) is Literal or bare in _SCALARS or (isinstance(bare, type) and issubclass(bare, known))
+
+
 def keeps(value: Any, rules: tuple[Any, ...]) -> bool:
     """Whether a value of the right type lies within the rules of a kind."""
     return all(_RULES[type(rule)](value, rule) for rule in rules)

@@ -1,4 +1,7 @@
-"""Reads what a class of kd_lab takes out of its source, without importing it: torch alone takes seconds to import."""
+"""Reads what a class takes out of its source, without importing it: torch alone takes seconds to import.
+
+Of classes of kd_lab, and of the packages that are trusted.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
+
+from kd_lab.core import trust
+from kd_lab.core.code_hash import absolute
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import can_judge
 
 _PACKAGE = Path(__file__).parents[1]
 _IMPORTED = ("typing", "collections", "annotated_types", "pathlib", "kd_lab.core.option_types")  # where types come from
@@ -53,7 +61,7 @@ def options(target: str) -> dict[str, Option]:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             return _arguments(statement, module)
     found = {name: one for base in _bases(target) for name, one in options(base).items()}
-    if any(_called(decorator) == "dataclass" for decorator in node.decorator_list):
+    if any(_called(decorator) in ("dataclass", "dataclasses.dataclass") for decorator in node.decorator_list):
         found |= _fields(node, module)
     return found
 
@@ -63,11 +71,21 @@ def members(target: str) -> set[str]:
     found: set[str] = set()
     for one in lineage(target):
         for statement in (_class(one) or ast.ClassDef("", [], [], [], [])).body:
-            if isinstance(statement, ast.FunctionDef):
-                found.add(statement.name)
-            elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                found.add(statement.target.id)
+            match statement:
+                case ast.FunctionDef(name=name):
+                    found.add(name)
+                    if name == "__init__":
+                        found |= _given_to_self(statement)
+                case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
+                    found.add(name)
     return found
+
+
+def _given_to_self(function: ast.FunctionDef) -> set[str]:
+    """The attributes that a constructor sets."""
+    attributes = [node for node in ast.walk(function) if isinstance(node, ast.Attribute)]
+    own = [one for one in attributes if isinstance(one.value, ast.Name) and one.value.id == "self"]
+    return {one.attr for one in own if isinstance(one.ctx, ast.Store)}
 
 
 def lineage(target: str) -> Iterator[str]:
@@ -83,17 +101,31 @@ def _bases(target: str) -> list[str]:
     return [one for one in found if isinstance(one, str)]
 
 
-@cache
 def _tree(module: str) -> dict[str, ast.stmt]:
-    """Names that a module of kd_lab defines or imports -> the statement that does; empty where there is none."""
+    """Names that a module of kd_lab, or of a trusted package, defines or imports -> the statement that does."""
     parts = module.split(".")
-    if not f"{module}.".startswith(_OURS) or not all(part.isidentifier() for part in parts):
+    if not all(part.isidentifier() for part in parts):
         return {}
-    path = _PACKAGE.parent.joinpath(*parts).with_suffix(".py")
+    if f"{module}.".startswith(_OURS):
+        return _parsed(_PACKAGE.parent.joinpath(*parts).with_suffix(".py"))
+    return _parsed(trust.file_of(module)) if trust.holds(module) else {}
+
+
+@cache
+def _parsed(path: Path) -> dict[str, ast.stmt]:
+    """Empty where there is no such file.
+
+    Raises:
+        UserError: it is no Python, as a user's own may be.
+    """
     if not path.is_file():
         return {}
+    try:
+        body = list(ast.parse(path.read_bytes()).body)
+    except (SyntaxError, ValueError) as error:
+        got = " ".join(str(error).split())[:300]
+        raise UserError(str(path), expected="Python", got=got, cure="Mend the file.") from error
     found: dict[str, ast.stmt] = {}
-    body = list(ast.parse(path.read_text(encoding="utf-8")).body)
     while body:
         statement = body.pop(0)
         match statement:
@@ -119,7 +151,8 @@ def _named(module: str, name: str) -> Any:
     match _tree(module).get(name):
         case ast.ClassDef():
             return f"{module}.{name}"
-        case ast.ImportFrom(module=str(source), names=names):
+        case ast.ImportFrom(names=names) as statement:
+            source = absolute(statement, module, trust.holds(module) and trust.file_of(module).name == "__init__.py")
             original = next(alias.name for alias in names if (alias.asname or alias.name) == name)
             if source.startswith(_IMPORTED):
                 return getattr(import_module(source), original)
@@ -140,13 +173,24 @@ class _Names(dict[str, Any]):
         found = _named(self.module, name)
         if isinstance(found, str):
             return type(name, (Made,), {"target": found})
-        return getattr(builtins, name, Any) if found is None else found
+        if found is None:
+            found = getattr(builtins, name, Any)
+            return found if isinstance(found, type) or found is None else Any
+        return found
 
 
 def _type(annotation: ast.expr, module: str) -> Any:
-    code = compile(ast.Expression(annotation), module, "eval")
-    # Of our own source, as typing.get_type_hints does.
-    return eval(code, {"__builtins__": {}}, _Names(module))  # noqa: S307
+    try:
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            annotation = ast.parse(annotation.value, mode="eval").body
+        code = compile(ast.Expression(annotation), module, "eval")
+        # Of our own source, or of one that is trusted, as typing.get_type_hints does.
+        found = eval(code, {"__builtins__": {}}, _Names(module))  # noqa: S307
+        return found if not trust.holds(module) or can_judge(found, Made) else Any
+    except Exception:
+        if trust.holds(module):  # it says what kd_lab does not know: any plain value will do
+            return Any
+        raise
 
 
 def _arguments(function: ast.FunctionDef, module: str) -> dict[str, Option]:

@@ -14,6 +14,7 @@ from kd_lab.core import machine
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.code_hash import code_hash, file_alone_hash
 from kd_lab.core.errors import UserError
+from kd_lab.core.formats import check_saved
 from kd_lab.core.instantiate import build
 from kd_lab.core.moved import renewed
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
@@ -43,7 +44,7 @@ class Plan:
         self.student = self._spec("", config.seed)
         self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
-        check_all(self.steps, self.student.model.kind, self.student.model)
+        check_saved(check_all(self.steps, self.student.model.kind, self.student.model), "compression")
         self._check_loss()
         self.evaluation: Evaluation = self._part("evaluation")
 
@@ -81,6 +82,7 @@ class Plan:
         model, loss, optimizer, trainer = (
             self._part(prefix + part) for part in ("model", "loss", "optimizer", "trainer")
         )
+        check_saved(model.kind, f"{prefix}model")
         return FitSpec(model, loss, optimizer, trainer, seed)
 
     @cached_property

@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import Diverged, GivenUp
+from kd_lab.core.formats import check_saved
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.core.progress import Advance
 from kd_lab.data.tokenized import Tokens
@@ -154,6 +155,7 @@ def _train(
         teacher=teacher.fitted.load() if teacher and spec.model.starts_from_teacher else None,
     )
     model = spec.model.build(context)
+    check_saved(type(model), "model")
     about = train(
         model,
         spec.loss,

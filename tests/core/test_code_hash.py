@@ -12,6 +12,7 @@ import pytest
 
 from kd_lab.cli.compose import compose
 from kd_lab.core import code_hash as code
+from kd_lab.core import trust
 from kd_lab.core.code_hash import SILENT, closure, code_hash, file_alone_hash
 from kd_lab.pipeline.plan import Plan
 
@@ -64,7 +65,7 @@ MAKES = {
 
 
 def forget() -> None:
-    for kept in (code.closure, code._hash, code._read, code._imported):
+    for kept in (code._closure, code._hash, code._read, code._imported):
         kept.cache_clear()
 
 
@@ -146,6 +147,38 @@ def test_imports_are_followed_wherever_they_stand_but_not_a_type_checkers(packag
         "def f():\n    from kd_lab import two\n    from kd_lab.core import progress\n    return two\n"
     )
     assert closure(frozenset(["kd_lab.idea"])) == {"kd_lab.idea", "kd_lab.one", "kd_lab.two", "kd_lab.parts.four"}
+
+
+def test_a_trusted_packages_files_count_with_all_that_they_import_and_no_others_do(own_package: Path) -> None:
+    name = own_package.name
+    files = {
+        "__init__": "",
+        "beside": "A = 1\n",
+        "parts/__init__": "",
+        "parts/inner": "A = 1\n",
+        "parts/term": "import my_compiled\nfrom torch import Tensor\nfrom kd_lab.losses.loss import Term\n"
+        f"from .inner import A\nfrom .. import weights\nimport {name}.compiled\n\n\n"
+        "class Mine(Term):\n    pass\n",
+        "weights": "A = 1\n",
+    }
+    for file, text in files.items():
+        (own_package / f"{file}.py").parent.mkdir(exist_ok=True)
+        (own_package / f"{file}.py").write_text(text)
+    term = f"{name}.parts.term"
+    trust.only([name])
+    found = {module.removeprefix(name) for module in closure(frozenset([term])) if module.startswith(name)}
+    assert found == {"", ".parts", ".parts.term", ".parts.inner", ".weights"}
+    assert "kd_lab.losses.loss" in closure(frozenset([term]))
+    first = code_hash(term)
+    renamed = {}
+    for file, text in files.items():
+        (own_package / f"{file}.py").write_text(f"{text}\nMENDED = True\n")
+        forget()
+        renamed[file] = code_hash(term) != first
+        (own_package / f"{file}.py").write_text(f"# {text}" if not text else f"{text}# said\n")
+    assert renamed == {file: file != "beside" for file in files}
+    forget()
+    assert code_hash(term) == first
 
 
 def test_of_an_object_its_class_counts_and_those_of_its_arguments() -> None:
