@@ -72,6 +72,7 @@ def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError
     for kept in (_cells, _mistakes, _failed, launch.cells, launch.broken, launch.ran_now, _made):
         kept.clear()
     forget_inputs()
+    completed.forget()
     register()
     if (folder := check.command(overrides)) is not None:
         _made.extend(missing(folder))

@@ -37,12 +37,20 @@ def test_a_sweep_gives_its_cells_a_table_and_a_verdict_and_goes_on_where_it_was(
     assert shown.count("<tr>") == 3
     for text in (shown, repr(swept)):
         assert text.count("over 2 seeds") == 1
-        assert str(swept.folder) in text
+        assert "multirun/mine" in text
 
     monkeypatch.setattr(pipeline.publish, "publish", lambda *_: pytest.fail("it ran again"))
     assert [cell.result for cell in kd_lab.sweep(*line).cells] == [cell.result for cell in swept.cells]
     assert command(["-m", *line]) == 0
     assert "4 of 4 cells have finished before" in capsys.readouterr().err
+
+
+def test_a_file_that_was_changed_meanwhile_is_read_again(toy_csv: Path) -> None:
+    line = [*QUICK, "name=mine", "seed=0,1", "dataset=csv", f"dataset.path={toy_csv}"]
+    names = [kd_lab.sweep(*line).cells[0].result.fingerprint["tokens"] for _ in range(2)]
+    toy_csv.write_text(toy_csv.read_text() + "one more text of the user's,food\n")
+    names.append(kd_lab.sweep(*line).cells[0].result.fingerprint["tokens"])
+    assert names[0] == names[1] != names[2]
 
 
 def test_a_cell_that_fails_carries_its_error_and_the_others_run(
