@@ -40,7 +40,7 @@ class Texts(NamedTuple):
         rows = {name: frame.rows(one, name, self.text, self.label, self.pair) for name, one in given.items()}
         place = compose([one for one in beside if one.startswith("paths.cache=")]).paths.cache
         folder = frame.keep(rows, Cache(Path(place).expanduser()))
-        found = ["dataset=parquet", "dataset.name=frame", f"dataset.path=${{paths.cache}}/{frame.KIND}/{folder.name}"]
+        found = ["dataset=frame", f"dataset.revision={folder.name}"]
         found += [] if self.pair is None else [f"dataset.pair_column={frame.PAIR}"]
         found += [] if "test" in given else ["~dataset.splits.test"]  # it is carved out of train
         return found + (["+dataset.splits.validation=validation"] if "validation" in given else [])
