@@ -42,6 +42,7 @@ def process_kept() -> Iterator[None]:
         kept.enter_context(_variables_kept())
         kept.enter_context(_loggers_kept())
         kept.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="IProgress not found")  # of tqdm, of which no bar is shown
         kept.enter_context(process_settings_kept())
         kept.enter_context(hydra_state_kept())
         try:

@@ -98,14 +98,14 @@ class Run:
     def _repr_html_(self) -> str:
         from kd_lab.pipeline.summary_table import to_markdown
 
-        return to_html(f"{to_markdown([self.result])}\n{self.folder}")
+        return to_html(f"{to_markdown([self.result])}\n{_place(self.folder)}")
 
     def __repr__(self) -> str:
         from kd_lab.pipeline.summary_table import to_rich
 
         out = _page()
-        out.print(to_rich([self.result], f"{self.result.name}/{self.result.cell}"))
-        return f"{_text(out)}{self.folder}"
+        out.print(to_rich([self.result], self.result.name))
+        return f"{_text(out)}{_place(self.folder)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,15 +156,20 @@ class Sweep:
 
         told = markdown(self.report)
         verdict = "" if self.verdict in told else f"\n{self.verdict}\n"
-        return to_html(f"{told}{verdict}\n{self.folder}")
+        return to_html(f"{told}{verdict}\n{_place(self.folder)}")
 
     def __repr__(self) -> str:
         from kd_lab.report.study.shown import show
         from kd_lab.report.study.study_report import FOLDER
 
         out = _page()
-        show(self.report, self.name, self.folder / FOLDER, out)
+        show(self.report, self.name, _place(self.folder / FOLDER), out)
         return _text(out)
+
+
+def _place(folder: Path) -> Path:
+    """As one types it here: within the working folder, or in full."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _frame(rows: Sequence[dict[str, str]]) -> pd.DataFrame:

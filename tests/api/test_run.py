@@ -32,7 +32,7 @@ def test_a_run_gives_figures_a_model_and_a_table_that_shows_itself(table: pd.Dat
     assert list(ran.table["model"]) == ["lstm_attention"]
     accuracy = f"{100 * ran.metrics['test']['accuracy']:.1f} %"
     assert accuracy in repr(ran)
-    assert str(ran.folder) in repr(ran)
+    assert f"multirun/runs/{ran.folder.name}" in repr(ran)
     assert ran._repr_html_().startswith("<table><tr><th>model</th>")
     assert f"<td>{accuracy} [" in ran._repr_html_()
 
