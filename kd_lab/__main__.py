@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from kd_lab.core.safe_path import leave_out_working_folder
@@ -15,14 +14,9 @@ from pathlib import Path  # noqa: E402
 from kd_lab.core import trust  # noqa: E402
 from kd_lab.core.errors import UserError, disk_error  # noqa: E402
 from kd_lab.core.paths import root  # noqa: E402
-from kd_lab.core.process_tuning import first_import, keep_freed_memory  # noqa: E402
+from kd_lab.core.process_tuning import first_import, keep_freed_memory, set_variables  # noqa: E402
 
 VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in cli/ with a function of its name
-THREADS = {  # read once, when torch is first imported
-    "GOMP_SPINCOUNT": "10000",  # a thread that waits soon gives its core away: see experiments/LOG.md
-    "TOKENIZERS_PARALLELISM": "true",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it a GPU's products are not the same in every run
-}
 USAGE = """\
 kd-lab distils, prunes, quantizes and measures text classifiers.
 
@@ -60,8 +54,7 @@ def command(arguments: list[str]) -> int:
         exit code: 0; 1 where a cell failed or a check missed; 2 for the user's mistake, told in one line on stderr.
     """
     verb = arguments[0] if arguments else ""
-    for name, value in THREADS.items():
-        os.environ.setdefault(name, value)
+    set_variables()
     keep_freed_memory()
     try:
         if verb in ("--help", "-h", "help"):

@@ -27,6 +27,7 @@ ROOMS = (  # each may import from those before it; the files of a room import ea
     "sweep",
     "report",
     "cli",
+    "api",
 )
 SEE_CONFIGS = {"pipeline", "sweep", "cli"}
 

@@ -40,6 +40,7 @@ OPTIONS = sorted(
 NEEDED = {  # options that have no default by design
     "dataset/csv": ["dataset.path=nowhere.csv"],
     "dataset/parquet": ["dataset.path=nowhere"],
+    "dataset/frame": ["dataset.revision=none"],
     "dataset/hub": ["dataset.hub_id=some/data"],
 }
 DIFFERENT = {  # values that differ from the signature's default, and why

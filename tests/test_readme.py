@@ -58,7 +58,9 @@ def test_a_line_of_readme_with_a_real_data_set_runs(line, workplace, monkeypatch
 
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "python"])
-def test_a_python_block_of_readme_runs(text):
+def test_a_python_block_of_readme_runs(text, workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("KD_LAB_CACHE", str(workplace / "cache"))
     exec(compile(text, "README.md", "exec"), {})  # noqa: S102 - our own text
 
 

@@ -40,7 +40,12 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "empty": ("", [], {}),
     "no number": (math.nan, math.inf),
 }
-NEEDED = {"dataset/csv": "dataset.path=a.csv", "dataset/parquet": "dataset.path=a", "dataset/hub": "dataset.hub_id=a/b"}
+NEEDED = {
+    "dataset/csv": "dataset.path=a.csv",
+    "dataset/parquet": "dataset.path=a",
+    "dataset/frame": "dataset.revision=a",
+    "dataset/hub": "dataset.hub_id=a/b",
+}
 SEARCH = "search={storage:'sqlite:///a.db',study:a,number:0,monitor:accuracy}"  # which a search sends to its cells
 COMMANDS = (  # tried as a person would type them
     ("seed=x",),

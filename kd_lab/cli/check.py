@@ -69,11 +69,11 @@ def command(arguments: Sequence[str]) -> Path | None:
     try:
         _check_made_by_hydra(config.hydra)
         if not asked.multirun and config.hydra.mode != RunMode.MULTIRUN:
-            if not _swept(asked.overrides):  # else Hydra says what to do instead
+            if not axes_of(asked.overrides):  # else Hydra says what to do instead
                 cell(config, Path(str(config.hydra.run.dir)))
             return Path(str(config.hydra.run.dir))
         swept = {
-            key.partition(".")[0] for key in [*_swept(asked.overrides), *(config.hydra.sweeper.get("params") or {})]
+            key.partition(".")[0] for key in [*axes_of(asked.overrides), *(config.hydra.sweeper.get("params") or {})]
         }
         if "trust" in swept:
             cure = "Give them once, e.g. trust.packages=[my_package,another]."
@@ -253,7 +253,7 @@ def _loaded(asked: argparse.Namespace, overrides: Sequence[str] | None = None) -
     return config
 
 
-def _swept(overrides: Sequence[str]) -> list[str]:
+def axes_of(overrides: Sequence[str]) -> list[str]:
     """The options that a line sweeps over."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     return [one.get_key_element().lstrip("+~") for one in parsed if one.is_sweep_override()]

@@ -11,7 +11,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import default_data, root
@@ -84,7 +84,8 @@ def mistake(error: Exception) -> UserError:
         return UserError(f"override {group}", expected=f"one of {known}", got=option, cure="Choose one of them.")
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:
-        name = str(getattr(error, "full_key", None) or missing[1])
+        by_another = isinstance(error, InterpolationToMissingValueError)  # whose value it is to be
+        name = missing[1] if by_another else str(getattr(error, "full_key", None) or missing[1])
         return UserError(name, expected="a value", got="none", cure=f"Give it, e.g. {name}=VALUE.")
     return UserError("overrides", expected="overrides as Hydra reads them", got=text[:300], cure="kd-lab --help.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from kd_lab.pipeline.run_folder import LOCK, held, locked
 from kd_lab.pipeline.summary_table import to_rich
 from kd_lab.report.study.mirrored import mirror, passes_saved
 from kd_lab.report.study.shown import show
-from kd_lab.report.study.study_report import FOLDER, write
+from kd_lab.report.study.study_report import FOLDER, StudyReport, write
 from kd_lab.sweep import launch
 
 
@@ -29,10 +29,30 @@ def show_cell(folders: Sequence[Path]) -> bool:
 
 
 def close(folders: Sequence[Path]) -> bool:
-    """Reports a sweep and brings MLflow level with it; says whether a cell of it failed.
+    """Reports a sweep, shows the report and brings MLflow level with it; says whether a cell of it failed.
 
     Args:
         folders: those of its cells, in order.
+    """
+    first, study = results.read(folders[0]), folders[0].parent
+
+    def shown(report: StudyReport) -> None:
+        show(report, first.name, study / FOLDER)
+        _say_where(first.name, study)
+
+    closed(folders, shown)
+    failed = [cell for cell in map(results.attempt, folders) if cell.status == "failed"]
+    for cell in failed:
+        say(f"failed: {cell.name}/{cell.cell}: {cell.error}")
+    return bool(failed)
+
+
+def closed(folders: Sequence[Path], shown: Callable[[StudyReport], None] = lambda report: None) -> StudyReport:
+    """The report of a sweep, written, and MLflow brought level with it.
+
+    Args:
+        folders: those of its cells, in order.
+        shown: called with the report before MLflow is asked, which may take a while.
     """
     first, study = results.read(folders[0]), folders[0].parent
     multirun = study.parents[first.name.count("/")]
@@ -41,13 +61,9 @@ def close(folders: Sequence[Path]) -> bool:
         with step("write the report"):
             report = write(multirun, first.name)
         say(passes_saved(report.cells))
-        show(report, first.name, study / FOLDER)
-        _say_where(first.name, study)
+        shown(report)
         mirror(report, study, lambda cell: first.config["tracking"])
-    failed = [cell for cell in map(results.attempt, folders) if cell.status == "failed"]
-    for cell in failed:
-        say(f"failed: {cell.name}/{cell.cell}: {cell.error}")
-    return bool(failed)
+    return report
 
 
 def _time_again(folders: Sequence[Path]) -> None:

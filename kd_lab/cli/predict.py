@@ -36,7 +36,7 @@ def predict(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     _check(options)
     asked = _asked(options)
-    model = TextClassifier(_folder(options.model), options.threads)
+    model = TextClassifier(model_folder(options.model), options.threads)
     model.need(pairs=bool(options.pair_column))
     try:
         with _out(options.out) as file:
@@ -124,7 +124,7 @@ def _with_progress(table: Table, options: argparse.Namespace) -> Iterator[InputT
             advance(len(chunk.texts))
 
 
-def _folder(model: Path) -> Path:
+def model_folder(model: Path) -> Path:
     """The model's folder; a cell has it within."""
     inner = model / "model"
     return inner if not (model / saved_model.CARD).is_file() and inner.is_dir() else model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 
 from kd_lab.cli import check
 from kd_lab.cli.compose import CONF, MISTAKES, mistake, register
+from kd_lab.cli.hydra_state import LOGGING_AS_IT_IS
 from kd_lab.core.cache import forget_inputs
 from kd_lab.core.errors import FitError, GivenUp, UserError
 from kd_lab.core.process_tuning import first_import, keep_freed_memory
@@ -30,12 +31,12 @@ from kd_lab.sweep.search.trial import Trial
 _cells: list[Path] = []  # folders of the cells that ran in this process
 _mistakes: list[UserError] = []  # of a single run; raised inside the job, Hydra would print a line of its own
 _made: list[Path] = []  # folders that are not there before a single run, the innermost first
-_failed: set[Path] = set()  # folders of those of this process's cells that failed
+_failed: dict[Path, Exception] = {}  # folders of those of this process's cells that failed -> why
 register()  # here, for the processes of other launchers, which import this module to find `job`
 
 
 def run(overrides: Sequence[str]) -> int:
-    """Runs what the overrides say.
+    """Runs what the overrides say, and shows what came of it.
 
     Returns:
         exit code: 0, or 1 where a cell failed.
@@ -43,29 +44,53 @@ def run(overrides: Sequence[str]) -> int:
     Raises:
         UserError: a mistake in the overrides, the data or the options of a single run.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
     logging.getLogger("kd_lab").addHandler(RichHandler(console=console, show_path=False, show_time=False))
-    sys.argv = ["kd-lab", *overrides]
+    if not (folders := cells(overrides, job)):
+        return 0  # Hydra was asked for something else, such as --cfg
+    from kd_lab.cli import finish
+
+    close = finish.close if launch.cells else finish.show_cell
+    return 1 if close(folders) or launch.broken or _failed else 0
+
+
+def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError]) -> list[Path]:
+    """Runs the cells that the overrides say; leaves `sys.argv` and HYDRA_FULL_ERROR as Hydra needs them.
+
+    Args:
+        overrides: as on the command line, flags of Hydra among them.
+        task: `job`, or `job_of_a_program`, whose loggers stay as they are.
+
+    Returns:
+        the cells' folders, each once, in order; of a sweep also those that had finished before.
+
+    Raises:
+        UserError: as in `run`.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
+    logging_as_it_is = LOGGING_AS_IT_IS if task is job_of_a_program else ()
+    sys.argv = ["kd-lab", *overrides, *logging_as_it_is]
     for kept in (_cells, _mistakes, _failed, launch.cells, launch.broken, launch.ran_now, _made):
         kept.clear()
     forget_inputs()
+    completed.forget()
+    register()
     if (folder := check.command(overrides)) is not None:
         _made.extend(missing(folder))
     hub_revision.forget()
     try:
-        hydra.main(config_path=CONF, config_name="config", version_base="1.3")(job)()
+        hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()
     except MISTAKES as error:
         raise mistake(error) from error
     if _mistakes:
         raise _mistakes[0]
-    if not (folders := launch.cells or _cells):
-        return 0  # Hydra was asked for something else, such as --cfg
-    from kd_lab.cli import finish
-
     for reason in dict.fromkeys(launch.broken):
         say(f"a worker was lost ({reason}): the same line again runs what is missing")
-    close = finish.close if launch.cells else finish.show_cell
-    return 1 if close(list(dict.fromkeys(folders))) or launch.broken or _failed else 0
+    return list(dict.fromkeys(launch.cells or _cells))
+
+
+def why(folder: Path) -> Exception | None:
+    """What the cell that ran last in the folder failed of, where it failed in this process."""
+    return _failed.get(folder)
 
 
 def job(config: DictConfig) -> str | UserError:
@@ -75,6 +100,11 @@ def job(config: DictConfig) -> str | UserError:
         the cell's folder; or the mistake for which it has no config to record.
     """
     keep_freed_memory()
+    return job_of_a_program(config)
+
+
+def job_of_a_program(config: DictConfig) -> str | UserError:
+    """The same in a process that is somebody else's: what is for good there is the owner's to decide."""
     check.trust_named(OmegaConf.to_container(trusted, resolve=True) if (trusted := config.get("trust")) else None)
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
@@ -133,7 +163,7 @@ def _fail(config: DictConfig, folder: Path, error: Exception, overrides: Sequenc
 
     result = pipeline.failed(config, folder, error, overrides, status)
     if status == "failed":
-        _failed.add(folder)
+        _failed[folder] = error
     plain = isinstance(error, UserError | FitError | GivenUp)
     where = "" if plain else f" (the traceback is in {folder / ERROR})"
     say(f"{status}: {result.error}{where}")

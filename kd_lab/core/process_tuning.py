@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_VARIABLES = {  # read once, when torch is first imported
+    "GOMP_SPINCOUNT": "10000",  # a thread that waits soon gives its core away: see experiments/LOG.md
+    "TOKENIZERS_PARALLELISM": "true",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it a GPU's products are not the same in every run
+}
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
 _NEW = 400_000  # objects after which the collector goes through them, and through none that are older
+
+
+def set_variables() -> None:
+    """Sets what torch reads of the environment when it is first imported; what the user has set stands."""
+    for name, value in _VARIABLES.items():
+        os.environ.setdefault(name, value)
 
 
 def keep_freed_memory() -> None:

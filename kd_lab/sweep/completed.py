@@ -38,6 +38,12 @@ def world() -> str:
     return digest.hexdigest()
 
 
+def forget() -> None:
+    """What was seen so far of the world and of files may be otherwise now, as in a notebook that runs for days."""
+    world.cache_clear()
+    _state.cache_clear()
+
+
 def write(study: Path, overrides: Sequence[str], cell: str, result: str) -> None:
     """Marks the cell of these overrides as finished.
 

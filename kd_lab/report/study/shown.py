@@ -12,9 +12,13 @@ from kd_lab.report.study import settings_table
 from kd_lab.report.study.study_report import StudyReport
 
 
-def show(study: StudyReport, title: str, folder: Path) -> None:
-    """Prints a report: settings where one ran with several seeds, else cells; the verdict; what failed; the files."""
-    out = Console() if sys.stdout.isatty() else Console(width=180)
+def show(study: StudyReport, title: str, folder: Path, out: Console | None = None) -> None:
+    """Prints a report: settings where one ran with several seeds, else cells; the verdict; what failed; the files.
+
+    Args:
+        out: where to; standard output where None is given.
+    """
+    out = out or (Console() if sys.stdout.isatty() else Console(width=180))
     if _seeds(study):
         for table in settings_table.to_rich(study.settings, study.verdicts, title):
             out.print(table)

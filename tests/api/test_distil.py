@@ -1,0 +1,46 @@
+"""`kd_lab.distil` and `kd_lab.load`: from a data frame to a classifier in a folder, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from quick_cell import COLUMNS, QUICK
+
+import kd_lab
+from kd_lab.__main__ import command
+
+TEXTS = ["the old house number 3", "no green cat number 1"]
+TEACHER = ("model@teacher.model=lstm_attention", "teacher.model.init=random", "teacher.model.hidden=8")
+SMALL = ("teacher.trainer.max_epochs=1", *(one for one in QUICK if one.partition("=")[0] not in ("teacher", "loss")))
+
+
+def test_a_data_frame_becomes_a_small_classifier_that_is_saved_and_loaded(
+    table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = kd_lab.distil(*TEACHER, *SMALL, "compression=[onnx_int8]", train=table, **COLUMNS)
+    assert list(small.table["method"]) == ["teacher", "distilled + onnx_int8"]
+    assert small._repr_html_().count("<tr>") == 3
+    labels, probabilities = small.predict(TEXTS)
+    folder = small.save(tmp_path / "exported")
+    for place in (folder, str(folder), small.folder, small.folder / "model"):
+        loaded = kd_lab.load(place)
+        told = loaded.predict(TEXTS)
+        assert told[0] == labels
+        assert np.array_equal(told[1], probabilities)
+    assert command(["predict", "--model", str(folder), *TEXTS]) == 0
+    assert labels[0] in capsys.readouterr().out
+    with pytest.raises(kd_lab.UserError, match="expected an empty folder or an earlier export"):
+        small.save(tmp_path)
+
+
+def test_without_a_teacher_it_learns_from_the_labels_alone(table: pd.DataFrame) -> None:
+    alone = kd_lab.distil(*QUICK[:5], *QUICK[7:], train=table, **COLUMNS, teacher="none")
+    assert list(alone.table["method"]) == ["baseline"]
+
+
+def test_a_folder_without_a_model_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(kd_lab.UserError, match=r"expected a saved classifier .*, got no such folder"):
+        kd_lab.load(tmp_path / "nowhere")
