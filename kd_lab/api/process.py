@@ -22,9 +22,9 @@ _one_at_a_time = RLock()  # what is put back is the process's, whichever thread 
 def process_kept() -> Iterator[None]:
     """Within it cells may be run; after it, also after an error or Ctrl-C, the process is as it was.
 
-    That is: `sys.argv`, the working folder, whom it trusts, Hydra and its resolvers, loggers, warnings, torch's threads and what
-    `process_settings_kept` names. What stays are libraries that were imported, and the variables in the environment
-    that torch reads then. Two threads run one after the other.
+    That is: `sys.argv`, the working folder, whom it trusts, Hydra and its resolvers, loggers, warnings, torch's threads
+    and what `process_settings_kept` names. What stays are libraries that were imported, and the variables in the
+    environment that torch reads then. Two threads run one after the other.
 
     Raises:
         UserError: a disk failed.
