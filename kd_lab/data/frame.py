@@ -14,7 +14,6 @@ import numpy as np
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 
-KIND = "frame"  # the folder in the cache
 TEXT, PAIR, LABEL = "text", "pair", "label"  # the files' columns, whatever the frame calls them
 _GIVE = "Give a data frame of pandas, or (texts, labels)."
 _LABELS = (str, int, float, bool)
@@ -78,7 +77,7 @@ def keep(splits: Mapping[str, Rows], cache: Cache) -> Path:
         for name, split in splits.items():
             _write(split, draft / f"{name}-0.parquet")
 
-    return cache.build(KIND, {"rows": digests}, make)
+    return cache.build("frame", {"rows": digests}, make)
 
 
 def _column(frame: Any, where: str, option: str, column: str) -> list[Any]:
