@@ -109,6 +109,15 @@ def test_an_object_with_parts_is_what_they_say() -> None:
     assert describe(File("/here")) == {"class": f"{__name__}.File", "content": "the same"}
 
 
+def test_an_object_that_keeps_no_option_of_that_name_is_refused_with_the_cure() -> None:
+    class Forgetful:
+        def __init__(self, width: int) -> None:
+            self.size = width
+
+    with pytest.raises(UserError, match=r"Forgetful: .*got one without width.* self.width = width; or say in a method"):
+        fingerprint(Forgetful(3))
+
+
 # building
 
 

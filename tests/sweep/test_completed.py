@@ -31,8 +31,7 @@ def study(tmp_path, monkeypatch):
 
 def forget() -> None:
     """What a new process does not know."""
-    completed.world.cache_clear()
-    completed._state.cache_clear()
+    completed.forget()
 
 
 def test_a_stamp_is_found_by_the_overrides_in_their_order(study):
