@@ -5,11 +5,10 @@
 
 import os
 
-from kd_lab.__main__ import THREADS
+from kd_lab.core.process_tuning import VARIABLES, set_variables
 
 PLAIN = "KD_LAB_SPEED_PLAIN"  # set for a process of a peer
-GIVEN = {name: os.environ.get(name) for name in THREADS}  # what a person has set
+GIVEN = {name: os.environ.get(name) for name in VARIABLES}  # what a person has set
 
 if PLAIN not in os.environ:
-    for _name, _value in THREADS.items():
-        os.environ.setdefault(_name, _value)
+    set_variables()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_VARIABLES = {  # read once, when torch is first imported
+VARIABLES = {  # read once, when torch is first imported
     "GOMP_SPINCOUNT": "10000",  # a thread that waits soon gives its core away: see experiments/LOG.md
     "TOKENIZERS_PARALLELISM": "true",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it a GPU's products are not the same in every run
@@ -20,7 +20,7 @@ _NEW = 400_000  # objects after which the collector goes through them, and throu
 
 def set_variables() -> None:
     """Sets what torch reads of the environment when it is first imported; what the user has set stands."""
-    for name, value in _VARIABLES.items():
+    for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
 
 

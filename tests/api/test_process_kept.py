@@ -77,6 +77,7 @@ def test_a_program_that_uses_hydra_and_logs_to_a_file_does_so_afterwards(table: 
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "mine.yaml").write_text("here: ${root:}\n")
     log = logging.getLogger("users.own")
+    log.setLevel(logging.WARNING)  # whatever an earlier run by the command line has left at the root
     log.addHandler(handler := logging.FileHandler(tmp_path / "own.log", mode="w"))
     ours = BaseContainer._resolvers.pop("root", None)
     OmegaConf.register_new_resolver("root", lambda: "the user's")

@@ -7,25 +7,25 @@ import json
 import pytest
 
 from experiments.speed import PLAIN, worker
-from kd_lab.__main__ import THREADS
+from kd_lab.core.process_tuning import VARIABLES
 
 
 def test_a_peer_has_nothing_of_kd_labs_environment(monkeypatch):
-    monkeypatch.setattr(worker, "GIVEN", dict.fromkeys(THREADS))
-    for name, value in THREADS.items():
+    monkeypatch.setattr(worker, "GIVEN", dict.fromkeys(VARIABLES))
+    for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     for side in ("a", "b"):
         found = worker.environment(side)
-        assert not found.keys() & THREADS.keys()
+        assert not found.keys() & VARIABLES.keys()
         assert PLAIN in found
     for side in ("ours", "bare"):
         found = worker.environment(side)
-        assert found.items() >= THREADS.items()
+        assert found.items() >= VARIABLES.items()
         assert PLAIN not in found
 
 
 def test_what_a_person_gave_holds_for_every_side(monkeypatch):
-    monkeypatch.setattr(worker, "GIVEN", {**dict.fromkeys(THREADS), "GOMP_SPINCOUNT": "5"})
+    monkeypatch.setattr(worker, "GIVEN", {**dict.fromkeys(VARIABLES), "GOMP_SPINCOUNT": "5"})
     monkeypatch.setenv("GOMP_SPINCOUNT", "5")
     assert {worker.environment(side)["GOMP_SPINCOUNT"] for side in ("a", "b", "ours", "bare")} == {"5"}
 
