@@ -227,7 +227,7 @@ class Cache:
 
     def _set_aside(self, folder: Path, flaw: Damage) -> Path:
         aside = set_aside(folder, flaw)
-        text = f"{flaw}; set aside as {aside.name}, and made anew"
+        text = f"{flaw}; it is made anew, and the damaged one set aside as {aside.name}"
         _checked.discard(folder)
         self.warnings.append(text)
         say(f"warning: {text}")
