@@ -30,11 +30,13 @@ class Evaluation:
         threads: of the classifier while it is timed; None takes all cores that this process may use.
         requests: test rows sent one by one, at their own lengths.
         rounds: times each is sent, student and teacher by turns.
+        timed: whether time and memory are measured at all; else a result holds sizes alone.
     """
 
     threads: Threads | None = None
     requests: Count = 60
     rounds: Count = 3
+    timed: bool = True
 
     def __post_init__(self) -> None:
         for name in ("threads", "requests", "rounds"):

@@ -26,6 +26,7 @@ from kd_lab.evaluation.inference import predict
 from kd_lab.evaluation.latency import size_mib
 from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.losses.weighted_sum import WeightedSum
+from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.pipeline.plan import Plan
@@ -216,6 +217,8 @@ class Cell(Plan):
     ) -> Costs:
         """What the classifier saved in `folder` costs, and what the reference, which reads `tokens`, costs.
 
+        Without times (`evaluation=none`) these are sizes.
+
         Times are measured once for all cells that compute the same on the same machine: a sweep over temperatures
         would measure the same thing again and again, and call the noise a difference. Times that others disturbed are
         kept for no later cell, but for those of the same sweep, which measures them anew at its end.
@@ -228,12 +231,12 @@ class Cell(Plan):
         def measure() -> Costs:
             return self.evaluation.cost(folder, self.read_by(folder, tokens), reference, tokens)
 
+        if not self.evaluation.timed:
+            return _sizes(model, folder), _sizes(saved_model.load(reference), reference) if reference else {}
         with self.timed("cost", "measure size, memory and latency"):
             own, theirs = known or self._measured_once(measure, sweep)
-        parameters, nonzero = model.count_parameters()
         timing = self.cache.folder("timing", self.timing_parts).name
-        sizes = {"parameters": parameters, "parameters_nonzero": nonzero, "size_mib": size_mib(folder)}
-        return {**own, **sizes, "timing": timing}, theirs
+        return {**own, **_sizes(model, folder), "timing": timing}, theirs
 
     def _measured_once(self, measure: Callable[[], Costs], sweep: str | None) -> Costs:
         """As `measure` says now, or said before undisturbed, or in the same sweep."""
@@ -259,6 +262,11 @@ class Cell(Plan):
     def scores(self, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
         """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""
         return scoring.scores(tokens, logits, getattr(self.dataset, "out_of_scope", None))
+
+
+def _sizes(model: Classifier, folder: Path) -> dict[str, Any]:
+    parameters, nonzero = model.count_parameters()
+    return {"parameters": parameters, "parameters_nonzero": nonzero, "size_mib": size_mib(folder)}
 
 
 class _ContendedError(Exception):

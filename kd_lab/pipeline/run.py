@@ -64,7 +64,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     logits = cell.predict_splits(model, cell.read_by(saved, tokens))
     reference = teacher.fitted.model if teacher else None
     cost, teacher_cost = cell.cost(saved, model, reference, tokens, sweep=os.environ.get(results.RUNNING))
-    if cost["contended"]:
+    if cost.get("contended"):
         cell.warn(BUSY)
 
     result = provenance.result(cell, folder.name, overrides, student.about())

@@ -10,6 +10,7 @@ import pytest
 
 from kd_lab.__main__ import command
 from kd_lab.core import results
+from kd_lab.evaluation import latency
 from kd_lab.training.lightning_module import Distillation
 
 QUICK = [
@@ -319,6 +320,26 @@ def test_a_teacher_at_the_majority_rate_is_warned_of_in_the_result(toy_csv, work
     assert command([*csv(toy_csv), *QUICK, *still]) == 0
     [cell] = results.collect(workplace / "multirun" / "runs")
     assert any("majority-class rate" in warning for warning in cell.warnings)
+
+
+def test_without_an_evaluation_no_process_is_timed_and_a_later_one_fits_nothing_anew(
+    toy_csv, workplace, capsys, monkeypatch
+):
+    def untimed(*_, **__):
+        raise AssertionError("a process was started to be timed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(latency, "in_fresh_process", untimed)
+        assert command([*csv(toy_csv), *QUICK, "evaluation=none", "compression=[prune_l1]"]) == 0
+    printed = capsys.readouterr().out
+    [cell] = results.collect(workplace / "multirun" / "runs")
+    assert set(cell.cost) == set(cell.teacher["cost"]) == {"parameters", "parameters_nonzero", "size_mib"}
+    assert cell.cost["parameters_nonzero"] < cell.cost["parameters"] < cell.teacher["cost"]["parameters"]
+    assert "speed-up" in printed
+    monkeypatch.setattr(Distillation, "training_step", None)
+    assert command([*csv(toy_csv), *QUICK, "compression=[prune_l1]"]) == 0
+    timed = {cell.fingerprint["result"]: cell for cell in results.collect(workplace / "multirun" / "runs")}
+    assert sum("latency_ms" in one.cost for one in timed.values()) == 1
 
 
 def test_a_loss_that_is_not_finite_is_recorded_and_ends_in_exit_code_1(toy_csv, workplace):

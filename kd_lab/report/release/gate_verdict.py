@@ -157,6 +157,8 @@ def _gains(found: Evidence) -> list[str]:
     measured = [(found.size_ratio, "smaller", "larger")]
     measured += [] if found.contended else [(found.latency_ratio, "faster", "slower")]
     said = ["others were busy while it was timed: whether it is faster is open"] if found.contended else []
+    if not found.contended and found.size_ratio is not None and found.latency_ratio is None:
+        said.append("it was not timed: whether it is faster is open")
     for ratio, better, worse in measured:
         if ratio is not None and ratio >= 1 - _ALIKE:
             alike = ratio <= 1 + _ALIKE

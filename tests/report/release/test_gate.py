@@ -78,6 +78,10 @@ def test_a_step_that_gains_nothing_is_told_so(name: str, words: str) -> None:
     assert any(words in remark for remark in rule(replace(GOOD, **{name: 0.99}), 0.01).remarks)
 
 
+def test_a_model_that_was_not_timed_is_not_called_faster_or_slower() -> None:
+    assert any("not timed" in remark for remark in rule(replace(GOOD, latency_ratio=None), 0.01).remarks)
+
+
 def test_the_command_judges_every_compressed_cell_and_writes_what_it_found(
     small_study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
