@@ -22,7 +22,7 @@ TEXT = (root() / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE))
 (FORMAT,) = re.findall(r"^`kd_lab/core/formats\.py`, .*?```python\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE)
 IN_KD_LAB, FROM_OUTSIDE = re.findall(r"```bash\n(.*?)\n```", TEXT)
-QUICK = ["trainer.max_epochs=2", "evaluation.requests=2", "evaluation.rounds=1", "tracking=none", "name=example"]
+QUICK = ["trainer.max_epochs=2", "evaluation=none", "tracking=none", "name=example"]
 TOPICS = {"sport": "match goal team run", "food": "soup bread salt pear", "weather": "rain hail wind frost"}
 
 

@@ -19,8 +19,7 @@ SHORTENED = (  # what is added to a line that trains, so that it takes seconds
     "trainer.max_epochs=1",
     "teacher.trainer.max_epochs=1",
     "dataset.split.limit=400",
-    "evaluation.requests=2",
-    "evaluation.rounds=1",
+    "evaluation=none",
 )
 
 

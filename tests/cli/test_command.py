@@ -22,11 +22,11 @@ QUICK = [
     "model=lstm_attention",
     "model.hidden=8",
     "model.init=random",
-    "evaluation.requests=3",
-    "evaluation.rounds=1",
+    "evaluation=none",
     "trainer.device=cpu",
     "teacher.trainer.device=cpu",
 ]
+TIMED = ["evaluation.timed=true", "evaluation.requests=3", "evaluation.rounds=1"]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def sweep(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
-        sweep = ["-m", *csv("toy.csv"), "tracking=mlflow", *QUICK, "name=study", "compression=[],[prune_l1]"]
+        sweep = ["-m", *csv("toy.csv"), "tracking=mlflow", *QUICK, *TIMED, "name=study", "compression=[],[prune_l1]"]
         return folder, command(sweep), sweep
 
 
@@ -295,9 +295,8 @@ def test_damage_in_the_cache_is_mended_and_warned_of_and_the_row_is_the_same(toy
     assert after.metrics == before.metrics
     assert after.fidelity == before.fidelity
     mended = [text for text in after.warnings if "made anew" in text]
-    damaged = [path.name for path in workplace.glob("own_cache/*/.*.damaged-1") if path.parent.name != "timing"]
-    anew = [text for text in mended if "/own_cache/timing/" not in text]  # times that others disturbed are not kept
-    assert len(anew) == len(damaged) >= len(set(kinds) - {"timing"})
+    damaged = [path.name for path in workplace.glob("own_cache/*/.*.damaged-1")]
+    assert len(mended) == len(damaged) >= len(kinds)
     assert before.warnings == [text for text in after.warnings if text not in mended]
 
 
@@ -330,14 +329,14 @@ def test_without_an_evaluation_no_process_is_timed_and_a_later_one_fits_nothing_
 
     with monkeypatch.context() as patch:
         patch.setattr(latency, "in_fresh_process", untimed)
-        assert command([*csv(toy_csv), *QUICK, "evaluation=none", "compression=[prune_l1]"]) == 0
+        assert command([*csv(toy_csv), *QUICK, "compression=[prune_l1]"]) == 0
     printed = capsys.readouterr().out
     [cell] = results.collect(workplace / "multirun" / "runs")
     assert set(cell.cost) == set(cell.teacher["cost"]) == {"parameters", "parameters_nonzero", "size_mib"}
     assert cell.cost["parameters_nonzero"] < cell.cost["parameters"] < cell.teacher["cost"]["parameters"]
     assert "speed-up" in printed
     monkeypatch.setattr(Distillation, "training_step", None)
-    assert command([*csv(toy_csv), *QUICK, "compression=[prune_l1]"]) == 0
+    assert command([*csv(toy_csv), *QUICK, *TIMED, "compression=[prune_l1]"]) == 0
     timed = {cell.fingerprint["result"]: cell for cell in results.collect(workplace / "multirun" / "runs")}
     assert sum("latency_ms" in one.cost for one in timed.values()) == 1
 

@@ -22,7 +22,7 @@ from kd_lab.pipeline import run
 QUICK = [
     *("dataset=csv", "dataset.path=toy.csv", "teacher=none", "loss=cross_entropy", "model=lstm_attention"),
     *("model.init=random", "model.hidden=8", "trainer.max_epochs=1", "trainer.device=cpu"),
-    *("evaluation.requests=3", "evaluation.rounds=1", "tracking=none"),
+    *("evaluation=none", "tracking=none"),
 ]
 
 

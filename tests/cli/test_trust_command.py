@@ -18,8 +18,7 @@ QUICK = [
     "trainer.max_epochs=1",
     "tracking=none",
     "teacher=none",
-    "evaluation.requests=2",
-    "evaluation.rounds=1",
+    "evaluation=none",
     "hydra.searchpath=[file://conf]",
 ]
 TERM = """\

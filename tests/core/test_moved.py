@@ -39,7 +39,7 @@ def test_a_users_own_yaml_with_an_old_name_works_and_says_the_new_one(
         f"split: {{_target_: kd_lab.data.texts.SplitPlan}}\nname: own\npath: {toy_csv}\n"
     )
     quick = ["model=lstm_attention", "model.init=random", "model.hidden=8", "trainer.max_epochs=1", "tracking=none"]
-    line = [*quick, "teacher=none", "loss=cross_entropy", "evaluation.requests=2", "evaluation.rounds=1"]
+    line = [*quick, "teacher=none", "loss=cross_entropy", "evaluation=none"]
     assert command(["hydra.searchpath=[file://mine]", "dataset=own", *line]) == 0
     told = "_target_: kd_lab.data.texts.SplitPlan is called kd_lab.data.dataset.SplitPlan now"
     assert capsys.readouterr().err.count(told) == 1

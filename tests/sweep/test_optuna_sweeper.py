@@ -231,8 +231,7 @@ QUICK = [
     "trainer.max_epochs=3",
     "trainer.batch_size=4",
     "trainer.device=cpu",
-    "evaluation.requests=3",
-    "evaluation.rounds=1",
+    "evaluation=none",
 ]
 
 

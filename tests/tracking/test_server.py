@@ -41,8 +41,7 @@ SWEEP = [
     "model.init=random",
     "trainer.max_epochs=1",
     "trainer.device=cpu",
-    "evaluation.requests=3",
-    "evaluation.rounds=1",
+    "evaluation=none",
     "tracking.log_model=false",
     "seed=1,2",
 ]
