@@ -27,7 +27,7 @@ LINE = shlex.split(
     "evaluation=none loss.temperature=1,2,4 seed=0,1"
 )
 CELLS = 6
-LONGEST_S = 16.0  # from the start to the kill: some fall into the imports, most into the cells
+LONGEST_S = 11.0  # from the start to the kill: some fall into the imports, most into the cells
 
 pytestmark = pytest.mark.slow
 
