@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,8 +89,9 @@ def option_files() -> list[str]:
     return sorted(path.as_posix() for path in paths if len(path.parts) > 1)
 
 
+@cache
 def composed(chosen: str) -> tuple[dict[str, Any], str]:
-    """(a config as plain data in which a file of conf/ is chosen, the place where its options stand).
+    """(a config as plain data in which a file of conf/ is chosen, the place of its options); not to be changed.
 
     A part of other options stands at `alone`, an option of Hydra's own at `hydra`; "" is the whole config's top.
     """

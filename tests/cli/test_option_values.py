@@ -9,7 +9,8 @@ import math
 import subprocess
 import sys
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,28 @@ from kd_lab.core.instantiate import TARGET, check, check_value, targets
 from kd_lab.core.option_types import Holds, Rule, example, fits, split
 from kd_lab.core.signature import MISSING, Made
 
-CLASSES = sorted(
-    {
-        str(target)
-        for chosen in option_files()
-        for _, target in targets(composed(chosen)[0], "")
-        if signature.exists(str(target)) and signature.options(str(target))
-    }
-)
-each_class = pytest.mark.parametrize("target", CLASSES)
+
+@cache
+def classes() -> list[str]:
+    """Those that files of conf/ name, and that have options."""
+    named = {str(target) for chosen in option_files() for _, target in targets(composed(chosen)[0], "")}
+    return sorted(target for target in named if signature.exists(target) and signature.options(target))
+
+
+def each_class(test: Callable[[str], None]) -> Callable[[], None]:
+    """The test over every class, as one: to name them takes composing every config. It says all that fail."""
+
+    def over_all() -> None:
+        wrong = []
+        for target in classes():
+            try:
+                test(target)
+            except (AssertionError, UserError) as error:
+                wrong.append(f"{target}: {error}")
+        assert not wrong, "\n".join(wrong)
+
+    over_all.__doc__ = test.__doc__
+    return over_all
 
 
 def command(*given: str) -> UserError | None:

@@ -17,10 +17,10 @@ from experiments.reliability.result import FOLDER
 from kd_lab.core.paths import root
 
 ROWS = {
-    "deaths": ("boundaries", "--every", "90"),
-    "faults": ("boundaries", "--fail", "--every", "250"),
-    "damage": ("damage", "--every", "12"),
-    "kills": ("kills", "--kills", "2", "--only", "optuna"),
+    "deaths": ("boundaries", "--every", "200"),
+    "faults": ("boundaries", "--fail", "--every", "600"),
+    "damage": ("damage", "--every", "30"),
+    "kills": ("kills", "--kills", "1", "--only", "optuna"),
 }  # kills on a grid: tests/test_kill.py
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, for interpose.c")
 
