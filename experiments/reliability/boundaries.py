@@ -2,6 +2,7 @@
 
     python -m experiments.reliability.boundaries            # killed just before each act, and after the last
     python -m experiments.reliability.boundaries --fail     # ENOSPC, EIO, EACCES and EMFILE at each
+    python -m experiments.reliability.boundaries --fail --share 1/4    # a fourth of them: an evening each
 
 Killed just after an act is killed just before the next: the disk holds the same. Of writes to one file that follow
 each other, the first and the last are tried. Then the same line runs again, undisturbed, and must end with the same
@@ -22,12 +23,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple, TextIO
 
 from experiments.reliability import interpose, result, workload
 from experiments.reliability.interpose import How
 from experiments.reliability.workload import CELL, NAME, SWEEP, Ended
 from kd_lab.core import contention
+from kd_lab.core.progress import step
 
 ERRORS = {"ENOSPC": How.FAIL_FROM, "EIO": How.FAIL_ONCE, "EACCES": How.FAIL_ONCE, "EMFILE": How.FAIL_ONCE}
 OPENS = ("open", "mkdir")  # what runs out of descriptors, or is forbidden
@@ -196,6 +200,7 @@ def main() -> None:
     parser = result.parser("boundaries", __doc__)
     parser.add_argument("--fail", action="store_true", help="fail at each act instead of killing")
     parser.add_argument("--every", type=int, default=1, help="only each so many-th trial")
+    parser.add_argument("--share", type=_share, default=(1, 1), help="K/N: the K-th of N parts, written beside others")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--story", help="only this one")
     asked = parser.parse_args()
@@ -205,7 +210,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kd_lab_boundaries_") as scratch:
         told = [one for one in stories(Path(scratch)) if asked.story in (None, one.name)]
         trials = plan(told, list(ERRORS) if asked.fail else ["kill"])[:: asked.every]
-        found = list(_all(trials, asked.workers, Path(scratch)))
+        share, shares = asked.share
+        trials = trials[share - 1 :: shares]
+        found = []
+        with step("trials", len(trials)) as advance:
+            for trial in _all(trials, asked.workers, Path(scratch)):
+                found.append(trial)
+                advance(1)
     wrong = [trial for trial in found if trial.wrong]
     figures = {
         "acts": {story.name: len(story.acts) for story in told},
@@ -216,7 +227,8 @@ def main() -> None:
         "wrong": len(wrong),
         "seconds": round(time.time() - began),
     }
-    result.write("faults" if asked.fail else "deaths", figures, [trial._asdict() for trial in wrong], asked.to)
+    row = "faults" if asked.fail else "deaths"
+    result.write(row, figures, [trial._asdict() for trial in wrong], asked.to, result.name_of(share, shares))
     sys.exit(1 if wrong else 0)
 
 
@@ -237,12 +249,34 @@ def _all(trials: Sequence[tuple[Story, Act, str]], workers: int, scratch: Path) 
             os._exit(0)
         os.close(writer)
         pipes.append(os.fdopen(reader))
-    for pipe in pipes:
-        for line in pipe:
-            story, act, how, code, wrong = json.loads(line)
-            yield Trial(story, Act(*act), how, code, wrong)
+    lines: SimpleQueue[str] = SimpleQueue()
+    for pipe in pipes:  # all at once: a pipe that nobody reads is soon full, and its worker waits
+        Thread(target=_read, args=(pipe, lines), daemon=True).start()
+    at_work, told = len(pipes), 0
+    while at_work:
+        if not (line := lines.get()):
+            at_work -= 1
+            continue
+        told += 1
+        story, act, how, code, wrong = json.loads(line)
+        yield Trial(story, Act(*act), how, code, wrong)
     for _ in pipes:
         os.wait()
+    if told < len(trials):
+        raise SystemExit(f"a worker died: {told} of {len(trials)} trials were told of")
+
+
+def _read(pipe: TextIO, lines: SimpleQueue[str]) -> None:
+    for line in pipe:
+        lines.put(line)
+    lines.put("")
+
+
+def _share(text: str) -> tuple[int, int]:
+    share, _, shares = text.partition("/")
+    if not 1 <= int(share) <= int(shares):
+        raise ValueError
+    return int(share), int(shares)
 
 
 if __name__ == "__main__":

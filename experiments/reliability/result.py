@@ -17,6 +17,7 @@ from kd_lab.core.paths import root
 PACKAGE = "experiments.reliability"
 FOLDER = Path(__file__).parent
 SCHEMA = 1
+NAME = "result.json"
 _ASKED = (Path(sys.argv[0]).stem, *sys.argv[1:])  # before a command in this process puts its own there
 _Raw = argparse.RawDescriptionHelpFormatter
 
@@ -28,7 +29,12 @@ def parser(module: str, text: str | None) -> argparse.ArgumentParser:
     return found
 
 
-def write(row: str, figures: Mapping[str, Any], wrong: Sequence[Any] = (), to: Path = FOLDER) -> Path:
+def name_of(share: int, shares: int) -> str:
+    """The file of a row's result, or of one share of it."""
+    return NAME if shares == 1 else f"share-{share}-of-{shares}.json"
+
+
+def write(row: str, figures: Mapping[str, Any], wrong: Sequence[Any] = (), to: Path = FOLDER, name: str = NAME) -> Path:
     """Writes `<row>/result.json` and prints its figures.
 
     Args:
@@ -36,6 +42,7 @@ def write(row: str, figures: Mapping[str, Any], wrong: Sequence[Any] = (), to: P
         figures: what was counted.
         wrong: each trial that did not end as it must.
         to: the folder of the rows.
+        name: of the file, see `name_of`.
     """
     told = {
         "schema": SCHEMA,
@@ -47,7 +54,7 @@ def write(row: str, figures: Mapping[str, Any], wrong: Sequence[Any] = (), to: P
         "figures": dict(figures),
         "wrong": list(wrong),
     }
-    path = to / row / "result.json"
+    path = to / row / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(json.dumps(told["figures"], indent=1))

@@ -6,10 +6,13 @@ python -m experiments.reliability.table
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.reliability.result import FOLDER
+from experiments.reliability.result import FOLDER, NAME
 from experiments.speed import table as speed
 
 BEGIN = "<!-- table: made by `python -m experiments.reliability.table` -->"
@@ -42,7 +45,7 @@ def _kills(told: Figures) -> str:
 
 def _acts(told: Figures) -> str:
     acts = ", ".join(f"{name} {count}" for name, count in told["acts"].items())
-    return f"{_total(told['tried'])} trials; acts on files: {acts}"
+    return f"{_total(told['tried'])} trials{told.get('shares', '')}; acts on files: {acts}"
 
 
 def _together(told: Figures) -> str:
@@ -97,10 +100,26 @@ def main() -> None:
 
 def placed(text: str) -> str:
     """The text with the table between its marks."""
-    paths = {name: FOLDER / name / "result.json" for name in ROWS}
-    told = {name: json.loads(path.read_text("utf-8")) if path.is_file() else None for name, path in paths.items()}
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(row(one, told[name]) for name, one in ROWS.items())]
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(row(one, told(FOLDER / name)) for name, one in ROWS.items())]
     return speed.placed(text, "".join("| " + " | ".join(cells) + " |\n" for cells in rows), BEGIN, END)
+
+
+def told(folder: Path) -> Mapping[str, Any] | None:
+    """The result in a row's folder, or its shares as one; None where it was not run."""
+    read = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    shares = {name: one for name, one in read.items() if name != NAME}
+    if not shares:
+        whole: Mapping[str, Any] | None = read.get(NAME)
+        return whole
+    number = int(next(iter(shares)).rpartition("-")[2].removesuffix(".json"))
+    last = list(shares.values())[-1]
+    tried: Counter[str] = Counter()
+    for one in shares.values():
+        tried.update(one["figures"]["tried"])
+    part = "" if len(shares) == number else f", {len(shares)} of {number} shares"
+    command = last["command"].partition(" --share")[0] + (f" --share K/{number}" if part else "")
+    wrong = [trial for one in shares.values() for trial in one["wrong"]]
+    return {**last, "command": command, "figures": {**last["figures"], "tried": tried, "shares": part}, "wrong": wrong}
 
 
 def row(one: Row, told: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -111,7 +130,7 @@ def row(one: Row, told: Mapping[str, Any] | None) -> tuple[str, ...]:
     wrong = len(told["wrong"])
     commit, dirty, _ = (told["git_commit"] or "unknown").partition("-dirty")
     command = f"`{told['command']}`, {commit[:7]}{dirty}"
-    reached = "**no**" if wrong else "in a sample" if "--every" in command else "yes"
+    reached = "**no**" if wrong else "in a sample" if re.search("--(every|share) ", command) else "yes"
     return one.what, one.must, one.tried(figures), str(wrong), reached, command
 
 

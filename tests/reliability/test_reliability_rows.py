@@ -48,6 +48,22 @@ def test_readme_holds_the_table_that_the_results_make() -> None:
     assert table.placed(text) == text, "python -m experiments.reliability.table"
 
 
+def test_shares_of_a_row_make_the_whole_and_fewer_are_a_sample(tmp_path: Path) -> None:
+    told = json.loads((FOLDER / "faults" / "result.json").read_text(encoding="utf-8"))
+    tried = sum(told["figures"]["tried"].values())
+    row = table.ROWS["faults"]
+    for share in (1, 2):
+        found = {**told, "command": f"python -m it --fail --share {share}/2", "wrong": [{"how": "EIO"}] * (share - 1)}
+        (tmp_path / f"share-{share}-of-2.json").write_text(json.dumps(found))
+        cells = table.row(row, table.told(tmp_path))
+        if share == 1:
+            assert cells[2].startswith(f"{tried} trials, 1 of 2 shares; acts on files: cell")
+            assert cells[3:5] == ("0", "in a sample")
+    assert cells[2].startswith(f"{2 * tried} trials; acts on files: cell")
+    assert cells[3:5] == ("1", "**no**")
+    assert cells[5].startswith("`python -m it --fail`")
+
+
 def test_a_row_with_anything_wrong_is_not_called_reached() -> None:
     told: dict[str, Any] = json.loads((FOLDER / "malformed" / "result.json").read_text(encoding="utf-8"))
     right = table.row(table.ROWS["malformed"], told)
