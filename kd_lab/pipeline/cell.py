@@ -35,6 +35,7 @@ from kd_lab.training import fit, teacher_outputs
 from kd_lab.training.checkpointing import Observe, ignore
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
 from kd_lab.training.lightning_module import TeacherOutputs
+from kd_lab.training.loop import learned_from
 
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 JUDGED = ("validation", "test")
@@ -70,6 +71,9 @@ class Cell(Plan):
             tokens = tokenise(self.dataset, self.tokenizer, self.cache, advance)
         for text in tokens.warnings:
             self.warn(f"dataset {self.dataset.name}: {text}")
+        rows, labelled = len(tokens.split("train")), len(tokens.split("train").labelled)
+        if labelled < rows:
+            say(f"dataset {self.dataset.name}: {labelled:,} rows of train with a label, {rows - labelled:,} without")
         return tokens
 
     def fitted(
@@ -84,7 +88,7 @@ class Cell(Plan):
             "pad_id": tokens.pad_id,
             "pairs": tokens.split("train").token_type_ids is not None,
         }
-        total = spec.trainer.max_epochs * len(tokens.split("train"))
+        total = spec.trainer.max_epochs * len(learned_from(tokens.split("train"), spec.loss))
         with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
             files = {TOKENIZER: self.tokenizer.path}
             return fit.fit(spec, tokens, teacher, self.cache, card, files, advance, observe)
@@ -136,7 +140,7 @@ class Cell(Plan):
         if not self.steps:
             return fitted.model
         parts = apply.fingerprint_parts(fitted.fingerprint, self.steps, self.config.recovery)
-        rows = apply.epochs(self.steps) * len(tokens.split("train"))
+        rows = apply.epochs(self.steps) * len(learned_from(tokens.split("train"), self.student.loss))
         label = f"compress by {', '.join(self.steps)}" + (", rows trained on" if rows else "")
         with self.timed("compression", label, rows or None) as advance:
 

@@ -75,7 +75,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         teacher_logits = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
         result.fidelity = fidelity(logits["test"], teacher_logits["test"])
         result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_logits), "cost": teacher_cost}
-        result.teacher |= provenance.passes(cell, len(result.history))
+        result.teacher |= provenance.taught(cell, tokens, len(result.history))
     publish.publish(folder, lambda draft: _fill(draft, result, logits["test"], tokens, saved))
     track(result, folder, result.config["tracking"])
     return result
