@@ -15,9 +15,9 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.progress import Advance
 from kd_lab.data.dataset import UNLABELLED, Dataset, Split, checked, overlap
-from kd_lab.data.unlabelled import without_judged
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenizer import TokenizerBase
+from kd_lab.data.unlabelled import without_judged
 
 _TEST_TEXTS = "test.texts.npy"
 
