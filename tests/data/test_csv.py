@@ -13,7 +13,7 @@ import pytest
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.data.csv import Csv
-from kd_lab.data.dataset import UNLABELLED, SplitPlan, checked
+from kd_lab.data.dataset import UNLABELLED, SplitPlan
 from kd_lab.data.tokenized import tokenise
 from kd_lab.data.tokenizer import Tokenizer
 
@@ -113,8 +113,8 @@ def test_an_empty_label_in_train_marks_text_without_a_label_and_is_refused_in_te
 
 
 def test_no_label_at_all_is_one_clear_line(write: Write) -> None:
-    with pytest.raises(UserError, match="split train: expected at least two classes, got no labelled row"):
-        checked(Csv(write("text,label\nhello,\nthere,\nyou,\n")).load(), "dataset csv")
+    with pytest.raises(UserError, match=r"row 1: expected a label, got none \(3 rows in all\)"):
+        Csv(write("text,label\nhello,\nthere,\nyou,\n")).load()
 
 
 @pytest.mark.parametrize(
