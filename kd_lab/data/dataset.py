@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -56,6 +56,11 @@ class Dataset(Protocol):
 
     def load(self) -> Texts:
         """Reads it."""
+
+
+def without_transfer(dataset: Any) -> Any:
+    """The data set without the text that only a teacher judges; the same object where it names none."""
+    return dataset if getattr(dataset, "transfer_path", None) is None else replace(dataset, transfer_path=None)
 
 
 @dataclass(frozen=True)
