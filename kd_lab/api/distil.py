@@ -13,6 +13,7 @@ def distil(
     train: Any,
     validation: Any = None,
     test: Any = None,
+    unlabelled: Any = None,
     text: str = "text",
     label: str = "label",
     pair: str | None = None,
@@ -23,7 +24,7 @@ def distil(
 
     Args:
         overrides: of anything else, such as "compression=[onnx_int8]" or "loss.temperature=4".
-        train, validation, test, text, label, pair: as `kd_lab.run` takes them.
+        train, validation, test, unlabelled, text, label, pair: as `kd_lab.run` takes them.
         teacher: one of `teacher=`; "none" fits on the labels alone.
         student: one of `model=`.
 
@@ -34,5 +35,12 @@ def distil(
         UserError, FitError: as `kd_lab.run`.
     """
     loss = ["loss=cross_entropy"] if teacher == "none" else []
-    given = {"validation": validation, "test": test, "text": text, "label": label, "pair": pair}
+    given = {
+        "validation": validation,
+        "test": test,
+        "unlabelled": unlabelled,
+        "text": text,
+        "label": label,
+        "pair": pair,
+    }
     return run(f"model={student}", f"teacher={teacher}", *loss, *overrides, train=train, **given)

@@ -16,6 +16,7 @@ def run(
     train: Any = None,
     validation: Any = None,
     test: Any = None,
+    unlabelled: Any = None,
     text: str = "text",
     label: str = "label",
     pair: str | None = None,
@@ -29,6 +30,7 @@ def run(
         train: texts of the caller's own, in place of `dataset=`: a data frame of pandas, or (texts, labels). They are
             kept in the cache, named by what they hold.
         validation, test: more of the same; what is not given is carved out of train, see `dataset.split`.
+        unlabelled: text without labels that only the teacher judges: a data frame, or a list of texts.
         text, label: columns of the data frames.
         pair: their column of second texts; None for single texts.
 
@@ -43,7 +45,7 @@ def run(
     with process_kept():
         from kd_lab.cli import run as command
 
-        line = [*Texts(train, validation, test, text, label, pair).overrides(overrides), *overrides]
+        line = [*Texts(train, validation, test, text, label, pair, unlabelled).overrides(overrides), *overrides]
         _refuse_sweep(line)
         (folder,) = command.cells(line, command.job_of_a_program)
         ran = Run.read(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ class Texts(NamedTuple):
     text: str = "text"
     label: str = "label"
     pair: str | None = None
+    unlabelled: Any = None  # a data frame of pandas, or texts
 
     def overrides(self, beside: Sequence[str]) -> list[str]:
         """Writes the texts into the cache and names them.
@@ -30,7 +31,7 @@ class Texts(NamedTuple):
         """
         given = {name: getattr(self, name) for name in ("train", "validation", "test")}
         given = {name: one for name, one in given.items() if one is not None}
-        _check(given, beside)
+        _check([*given, *(["unlabelled"] if self.unlabelled is not None else [])], beside)
         if not given:
             return []
         from kd_lab.cli.compose import compose
@@ -39,17 +40,21 @@ class Texts(NamedTuple):
 
         rows = {name: frame.rows(one, name, self.text, self.label, self.pair) for name, one in given.items()}
         place = compose([one for one in beside if one.startswith("paths.cache=")]).paths.cache
+        if self.unlabelled is not None:
+            rows["unlabelled"] = frame.unlabelled(self.unlabelled, "unlabelled", self.text, self.pair)
         folder = frame.keep(rows, Cache(Path(place).expanduser()))
         found = ["dataset=frame", f"dataset.revision={folder.name}"]
+        if self.unlabelled is not None:
+            found.append("dataset.transfer_path=${dataset.path}/unlabelled-0.parquet")
         found += [] if self.pair is None else [f"dataset.pair_column={frame.PAIR}"]
         found += [] if "test" in given else ["~dataset.splits.test"]  # it is carved out of train
         return found + (["+dataset.splits.validation=validation"] if "validation" in given else [])
 
 
-def _check(given: Mapping[str, Any], beside: Sequence[str]) -> None:
+def _check(given: Sequence[str], beside: Sequence[str]) -> None:
     if given and "train" not in given:
         got = f"{' and '.join(given)} alone"
-        raise UserError("kd_lab", expected="train beside validation and test", got=got, cure="Give train=FRAME too.")
+        raise UserError("kd_lab", expected=f"train beside {given[0]}", got=got, cure="Give train=FRAME too.")
     others = [one for one in beside if one.lstrip("+").startswith("dataset=")]
     if given and others:
         cure = "Leave out the one or the other."

@@ -15,8 +15,9 @@ from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Encoding, NonEmpty, PathName
 from kd_lab.core.reading import reading
+from kd_lab.data import transfer_file
 from kd_lab.data.csv_file import encoding_of, header_of, other_encoding
-from kd_lab.data.dataset import Split, SplitPlan, Texts
+from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
 
 _SHOWN = 20  # names of columns that an error lists
 _LONGEST_NUMBER = 300  # digits; Python refuses to read thousands
@@ -31,6 +32,9 @@ class Csv:
         text_column, label_column: names in the header line.
         pair_column: the second text of a pair; None for single sentences.
         test_path, validation_path: files of their own; without them the rows are carved out by `split`.
+        transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
+            (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train whose label is empty is such
+            text too.
         encoding: of the files.
         split: how to carve.
         name: what results call it.
@@ -43,6 +47,7 @@ class Csv:
     pair_column: NonEmpty | None = None
     test_path: PathName | None = None
     validation_path: PathName | None = None
+    transfer_path: PathName | None = None
     encoding: Encoding = "utf-8"
     split: SplitPlan = field(default_factory=SplitPlan)
     name: NonEmpty = "csv"
@@ -63,7 +68,8 @@ class Csv:
         """Files by their content, columns, and the way of splitting."""
         files = {name: file_hash(path) for name, path in self._paths().items()}
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
-        return {"files": files, "columns": columns, "split": self.split}
+        transfer = transfer_file.fingerprint_parts(self.transfer_path)
+        return {"files": files, "columns": columns, "split": self.split, "transfer": transfer}
 
     def load(self) -> Texts:
         """Reads the files; classes are the labels in order, by number where all are numbers.
@@ -71,18 +77,21 @@ class Csv:
         Raises:
             UserError: a file or column is missing, a file is empty or in another encoding, a label is missing.
         """
-        tables = {name: self._read(path) for name, path in self._paths().items()}
-        found = {label for table in tables.values() for label in table[self.label_column]}
+        tables = {name: self._read(path, labelled=name != "train") for name, path in self._paths().items()}
+        found = {label for table in tables.values() for label in table[self.label_column]} - {""}
         classes = tuple(sorted(found, key=_by_number if all(map(_is_integer, found)) else str))
-        index = {label: number for number, label in enumerate(classes)}
+        index = {"": UNLABELLED, **{label: number for number, label in enumerate(classes)}}
         splits = {}
         for name, table in tables.items():
             labels = np.array([index[label] for label in table[self.label_column]], dtype=np.int64)
             pairs = table[self.pair_column].tolist() if self.pair_column else None
             splits[name] = Split(table[self.text_column].tolist(), labels, pairs)
-        return Texts(self.split.complete(splits), classes)
+        splits = self.split.complete(splits)
+        columns = (self.text_column, self.pair_column, self.encoding)
+        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
+        return Texts(splits, classes)
 
-    def _read(self, path: Path) -> pd.DataFrame:
+    def _read(self, path: Path, *, labelled: bool) -> pd.DataFrame:
         where = f"dataset file {path}"
         columns = [self.text_column, self.label_column, *([self.pair_column] if self.pair_column else [])]
         encoding = encoding_of(path, self.encoding)
@@ -103,21 +112,25 @@ class Csv:
             raise UserError(where, expected="CSV", got=got, cure="Quote texts that hold commas.")
         if table.empty:
             raise UserError(where, expected="rows below the header", got="none", cure="Give a file that has some.")
-        self._refuse_missing(table, columns, where)
+        self._refuse_missing(table, columns, where, labelled=labelled)
         return table
 
-    def _refuse_missing(self, table: pd.DataFrame, columns: Sequence[str], where: str) -> None:
+    def _refuse_missing(self, table: pd.DataFrame, columns: Sequence[str], where: str, *, labelled: bool) -> None:
         for column in columns:
             missing = table[column].isna() | table[column].str.strip().eq("")
             if column == self.label_column:
+                if not labelled and not missing.all():
+                    table.loc[missing, column] = ""  # text that only a teacher judges
+                    missing[:] = False
                 missing |= table[column].str.lower().eq("nan")  # a number that is none, written out
             if missing.any():
                 line = int(np.flatnonzero(missing)[0]) + 1
                 kind = "a label" if column == self.label_column else "a text"
                 got = f"none ({int(missing.sum())} rows in all)"
-                raise UserError(
-                    f"{where}, column {column!r}, row {line}", expected=kind, got=got, cure="Mend or remove the rows."
-                )
+                cure = "Mend or remove the rows."
+                if column == self.label_column and not labelled:
+                    cure = "Mend or remove the rows; an empty label marks text that only a teacher judges."
+                raise UserError(f"{where}, column {column!r}, row {line}", expected=kind, got=got, cure=cure)
             if column != self.label_column and pd.to_numeric(table[column], errors="coerce").notna().all():
                 raise UserError(
                     f"{where}, column {column!r}",

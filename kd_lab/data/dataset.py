@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +15,10 @@ UNLABELLED = -1
 
 
 class Split(NamedTuple):
-    """Rows of one split, in order; a row's id is its place."""
+    """Rows of one split, in order; a row's id is its place.
+
+    A row of train without a label (-1) is text that only a teacher judges: a fit that asks no teacher passes over it.
+    """
 
     texts: list[str]
     labels: np.ndarray  # (N,) int64, class index or -1
@@ -25,6 +28,13 @@ class Split(NamedTuple):
         """The rows named, in that order."""
         pairs = None if self.pairs is None else [self.pairs[row] for row in rows]
         return Split([self.texts[row] for row in rows], self.labels[rows], pairs)
+
+    def with_labels(self, limit: int, seed: int) -> Split:
+        """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion."""
+        labels = np.full_like(self.labels, UNLABELLED)
+        kept = in_proportion(self.labels, limit, seed)
+        labels[kept] = self.labels[kept]
+        return self._replace(labels=labels)
 
 
 class Texts(NamedTuple):
@@ -48,9 +58,14 @@ class Dataset(Protocol):
         """Reads it."""
 
 
+def without_transfer(dataset: Any) -> Any:
+    """The data set without the text that only a teacher judges; the same object where it names none."""
+    return dataset if getattr(dataset, "transfer_path", None) is None else replace(dataset, transfer_path=None)
+
+
 @dataclass(frozen=True)
 class SplitPlan:
-    """How splits that are not given are carved out, each class in proportion.
+    """How splits that are not given are carved out of the labelled rows, each class in proportion.
 
     Args:
         test_fraction: share of all rows that becomes test where no test split is given.
@@ -89,25 +104,31 @@ class SplitPlan:
         return {name: self._limited(split, self.limit) for name, split in splits.items()}
 
     def _limited(self, split: Split, limit: int) -> Split:
-        if len(split.texts) <= limit:
-            return split
-        classes, counts = np.unique(split.labels, return_counts=True)
-        exact = counts * limit / len(split.texts)
-        numbers = exact.astype(np.int64)
-        numbers[np.argsort(numbers - exact, kind="stable")[: limit - numbers.sum()]] += 1  # the largest remainders
-        random = np.random.default_rng(self.seed)
-        rows = [random.permutation(np.flatnonzero(split.labels == label)) for label in classes]
-        return split.take(np.sort(np.concatenate([row[:number] for row, number in zip(rows, numbers, strict=True)])))
+        return split if len(split.texts) <= limit else split.take(in_proportion(split.labels, limit, self.seed))
+
+
+def in_proportion(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """Ids of `limit` rows, ascending, chosen at random, each class in proportion; of all where there are no more."""
+    if len(labels) <= limit:
+        return np.arange(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    exact = counts * limit / len(labels)
+    numbers = exact.astype(np.int64)
+    numbers[np.argsort(numbers - exact, kind="stable")[: limit - numbers.sum()]] += 1  # the largest remainders
+    random = np.random.default_rng(seed)
+    rows = [random.permutation(np.flatnonzero(labels == label)) for label in classes]
+    return np.sort(np.concatenate([row[:number] for row, number in zip(rows, numbers, strict=True)]))
 
 
 def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (kept, taken), both ascending, `fraction` of each class taken at random.
 
-    A class with two rows or more keeps at least one and, where its share is half a row or more, gives one.
+    A class with two rows or more keeps at least one and, where its share is half a row or more, gives one. Rows
+    without a label are kept.
     """
     random = np.random.default_rng(seed)
     taken = [np.empty(0, np.int64)]  # of a split without rows, which `checked` refuses
-    for label in np.unique(labels):
+    for label in np.unique(labels[labels != UNLABELLED]):
         rows = random.permutation(np.flatnonzero(labels == label))
         taken.append(rows[: min(int(len(rows) * fraction + 0.5), len(rows) - 1)])
     chosen = np.sort(np.concatenate(taken))

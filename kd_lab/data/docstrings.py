@@ -37,6 +37,8 @@ class Docstrings:
         libraries: import names, one class each.
         rows_per_library: at most this many rows each.
         min_words, max_words: shorter texts are left out, longer ones cut.
+        labelled: rows of train that keep their label, each class in proportion; the others are text that only a
+            teacher judges. None keeps all.
         split: how to carve validation and test.
     """
 
@@ -44,13 +46,14 @@ class Docstrings:
     rows_per_library: Count = 605
     min_words: Count = 6
     max_words: Count = 24
+    labelled: Count | None = None
     split: SplitPlan = field(default_factory=SplitPlan)
     name: NonEmpty = "docstrings"
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """The packages' versions and the options."""
         versions = {library: _version(library) for library in self.libraries}
-        sizes = [self.rows_per_library, self.min_words, self.max_words]
+        sizes = [self.rows_per_library, self.min_words, self.max_words, self.labelled]
         return {"versions": versions, "sizes": sizes, "split": self.split}
 
     def load(self) -> Texts:
@@ -79,7 +82,10 @@ class Docstrings:
         order = np.random.default_rng(self.split.seed).permutation(len(kept))
         labels = np.array([kept[row][1] for row in order], dtype=np.int64)
         whole = Split([kept[row][0] for row in order], labels)
-        return Texts(self.split.complete({"train": whole}), tuple(self.libraries))
+        splits = self.split.complete({"train": whole})
+        if self.labelled is not None:
+            splits["train"] = splits["train"].with_labels(self.labelled, self.split.seed)
+        return Texts(splits, tuple(self.libraries))
 
 
 def _version(library: str) -> str:

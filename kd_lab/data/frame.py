@@ -24,7 +24,7 @@ class Rows(NamedTuple):
     """One split, fit to be written."""
 
     texts: list[str]
-    labels: list[Any]  # all of one of the types in `_LABELS`
+    labels: list[Any]  # all of one of the types in `_LABELS`; none at all of text without labels
     pairs: list[str] | None = None
 
 
@@ -55,14 +55,38 @@ def rows(given: Any, where: str, text: str, label: str, pair: str | None = None)
         raise UserError(where, expected=f"{len(texts)} labels, one for each text", got=str(len(labels)), cure=_GIVE)
     if not texts:
         raise UserError(where, expected="rows", got="none", cure="Give a data frame that has some.")
-    for option in ("text", "pair"):
-        for row, one in enumerate(found.get(option, ())):
-            if (flaw := _flaw(one)) is not None:
-                place = f"{where}, {columns[option]!r}, row {row}"
-                raise UserError(place, expected="a text", got=flaw, cure="Mend or remove that row.")
+    _check_texts(found, where, columns)
     place = f"{where}, {columns['label']!r}"
     pairs = [str(one) for one in found["pair"]] if "pair" in found else None
     return Rows([str(one) for one in texts], _labels(labels, place), pairs)
+
+
+def unlabelled(given: Any, where: str, text: str, pair: str | None = None) -> Rows:
+    """The rows of a data frame or of a list of texts that have no labels.
+
+    Args:
+        given: a data frame of pandas, or texts; pairs are a data frame.
+        where: what the caller calls it, for errors.
+        text, pair: columns of a data frame.
+
+    Raises:
+        UserError: it is neither, a column is missing, or a text is none.
+    """
+    import pandas as pd
+
+    if isinstance(given, pd.DataFrame):
+        columns = {"text": text, **({"pair": pair} if pair is not None else {})}
+        found = {option: _column(given, where, option, column) for option, column in columns.items()}
+    elif isinstance(given, list | pd.Series | np.ndarray) and pair is None:
+        columns, found = {"text": "texts"}, {"text": list(given)}
+    else:
+        got = f"{type(given).__module__}.{type(given).__qualname__}".removeprefix("builtins.")
+        cure = "Give a data frame of pandas." if pair is not None else "Give a list of texts or a data frame of pandas."
+        raise UserError(where, expected="texts without labels", got=got, cure=cure)
+    if not found["text"]:
+        raise UserError(where, expected="rows", got="none", cure="Leave it out where there are none.")
+    _check_texts(found, where, columns)
+    return Rows(found["text"], [], found.get("pair"))
 
 
 def keep(splits: Mapping[str, Rows], cache: Cache) -> Path:
@@ -78,6 +102,14 @@ def keep(splits: Mapping[str, Rows], cache: Cache) -> Path:
             _write(split, draft / f"{name}-0.parquet")
 
     return cache.build("frame", {"rows": digests}, make)
+
+
+def _check_texts(found: Mapping[str, Sequence[Any]], where: str, columns: Mapping[str, str]) -> None:
+    for option in ("text", "pair"):
+        for row, one in enumerate(found.get(option, ())):
+            if (flaw := _flaw(one)) is not None:
+                place = f"{where}, {columns[option]!r}, row {row}"
+                raise UserError(place, expected="a text", got=flaw, cure="Mend or remove that row.")
 
 
 def _column(frame: Any, where: str, option: str, column: str) -> list[Any]:
@@ -147,5 +179,6 @@ def _write(split: Rows, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet
 
-    columns = {TEXT: split.texts, LABEL: split.labels} | ({PAIR: split.pairs} if split.pairs is not None else {})
+    columns = {TEXT: split.texts} | ({LABEL: split.labels} if split.labels else {})
+    columns |= {PAIR: split.pairs} if split.pairs is not None else {}
     pa.parquet.write_table(pa.table(columns), path)

@@ -13,6 +13,7 @@ from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, PathName, Splits
 from kd_lab.core.reading import reading
+from kd_lab.data import transfer_file
 from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.data.hub_revision import commit as commit_of
 
@@ -34,6 +35,9 @@ class Hub:
         revision: a commit, tag or branch on the hub.
         text_column, label_column: names of columns.
         pair_column: the second text of a pair; None for single sentences.
+        transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
+            (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train with label -1 is such text
+            too.
         splits: our split -> theirs. One that is left out is carved out of train by `split`.
         split: how to carve.
         name: what results call it.
@@ -47,6 +51,7 @@ class Hub:
     config: NonEmpty | None = None
     revision: NonEmpty = "main"
     pair_column: NonEmpty | None = None
+    transfer_path: PathName | None = None
     splits: Splits = field(default_factory=lambda: {"train": "train", "test": "test"})
     split: SplitPlan = field(default_factory=SplitPlan)
     name: NonEmpty = "hub"
@@ -83,6 +88,7 @@ class Hub:
             "source": source,
             "columns": [self.text_column, self.pair_column, self.label_column],
             "split": self.split,
+            "transfer": transfer_file.fingerprint_parts(self.transfer_path),
         }
 
     def load(self) -> Texts:
@@ -120,7 +126,10 @@ class Hub:
             name: Split(texts, np.array([index[label] for label in labels], dtype=np.int64), pairs)
             for name, (texts, pairs, labels) in raw.items()
         }
-        return Texts(self.split.complete(splits), classes)
+        splits = self.split.complete(splits)
+        columns = (self.text_column, self.pair_column)
+        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
+        return Texts(splits, classes)
 
     def _download(self) -> dict[str, pa.Table]:
         looked = f"{self.path} (no {'-*.parquet, '.join(self.splits.values())}-*.parquet there)" if self.path else ""

@@ -21,16 +21,20 @@ class BatchLoader:
         size: rows in a batch; the last of a window may have fewer.
         pad_id: the piece that pads.
         seed: shuffles, anew in each pass; None keeps rows sorted by length, every pass alike.
+        rows: ids of the rows that are gone through; None takes all.
     """
 
-    def __init__(self, split: TokenSplit, size: int, pad_id: int, seed: int | None = None) -> None:
+    def __init__(
+        self, split: TokenSplit, size: int, pad_id: int, seed: int | None = None, rows: np.ndarray | None = None
+    ) -> None:
         self.split, self.size, self.pad_id, self.seed = split, size, pad_id, seed
+        self.rows = np.arange(len(split)) if rows is None else rows
         self.epoch = 0
         self._lengths = split.lengths
 
     def __len__(self) -> int:
-        """BatchLoader in a pass."""
-        return -(-len(self.split) // self.size)
+        """Batches in a pass."""
+        return -(-len(self.rows) // self.size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self._order()
@@ -44,8 +48,8 @@ class BatchLoader:
 
     def _order(self) -> np.ndarray:
         if self.seed is None:
-            return np.argsort(self._lengths, kind="stable")
-        rows = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.split))
+            return self.rows[np.argsort(self._lengths[self.rows], kind="stable")]
+        rows = self.rows[np.random.default_rng([self.seed, self.epoch]).permutation(len(self.rows))]
         window = self.size * _WINDOW
         windows = [rows[start : start + window] for start in range(0, len(rows), window)]
         return np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in windows])

@@ -14,9 +14,10 @@ import numpy as np
 from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.progress import Advance
-from kd_lab.data.dataset import Dataset, Split, checked, overlap
+from kd_lab.data.dataset import UNLABELLED, Dataset, Split, checked, overlap
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenizer import TokenizerBase
+from kd_lab.data.unlabelled import without_judged
 
 _TEST_TEXTS = "test.texts.npy"
 
@@ -37,6 +38,11 @@ class TokenSplit:
     def lengths(self) -> np.ndarray:
         """(N,) pieces in each row."""
         return np.diff(self.offsets)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """(M,) int64, ids of the rows that have a label, ascending."""
+        return np.flatnonzero(np.asarray(self.labels) != UNLABELLED)
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,8 @@ def tokenise(dataset: Dataset, tokenizer: TokenizerBase, cache: Cache, advance: 
 
 def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
     texts = checked(dataset.load(), f"dataset {dataset.name}")
+    splits, left_out = without_judged(texts.splits)
+    texts = texts._replace(splits=splits)
     for name, split in texts.splits.items():
         _write(name, split, tokenizer, advance, draft)
     np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))
@@ -112,7 +120,7 @@ def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: P
         "classes": texts.classes,
         "vocabulary": tokenizer.vocab_size,
         "pad_id": tokenizer.pad_id,
-        "warnings": overlap(texts.splits),
+        "warnings": [*left_out, *overlap(texts.splits)],
     }
     (draft / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from kd_lab.compression.apply import Recovery
 from kd_lab.compression.context import CompressionContext
 from kd_lab.core.cache import file_hash, fingerprint
 from kd_lab.core.progress import say, step
+from kd_lab.data.dataset import Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerFile
 from kd_lab.evaluation import scoring
@@ -35,6 +36,7 @@ from kd_lab.training import fit, teacher_outputs
 from kd_lab.training.checkpointing import Observe, ignore
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
 from kd_lab.training.lightning_module import TeacherOutputs
+from kd_lab.training.loop import learned_from
 
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 JUDGED = ("validation", "test")
@@ -66,10 +68,21 @@ class Cell(Plan):
 
     def tokens(self) -> Tokens:
         """The data set as word pieces."""
-        with self.timed("tokens", f"tokenise {self.dataset.name}") as advance:
-            tokens = tokenise(self.dataset, self.tokenizer, self.cache, advance)
+        return self._tokens("tokens", self.dataset)
+
+    def taught_tokens(self, tokens: Tokens) -> Tokens:
+        """What the student learns from: the same, and below train's rows the text that only a teacher judges."""
+        return tokens if self.taught_on is self.dataset else self._tokens("transfer", self.taught_on)
+
+    def _tokens(self, step: str, dataset: Dataset) -> Tokens:
+        with self.timed(step, f"tokenise {dataset.name}") as advance:
+            tokens = tokenise(dataset, self.tokenizer, self.cache, advance)
         for text in tokens.warnings:
-            self.warn(f"dataset {self.dataset.name}: {text}")
+            self.warn(f"dataset {dataset.name}: {text}")
+        train = tokens.split("train")
+        if len(train.labelled) < len(train):
+            without = len(train) - len(train.labelled)
+            say(f"dataset {dataset.name}: {len(train.labelled):,} rows of train with a label, {without:,} without")
         return tokens
 
     def fitted(
@@ -84,13 +97,17 @@ class Cell(Plan):
             "pad_id": tokens.pad_id,
             "pairs": tokens.split("train").token_type_ids is not None,
         }
-        total = spec.trainer.max_epochs * len(tokens.split("train"))
+        total = spec.trainer.max_epochs * len(learned_from(tokens.split("train"), spec.loss))
         with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
             files = {TOKENIZER: self.tokenizer.path}
             return fit.fit(spec, tokens, teacher, self.cache, card, files, advance, observe)
 
-    def fitted_teacher(self, tokens: Tokens) -> Teacher | None:
-        """The teacher, with answers for the student's loss: from the cache where logits suffice, else live."""
+    def fitted_teacher(self, tokens: Tokens, taught: Tokens) -> Teacher | None:
+        """The teacher, with answers for the student's loss: from the cache where logits suffice, else live.
+
+        Args:
+            taught: what the student learns from, see `taught_tokens`.
+        """
         if self.teacher is None:
             return None
         fitted = self.fitted("teacher", self.teacher, tokens, None)
@@ -102,7 +119,8 @@ class Cell(Plan):
             return Teacher(fitted, {})
         splits = ("train", "validation")
         if needs <= {"logits"}:
-            logits = {split: self.logits(fitted, tokens, split, precision, load) for split in splits}
+            read = {"train": taught, "validation": tokens}
+            logits = {split: self.logits(fitted, read[split], split, precision, load) for split in splits}
             return Teacher(fitted, self._answers(logits))
         live = load()
         live.returns = needs | {"logits"}
@@ -124,7 +142,8 @@ class Cell(Plan):
         """
         on = (self.student.trainer.resolve_device_and_precision()[0], precision)
         if role == "teacher":
-            self.outputs.add(fingerprint(teacher_outputs.fingerprint_parts(fitted.fingerprint, split, precision)))
+            parts = teacher_outputs.fingerprint_parts(fitted.fingerprint, tokens.fingerprint, split, precision)
+            self.outputs.add(fingerprint(parts))
         label = f"{role} on {split} in {precision}"
         with self.timed(label, f"{label}, rows", len(tokens.split(split))) as advance:
             return teacher_outputs.logits_of(
@@ -132,11 +151,15 @@ class Cell(Plan):
             )
 
     def compressed(self, fitted: Fitted, tokens: Tokens, teacher: Teacher | None) -> Path:
-        """The folder of the saved classifier that is measured."""
+        """The folder of the saved classifier that is measured.
+
+        Args:
+            tokens: what it was fitted on.
+        """
         if not self.steps:
             return fitted.model
         parts = apply.fingerprint_parts(fitted.fingerprint, self.steps, self.config.recovery)
-        rows = apply.epochs(self.steps) * len(tokens.split("train"))
+        rows = apply.epochs(self.steps) * len(learned_from(tokens.split("train"), self.student.loss))
         label = f"compress by {', '.join(self.steps)}" + (", rows trained on" if rows else "")
         with self.timed("compression", label, rows or None) as advance:
 
@@ -145,7 +168,7 @@ class Cell(Plan):
                     tokens=tokens,
                     tokenizer=fitted.model / TOKENIZER,
                     scratch=self.cache.unfinished("compressed", parts),
-                    retokenise=self._retokenised,
+                    retokenise=partial(self._retokenised, self.taught_on),
                     training=self._recovery(fitted, tokens, teacher, advance),
                 )
                 apply.make(fitted, self.steps, context, draft)
@@ -178,14 +201,14 @@ class Cell(Plan):
         spec = replace(self.student, loss=WeightedSum({"logit_mse": LogitMse()}, {"logit_mse": 1.0}))
         return Recovery(spec, Teacher(fitted, self._answers(logits)), False, advance)
 
-    def _retokenised(self, file: Path) -> Tokens:
-        """The data set as the pieces of another tokenizer.json."""
-        return tokenise(self.dataset, TokenizerFile(file, self.tokenizer.max_tokens), self.cache)
+    def _retokenised(self, dataset: Dataset, file: Path) -> Tokens:
+        """A data set as the pieces of another tokenizer.json."""
+        return tokenise(dataset, TokenizerFile(file, self.tokenizer.max_tokens), self.cache)
 
     def read_by(self, saved: Path, tokens: Tokens) -> Tokens:
         """The data set as the saved classifier reads it: retokenised where its tokenizer is another."""
         file = saved / TOKENIZER
-        return tokens if file_hash(file) == file_hash(self.tokenizer.path) else self._retokenised(file)
+        return tokens if file_hash(file) == file_hash(self.tokenizer.path) else self._retokenised(self.dataset, file)
 
     def predict_splits(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
         """The classifier's logits for validation and test, as it would be deployed.

@@ -17,6 +17,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.formats import check_saved
 from kd_lab.core.instantiate import build
 from kd_lab.core.moved import renewed
+from kd_lab.data.dataset import without_transfer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.training import fit
@@ -39,13 +40,16 @@ class Plan:
     def __init__(self, config: DictConfig) -> None:
         self.config = config
         self.cache = Cache(Path(config.paths.cache).expanduser())
-        self.dataset = self._part("dataset")
+        self.taught_on = self._part("dataset")  # what a student reads that learns from a teacher
+        self.dataset = without_transfer(self.taught_on)  # what all others read, and what is judged
         self.tokenizer = self._part("tokenizer")
         self.student = self._spec("", config.seed)
         self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
         check_saved(check_all(self.steps, self.student.model.kind, self.student.model), "compression")
         self._check_loss()
+        if not self.student.loss.needs:
+            self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
 
     def _check_loss(self) -> None:
@@ -90,7 +94,8 @@ class Plan:
         """The name of every artifact, known before any is made."""
         tokens = fingerprint(tokens_parts(self.dataset, self.tokenizer))
         teacher = fingerprint(fit.fingerprint_parts(self.teacher, tokens, None)) if self.teacher else ""
-        student = fingerprint(fit.fingerprint_parts(self.student, tokens, teacher or None))
+        taught = fingerprint(tokens_parts(self.taught_on, self.tokenizer))
+        student = fingerprint(fit.fingerprint_parts(self.student, taught, teacher or None))
         small = (
             fingerprint(apply.fingerprint_parts(student, self.steps, self.config.recovery)) if self.steps else student
         )
@@ -108,6 +113,7 @@ class Plan:
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart
         named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": small}
+        named |= {"transfer": taught} if taught != tokens else {}
         return {**{name: value for name, value in named.items() if value}, "result": fingerprint(result)}
 
     @cached_property

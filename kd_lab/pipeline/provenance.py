@@ -66,7 +66,14 @@ def teacher(cell: Cell, fitted: Fitted, tokens: Tokens, logits: Mapping[str, tor
     return {"model": cell.teacher.model.name, "fingerprint": fitted.fingerprint, "metrics": _scores[named]}
 
 
-def passes(cell: Cell, epochs: int) -> dict[str, Any]:
-    """How often the teacher would have gone over a split if nothing were kept, and which outputs were kept."""
-    taught = 2 * epochs if cell.student.loss.needs else 0  # train and validation in each epoch
-    return {"passes": taught + len(JUDGED), "outputs": sorted(cell.outputs)}
+def taught(cell: Cell, tokens: Tokens, epochs: int) -> dict[str, Any]:
+    """What the teacher gave the student.
+
+    Returns:
+        `passes`: how often it would have gone over a split if nothing were kept; `outputs`: which were kept;
+        `unlabelled`: rows of train without a label that the student learned from.
+    """
+    train, needs = tokens.split("train"), cell.student.loss.needs
+    passes = 2 * epochs if needs else 0  # train and validation in each epoch
+    unlabelled = len(train) - len(train.labelled) if needs else 0
+    return {"passes": passes + len(JUDGED), "outputs": sorted(cell.outputs), "unlabelled": unlabelled}

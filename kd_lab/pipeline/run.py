@@ -57,9 +57,10 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     publish.check_model(folder)
     tokens = cell.tokens()
     cell.student.loss.check(len(tokens.classes), cell.teacher is not None)
-    teacher = cell.fitted_teacher(tokens)
-    student = cell.fitted("student", cell.student, tokens, teacher, observe)
-    saved = cell.compressed(student, tokens, teacher)
+    taught = cell.taught_tokens(tokens)
+    teacher = cell.fitted_teacher(tokens, taught)
+    student = cell.fitted("student", cell.student, taught, teacher, observe)
+    saved = cell.compressed(student, taught, teacher)
     model = saved_model.load(saved)
     logits = cell.predict_splits(model, cell.read_by(saved, tokens))
     reference = teacher.fitted.model if teacher else None
@@ -75,7 +76,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         teacher_logits = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
         result.fidelity = fidelity(logits["test"], teacher_logits["test"])
         result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_logits), "cost": teacher_cost}
-        result.teacher |= provenance.passes(cell, len(result.history))
+        result.teacher |= provenance.taught(cell, taught, len(result.history))
     publish.publish(folder, lambda draft: _fill(draft, result, logits["test"], tokens, saved))
     track(result, folder, result.config["tracking"])
     return result

@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
@@ -18,7 +19,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.core.progress import Advance
 from kd_lab.data.loader import BatchLoader
-from kd_lab.data.tokenized import Tokens
+from kd_lab.data.tokenized import Tokens, TokenSplit
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
 from kd_lab.training.active_embedding import only_active_rows
@@ -91,6 +92,11 @@ def train(
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
 
 
+def learned_from(train: TokenSplit, loss: Loss) -> np.ndarray:
+    """(N,) ids of the rows of train that a fit goes through: those without a label only where a teacher judges them."""
+    return np.arange(len(train)) if loss.needs else train.labelled
+
+
 def _run(
     model: TorchClassifier,
     loss: Loss,
@@ -108,7 +114,8 @@ def _run(
     """As `train`; the model is left on the CPU or where it was trained."""
     device, precision = settings.resolve_device_and_precision()
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
-    rows = BatchLoader(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
+    split = tokens.split("train")
+    rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned_from(split, loss))
     validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
     updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, constraint)
@@ -118,7 +125,7 @@ def _run(
         callbacks += _best(settings, scratch)
     if earlier := checkpoint(scratch, best=keep == "best"):
         rows.epoch = earlier["kd_lab"]["epochs"]
-        advance(rows.epoch * len(tokens.split("train")))
+        advance(rows.epoch * len(rows.rows))
     if earlier and earlier["kd_lab"]["ended"]:
         history.load_state_dict(earlier["callbacks"][history.state_key])
     else:

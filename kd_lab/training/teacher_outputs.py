@@ -68,10 +68,10 @@ class LiveTeacherOutputs:
         return outputs
 
 
-def fingerprint_parts(fit: str, split: str, precision: str) -> dict[str, Any]:
-    """All that cached outputs are made from; the tokens are in the fit's name."""
+def fingerprint_parts(fit: str, tokens: str, split: str, precision: str) -> dict[str, Any]:
+    """All that cached outputs are made from: a model's fit, the rows that it judges, and how."""
     code = code_hash("kd_lab.training.teacher_outputs")  # that of the model's class is in the fit's name
-    return {"fit": fit, "split": split, "fields": ["logits"], "precision": precision, "code": code}
+    return {"fit": fit, "tokens": tokens, "split": split, "fields": ["logits"], "precision": precision, "code": code}
 
 
 def logits_of(
@@ -94,7 +94,7 @@ def logits_of(
         UserError: the cached rows are not those of this model and split, though they were made anew.
     """
     rows, (device, precision) = tokens.split(split), on
-    named = fingerprint_parts(fit, split, precision)
+    named = fingerprint_parts(fit, tokens.fingerprint, split, precision)
 
     def make(draft: Path) -> None:
         outputs = predict(load().to(device), rows, tokens.pad_id, device, precision, advance)

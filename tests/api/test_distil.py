@@ -36,6 +36,40 @@ def test_a_data_frame_becomes_a_small_classifier_that_is_saved_and_loaded(
         small.save(tmp_path)
 
 
+def test_texts_without_labels_are_judged_by_the_teacher_and_learned_from(table: pd.DataFrame) -> None:
+    more = [f"the {word} house number {row}" for row in range(30) for word in ("old", "green")]
+    shown = pd.DataFrame({COLUMNS["text"]: more})
+    for unlabelled in (more, shown, shown[COLUMNS["text"]]):
+        small = kd_lab.distil(*TEACHER, *SMALL, train=table, unlabelled=unlabelled, **COLUMNS)
+        assert small.result.teacher["unlabelled"] == 60 - _judged(small, more)
+        names = {small.result.fingerprint["tokens"]}
+    assert len(names) == 1
+    alone = kd_lab.distil(*TEACHER, *SMALL, train=table, **COLUMNS)
+    assert alone.result.teacher["unlabelled"] == 0
+
+
+def _judged(small: kd_lab.api.result.Run, more: list[str]) -> int:
+    """How many of the texts stand in validation or test, but for their numbers."""
+    told = [text for text in small.result.warnings if "without a label stand in" in text]
+    return int(told[0].split(": ")[-1].split()[0]) if told else 0
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "words"),
+    [
+        ([], "unlabelled: expected rows, got none"),
+        (["fine", ""], "unlabelled, 'texts', row 1: expected a text, got an empty text"),
+        ("a text", "unlabelled: expected texts without labels, got str"),
+        (pd.DataFrame({"other": ["a"]}), "unlabelled: expected a column 'says', once, got 'other'"),
+    ],
+)
+def test_texts_that_are_none_are_one_clear_line(table: pd.DataFrame, unlabelled: object, words: str) -> None:
+    with pytest.raises(kd_lab.UserError, match=words):
+        kd_lab.distil(train=table, unlabelled=unlabelled, **COLUMNS)
+    with pytest.raises(kd_lab.UserError, match="expected train beside unlabelled"):
+        kd_lab.run(unlabelled=["a text"])
+
+
 def test_without_a_teacher_it_learns_from_the_labels_alone(table: pd.DataFrame) -> None:
     alone = kd_lab.distil(*QUICK[:5], *QUICK[7:], train=table, **COLUMNS, teacher="none")
     assert list(alone.table["method"]) == ["baseline"]

@@ -98,7 +98,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 
 def test_validation_without_train_and_a_wrong_column_are_mistakes(table: pd.DataFrame) -> None:
-    with pytest.raises(kd_lab.UserError, match="expected train beside validation and test, got test alone"):
+    with pytest.raises(kd_lab.UserError, match="expected train beside test, got test alone"):
         kd_lab.run(*QUICK, test=table, **COLUMNS)
     with pytest.raises(kd_lab.UserError, match="train: expected a column 'text', once, got 'says', 'kind'"):
         kd_lab.run(*QUICK, train=table)

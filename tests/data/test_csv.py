@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.data.csv import Csv
-from kd_lab.data.dataset import SplitPlan
+from kd_lab.data.dataset import UNLABELLED, SplitPlan
 from kd_lab.data.tokenized import tokenise
 from kd_lab.data.tokenizer import Tokenizer
 
@@ -95,6 +96,27 @@ def test_another_encoding_can_be_named(write: Write) -> None:
     ]
 
 
+def test_an_empty_label_in_train_marks_text_without_a_label_and_is_refused_in_test(
+    write: Write, tmp_path: Path
+) -> None:
+    rows = "".join(f"text {row},{'ab'[row % 2]}\n" for row in range(20))
+    texts = Csv(write(f"text,label\n{rows}mine,\nyours\n")).load()
+    assert texts.classes == ("a", "b")
+    assert texts.splits["train"].labels.tolist().count(UNLABELLED) == 2
+    assert UNLABELLED not in np.concatenate([texts.splits[name].labels for name in ("validation", "test")])
+    other = tmp_path / "test.csv"
+    other.write_text("text,label\nhello,a\nthere,\n")
+    with pytest.raises(
+        UserError, match=r"row 2: expected a label, got none \(1 rows in all\)\. Mend or remove the rows\."
+    ):
+        Csv(write(f"text,label\n{rows}"), test_path=str(other)).load()
+
+
+def test_no_label_at_all_is_one_clear_line(write: Write) -> None:
+    with pytest.raises(UserError, match=r"row 1: expected a label, got none \(3 rows in all\)"):
+        Csv(write("text,label\nhello,\nthere,\nyou,\n")).load()
+
+
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [
@@ -105,7 +127,7 @@ def test_another_encoding_can_be_named(write: Write) -> None:
         ("text,label\nhello,a\n", {"pair_column": "other"}, "a column 'other'.*dataset.pair_column=NAME"),
         ("text,label\nhello,a\n,b\nyou,a\n", {}, "column 'text', row 2: expected a text, got none"),
         ('text,label\nhello,a\n"  ",b\nyou,a\n', {}, "column 'text', row 2: expected a text, got none"),
-        ("text,label\nhello,a\nthere,b\nyou\n", {}, "column 'label', row 3: expected a label, got none"),
+        ("text,label\nhello,a\nthere,b\nyou,NAN\n", {}, "row 3: expected a label, got none.*an empty label marks text"),
         ("text,label\nhello,a\nthere,NaN\nyou,nan\n", {}, r"row 2: expected a label, got none \(2 rows in all\)"),
         ("text,label\n1,a\n2.5,b\n-3,a\n", {}, "column 'text': expected texts, got numbers only.*dataset.text_column"),
         ("text,label\ncafé,a\n".encode("latin-1"), {}, "expected text in utf-8.*dataset.encoding=cp1252"),

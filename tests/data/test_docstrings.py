@@ -32,6 +32,14 @@ def test_the_same_packages_give_the_same_rows(texts: Texts) -> None:
         assert again.splits[name].labels.tolist() == some.labels.tolist()
 
 
+def test_of_few_labels_the_rest_is_text_that_only_a_teacher_judges(texts: Texts) -> None:
+    few = Docstrings(LIBRARIES, rows_per_library=40, labelled=30).load().splits
+    assert few["train"].texts == texts.splits["train"].texts
+    assert np.bincount(few["train"].labels + 1).tolist() == [57, 10, 10, 10]
+    for name in ("validation", "test"):
+        assert few[name].labels.tolist() == texts.splits[name].labels.tolist()
+
+
 def test_each_library_gives_the_rows_asked_for_in_each_split(texts: Texts) -> None:
     assert texts.classes == LIBRARIES
     by_class = {name: np.bincount(some.labels).tolist() for name, some in texts.splits.items()}

@@ -43,6 +43,16 @@ def test_every_row_comes_once_in_a_pass(number: int, size: int, seed: int | None
 
 
 @pytest.mark.parametrize("seed", [None, 3])
+def test_of_some_rows_each_comes_once_under_its_own_id_and_no_other_comes(seed: int | None) -> None:
+    chosen = np.array([5, 7, 70, 200])
+    batches = BatchLoader(rows(203), 3, PAD, seed, chosen)
+    seen = list(batches)
+    assert len(seen) == len(batches) == 2
+    assert sorted(row for batch in ids(seen) for row in batch) == chosen.tolist()
+    assert all(batch.labels.tolist() == batch.row_ids.tolist() for batch in seen)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
 def test_a_batch_holds_its_rows_and_no_more_padding_than_its_longest_needs(seed: int | None) -> None:
     split = rows(203, segments=True)
     for batch in BatchLoader(split, 8, PAD, seed):

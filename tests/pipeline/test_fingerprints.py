@@ -77,6 +77,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "compression.prune.layers.DropLayers.keep": [1],
     "keep_layers": [0, 1],
     "label_column": "b",
+    "labelled": 100,
     "label_smoothing": 0.1,
     "libraries": ("numpy", "pandas"),
     "monitor": "nll",
@@ -96,6 +97,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "terms": {"cross_entropy": CrossEntropy(0.1)},
     "test_path": "two.csv",
     "text_column": "b",
+    "transfer_path": "two.csv",
     "validation_path": "two.csv",
     "weigh": "alike",
     "weights": {"cross_entropy": 2.0},
@@ -223,3 +225,14 @@ def test_an_option_changes_the_names_of_what_it_changes_and_no_others(
 ) -> None:
     before, after = names(*base), names(*base, change)
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_text_without_labels_renames_what_learns_from_it_and_neither_teacher_nor_baseline(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na b,x\nc d,y\n")
+    (tmp_path / "more.txt").write_text("e f\n")
+    base = ("dataset=csv", f"dataset.path={tmp_path}/rows.csv")
+    more = f"dataset.transfer_path={tmp_path}/more.txt"
+    before, after = names(*base), names(*base, more)
+    assert {name for name in after if before.get(name) != after[name]} == {"transfer", "fit", "compressed", "result"}
+    alone = (*base, "teacher=none", "loss=cross_entropy")
+    assert names(*alone) == names(*alone, more)

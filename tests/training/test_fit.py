@@ -9,7 +9,10 @@ from safetensors.torch import load_file
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import FitError, UserError
+from kd_lab.data.csv import Csv
+from kd_lab.data.dataset import UNLABELLED
 from kd_lab.data.loader import BatchLoader
+from kd_lab.data.tokenized import tokenise
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.losses.loss import Term
 from kd_lab.losses.term.cross_entropy import CrossEntropy
@@ -71,6 +74,38 @@ def test_the_same_fit_gives_the_same_weights(toy_tokens, tmp_path):
     assert first.fingerprint == second.fingerprint
     one, two = (load_file(each.model / "model.safetensors") for each in (first, second))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+class _Mixed(Csv):
+    """Every second row of train has lost its label."""
+
+    def load(self):
+        texts = super().load()
+        train = texts.splits["train"]
+        labels = np.where(np.arange(len(train.labels)) % 2, UNLABELLED, train.labels)
+        return texts._replace(splits={**texts.splits, "train": train._replace(labels=labels)})
+
+
+def test_rows_without_a_label_are_learned_from_only_where_a_teacher_judges_them(
+    toy_csv, bert_tokenizer, own_cache, tmp_path
+):
+    mixed = tokenise(_Mixed(str(toy_csv)), bert_tokenizer, own_cache)
+    rows, labelled = len(mixed.split("train")), len(mixed.split("train").labelled)
+    assert labelled < rows
+    seen = {}
+
+    def learned(name, loss, teacher=None):
+        counts = []
+        given = {"labels": mixed.classes}
+        found = fit(spec(loss=loss), mixed, teacher, Cache(tmp_path / name), given, {}, counts.append)
+        seen[name] = sum(counts)
+        return found
+
+    taught_by = learned("labels", spec().loss)
+    answers = cached(taught_by, mixed, tmp_path)
+    learned("both", Hybrid(alpha=0.5, temperature=2.0, sequence_weight=0.0), Teacher(taught_by, answers))
+    learned("labels of hybrid", Hybrid(alpha=1.0, temperature=2.0, sequence_weight=0.0))
+    assert seen == {"labels": 2 * labelled, "labels of hybrid": 2 * labelled, "both": 2 * rows}
 
 
 def test_another_seed_gives_other_weights_under_another_name(toy_tokens, tmp_path):

@@ -1,0 +1,123 @@
+"""Text without labels goes in by one option from any file that people have, or is refused by one line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from kd_lab.core.cache import fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.data.csv import Csv
+from kd_lab.data.dataset import UNLABELLED, Split
+from kd_lab.data.hub import Hub
+from kd_lab.data.transfer_file import with_transfer
+
+TEXTS = ["more words, quoted", "füll", "third one"]
+TRAIN = Split(["one", "two"], np.array([0, 1]))
+
+
+def as_txt(path: Path) -> None:
+    path.write_text("\n".join([TEXTS[0], "", *TEXTS[1:]]) + "\n", encoding="utf-8-sig")
+
+
+def as_csv(path: Path) -> None:
+    path.write_text("\n".join(["id,text", *(f'{row},"{text}"' for row, text in enumerate(TEXTS))]))
+
+
+def as_jsonl(path: Path) -> None:
+    path.write_text("\n".join(json.dumps({"text": text, "id": row}) for row, text in enumerate([*TEXTS, None])))
+
+
+def as_parquet(path: Path) -> None:
+    pa.parquet.write_table(pa.table({"text": [*TEXTS, None], "id": [1, 2, 3, 4]}), path)
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "more.txt": as_txt,
+    "more.csv": as_csv,
+    "more.jsonl": as_jsonl,
+    "more.parquet": as_parquet,
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_of_file_gives_its_texts_without_labels(tmp_path: Path, name: str) -> None:
+    KINDS[name](tmp_path / name)
+    found = with_transfer(TRAIN, str(tmp_path / name), "text", None)
+    assert found.texts == ["one", "two", *TEXTS]
+    assert found.labels.tolist() == [0, 1, *[UNLABELLED] * 3]
+
+
+@pytest.mark.parametrize("name", ["more.txt", "more.csv", "more.jsonl"])
+def test_so_does_a_packed_one(tmp_path: Path, name: str) -> None:
+    KINDS[name](tmp_path / name)
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+    assert with_transfer(TRAIN, str(packed), "text", None).texts == ["one", "two", *TEXTS]
+
+
+def test_a_pattern_names_several_files_and_each_text_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("beta\nalpha\n")
+    (tmp_path / "a.txt").write_text("alpha\n  \n")
+    assert with_transfer(TRAIN, str(tmp_path / "*.txt"), "text", None).texts == ["one", "two", "alpha", "beta"]
+
+
+def test_pairs_come_in_two_columns(tmp_path: Path) -> None:
+    (tmp_path / "more.tsv").write_text("text\tother\nwhat\twhy\nempty\t\n")
+    train = Split(["one"], np.array([0]), ["first"])
+    found = with_transfer(train, str(tmp_path / "more.tsv"), "text", "other")
+    assert (found.texts, found.pairs) == (["one", "what"], ["first", "why"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.txt", None, r"expected texts without labels, got no such file\. Name a file"),
+        ("more.docx", b"x", r"expected a file that ends in \.txt, \.csv.* got 'more\.docx'"),
+        ("more.csv", b"body,id\nhello,1\n", r"expected a column 'text', got 'body', 'id'"),
+        ("more.jsonl", b'{"text": 5}\n', r"column 'text': expected texts, got int 5"),
+        ("more.jsonl", b'{"text": "a"\n', r"expected texts in utf-8, as \.jsonl, got ValueError"),
+        ("more.parquet", b"PAR1", r"expected texts in utf-8, as \.parquet"),
+        ("more.txt", b"caf\xe9\n", r"expected texts in utf-8, as \.txt, got UnicodeDecodeError"),
+        ("more.txt", b" \n\n", r"expected texts, got none"),
+        ("more.txt.gz", b"not packed", r"expected texts in utf-8, as \.txt, got BadGzipFile"),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=words) as caught:
+        with_transfer(TRAIN, str(tmp_path / name), "text", None)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"dataset.transfer_path {tmp_path / name}")
+
+
+def test_a_data_set_takes_them_into_train_alone_and_is_named_by_what_they_hold(tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{'ab'[row % 2]}\n" for row in range(40))
+    (tmp_path / "rows.csv").write_text(f"text,label\n{rows}")
+    as_txt(tmp_path / "more.txt")
+    plain, more = (Csv(str(tmp_path / "rows.csv"), transfer_path=path) for path in (None, str(tmp_path / "more.txt")))
+    found, before = more.load(), plain.load()
+    assert found.splits["train"].texts == [*before.splits["train"].texts, *TEXTS]
+    for name in ("validation", "test"):
+        assert found.splits[name].texts == before.splits[name].texts
+    names = [fingerprint(plain), fingerprint(more)]
+    (tmp_path / "more.txt").write_text("other\n")
+    assert len({*names, fingerprint(more)}) == 3
+
+
+def test_parquet_files_of_a_folder_take_them_too(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        table = {"text": [f"{split} {row}" for row in range(40)], "label": [row % 2 for row in range(40)]}
+        pa.parquet.write_table(pa.table(table), tmp_path / f"{split}-0.parquet")
+    as_parquet(tmp_path / "more.parquet")
+    found = Hub(path=str(tmp_path), transfer_path=str(tmp_path / "more.parquet")).load()
+    assert found.splits["train"].texts[-3:] == TEXTS
+    assert (found.splits["train"].labels == UNLABELLED).sum() == 3
