@@ -1,4 +1,9 @@
-"""Whether two settings differ in accuracy: tests in pairs, on the same rows and with the same seeds."""
+"""Whether two settings differ in accuracy: tests in pairs, on the same rows and with the same seeds.
+
+By hand: statsmodels, which nothing else here needs, has McNemar's p and Holm's correction, a line and four, but neither
+the interval that goes with McNemar's test nor a family of which some tests were passed over; the tests over seeds and
+splits it has not. The distributions are scipy's; its `binomtest` takes no pair of models that are right alike.
+"""
 
 from __future__ import annotations
 
