@@ -33,7 +33,7 @@ _PLAIN = {  # options that stand in no class's signature: kind, and a value that
 }
 _PATHS = {"data": "data", "cache": "~/.cache/kd_lab", "multirun": "multirun"}
 _FIT = ("model", "loss", "optimizer", "trainer")  # the parts of a teacher
-_TRIAL = "kd_lab.sweep.search.trial.Trial"
+_TRIAL = "kd_lab.sweeps.search.trial.Trial"
 _NEEDED = frozenset({*PARTS, *_PLAIN, "teacher", "search", "paths"})
 _PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 _MADE_BY_HYDRA = ("callbacks", "hydra_logging", "job_logging", "launcher", "sweeper")

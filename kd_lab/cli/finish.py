@@ -17,7 +17,7 @@ from kd_lab.pipeline.summary_table import to_rich
 from kd_lab.report.study.mirrored import mirror, passes_saved
 from kd_lab.report.study.shown import show
 from kd_lab.report.study.study_report import FOLDER, StudyReport, write
-from kd_lab.sweep import launch
+from kd_lab.sweeps import launch
 
 
 def show_cell(folders: Sequence[Path]) -> bool:

@@ -25,8 +25,8 @@ from kd_lab.core.progress import console, say
 from kd_lab.core.results import RunResult
 from kd_lab.data import hub_revision
 from kd_lab.pipeline.run_folder import ERROR, give_back, held, missing
-from kd_lab.sweep import completed, launch
-from kd_lab.sweep.search.trial import Trial
+from kd_lab.sweeps import completed, launch
+from kd_lab.sweeps.search.trial import Trial
 
 _cells: list[Path] = []  # folders of the cells that ran in this process
 _mistakes: list[UserError] = []  # of a single run; raised inside the job, Hydra would print a line of its own

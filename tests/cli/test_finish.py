@@ -10,7 +10,7 @@ import pytest
 
 from kd_lab.cli import finish
 from kd_lab.core import results
-from kd_lab.sweep import launch
+from kd_lab.sweeps import launch
 
 
 def test_times_are_taken_anew_where_the_sweep_was_killed_before_its_report(

@@ -15,7 +15,7 @@ from kd_lab.cli.compose import compose
 from kd_lab.core import cores, machine, results
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.cell import Cell
-from kd_lab.sweep import launch
+from kd_lab.sweeps import launch
 
 COUNTS = (10, 8)
 

@@ -17,8 +17,8 @@ from kd_lab.core.cache import forget_inputs
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.data import hub_revision
-from kd_lab.sweep import completed, launch
-from kd_lab.sweep.launch import Remaining
+from kd_lab.sweeps import completed, launch
+from kd_lab.sweeps.launch import Remaining
 
 CELLS = [["seed=0"], ["seed=1"]]
 Work = Callable[[Path], Any]

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.results import write_whole
-from kd_lab.sweep.search.space import text
-from kd_lab.sweep.search.study import CELL, ERROR, RETRY, Search
+from kd_lab.sweeps.search.space import text
+from kd_lab.sweeps.search.study import CELL, ERROR, RETRY, Search
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

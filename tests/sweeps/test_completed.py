@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kd_lab.core.cache import Cache, file_hash, forget_inputs, inputs
-from kd_lab.sweep import completed
+from kd_lab.sweeps import completed
 
 OVERRIDES = ["dataset=csv", "loss.temperature=2", "seed=1"]
 

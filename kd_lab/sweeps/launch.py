@@ -20,7 +20,7 @@ from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.progress import say
 from kd_lab.pipeline.run_folder import LOCK, check_study, held
 from kd_lab.pipeline.written_files import damaged
-from kd_lab.sweep import completed
+from kd_lab.sweeps import completed
 
 State = tuple[tuple[int, int], ...]  # (inode, time of change in ns) of a cell's records
 _PASSING = ("hydra", "search")  # overrides that do not make a cell another one
