@@ -10,7 +10,7 @@ from rich.table import Table
 from kd_lab.core import nested, tables
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import MISSING
+from kd_lab.core.tables import MISSING, one_line
 
 COLUMNS = (
     "model",
@@ -65,8 +65,8 @@ def method(config: Mapping[str, Any]) -> str:
 
 def notes(results: Sequence[RunResult]) -> list[str]:
     """Every error in full, and every warning, each once."""
-    failed = [f"{result.cell} failed: {_line(result.error)}" for result in results if result.error]
-    return list(dict.fromkeys([*failed, *(_line(text) for result in results for text in result.warnings)]))
+    failed = [f"{result.cell} failed: {one_line(result.error)}" for result in results if result.error]
+    return list(dict.fromkeys([*failed, *(one_line(text) for result in results for text in result.warnings)]))
 
 
 def to_rich(results: Sequence[RunResult], title: str) -> Table:
@@ -95,7 +95,7 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
     if interval:
         accuracy += f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
     if about["error"]:
-        text = _line(about["error"])
+        text = one_line(about["error"])
         accuracy = "failed: " + (text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…")
     counts = [_count(cost[name]) for name in ("parameters", "parameters_nonzero") if cost.get(name) is not None]
     cells = (
@@ -177,7 +177,3 @@ def _decimal(number: float | None, places: int) -> str:
 
 def _count(number: int) -> str:
     return f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
-
-
-def _line(text: str | None) -> str:
-    return " ".join(str(text).split())

@@ -10,8 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.nested import at
+from kd_lab.core.nested import at, is_number
 from kd_lab.core.results import RunResult
+from kd_lab.core.tables import one_line
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
 from kd_lab.pipeline.summary_table import leaves, method
 from kd_lab.report.published.expected import TEACHER, Figure, Metric, Row
@@ -153,7 +154,7 @@ def _by_run(row: Row, cells: Sequence[RunResult], timed: bool) -> tuple[dict[Run
                 cure=f"Name an option in which they differ after the label, e.g. {example}.",
             )
         found.setdefault(seeds, cell)
-    failed = [f"{cell.cell} {cell.status}: {' '.join(str(cell.error).split())}" for cell in there]
+    failed = [f"{cell.cell} {cell.status}: {one_line(cell.error)}" for cell in there]
     return found, "" if found else failed[0] if failed else "no cell of this row has run"
 
 
@@ -217,4 +218,4 @@ def _value(row: Row, metric: Metric, cell: RunResult, other: RunResult) -> float
 
 
 def _number(found: Any) -> float | None:
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    return float(found) if is_number(found) else None

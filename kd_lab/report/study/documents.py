@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kd_lab.core.nested import leaves
+from kd_lab.core import nested
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import to_csv
 from kd_lab.evaluation.intervals import over_seeds
@@ -102,8 +102,7 @@ def cells_csv(cells: Sequence[RunResult], settings: Sequence[Setting]) -> str:
 
 def numbers(cell: RunResult) -> dict[str, float]:
     """Dotted name -> every number of a result's metrics, fidelity, cost and durations."""
-    found = (leaf for part in _PARTS for leaf in leaves(getattr(cell, part), f"{part}."))
-    return {name: value for name, value in found if isinstance(value, int | float) and not isinstance(value, bool)}
+    return dict(number for part in _PARTS for number in nested.numbers(getattr(cell, part), f"{part}."))
 
 
 def _over_seeds(setting: Setting) -> dict[str, float | None]:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from kd_lab.core import tables
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import MISSING
+from kd_lab.core.tables import MISSING, one_line
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
@@ -59,14 +59,14 @@ def standing(verdicts: Sequence[Verdict]) -> dict[int, str]:
 
 def notes(cells: Sequence[RunResult], settings: Sequence[Setting] = ()) -> list[str]:
     """Each cell that failed or was pruned, with the reason; the teachers; doubtful times; every warning once."""
-    lost = [f"{cell.cell} {cell.status}: {_line(cell.error)}" for cell in cells if cell.status != "finished"]
+    lost = [f"{cell.cell} {cell.status}: {one_line(cell.error)}" for cell in cells if cell.status != "finished"]
     teachers = [
         f"teacher {cell.teacher.get('model')}: test accuracy {100 * test['accuracy']:.1f} %"
         for cell in cells
         if (test := cell.teacher.get("metrics", {}).get("test")) and "accuracy" in test
     ]
     told = measures.timing(settings)
-    return list(dict.fromkeys([*lost, *teachers, *told, *(_line(text) for cell in cells for text in cell.warnings)]))
+    return list(dict.fromkeys([*lost, *teachers, *told, *(one_line(text) for cell in cells for text in cell.warnings)]))
 
 
 def to_rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> list[Table]:
@@ -117,7 +117,3 @@ def _short(setting: Setting, measure: Measure) -> str:
     over, places = over_seeds([measure.scale * number for number in found]), 2 if measure.unit == "ms" else 1
     unit = " %" if measure.unit == "%" else ""
     return f"{over.mean:.{places}f}{unit}" + ("" if over.sd is None else f" ± {over.sd:.{places}f}")
-
-
-def _line(text: str | None) -> str:
-    return " ".join(str(text).split())
