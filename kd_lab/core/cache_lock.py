@@ -19,7 +19,7 @@ _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 @contextmanager
-def alone(path: Path, *, wait: bool = True, create: bool = True) -> Iterator[bool]:
+def exclusive_lock(path: Path, *, wait: bool = True, create: bool = True) -> Iterator[bool]:
     """Locks a file against every other process and thread.
 
     Args:
@@ -52,7 +52,7 @@ def alone(path: Path, *, wait: bool = True, create: bool = True) -> Iterator[boo
             os.close(descriptor)
 
 
-def share(path: Path) -> int | None:
+def shared_lock(path: Path) -> int | None:
     """Locks a file that is there together with whoever reads it too, so that `alone` is refused.
 
     Returns:

@@ -182,13 +182,13 @@ MODULES = {f"kd_lab.{old}": f"kd_lab.{new}" for old, new in _ROOMS.items()}
 _told: set[str] = set()
 
 
-def now(name: str) -> str:
+def current_name(name: str) -> str:
     """The dotted name that a class has now."""
     module, _, attribute = name.rpartition(".")
     return f"{MODULES.get(module, module)}.{attribute}"
 
 
-def renewed(settings: Any, tell: bool = False) -> Any:
+def with_current_names(settings: Any, tell: bool = False) -> Any:
     """Plain settings whose `_target_`s are named as they are now.
 
     Args:
@@ -196,12 +196,12 @@ def renewed(settings: Any, tell: bool = False) -> Any:
         tell: say once which old name was found, and the new one.
     """
     if isinstance(settings, list):
-        return [renewed(value, tell) for value in settings]
+        return [with_current_names(value, tell) for value in settings]
     if not isinstance(settings, Mapping):
         return settings
-    found = {key: renewed(value, tell) for key, value in settings.items()}
+    found = {key: with_current_names(value, tell) for key, value in settings.items()}
     target = found.get("_target_")
-    if isinstance(target, str) and (new := now(target)) != target:
+    if isinstance(target, str) and (new := current_name(target)) != target:
         found["_target_"] = new
         if tell and target not in _told:
             _told.add(target)

@@ -119,7 +119,7 @@ def over_seeds(values: Sequence[float], bounds: Bounds | None = None, confidence
 
 
 def t_interval(
-    mean: float, error: float, freedom: float, bounds: Bounds | None = None, confidence: float = CONFIDENCE
+    mean: float, error: float, dof: float, bounds: Bounds | None = None, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
     """Student's t interval of a mean, inside the bounds of the number.
 
@@ -133,14 +133,14 @@ def t_interval(
 
     Args:
         mean, error: of the mean and its standard error.
-        freedom: degrees of freedom, may be infinite.
+        dof: degrees of freedom, may be infinite.
         bounds: (low, high); None, RATE, SIGNED, POSITIVE.
         confidence: probability that such an interval covers the true mean.
 
     Returns:
         (low, high) in the unit of the mean.
     """
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
+    half = float(stdtrit(dof, (1 + confidence) / 2)) * error
     if bounds is None or error == 0 or not bounds[0] <= mean <= bounds[1]:
         return mean - half, mean + half
     floor, width = bounds[0], bounds[1] - bounds[0]

@@ -58,7 +58,7 @@ def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def by_scope(predictions: Tensor, labels: Tensor, unknown: int) -> dict[str, tuple[int, int]]:
+def scope_counts(predictions: Tensor, labels: Tensor, unknown: int) -> dict[str, tuple[int, int]]:
     """How well questions that a classifier was made for are told from all others.
 
     The two metrics of Larson et al. 2019 (arXiv:1909.02027, section 3), as counts.

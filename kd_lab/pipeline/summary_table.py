@@ -136,7 +136,7 @@ def _flat(result: RunResult) -> dict[str, Any]:
     """Everything that may tell a result's row from others: `_NAMED`, the loss, and options by their dotted names."""
     told: dict[str, Any] = {name: str(at(result.config, path) or MISSING) for name, path in _NAMED.items()}
     told["loss"] = " + ".join(_terms(result.config.get("loss") or {}))
-    return told | {key: value for key, value in leaves(result.config) if _told(key)}
+    return told | {key: value for key, value in flat_options(result.config) if _told(key)}
 
 
 def _of_teacher(key: str) -> bool:
@@ -149,7 +149,7 @@ def _told(key: str) -> bool:
     return key.partition(".")[0] not in _UNTOLD and not key.endswith(("_target_", ".name"))
 
 
-def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_options(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted name, value) of everything in a config; a list is one value, as text."""
     for name, value in nested.leaves(config, prefix):
         yield name, str(value) if isinstance(value, list) else value

@@ -45,8 +45,8 @@ class GraphReplay:
         rows, tokens = batch.input_ids.shape
         length = -(-tokens // _MULTIPLE) * _MULTIPLE
         if not self._can(batch, length):
-            said: Outputs = self.model(batch)
-            return said
+            outputs: Outputs = self.model(batch)
+            return outputs
         filler = (0, length - tokens)
         ids = F.pad(batch.input_ids, filler, value=self.model.config["pad_token_id"])
         mask = F.pad(batch.attention_mask, filler)

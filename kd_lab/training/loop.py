@@ -47,7 +47,7 @@ def train(
     settings: Trainer,
     seed: int,
     tokens: Tokens,
-    answers: Mapping[str, TeacherOutputs],
+    teacher_outputs: Mapping[str, TeacherOutputs],
     scratch: Path,
     *,
     keep: Literal["best", "last"] = "best",
@@ -62,7 +62,7 @@ def train(
     be taken back.
 
     Args:
-        answers: split -> the teacher's answers; empty where the loss asks for none.
+        teacher_outputs: split -> the teacher's answers; empty where the loss asks for none.
         scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
         keep: "best" ends with the best epoch's weights and stops early when none gets better; "last" goes through all
             epochs and ends with the last one's.
@@ -85,7 +85,7 @@ def train(
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
         history = _run(
-            model, loss, optimizer, settings, seed, tokens, answers, scratch, keep, constraint, advance, observe
+            model, loss, optimizer, settings, seed, tokens, teacher_outputs, scratch, keep, constraint, advance, observe
         )
     model.cpu().eval()
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
@@ -98,7 +98,7 @@ def _run(
     settings: Trainer,
     seed: int,
     tokens: Tokens,
-    answers: Mapping[str, TeacherOutputs],
+    teacher_outputs: Mapping[str, TeacherOutputs],
     scratch: Path,
     keep: Literal["best", "last"],
     constraint: WeightConstraint | None,
@@ -110,8 +110,8 @@ def _run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
     rows = BatchLoader(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
     validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
-    updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
-    module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, constraint)
+    total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
+    module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)
     history = History(advance, observe)
     callbacks: list[Callback] = [EpochSeed(seed), history]
     if keep == "best":

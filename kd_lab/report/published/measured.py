@@ -14,7 +14,7 @@ from kd_lab.core.nested import at, is_number
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import one_line
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
-from kd_lab.pipeline.summary_table import leaves, method
+from kd_lab.pipeline.summary_table import flat_options, method
 from kd_lab.report.published.expected import TEACHER, Figure, Metric, Row
 from kd_lab.report.published.row_error import combined, paired_error, row_error
 from kd_lab.report.study import measures
@@ -160,17 +160,17 @@ def _by_run(row: Row, cells: Sequence[RunResult], timed: bool) -> tuple[dict[Run
 
 def _unlike(row: Row, one: RunResult, other: RunResult, timed: bool) -> str:
     """The first option, other than a seed, in which two cells of a row differ; empty where there is none."""
-    mine, theirs = (
+    options, other_options = (
         {
             key: value
-            for key, value in leaves(cell.config)
+            for key, value in flat_options(cell.config)
             if not is_seed(key)
             and (key.partition(".")[0] in _OF_TEACHER if row.is_teacher else key.partition(".")[0] not in _NO_PART)
             and (timed or not key.startswith("evaluation."))
         }
         for cell in (one, other)
     )
-    return next((key for key in mine if key in theirs and str(mine[key]) != str(theirs[key])), "")
+    return next((key for key in options if key in other_options and str(options[key]) != str(other_options[key])), "")
 
 
 def _row_error(
@@ -186,13 +186,13 @@ def _row_error(
     for one, other in pairs:
         mine = row_error(_about(row, one), metric.path)
         if metric.other is not None:
-            theirs = row_error(_about(metric.other, other), metric.path)
-            if metric.sign == "/" and mine and theirs:
+            other_error = row_error(_about(metric.other, other), metric.path)
+            if metric.sign == "/" and mine and other_error:
                 ours, base = _number(_at(row, one, metric.path)), _number(_at(metric.other, other, metric.path))
                 if not ours or not base:
                     return None
-                mine, theirs = mine / base, theirs * ours / base**2  # the delta method
-            mine = combined(mine, theirs)
+                mine, other_error = mine / base, other_error * ours / base**2  # the delta method
+            mine = combined(mine, other_error)
         if mine is None:
             return None
         errors.append(mine)

@@ -36,10 +36,10 @@ def latex(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
     There is one a data set.
     """
     blocks = data_sets(settings)
-    said = [f"% {one.text}\n" for one in verdicts]
+    comments = [f"% {one.text}\n" for one in verdicts]
     named = [f"% {block.name}\n" if len(blocks) > 1 else "" for block in blocks]
     return "".join(
-        [*said, *(name + _latex(block.settings, verdicts) for name, block in zip(named, blocks, strict=True))]
+        [*comments, *(name + _latex(block.settings, verdicts) for name, block in zip(named, blocks, strict=True))]
     )
 
 
@@ -79,7 +79,7 @@ def settings_csv(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> st
         comparison = other.comparison if other else None
         for name in ("difference", "low", "high", "p"):
             row[f"against_best.{name}"] = getattr(comparison, name, None)
-        row["against_best.p_corrected"] = other.corrected if other else None
+        row["against_best.p_corrected"] = other.p_corrected if other else None
         found.append(row | _over_seeds(setting))
     return to_csv(found)
 

@@ -13,7 +13,7 @@ from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.measures import Measure
-from kd_lab.report.study.settings import Setting, short_names, shortened
+from kd_lab.report.study.settings import Setting, short_names, short_value
 from kd_lab.report.study.verdict import Verdict, percent, spread
 
 _F1 = Measure("macro-F1", "%", "metrics.test.f1_macro", 100)
@@ -34,7 +34,7 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
     for setting in settings:
         ran = len(setting.cells) + len(setting.failed)
         short = short_names(list(setting.values))
-        row = {short[axis]: shortened(value) for axis, value in setting.values.items()} or {"setting": setting.label}
+        row = {short[axis]: short_value(value) for axis, value in setting.values.items()} or {"setting": setting.label}
         row["seeds"] = str(ran) if not setting.failed else f"{len(setting.cells)} of {ran}"
         accuracy = spread(setting)
         row["test accuracy"] = MISSING if accuracy is None else percent(accuracy)
@@ -51,8 +51,8 @@ def standing(verdicts: Sequence[Verdict]) -> dict[int, str]:
         if verdict.best is not None and verdict.tried > 1:
             told[id(verdict.best)] = BEST
         for other in verdict.others:
-            if other.corrected is not None:
-                p = "< 0.001" if other.corrected < 0.001 else f"{other.corrected:.3f}"
+            if other.p_corrected is not None:
+                p = "< 0.001" if other.p_corrected < 0.001 else f"{other.p_corrected:.3f}"
                 told[id(other.setting)] = p + {1: " worse", 0: "", -1: " better"}[other.sign]
     return told
 
@@ -82,8 +82,8 @@ def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) 
     return tables.to_rich(title, list(body[0] if body else ()), lines, words=_words(settings), styles=styles)
 
 
-def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: Sequence[str]) -> str:
-    """The table as GitHub shows it, the verdicts and what else is `said` under it; ends with a line break.
+def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], remarks: Sequence[str]) -> str:
+    """The table as GitHub shows it, the verdicts and what else is `remarks` under it; ends with a line break.
 
     There is one a data set, under its name.
     """
@@ -92,7 +92,7 @@ def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: 
         (f"### {block.name}\n\n" if len(blocks) > 1 else "") + _markdown(block.settings, verdicts) for block in blocks
     ]
     verdict = "".join(f"\n{one.text}\n" for one in verdicts)
-    return "\n".join(found) + verdict + (f"\n{tables.bullets(said)}" if said else "")
+    return "\n".join(found) + verdict + (f"\n{tables.bullets(remarks)}" if remarks else "")
 
 
 def _markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
