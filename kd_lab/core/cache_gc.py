@@ -34,7 +34,7 @@ def collect(root: Path, older_than_s: float, dry_run: bool = False) -> Iterator[
     """Deletes what was last used at least so many seconds ago, but for what another process uses now.
 
     An artifact is used whenever a run takes it from the cache. What was used in the future, as a clock that was set
-    back since has it, counts as used now. Nothing is touched that is not the cache's own, see `cache_folder.things`.
+    back since has it, counts as used now. Nothing is touched that is not the cache's own, see `cache_folder.contents`.
 
     Args:
         root: a cache.

@@ -53,7 +53,7 @@ def exclusive_lock(path: Path, *, wait: bool = True, create: bool = True) -> Ite
 
 
 def shared_lock(path: Path) -> int | None:
-    """Locks a file that is there together with whoever reads it too, so that `alone` is refused.
+    """Locks a file that is there together with whoever reads it too, so that `exclusive_lock` is refused.
 
     Returns:
         what to close when it is no longer used, or None where no file of this name is there.

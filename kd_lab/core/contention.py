@@ -49,7 +49,7 @@ def lost_s(since: ClockReading, until: ClockReading | None = None) -> float:
     Off Linux the time in which others have computed is all there is to go by.
 
     Args:
-        since, until: what `now` gave; without `until` it is now.
+        since, until: what `read_clocks` gave; without `until` it is now.
     """
     until = until or read_clocks()
     others, own = max(0.0, until.others - since.others), until.own - since.own

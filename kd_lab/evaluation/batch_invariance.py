@@ -76,7 +76,7 @@ def batch_dependence(
     Args:
         tokens: the data set as the model reads it.
         rows: (n,) of test.
-        logits: (n, C) logits, what `alone` gave for them.
+        logits: (n, C) logits, what `logits_one_by_one` gave for them.
         advance: called with the number of rows done since the last call.
 
     Returns:

@@ -85,7 +85,7 @@ def scores(
     Args:
         logits: split -> (N, C), in the order of the rows.
         out_of_scope: the class of texts that belong to no other class; with it there are `accuracy_in_scope` and
-            `recall_out_of_scope` too, see `metrics.by_scope`.
+            `recall_out_of_scope` too, see `metrics.scope_counts`.
 
     Raises:
         UserError: there is no class of that name.

@@ -38,7 +38,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
 
     Args:
         config: composed from conf/.
-        folder: the cell's own, `multirun/<name>/<cell>`, held by this process (`run_folder.held`).
+        folder: the cell's own, `multirun/<name>/<cell>`, held by this process (`run_folder.cell_lock`).
         overrides: what made the cell, for its result.
         observe: called after each epoch of the student with its number and what was logged.
 

@@ -96,8 +96,8 @@ class _Recording:
         batch = Batch(self.ids, self.ids, self.mask, self.ids)  # nobody reads row ids and labels
 
         def say() -> Tensor:
-            said: Tensor = torch.func.functional_call(model, stand_ins, (batch,)).logits
-            return said
+            logits: Tensor = torch.func.functional_call(model, stand_ins, (batch,)).logits
+            return logits
 
         def learn(logits: Tensor, pushed: Tensor) -> Sequence[Tensor | None]:
             return torch.autograd.grad(logits, list(stand_ins.values()), pushed, allow_unused=True)

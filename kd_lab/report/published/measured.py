@@ -184,18 +184,18 @@ def _row_error(
             return error
     errors = []
     for one, other in pairs:
-        mine = row_error(_about(row, one), metric.path)
+        own_error = row_error(_about(row, one), metric.path)
         if metric.other is not None:
             other_error = row_error(_about(metric.other, other), metric.path)
-            if metric.sign == "/" and mine and other_error:
+            if metric.sign == "/" and own_error and other_error:
                 ours, base = _number(_at(row, one, metric.path)), _number(_at(metric.other, other, metric.path))
                 if not ours or not base:
                     return None
-                mine, other_error = mine / base, other_error * ours / base**2  # the delta method
-            mine = combined(mine, other_error)
-        if mine is None:
+                own_error, other_error = own_error / base, other_error * ours / base**2  # the delta method
+            own_error = combined(own_error, other_error)
+        if own_error is None:
             return None
-        errors.append(mine)
+        errors.append(own_error)
     return math.sqrt(fmean(error**2 for error in errors))
 
 

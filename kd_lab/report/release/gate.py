@@ -69,7 +69,7 @@ def evaluate_gate(study: Path, cells: Sequence[RunResult], opened: CellFactory, 
         study: its folder under multirun/.
         cells: all of the study.
         opened: makes a cell of a config.
-        margin: see `gate_verdict.rule`.
+        margin: see `gate_verdict.decide`.
         rows: of test, at most, that models are asked anew.
 
     Raises:
