@@ -10,10 +10,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 TESTERS ?= 2
 comma := ,
 
-SAFE := core/cache* core/drafts core/results training/checkpointing sweep/completed sweep/launch \
+SAFE := core/cache* core/drafts core/results training/checkpointing sweeps/completed sweeps/launch \
 	pipeline/run_folder pipeline/publish pipeline/written_files
 SAFE_TESTS := core/test_cache core/test_cache_gc core/test_drafts core/test_results training/test_checkpointing \
-	sweep/test_completed sweep/test_launch pipeline/test_run_folder pipeline/test_publish
+	sweeps/test_completed sweeps/test_launch pipeline/test_run_folder pipeline/test_publish
 
 .PHONY: demo test check coverage format clean
 

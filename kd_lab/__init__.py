@@ -25,8 +25,6 @@ __all__ = ["FitError", "UserError", "distil", "load", "run", "sweep"]
 _FILES = {"FitError": "core.errors", "UserError": "core.errors"}  # of the others the file has the name
 
 sys.meta_path.append(Finder())  # for code that was saved when modules lay elsewhere
-import_module("kd_lab.sweep")  # a room of that name: Python binds it here when it is first imported, and never again
-globals().pop("sweep", None)
 
 
 def __getattr__(name: str) -> Any:

@@ -78,7 +78,7 @@ def command(arguments: list[str]) -> int:
         print("kd-lab: interrupted; what had finished is kept, and the same line goes on from there", file=sys.stderr)
         return 130
     finally:
-        trust.only(())
+        trust.trust_packages(())
 
 
 def groups() -> str:

@@ -125,7 +125,7 @@ def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     (folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(folder.parent)
     yield folder
-    trust.only(())
+    trust.trust_packages(())
 
 
 @pytest.fixture

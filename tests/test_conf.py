@@ -25,7 +25,7 @@ from kd_lab.core.cache import fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import build
 from kd_lab.core.paths import root
-from kd_lab.pipeline.run import plain
+from kd_lab.pipeline.run import resolved_config
 
 GROUPS = {  # that config.yaml chooses from; the others are parts of their options
     next(iter(entry)).removeprefix("override ")
@@ -140,7 +140,7 @@ def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy
     given = [*overrides(option), f"paths.data={tmp_path}"]
     if option in ("dataset/csv", "dataset/bbc"):
         given += [f"dataset.path={toy_csv}"]
-    config = plain(compose(given))
+    config = resolved_config(compose(given))
     group = option.split("/", maxsplit=1)[0]
     mine = config.get("alone", config[group] if group in config and group != "method" else config)
     for settings in targets(mine):
@@ -150,7 +150,7 @@ def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy
 
 
 def test_every_target_of_the_default_run_binds_and_can_be_named() -> None:
-    config = plain(compose())
+    config = resolved_config(compose())
     for settings in targets(config):
         assert_binds(settings)
     built = {where: fingerprint(build(settings, where)) for where, settings in fingerprint_parts(config)}
@@ -196,7 +196,7 @@ def test_a_teacher_is_a_fit_with_options_of_its_own() -> None:
 
 def test_the_losss_numbers_stand_at_its_top_for_sweeps() -> None:
     config = compose(["loss.alpha=0.1", "loss.temperature=8", "loss.sequence_weight=1"])
-    loss = build(plain(config.loss), "loss")
+    loss = build(resolved_config(config.loss), "loss")
     assert (loss.alpha, loss.temperature, loss.sequence_weight) == (0.1, 8, 1)
 
 
@@ -264,7 +264,7 @@ def test_every_cell_of_an_experiment_composes_and_binds(name: str) -> None:
     cells = list(itertools.product(*axes))
     seen = []
     for cell in cells:
-        config = plain(compose([f"experiments={name}", *cell]))
+        config = resolved_config(compose([f"experiments={name}", *cell]))
         for settings in targets(config):
             assert_binds(settings)
         seen.append({key: value for key, value in config.items() if key != "name"})
@@ -322,14 +322,14 @@ def test_a_missing_value_is_named_with_its_cure(option: str) -> None:
     config = compose([option.replace("/", "=")])
     for node in (config, config.dataset):
         with pytest.raises(OmegaConfBaseException) as caught:
-            plain(node)
+            resolved_config(node)
         said = mistake(caught.value)
         assert str(said) == f"{name}: expected a value, got none. Give it, e.g. {name}=VALUE."
 
 
 def test_an_unknown_place_in_an_interpolation_is_one_clear_line() -> None:
     with pytest.raises(OmegaConfBaseException) as caught:
-        plain(compose(["paths.data=${nothing}"]))
+        resolved_config(compose(["paths.data=${nothing}"]))
     assert "Interpolation key 'nothing' not found" in str(mistake(caught.value))
     assert "\n" not in str(mistake(caught.value))
 

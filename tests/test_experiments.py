@@ -13,9 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from kd_lab.cli.compose import CONF, compose, experiments, register
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
-from kd_lab.pipeline.run import plain
+from kd_lab.pipeline.run import resolved_config
 from kd_lab.report.published import check_table, index
-from kd_lab.report.published.check import Check, Judged, judge
+from kd_lab.report.published.check import Check, ComparedFigure, compare_figure
 from kd_lab.report.published.expected import FILE, Row, read
 from kd_lab.report.published.measured import of_row
 
@@ -33,7 +33,7 @@ def cells(name: str) -> list[RunResult]:
     axes = [[f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()] for one in overrides]
     found = []
     for choice in itertools.product(*axes):
-        config = plain(compose([f"experiments={name}", *choice]))
+        config = resolved_config(compose([f"experiments={name}", *choice]))
         teacher = {"model": config["teacher"]["model"]["name"]} if config["teacher"] else {}
         found.append(RunResult(name, ",".join(choice), "not run", config, teacher=teacher))
     return found
@@ -63,7 +63,7 @@ def test_a_row_means_one_setting(name: str) -> None:
 def test_every_source_is_named_and_every_trap_is_printed(name: str) -> None:
     figures = read(HERE / name / FILE)
     there = cells(name)
-    judged = [judge(figure, there) for figure in figures]
+    judged = [compare_figure(figure, there) for figure in figures]
     assert all(one.verdict.startswith("not run here: ") for one in judged), "nothing has run"
     printed = [" ".join(row) for row in check_table.rows(Check(name, judged, there, "2026-01-01"))]
     for figure, row in zip(figures, printed, strict=True):
@@ -83,7 +83,7 @@ def test_a_checked_study_has_a_spec_and_says_what_differs(name: str) -> None:
 def test_the_committed_table_holds_the_published_figures_of_today(name: str) -> None:
     """A figure that is mended in expected.csv leaves a stale table.md behind."""
     lines = (HERE / name / index.TABLE).read_text(encoding="utf-8").splitlines()
-    judged = [Judged(figure, None, "") for figure in read(HERE / name / FILE)]
+    judged = [ComparedFigure(figure, None, "") for figure in read(HERE / name / FILE)]
     for row in check_table.rows(Check(name, judged, [], "")):
         told = dict(zip(check_table.COLUMNS, row, strict=True))
         [line] = [line for line in lines if line.startswith(f"| {told['row']} | {told['column']} |")]

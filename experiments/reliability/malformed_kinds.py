@@ -37,7 +37,7 @@ from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.spec import BuildContext
 from kd_lab.report.published import expected
-from kd_lab.report.study.answers import answers
+from kd_lab.report.study.answers import predictions_by_run
 from kd_lab.serving.text_classifier import TextClassifier
 
 PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "rain", "snow", "we", "saw", "lot", "of", "##s")
@@ -288,7 +288,7 @@ def _result(folder: Path) -> object:
 
 def _answers(folder: Path) -> object:
     setting: Any = SimpleNamespace(by_run={0: SimpleNamespace(cell="hidden=8,seed=0", fingerprint={})})
-    return answers(folder / "s", setting)
+    return predictions_by_run(folder / "s", setting)
 
 
 def _sweep(folder: Path) -> object:

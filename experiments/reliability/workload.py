@@ -60,7 +60,7 @@ def imports() -> None:
         "cli.finish",
         "cli.report",
         "pipeline.run",
-        "sweep.search.study",
+        "sweeps.search.study",
         "tracking.mlflow_run",
         "tracking.mlflow_store",
     ):

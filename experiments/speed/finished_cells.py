@@ -15,7 +15,7 @@ from experiments.speed.rounds import Figures
 from kd_lab.core import results
 from kd_lab.core.cache import fingerprint
 from kd_lab.pipeline.written_files import note
-from kd_lab.sweep import completed
+from kd_lab.sweeps import completed
 
 AXES = {  # cells -> values of temperature, alpha, seed
     1: (1, 1, 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from kd_lab.report.figures.style import FAINT, look, new
+from kd_lab.report.figures.style import FAINT, figure_style, new_figure
 
 CELLS = "rerun"  # the curve over cells; the others are over rows
 _DOTS_AN_INCH = 90
@@ -19,8 +19,8 @@ def draw(curves: Mapping[str, Mapping[int, float]], path: Path) -> None:
     """
     from matplotlib.ticker import FuncFormatter
 
-    with look():
-        figure = new(8.0, 3.4)
+    with figure_style():
+        figure = new_figure(8.0, 3.4)
         panels = figure.subplots(1, 2)
         for name, points in curves.items():
             panel = panels[int(name == CELLS)]

@@ -67,7 +67,7 @@ class Prepared:
     @property
     def logits(self) -> torch.Tensor:
         """What the teacher says about train, (N, C)."""
-        answers = self.teacher.answers["train"]
+        answers = self.teacher.outputs["train"]
         assert isinstance(answers, CachedTeacherOutputs)
         return answers.logits
 

@@ -142,7 +142,7 @@ def train(
                 settings,
                 spec.seed,
                 tokens,
-                prepared.teacher.answers,
+                prepared.teacher.outputs,
                 Path(scratch),
                 keep="last",
                 advance=advance,

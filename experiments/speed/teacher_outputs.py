@@ -24,7 +24,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
-from kd_lab.evaluation.inference import autocast, rows_in_a_pass
+from kd_lab.evaluation.inference import autocast, inference_batch_size
 from kd_lab.training.teacher_outputs import logits_of
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `teacher_outputs/result.json`, prints."""
     asked = ask(parser("teacher_outputs", __doc__, rounds=7), arguments)
     prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
-    rows = rows_in_a_pass(prepared.tokens.split("train"), prepared.device)
+    rows = inference_batch_size(prepared.tokens.split("train"), prepared.device)
     prepared.guide.to(prepared.device)
     batches = [
         moved(batch, prepared.device)

@@ -26,7 +26,7 @@ class GridSweeper(BasicSweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
         from kd_lab.cli.hydra_files import without_credentials
-        from kd_lab.sweep.launch import launcher
+        from kd_lab.sweeps.launch import launcher
 
         self.hydra_context: Any = hydra_context
         self.config: Any = without_credentials(config)  # it is saved as multirun.yaml
@@ -44,7 +44,7 @@ class GridSweeper(BasicSweeper):
             UserError: a cell has a wrong option, or none of them has an option that was given.
         """
         from kd_lab.core.progress import say
-        from kd_lab.sweep.launch import claim
+        from kd_lab.sweeps.launch import claim
 
         (asked,) = BasicSweeper.split_arguments(overrides, None)
         found = [self._meaningful(one) for one in asked]

@@ -21,14 +21,14 @@ from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, NonEmpty, Objectives, Seed, Share
 from kd_lab.core.progress import say
-from kd_lab.sweep import launch
-from kd_lab.sweep.search import record
-from kd_lab.sweep.search.objective import objectives
-from kd_lab.sweep.search.pruner import PRUNERS
-from kd_lab.sweep.search.sampler import SAMPLERS
-from kd_lab.sweep.search.space import Space, read
-from kd_lab.sweep.search.storage import optuna_library
-from kd_lab.sweep.search.study import AskedTrial, Search, SearchPlan
+from kd_lab.sweeps import launch
+from kd_lab.sweeps.search import record
+from kd_lab.sweeps.search.objective import objectives
+from kd_lab.sweeps.search.pruner import PRUNERS
+from kd_lab.sweeps.search.sampler import SAMPLERS
+from kd_lab.sweeps.search.space import Space, read
+from kd_lab.sweeps.search.storage import optuna_library
+from kd_lab.sweeps.search.study import AskedTrial, Search, SearchPlan
 
 
 class OptunaSweeper(Sweeper):

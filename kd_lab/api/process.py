@@ -40,7 +40,7 @@ def process_kept() -> Iterator[None]:
         kept.callback(_set_threads, torch.get_num_threads())
         kept.callback(os.chdir, os.getcwd())
         kept.callback(setattr, sys, "argv", sys.argv)
-        kept.callback(trust.only, ())
+        kept.callback(trust.trust_packages, ())
         kept.enter_context(_variables_kept())
         kept.enter_context(_loggers_kept())
         kept.enter_context(warnings.catch_warnings())

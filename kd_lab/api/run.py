@@ -49,7 +49,7 @@ def run(
         _refuse_sweep(line)
         (folder,) = command.cells(line, command.job_of_a_program)
         ran = Run.read(folder)
-        if (error := command.why(folder)) is not None:
+        if (error := command.failure_of(folder)) is not None:
             raise FitError(ran.error) from error
     return ran
 

@@ -44,6 +44,6 @@ def sweep(
 
         own = Texts(train, validation, test, text, label, pair, unlabelled).overrides(overrides)
         folders = command.cells(["-m", *own, *overrides], command.job_of_a_program)
-        report = finish.closed(folders)
+        report = finish.finish_sweep(folders)
         first = results.read(folders[0])
     return Sweep(folders[0].parent, first.name, list(map(Run.read, folders)), report)

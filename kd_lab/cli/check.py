@@ -22,8 +22,8 @@ from kd_lab.cli.run_place import check_folder
 from kd_lab.cli.unknown_option import named_in, unknown_option
 from kd_lab.core import signature, trust
 from kd_lab.core.errors import UserError
-from kd_lab.core.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, shown, targets
-from kd_lab.core.moved import renewed
+from kd_lab.core.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, short_repr, targets
+from kd_lab.core.moved import with_current_names
 from kd_lab.core.option_types import PathName, Seed, StudyName
 
 _PLAIN = {  # options that stand in no class's signature: kind, and a value that is right
@@ -33,7 +33,7 @@ _PLAIN = {  # options that stand in no class's signature: kind, and a value that
 }
 _PATHS = {"data": "data", "cache": "~/.cache/kd_lab", "multirun": "multirun"}
 _FIT = ("model", "loss", "optimizer", "trainer")  # the parts of a teacher
-_TRIAL = "kd_lab.sweep.search.trial.Trial"
+_TRIAL = "kd_lab.sweeps.search.trial.Trial"
 _NEEDED = frozenset({*PARTS, *_PLAIN, "teacher", "search", "paths"})
 _PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 _MADE_BY_HYDRA = ("callbacks", "hydra_logging", "job_logging", "launcher", "sweeper")
@@ -143,9 +143,9 @@ def trust_named(value: Any) -> None:
     Never to be called with what was read from a result.
 
     Raises:
-        UserError: as in `trust.only`.
+        UserError: as in `trust.trust_packages`.
     """
-    trust.only(() if value is None else _mapping(value, "trust", ("packages",))["packages"])
+    trust.trust_packages(() if value is None else _mapping(value, "trust", ("packages",))["packages"])
 
 
 def _check_teacher(value: Any) -> None:
@@ -169,7 +169,7 @@ def _mapping(value: Any, where: str, names: Collection[str] | None = None) -> Ma
     """The value, once it is known to have these names and no others."""
     if not isinstance(value, Mapping):
         cure = f"Leave {where}= out" + (", or use e.g. compression=[prune_l1]." if where == "compression" else ".")
-        raise UserError(where, expected="options with names", got=shown(value), cure=cure)
+        raise UserError(where, expected="options with names", got=short_repr(value), cure=cure)
     for name in value if names is not None else ():
         if name not in (names or ()):
             told = f"one of {', '.join(names or ())}"
@@ -274,4 +274,4 @@ def _plain(config: DictConfig, key: str, *, whole: bool = False) -> Any:
     value = OmegaConf.select(config, key, throw_on_missing=whole)
     if not isinstance(value, DictConfig | ListConfig):
         return value
-    return renewed(OmegaConf.to_container(value, resolve=True, throw_on_missing=whole), tell=True)
+    return with_current_names(OmegaConf.to_container(value, resolve=True, throw_on_missing=whole), tell=True)

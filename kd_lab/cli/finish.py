@@ -12,12 +12,12 @@ from rich.console import Console
 from kd_lab.core import results
 from kd_lab.core.errors import FitError, UserError
 from kd_lab.core.progress import say, step
-from kd_lab.pipeline.run_folder import LOCK, held, locked
+from kd_lab.pipeline.run_folder import LOCK, cell_lock, file_lock
 from kd_lab.pipeline.summary_table import to_rich
-from kd_lab.report.study.mirrored import mirror, passes_saved
+from kd_lab.report.study.mirrored import passes_saved, sync_with_mlflow
 from kd_lab.report.study.shown import show
 from kd_lab.report.study.study_report import FOLDER, StudyReport, write
-from kd_lab.sweep import launch
+from kd_lab.sweeps import launch
 
 
 def show_cell(folders: Sequence[Path]) -> bool:
@@ -40,14 +40,14 @@ def close(folders: Sequence[Path]) -> bool:
         show(report, first.name, study / FOLDER)
         _say_where(first.name, study)
 
-    closed(folders, shown)
+    finish_sweep(folders, shown)
     failed = [cell for cell in map(results.attempt, folders) if cell.status == "failed"]
     for cell in failed:
         say(f"failed: {cell.name}/{cell.cell}: {cell.error}")
     return bool(failed)
 
 
-def closed(folders: Sequence[Path], shown: Callable[[StudyReport], None] = lambda report: None) -> StudyReport:
+def finish_sweep(folders: Sequence[Path], shown: Callable[[StudyReport], None] = lambda report: None) -> StudyReport:
     """The report of a sweep, written, and MLflow brought level with it.
 
     Args:
@@ -56,13 +56,13 @@ def closed(folders: Sequence[Path], shown: Callable[[StudyReport], None] = lambd
     """
     first, study = results.read(folders[0]), folders[0].parent
     multirun = study.parents[first.name.count("/")]
-    with locked(study / LOCK, f"another process closes {first.name}: waiting for it"):
+    with file_lock(study / LOCK, f"another process closes {first.name}: waiting for it"):
         _time_again([folder for folder in folders if folder in launch.ran_now or _is_newer_than_report(folder)])
         with step("write the report"):
             report = write(multirun, first.name)
         say(passes_saved(report.cells))
         shown(report)
-        mirror(report, study, lambda cell: first.config["tracking"])
+        sync_with_mlflow(report, study, lambda cell: first.config["tracking"])
     return report
 
 
@@ -76,7 +76,7 @@ def _time_again(folders: Sequence[Path]) -> None:
         done: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         for folder, cell in busy.items():
             try:
-                with held(folder):
+                with cell_lock(folder):
                     time_again(cell, folder, done)
             except (FitError, UserError) as error:
                 say(f"warning: {cell.name}/{cell.cell}: its times stay as they are: {error}")

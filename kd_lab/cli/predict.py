@@ -14,7 +14,7 @@ from typing import BinaryIO, TextIO
 
 from kd_lab.cli.predict_input import InputTexts, Table, of_arguments, of_lines
 from kd_lab.cli.predict_output import Screen, Writer, fits
-from kd_lab.core.drafts import whole
+from kd_lab.core.drafts import atomic_file
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.models import saved_model
 from kd_lab.serving.text_classifier import TextClassifier
@@ -35,13 +35,13 @@ def predict(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     _check(options)
-    asked = _asked(options)
+    chunks = _asked(options)
     model = TextClassifier(model_folder(options.model), options.threads)
     model.need(pairs=bool(options.pair_column))
     try:
         with _out(options.out) as file:
             writer = _writer(file, model, options)
-            for chunk in asked:
+            for chunk in chunks:
                 writer.write(chunk, *model.predict(chunk.texts, chunk.seconds, options.batch_size))
             file.flush()
     except BrokenPipeError:  # whoever read the answers has had enough, as head does
@@ -136,7 +136,7 @@ def _out(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    with disk_errors(path.parent), whole(path) as file:
+    with disk_errors(path.parent), atomic_file(path) as file:
         yield file
 
 

@@ -31,10 +31,10 @@ class Writer:
         each = [f"probability.{label}" for label in labels] if whole else []
         self._csv.writerow([*texts, "label", "probability", *each])
 
-    def write(self, asked: InputTexts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
-        """Answers to `asked`, with probabilities (N, C)."""
+    def write(self, inputs: InputTexts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+        """Answers to `inputs`, with probabilities (N, C)."""
         best = probabilities.max(axis=1)
-        sides = [asked.texts] if asked.seconds is None else [asked.texts, asked.seconds]
+        sides = [inputs.texts] if inputs.seconds is None else [inputs.texts, inputs.seconds]
         for row, (label, highest) in enumerate(zip(labels, best, strict=True)):
             each = [f"{value:.6f}" for value in probabilities[row]] if self._whole else []
             self._csv.writerow([*(side[row] for side in sides), label, f"{highest:.6f}", *each])
@@ -55,11 +55,11 @@ class Screen:
         self._left = max(_LEAST, width - sum(self._widths) - 2 * len(self._widths) - 1)
         self._print(["label", "probability", *(labels if whole else ())], "text")
 
-    def write(self, asked: InputTexts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
-        """Answers to `asked`, with probabilities (N, C)."""
-        for row, (text, label) in enumerate(zip(asked.texts, labels, strict=True)):
+    def write(self, inputs: InputTexts, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+        """Answers to `inputs`, with probabilities (N, C)."""
+        for row, (text, label) in enumerate(zip(inputs.texts, labels, strict=True)):
             each = probabilities[row][: len(self._widths) - 2]
-            other = f" | {asked.seconds[row]}" if asked.seconds else ""
+            other = f" | {inputs.seconds[row]}" if inputs.seconds else ""
             shown = [f"{value:.4f}" for value in (probabilities[row].max(), *each)]
             self._print([label, *shown], text + other)
 

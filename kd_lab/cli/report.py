@@ -23,7 +23,7 @@ from kd_lab.report.published import check_table, index
 from kd_lab.report.published.check import Check, check
 from kd_lab.report.study.collect import studies
 from kd_lab.report.study.collect import study as study_cells
-from kd_lab.report.study.mirrored import mirror
+from kd_lab.report.study.mirrored import sync_with_mlflow
 from kd_lab.report.study.shown import markdown, show
 from kd_lab.report.study.study_report import FOLDER, StudyReport, write
 from kd_lab.tracking.mlflow_store import file_uri
@@ -58,7 +58,7 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="of yours, that cells may name")
     options = parser.parse_args(arguments)
-    trust.only(options.trust, "--trust")  # what the results themselves say of trust counts for nothing
+    trust.trust_packages(options.trust, "--trust")  # what the results themselves say of trust counts for nothing
     if options.list:
         print("\n".join(studies(options.multirun)))
         return 0
@@ -71,17 +71,17 @@ def report(arguments: Sequence[str]) -> int:
         _refuse(options)
         code = _frontier(options) if options.frontier else 0
         return max(code, _gate(options)) if options.gate else code
-    held = check(options.multirun, options.name, root() / "experiments") if options.check else None
+    checked = check(options.multirun, options.name, root() / "experiments") if options.check else None
     study = write(options.multirun, options.name)
     synced = not options.sync or _sync(options.multirun, study)
     if options.markdown:
         print(markdown(study))
     else:
         show(study, options.name, options.multirun / options.name / FOLDER)
-    if held:
-        _show_check(held, options.multirun)
+    if checked:
+        _show_check(checked, options.multirun)
     failed = any(cell.status == "failed" for cell in study.cells)
-    return 1 if failed or not synced or (held and held.missed) else 0
+    return 1 if failed or not synced or (checked and checked.missed) else 0
 
 
 def _refuse(options: argparse.Namespace) -> None:
@@ -109,7 +109,7 @@ def _gate(options: argparse.Namespace) -> int:
     from kd_lab.report.release import gate, gate_table
 
     study = options.multirun / options.name
-    found = gate.hold(
+    found = gate.evaluate_gate(
         study, study_cells(options.multirun, options.name), _opened, margin=options.margin, rows=options.rows
     )
     page = gate_table.to_markdown(found, f"kd-lab report {options.name} --gate")
@@ -143,13 +143,13 @@ def _written(files: Sequence[Path]) -> str:
     return f"Written: {', '.join(map(str, files))}"
 
 
-def _show_check(held: Check, multirun: Path) -> None:
+def _show_check(checked: Check, multirun: Path) -> None:
     """Prints a check and writes it: beside the report, and, of the checkout's own results, where it is committed."""
-    (Console() if sys.stdout.isatty() else Console(width=180)).print(check_table.to_rich(held))
-    page = check_table.to_text(held, f"kd-lab report {held.name} --check")
-    kept = [multirun / held.name / FOLDER / "check.md"]
+    (Console() if sys.stdout.isatty() else Console(width=180)).print(check_table.to_rich(checked))
+    page = check_table.to_text(checked, f"kd-lab report {checked.name} --check")
+    kept = [multirun / checked.name / FOLDER / "check.md"]
     if multirun.resolve() == root() / "multirun":
-        kept.append(root() / "experiments" / held.name / index.TABLE)
+        kept.append(root() / "experiments" / checked.name / index.TABLE)
     for path in kept:
         with disk_errors(path):
             path.write_text(page, encoding="utf-8")
@@ -164,11 +164,11 @@ def _sync(multirun: Path, study: StudyReport) -> bool:
     A cell run with tracking=none, or with the file that lay beside its results, goes into the default of now.
     """
     from kd_lab.cli.compose import compose
-    from kd_lab.pipeline.plan import plain
+    from kd_lab.pipeline.plan import resolved_config
 
     config = compose(["tracking=mlflow"])
     config.paths.multirun = str(multirun.resolve())  # a store is kept by its address: a relative one could be another
-    default = plain(config.tracking)
+    default = resolved_config(config.tracking)
 
     def settings(cell: RunResult) -> Mapping[str, Any]:
         chosen: Mapping[str, Any] = cell.config.get("tracking") or {}
@@ -178,7 +178,7 @@ def _sync(multirun: Path, study: StudyReport) -> bool:
         kept = {name: chosen[name] for name in ("experiment", "log_model") if chosen.get(name) is not None}
         return {**default, **kept}
 
-    added = mirror(study, multirun / study.cells[0].name, settings, thorough=True)
+    added = sync_with_mlflow(study, multirun / study.cells[0].name, settings, thorough=True)
     if added is None:
         say(f"MLflow is not level with {study.cells[0].name}: the warning above says why")
         return False

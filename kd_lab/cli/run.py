@@ -24,9 +24,9 @@ from kd_lab.core.process_tuning import first_import, keep_freed_memory
 from kd_lab.core.progress import console, say
 from kd_lab.core.results import RunResult
 from kd_lab.data import hub_revision
-from kd_lab.pipeline.run_folder import ERROR, give_back, held, missing
-from kd_lab.sweep import completed, launch
-from kd_lab.sweep.search.trial import Trial
+from kd_lab.pipeline.run_folder import ERROR, cell_lock, give_back, missing_folders
+from kd_lab.sweeps import completed, launch
+from kd_lab.sweeps.search.trial import Trial
 
 _cells: list[Path] = []  # folders of the cells that ran in this process
 _mistakes: list[UserError] = []  # of a single run; raised inside the job, Hydra would print a line of its own
@@ -75,7 +75,7 @@ def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError
     completed.forget()
     register()
     if (folder := check.command(overrides)) is not None:
-        _made.extend(missing(folder))
+        _made.extend(missing_folders(folder))
     hub_revision.forget()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()
@@ -88,7 +88,7 @@ def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError
     return list(dict.fromkeys(launch.cells or _cells))
 
 
-def why(folder: Path) -> Exception | None:
+def failure_of(folder: Path) -> Exception | None:
     """What the cell that ran last in the folder failed of, where it failed in this process."""
     return _failed.get(folder)
 
@@ -108,14 +108,14 @@ def job_of_a_program(config: DictConfig) -> str | UserError:
     check.trust_named(OmegaConf.to_container(trusted, resolve=True) if (trusted := config.get("trust")) else None)
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
-    overrides = launch.own(hydra_config.overrides.task)
+    overrides = launch.cell_overrides(hydra_config.overrides.task)
     number = "" if alone else f"{hydra_config.job.num + 1}. "
     say(f"{number}{config.name}/{folder.name}")
     _cells.append(folder)
     if not alone and not hydra_config.launcher._target_.endswith("BasicLauncher"):
         os.environ["TTY_COMPATIBLE"] = "0"  # bars of several processes would overwrite each other
     try:
-        with held(folder):
+        with cell_lock(folder):
             _work(config, folder, overrides, alone)
     except UserError as error:
         _mistakes.append(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from kd_lab.core.errors import UserError
+from kd_lab.core.nested import is_number
 
 
 def need_share(where: str, value: object) -> None:
@@ -13,7 +14,7 @@ def need_share(where: str, value: object) -> None:
     Raises:
         UserError: it is not a number above 0 and up to 1.
     """
-    if not _is_number(value) or not 0 < value <= 1:  # type: ignore[operator]
+    if not is_number(value) or not 0 < value <= 1:
         raise UserError(
             where, expected="a share above 0, up to 1", got=repr(value), cure=f"Use e.g. {where}=0.5 to keep half."
         )
@@ -42,7 +43,7 @@ def need_training(step: str, epochs: object, rate: object) -> None:
     """
     need_count(f"compression.{step}.epochs", epochs, 0)
     where = f"compression.{step}.rate"
-    if not _is_number(rate) or rate <= 0:  # type: ignore[operator]
+    if not is_number(rate) or not 0 < rate < math.inf:
         raise UserError(
             where,
             expected="a share of the fit's learning rates, above 0",
@@ -85,7 +86,3 @@ def need_kind(step: str, kind: type, wanted: type, what: str, cure: str) -> None
 def count_of(keep: float, total: int) -> int:
     """How many of `total` are the share `keep`: the nearest whole number, at least 1."""
     return max(1, math.floor(keep * total + 0.5))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

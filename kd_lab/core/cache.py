@@ -17,8 +17,8 @@ from weakref import finalize
 
 from kd_lab.core.cache_check import Damage, damage, digest, unreadable
 from kd_lab.core.cache_entry import clear_drafts, set_aside, write
-from kd_lab.core.cache_folder import MANIFEST, discard, lock_of, mark, size, things
-from kd_lab.core.cache_lock import alone, is_still, share
+from kd_lab.core.cache_folder import MANIFEST, contents, discard, lock_of, mark, size
+from kd_lab.core.cache_lock import exclusive_lock, is_still, shared_lock
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.progress import say
 
@@ -146,7 +146,7 @@ class Cache:
                 clear_drafts(self.root)
             folder.parent.mkdir(parents=True, exist_ok=True)
             while self._use(folder) is not None:
-                with alone(lock_of(folder)):
+                with exclusive_lock(lock_of(folder)):
                     flaw = _flaw(folder)
                     if flaw is None:
                         continue
@@ -162,7 +162,7 @@ class Cache:
     def _clear(self, folder: Path, unfinished: Path) -> None:
         """Takes away checkpoints of an artifact that is whole: its maker was killed just before it could."""
         if unfinished.is_dir():
-            with suppress(OSError, UserError), alone(lock_of(folder)):  # unless the cache may only be read
+            with suppress(OSError, UserError), exclusive_lock(lock_of(folder)):  # unless the cache may only be read
                 shutil.rmtree(unfinished, ignore_errors=True)
 
     def find(self, kind: str, name: str) -> Path | None:
@@ -181,7 +181,7 @@ class Cache:
             UserError: it may not be renamed.
         """
         folder = self.folder(kind, parts)
-        with disk_errors(self.root), alone(lock_of(folder)):
+        with disk_errors(self.root), exclusive_lock(lock_of(folder)):
             if folder in self._held and is_still(self._held[folder], folder / MANIFEST):  # nobody else has done so
                 self._set_aside(folder, flaw)
 
@@ -194,7 +194,7 @@ class Cache:
         folder = self.folder(kind, parts)
         with disk_errors(self.root):
             if folder.is_dir() and not folder.is_symlink():
-                with alone(lock_of(folder)), suppress(FileNotFoundError):  # another process was quicker
+                with exclusive_lock(lock_of(folder)), suppress(FileNotFoundError):  # another process was quicker
                     discard(folder)
             _checked.discard(folder)
 
@@ -202,7 +202,7 @@ class Cache:
         """Takes an artifact that is whole, or says what is wrong with it."""
         manifest = folder / MANIFEST
         try:
-            descriptor = share(manifest)
+            descriptor = shared_lock(manifest)
         except PermissionError as error:
             raise unreadable(manifest, error) from error
         if descriptor is None:
@@ -235,12 +235,12 @@ class Cache:
 
     def leftovers(self) -> Sequence[tuple[Path, int]]:
         """What is no artifact, as (folder, bytes): drafts and checkpoints of killed processes, and what was damaged."""
-        left = (path for sort, path in things(self.root) if sort == "left")
+        left = (path for sort, path in contents(self.root) if sort == "left")
         return [(path, size(path)) for path in left]
 
     def entries(self) -> Sequence[tuple[str, Path, int]]:
         """Every artifact as (kind, folder, bytes), by kind and name."""
-        found = (path for sort, path in things(self.root) if sort == "entry" and (path / MANIFEST).is_file())
+        found = (path for sort, path in contents(self.root) if sort == "entry" and (path / MANIFEST).is_file())
         return [(path.parent.name, path, size(path)) for path in found]
 
 

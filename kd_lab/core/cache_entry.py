@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from kd_lab.core.cache_check import Damage, digest
-from kd_lab.core.cache_folder import MANIFEST, draft_of, lock_of, things
-from kd_lab.core.cache_lock import alone
+from kd_lab.core.cache_folder import MANIFEST, contents, draft_of, lock_of
+from kd_lab.core.cache_lock import exclusive_lock
 from kd_lab.core.errors import UserError
 
 
@@ -48,9 +48,9 @@ def write(folder: Path, parts: Any, make: Callable[[Path], None], unfinished: Pa
 
 def clear_drafts(root: Path) -> None:
     """Deletes drafts of processes that were killed: nobody holds the lock of what they were to become."""
-    for sort, path in things(root):
+    for sort, path in contents(root):
         if sort == "left" and ".draft-" in path.name:
-            with suppress(OSError, UserError), alone(lock_of(path), wait=False) as free:
+            with suppress(OSError, UserError), exclusive_lock(lock_of(path), wait=False) as free:
                 if free:
                     shutil.rmtree(path, ignore_errors=True)
 

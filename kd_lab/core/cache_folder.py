@@ -40,7 +40,7 @@ def _hex(path: Path) -> str:
     return path.name.removeprefix(".").partition(".")[0]
 
 
-def things(root: Path) -> Iterator[tuple[str, Path]]:
+def contents(root: Path) -> Iterator[tuple[str, Path]]:
     """All in a cache that is its own, as (sort, path), by kind and name; nothing is reached through a symbolic link.
 
     Returns:
@@ -131,7 +131,7 @@ def mark(root: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink()
-        if error.errno not in NOT_ALLOWED or not any(True for _ in things(root)):
+        if error.errno not in NOT_ALLOWED or not any(True for _ in contents(root)):
             raise
         _unmarkable.add(root)
 

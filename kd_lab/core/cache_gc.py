@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kd_lab.core.cache_folder import MANIFEST, discard, inside, lock_of, size, things
-from kd_lab.core.cache_lock import alone
+from kd_lab.core.cache_folder import MANIFEST, contents, discard, inside, lock_of, size
+from kd_lab.core.cache_lock import exclusive_lock
 from kd_lab.core.errors import UserError
 
 IN_USE = "in use"
@@ -34,7 +34,7 @@ def collect(root: Path, older_than_s: float, dry_run: bool = False) -> Iterator[
     """Deletes what was last used at least so many seconds ago, but for what another process uses now.
 
     An artifact is used whenever a run takes it from the cache. What was used in the future, as a clock that was set
-    back since has it, counts as used now. Nothing is touched that is not the cache's own, see `cache_folder.things`.
+    back since has it, counts as used now. Nothing is touched that is not the cache's own, see `cache_folder.contents`.
 
     Args:
         root: a cache.
@@ -44,7 +44,7 @@ def collect(root: Path, older_than_s: float, dry_run: bool = False) -> Iterator[
     Yields:
         what was old, each after it was deleted, or with the reason why it was not.
     """
-    for sort, path in list(things(root)):
+    for sort, path in list(contents(root)):
         if sort == "lock":
             continue
         bytes_, idle_s = size(path), 0.0
@@ -76,13 +76,13 @@ def _idle_s(path: Path, dry_run: bool) -> float:
 def _free(path: Path) -> str:
     """Deletes it, or says why not."""
     manifest = path / MANIFEST
-    with alone(lock_of(path), wait=False) as mine:
-        if not mine:
+    with exclusive_lock(lock_of(path), wait=False) as locked:
+        if not locked:
             return IN_USE
         if not manifest.is_file():
             discard(path)
             return ""
-        with alone(manifest, wait=False, create=False) as unread:
+        with exclusive_lock(manifest, wait=False, create=False) as unread:
             if not unread:
                 return IN_USE
             discard(path)
@@ -91,10 +91,10 @@ def _free(path: Path) -> str:
 
 def _free_locks(root: Path) -> None:
     """Deletes the lock files of what is no longer there."""
-    found = list(things(root))
+    found = list(contents(root))
     needed = {lock_of(path) for sort, path in found if sort != "lock"}
     for sort, path in found:
         if sort == "lock" and path not in needed:
-            with suppress(OSError, UserError), alone(path, wait=False, create=False) as mine:
-                if mine:
+            with suppress(OSError, UserError), exclusive_lock(path, wait=False, create=False) as locked:
+                if locked:
                     path.unlink()

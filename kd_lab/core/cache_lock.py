@@ -19,7 +19,7 @@ _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 @contextmanager
-def alone(path: Path, *, wait: bool = True, create: bool = True) -> Iterator[bool]:
+def exclusive_lock(path: Path, *, wait: bool = True, create: bool = True) -> Iterator[bool]:
     """Locks a file against every other process and thread.
 
     Args:
@@ -52,8 +52,8 @@ def alone(path: Path, *, wait: bool = True, create: bool = True) -> Iterator[boo
             os.close(descriptor)
 
 
-def share(path: Path) -> int | None:
-    """Locks a file that is there together with whoever reads it too, so that `alone` is refused.
+def shared_lock(path: Path) -> int | None:
+    """Locks a file that is there together with whoever reads it too, so that `exclusive_lock` is refused.
 
     Returns:
         what to close when it is no longer used, or None where no file of this name is there.

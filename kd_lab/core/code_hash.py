@@ -104,7 +104,7 @@ def _modules_of(value: Any) -> Iterator[str]:
 
 def _file(module: str) -> Path:
     """The file of a module, whether or not it is there."""
-    if trust.holds(module):
+    if trust.is_trusted(module):
         return trust.file_of(module)
     path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -122,15 +122,17 @@ def _imported(module: str, trusted: tuple[str, ...]) -> frozenset[str]:
             inner = {f"{source}.{alias.name}" for alias in node.names}
             modules = {name for name in inner if _is_ours(name) and _file(name).is_file()}
             found |= modules | ({source} if inner - modules else set())
-    if trust.holds(module):
+    if trust.is_trusted(module):
         parts = module.split(".")
         found |= {".".join(parts[:depth]) for depth in range(1, len(parts))}
-        found = {name for name in found if not trust.holds(name) or _file(name).is_file()}  # compiled ones have none
+        found = {
+            name for name in found if not trust.is_trusted(name) or _file(name).is_file()
+        }  # compiled ones have none
     return frozenset(filter(_is_ours, found))
 
 
 def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == PACKAGE.name or trust.holds(module)
+    return module.partition(".")[0] == PACKAGE.name or trust.is_trusted(module)
 
 
 @cache

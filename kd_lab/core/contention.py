@@ -17,7 +17,7 @@ THREADS = Path("/proc/self/task")
 _BUSY = ("user", "nice", "system", "irq", "softirq")
 
 
-class Moment(NamedTuple):
+class ClockReading(NamedTuple):
     """Clocks read at once, all in seconds."""
 
     at: float
@@ -28,13 +28,15 @@ class Moment(NamedTuple):
     waited: Mapping[str, float] | None  # thread -> ready to run and not running; None where the kernel does not tell
 
 
-def now() -> Moment:
+def read_clocks() -> ClockReading:
     """The clocks now."""
     own, busy = time.process_time(), _on_these_cores(_BUSY)
-    return Moment(time.perf_counter(), own, busy - own, _on_these_cores(("steal",)), cores.throttled_s(), _waited())
+    return ClockReading(
+        time.perf_counter(), own, busy - own, _on_these_cores(("steal",)), cores.throttled_s(), _waited()
+    )
 
 
-def lost_s(since: Moment, until: Moment | None = None) -> float:
+def lost_s(since: ClockReading, until: ClockReading | None = None) -> float:
     """Seconds of its threads' time that others have cost this process.
 
     What counts is the time in which its threads were ready and did not run (the second field of Linux's `schedstat`,
@@ -47,9 +49,9 @@ def lost_s(since: Moment, until: Moment | None = None) -> float:
     Off Linux the time in which others have computed is all there is to go by.
 
     Args:
-        since, until: what `now` gave; without `until` it is now.
+        since, until: what `read_clocks` gave; without `until` it is now.
     """
-    until = until or now()
+    until = until or read_clocks()
     others, own = max(0.0, until.others - since.others), until.own - since.own
     kept = others
     if since.waited is not None and until.waited is not None:
@@ -59,9 +61,9 @@ def lost_s(since: Moment, until: Moment | None = None) -> float:
     return kept + share * (until.stolen - since.stolen) + until.throttled - since.throttled
 
 
-def contended(since: Moment) -> bool:
+def contended(since: ClockReading) -> bool:
     """Whether more than `CONTENDED` of the time since then was lost."""
-    until = now()
+    until = read_clocks()
     return lost_s(since, until) > CONTENDED * (until.at - since.at)
 
 

@@ -19,13 +19,13 @@ _ENDING = re.compile(r"[a-z0-9_]{1,12}")  # of a name: random, or the process's 
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[TextIO]:
+def atomic_file(path: Path) -> Iterator[TextIO]:
     """A file in UTF-8, which is on the disk before it has its name: nobody ever reads half of it.
 
     Where the caller fails, nothing is left of it, and what had the name before stays.
     """
     start = f".{path.name}.draft-"
-    for left in dead(path.parent, start):
+    for left in abandoned(path.parent, start):
         with suppress(OSError):  # one that may not be deleted stays
             left.unlink()
     handle, draft = _new(path.parent, start, _new_file)
@@ -40,7 +40,7 @@ def whole(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def within(folder: Path, start: str) -> Iterator[Path]:
+def temporary_folder(folder: Path, start: str) -> Iterator[Path]:
     """A new empty folder within another; at the end it is gone with all that still lies in it.
 
     Args:
@@ -54,7 +54,7 @@ def within(folder: Path, start: str) -> Iterator[Path]:
         os.close(handle)
 
 
-def dead(folder: Path, start: str) -> Iterator[Path]:
+def abandoned(folder: Path, start: str) -> Iterator[Path]:
     """Drafts whose writers are gone; each is held as long as the caller looks at it, so that nobody begins to write.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from kd_lab.core import signature, trust
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import example, fits, keeps, say, split, typed
+from kd_lab.core.option_types import describe, example, fits, satisfies, split, typed
 from kd_lab.core.signature import MISSING, Made
 
 TARGET = "_target_"
@@ -90,7 +90,7 @@ def check_value(value: Any, kind: Any, where: str, default: Any = MISSING) -> No
         for name, one in value.items():
             if fits(name, of_name):  # else the mapping as a whole is not right
                 check_value(one, of_value, f"{where}.{name}")
-        if all(fits(name, of_name) for name in value) and keeps(value, rules):
+        if all(fits(name, of_name) for name in value) and satisfies(value, rules):
             return
     elif fits(value, kind):
         if strange := next(targets(value, where), None):
@@ -103,10 +103,10 @@ def check_value(value: Any, kind: Any, where: str, default: Any = MISSING) -> No
         cure = f"Quote it to mean a text: \"{where}='{typed(value)}'\"."
     elif bare is int and isinstance(value, float) and value.is_integer() and fits(int(value), kind):
         cure = f"Write {where}={int(value)}."
-    raise UserError(where, expected=say(kind), got=shown(value), cure=cure)
+    raise UserError(where, expected=describe(kind), got=short_repr(value), cure=cure)
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """A plain value for an error: short, and null for None."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(map(str, value))}}}" if value else "{}"
@@ -142,19 +142,19 @@ def targets(settings: Any, where: str) -> Iterator[tuple[str, Any]]:
 def _may_be_named(target: str, where: str) -> bool:
     if where.startswith("hydra."):
         return target.startswith("hydra_plugins.")
-    return target.startswith("kd_lab.") or trust.holds(target)
+    return target.startswith("kd_lab.") or trust.is_trusted(target)
 
 
 def _check_object(settings: Any, where: str, expected: Part | type[Made] | None) -> None:
     words = _words(expected)
     if not isinstance(settings, Mapping) or TARGET not in settings:
         cure = f"Leave out what sets it; kd-lab --cfg job --package {where} prints its options."
-        raise UserError(where, expected=f"the options of {words}", got=shown(settings), cure=cure)
+        raise UserError(where, expected=f"the options of {words}", got=short_repr(settings), cure=cure)
     target = settings[TARGET]
     if not _may_stand(target, expected):
         cure = f"Leave {where}.{TARGET} out: conf/ names the classes that there are."
         got = _named(target)
-        if trust.holds(target):
+        if trust.is_trusted(target):
             cure, got = "CONTRIBUTING.md has an example of each kind.", f"{got}, {_lacks(target, expected)}"
         raise UserError(f"{where}.{TARGET}", expected=words, got=got, cure=cure)
     options = signature.options(target)
@@ -170,7 +170,10 @@ def _check_object(settings: Any, where: str, expected: Part | type[Made] | None)
         if option.default is MISSING and name not in settings:
             told = example(option.kind)
             raise UserError(
-                f"{where}.{name}", expected=say(option.kind), got="none", cure=f"Give it, e.g. +{where}.{name}={told}."
+                f"{where}.{name}",
+                expected=describe(option.kind),
+                got="none",
+                cure=f"Give it, e.g. +{where}.{name}={told}.",
             )
 
 
@@ -206,7 +209,7 @@ def _class(target: str) -> Any:
     try:
         found = getattr(import_module(module), name)
     except Exception as error:
-        if not trust.holds(target):
+        if not trust.is_trusted(target):
             raise
         got = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise UserError(target, expected="a module that can be imported", got=got, cure="Mend it.") from error
@@ -217,4 +220,4 @@ def _class(target: str) -> Any:
 
 
 def _named(target: Any) -> str:
-    return target[:200] if isinstance(target, str) else shown(target)
+    return target[:200] if isinstance(target, str) else short_repr(target)

@@ -65,7 +65,7 @@ _ROOMS = {  # a module's old name within kd_lab -> its name now
     "imports": "core.process_tuning",
     "instantiate": "core.instantiate",
     "invariance": "evaluation.batch_invariance",
-    "launch": "sweep.launch",
+    "launch": "sweeps.launch",
     "machine": "core.machine",
     "metrics": "evaluation.metrics",
     "mlflow_level": "tracking.mlflow_level",
@@ -139,18 +139,18 @@ _ROOMS = {  # a module's old name within kd_lab -> its name now
     "resume": "training.checkpointing",
     "run_folder": "pipeline.run_folder",
     "safe_path": "core.safe_path",
-    "search.objective": "sweep.search.objective",
-    "search.pruner": "sweep.search.pruner",
-    "search.record": "sweep.search.record",
-    "search.sampler": "sweep.search.sampler",
-    "search.space": "sweep.search.space",
-    "search.storage": "sweep.search.storage",
-    "search.study": "sweep.search.study",
-    "search.trial": "sweep.search.trial",
+    "search.objective": "sweeps.search.objective",
+    "search.pruner": "sweeps.search.pruner",
+    "search.record": "sweeps.search.record",
+    "search.sampler": "sweeps.search.sampler",
+    "search.space": "sweeps.search.space",
+    "search.storage": "sweeps.search.storage",
+    "search.study": "sweeps.search.study",
+    "search.trial": "sweeps.search.trial",
     "served_model": "serving.mlflow_model",
     "signature": "core.signature",
     "significance": "evaluation.intervals",
-    "stamp": "sweep.completed",
+    "stamp": "sweeps.completed",
     "table": "pipeline.summary_table",
     "text_classifier": "serving.text_classifier",
     "timing_grid": "evaluation.benchmark",
@@ -182,13 +182,13 @@ MODULES = {f"kd_lab.{old}": f"kd_lab.{new}" for old, new in _ROOMS.items()}
 _told: set[str] = set()
 
 
-def now(name: str) -> str:
+def current_name(name: str) -> str:
     """The dotted name that a class has now."""
     module, _, attribute = name.rpartition(".")
     return f"{MODULES.get(module, module)}.{attribute}"
 
 
-def renewed(settings: Any, tell: bool = False) -> Any:
+def with_current_names(settings: Any, tell: bool = False) -> Any:
     """Plain settings whose `_target_`s are named as they are now.
 
     Args:
@@ -196,12 +196,12 @@ def renewed(settings: Any, tell: bool = False) -> Any:
         tell: say once which old name was found, and the new one.
     """
     if isinstance(settings, list):
-        return [renewed(value, tell) for value in settings]
+        return [with_current_names(value, tell) for value in settings]
     if not isinstance(settings, Mapping):
         return settings
-    found = {key: renewed(value, tell) for key, value in settings.items()}
+    found = {key: with_current_names(value, tell) for key, value in settings.items()}
     target = found.get("_target_")
-    if isinstance(target, str) and (new := now(target)) != target:
+    if isinstance(target, str) and (new := current_name(target)) != target:
         found["_target_"] = new
         if tell and target not in _told:
             _told.add(target)

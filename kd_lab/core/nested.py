@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def at(tree: Any, path: str) -> Any:
@@ -29,3 +29,13 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def numbers(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """(dotted name, value) of every number; true and false are none."""
+    return ((name, value) for name, value in leaves(tree, prefix) if is_number(value))
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is an int or a float; true and false are neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -21,7 +21,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Holds:
+class HasKey:
     """The key that a mapping must have."""
 
     key: str
@@ -54,7 +54,7 @@ StudyName = Annotated[
 Sha256 = Annotated[str, Rule("64 hexadecimal digits", lambda text: bool(re.fullmatch("[0-9a-f]{64}", text)))]
 PackageName = Annotated[str, MaxLen(100), Rule("the name of an installed package", str.isidentifier)]
 SplitName = Annotated[str, Rule("train, validation or test", ("train", "validation", "test").__contains__)]
-Splits = Annotated[Mapping[SplitName, NonEmpty], Holds("train")]
+Splits = Annotated[Mapping[SplitName, NonEmpty], HasKey("train")]
 Libraries = Annotated[tuple[NonEmpty, ...], MinLen(2)]
 Objectives = Annotated[Sequence[Mapping[NonEmpty, Literal["maximize", "minimize"]]], MinLen(1)]
 Engine = Literal["x86", "onednn", "fbgemm", "qnnpack"]
@@ -105,7 +105,7 @@ def fits(value: Any, kind: Any) -> bool:
     bare, rules, optional = split(kind)
     if value is None:
         return optional or bare is Any
-    return _is_a(value, bare) and keeps(value, rules)
+    return _is_a(value, bare) and satisfies(value, rules)
 
 
 def can_judge(kind: Any, *known: type) -> bool:
@@ -122,12 +122,12 @@ def can_judge(kind: Any, *known: type) -> bool:
     return get_origin(bare) is Literal or bare in _SCALARS or (isinstance(bare, type) and issubclass(bare, known))
 
 
-def keeps(value: Any, rules: tuple[Any, ...]) -> bool:
+def satisfies(value: Any, rules: tuple[Any, ...]) -> bool:
     """Whether a value of the right type lies within the rules of a kind."""
     return all(_RULES[type(rule)](value, rule) for rule in rules)
 
 
-def say(kind: Any) -> str:
+def describe(kind: Any) -> str:
     """The kind in words, with its range."""
     bare, rules, optional = split(kind)
     return _in_words(bare, rules) + (" or null" if optional else "")
@@ -146,7 +146,7 @@ def example(kind: Any) -> str:
     if get_origin(bare) in (tuple, Sequence) and not split(kind)[2]:
         return f"[{example(get_args(bare)[0])}]"
     if get_origin(bare) is Mapping:
-        key = next((rule.key for rule in rules if isinstance(rule, Holds)), example(get_args(bare)[0]))
+        key = next((rule.key for rule in rules if isinstance(rule, HasKey)), example(get_args(bare)[0]))
         return f"{{{key}:{key}}}"
     return "null" if split(kind)[2] else "NAME"
 
@@ -191,7 +191,7 @@ _RULES: dict[type, Callable[[Any, Any], bool]] = {
     Lt: lambda value, rule: value < rule.lt,
     MinLen: lambda value, rule: len(value.strip() if isinstance(value, str) else value) >= rule.min_length,
     MaxLen: lambda value, rule: len(value) <= rule.max_length,
-    Holds: lambda value, rule: rule.key in value,
+    HasKey: lambda value, rule: rule.key in value,
     Rule: lambda value, rule: rule.holds(value),
 }
 
@@ -205,13 +205,13 @@ def _in_words(bare: Any, rules: tuple[Any, ...]) -> str:
         names = [str(one) for one in inner]
         return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     if origin is Mapping:
-        needed = "".join(f", {rule.key} among them" for rule in rules if isinstance(rule, Holds))
-        return f"a mapping from {say(inner[0])} to {say(inner[1])}{needed}"
+        needed = "".join(f", {rule.key} among them" for rule in rules if isinstance(rule, HasKey))
+        return f"a mapping from {describe(inner[0])} to {describe(inner[1])}{needed}"
     least = next((rule.min_length for rule in rules if isinstance(rule, MinLen)), 0)
     if inner:
         fixed = len(inner) if len(inner) > 1 and inner[-1] is not ... else 0
         size = f" of {fixed}" if fixed else f" of at least {least}" if least else ""
-        return f"a list{size}, each {say(inner[0])}"
+        return f"a list{size}, each {describe(inner[0])}"
     plain = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(bare, "another value")
     return plain + (" of 1 to 1000 characters" if least else _range(rules))
 

@@ -39,8 +39,8 @@ def in_one_line(error: BaseException) -> str:
         return "no such file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    said = next((line for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {said}"[:_SHOWN]
+    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first_line}"[:_SHOWN]
 
 
 def read_json(path: Path, *, expected: str, cure: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kd_lab.core.nested import is_number
+
 STATUSES = ("finished", "failed", "pruned")
 _OBJECTS = (
     "config",
@@ -94,7 +96,7 @@ def _check_numbers(tree: Any, where: str) -> None:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return is_number(value) and abs(value) < 1e300
 
 
 def _list_of(values: Any, kind: Any) -> bool:

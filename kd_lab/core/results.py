@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock
 
 from kd_lab.core import result_shape
-from kd_lab.core.drafts import whole
+from kd_lab.core.drafts import atomic_file
 from kd_lab.core.errors import UserError, disk_errors
-from kd_lab.core.moved import renewed
+from kd_lab.core.moved import with_current_names
 from kd_lab.core.reading import read_json, reading
 from kd_lab.core.redact import redacted
 
@@ -56,13 +56,13 @@ class RunResult:
         """Writes `folder/result.json`, or another file, whole or not at all."""
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / file, json.dumps(asdict(self.public()), indent=1, allow_nan=False) + "\n")
+            write_atomically(folder / file, json.dumps(asdict(self.public()), indent=1, allow_nan=False) + "\n")
         return folder / file
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, see `drafts.whole`."""
-    with whole(path) as file:
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file whole or not at all, see `drafts.atomic_file`."""
+    with atomic_file(path) as file:
         file.write(text)
 
 
@@ -89,7 +89,7 @@ def read(folder: Path, file: str = FILE) -> RunResult:
     known = {entry.name for entry in fields(RunResult)}
     with reading(path, expected="a cell's result", cure=cure):
         found = RunResult(**{key: value for key, value in stored.items() if key in known})
-        found.config = renewed(found.config)
+        found.config = with_current_names(found.config)
         result_shape.check(vars(found))
     return found
 
@@ -144,7 +144,7 @@ def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]
                 key, _, value = override.partition("=")
                 if value not in known.setdefault(key, []):
                     known[key].append(value)
-            write_whole(
+            write_atomically(
                 study / SWEEP,
                 json.dumps({"schema": SCHEMA, "command": redacted(list(command)), "axes": known}, indent=1),
             )

@@ -108,7 +108,7 @@ def _tree(module: str) -> dict[str, ast.stmt]:
         return {}
     if f"{module}.".startswith(_OURS):
         return _parsed(_PACKAGE.parent.joinpath(*parts).with_suffix(".py"))
-    return _parsed(trust.file_of(module)) if trust.holds(module) else {}
+    return _parsed(trust.file_of(module)) if trust.is_trusted(module) else {}
 
 
 @cache
@@ -152,7 +152,9 @@ def _named(module: str, name: str) -> Any:
         case ast.ClassDef():
             return f"{module}.{name}"
         case ast.ImportFrom(names=names) as statement:
-            source = absolute(statement, module, trust.holds(module) and trust.file_of(module).name == "__init__.py")
+            source = absolute(
+                statement, module, trust.is_trusted(module) and trust.file_of(module).name == "__init__.py"
+            )
             original = next(alias.name for alias in names if (alias.asname or alias.name) == name)
             if source.startswith(_IMPORTED):
                 return getattr(import_module(source), original)
@@ -186,9 +188,9 @@ def _type(annotation: ast.expr, module: str) -> Any:
         code = compile(ast.Expression(annotation), module, "eval")
         # Of our own source, or of one that is trusted, as typing.get_type_hints does.
         found = eval(code, {"__builtins__": {}}, _Names(module))  # noqa: S307
-        return found if not trust.holds(module) or can_judge(found, Made) else Any
+        return found if not trust.is_trusted(module) or can_judge(found, Made) else Any
     except Exception:
-        if trust.holds(module):  # it says what kd_lab does not know: any plain value will do
+        if trust.is_trusted(module):  # it says what kd_lab does not know: any plain value will do
             return Any
         raise
 

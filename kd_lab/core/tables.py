@@ -52,6 +52,11 @@ def to_markdown(head: Sequence[str], lines: Iterable[Sequence[str]], *, words: C
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
+def one_line(text: object) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join(str(text).split())
+
+
 def bullets(notes: Iterable[str]) -> str:
     """A list in Markdown, a line a note."""
     return "".join(f"- {note}\n" for note in notes)

@@ -16,7 +16,7 @@ _OURS = ("kd_lab", "hydra_plugins")
 _folders: dict[str, Path] = {}  # what this process trusts: a package's name -> where it lies
 
 
-def only(packages: Any, where: str = "trust.packages") -> None:
+def trust_packages(packages: Any, where: str = "trust.packages") -> None:
     """From here on this process trusts these packages, and no others; none of them is imported.
 
     Args:
@@ -38,7 +38,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_folders))
 
 
-def holds(name: str) -> bool:
+def is_trusted(name: str) -> bool:
     """Whether a dotted name is of a trusted package."""
     return name.partition(".")[0] in _folders
 

@@ -25,7 +25,7 @@ NOISE = 1e-4  # a logit may move so far with the order of float32 sums: no model
 
 
 @dataclass(frozen=True)
-class Dependence:
+class BatchDependence:
     """What becomes of the answers when rows are fed in another way than alone and without padding.
 
     Args:
@@ -49,7 +49,7 @@ def sample(split: TokenSplit, limit: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).permutation(len(split))[:limit]
 
 
-def alone(
+def logits_one_by_one(
     model: Classifier, tokens: Tokens, rows: NDArray[np.int64], advance: Advance = lambda rows: None
 ) -> torch.Tensor:
     """Logits (n, C) float32 of the first n of `rows` of test, each asked alone and without padding.
@@ -64,19 +64,19 @@ def alone(
     return _answers(model, (source.batch(row) for row in rows[:, None]), advance)
 
 
-def dependence(
+def batch_dependence(
     model: Classifier,
     tokens: Tokens,
     rows: NDArray[np.int64],
     logits: torch.Tensor,
     advance: Advance = lambda rows: None,
-) -> dict[str, Dependence]:
+) -> dict[str, BatchDependence]:
     """How other ways of feeding change the answers: in batches of rows of unlike lengths, and alone but padded.
 
     Args:
         tokens: the data set as the model reads it.
         rows: (n,) of test.
-        logits: (n, C) logits, what `alone` gave for them.
+        logits: (n, C) logits, what `logits_one_by_one` gave for them.
         advance: called with the number of rows done since the last call.
 
     Returns:
@@ -89,7 +89,7 @@ def dependence(
         return (source.batch(rows[start : start + size]) for start in range(0, len(rows), size))
 
     def padded(more: int) -> Iterator[Batch]:
-        return (lengthened(batch, more, tokens.max_tokens, tokens.pad_id) for batch in together(1))
+        return (pad_batch(batch, more, tokens.max_tokens, tokens.pad_id) for batch in together(1))
 
     ways: dict[str, Iterable[Batch]] = {f"batch of {size}": together(size) for size in BATCHES}
     ways[f"padded by {MORE_TOKENS} tokens"] = padded(MORE_TOKENS)
@@ -97,7 +97,7 @@ def dependence(
     return {way: _compare(_answers(model, batches, advance), logits) for way, batches in ways.items()}
 
 
-def lengthened(batch: Batch, more: int, longest: int, pad_id: int) -> Batch:
+def pad_batch(batch: Batch, more: int, longest: int, pad_id: int) -> Batch:
     """The batch with up to `more` further places of padding, `longest` in all at most."""
     room = max(0, min(more, longest - batch.input_ids.shape[1]))
     segments = batch.token_type_ids
@@ -118,7 +118,7 @@ def _answers(model: Classifier, batches: Iterable[Batch], advance: Advance) -> t
     return torch.cat(logits)
 
 
-def _compare(logits: torch.Tensor, before: torch.Tensor) -> Dependence:
+def _compare(logits: torch.Tensor, before: torch.Tensor) -> BatchDependence:
     before = before[: len(logits)]
     changed = int((logits.argmax(1) != before.argmax(1)).sum())
-    return Dependence(len(logits), changed, float((logits - before).abs().max()))
+    return BatchDependence(len(logits), changed, float((logits - before).abs().max()))

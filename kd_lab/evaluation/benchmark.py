@@ -32,7 +32,7 @@ class BenchmarkRequest(NamedTuple):
 
 
 def measure(
-    asked: Sequence[BenchmarkRequest],
+    requests: Sequence[BenchmarkRequest],
     *,
     threads: int,
     rounds: int,
@@ -40,7 +40,7 @@ def measure(
     powercap: Path | None = None,
     advance: Advance = lambda turns: None,
 ) -> dict[str, Any]:
-    """Times every classifier of `asked` in one process that holds them all, by turns, as it would be deployed.
+    """Times every classifier of `requests` in one process that holds them all, by turns, as it would be deployed.
 
     How turns are taken, and what becomes of rounds that other processes disturb: see `turns.Clock`.
 
@@ -52,8 +52,8 @@ def measure(
         advance: called with the number of rounds done since the last call, of `steps(rounds)`.
 
     Returns:
-        `variants`, in the order of `asked`, each with `shapes` (such as "8x32" for 8 rows of 32 random word pieces of
-        its own vocabulary), `queries` (the texts one by one, cut into word pieces before) and
+        `variants`, in the order of `requests`, each with `shapes` (such as "8x32" for 8 rows of 32 random word pieces
+        of its own vocabulary), `queries` (the texts one by one, cut into word pieces before) and
         `queries_with_tokenisation` (the same with the tokenizer's work), each of them `p50`, `p95`, `p99` in ms over
         `n` calls; `energy_j_per_1000` queries of the whole processor, None where nothing tells;
         `threads`; `rounds`; `contended` (whether times had to be taken from a disturbed round); `remeasured` (rounds).
@@ -62,12 +62,12 @@ def measure(
         UserError: a folder holds no classifier of kd_lab.
         FitError: the process failed, died or took too long.
     """
-    for one in asked:
+    for one in requests:
         read_card(one.folder)  # refuses a wrong folder here
-    longest_s = 120 + len(asked) * (1 + AGAIN) * (len(BATCHES) * len(LENGTHS) + 2) * max(10.0, 10 * budget_s)
+    longest_s = 120 + len(requests) * (1 + AGAIN) * (len(BATCHES) * len(LENGTHS) + 2) * max(10.0, 10 * budget_s)
     with following(advance) as turns:
         found: dict[str, Any] = in_fresh_process(
-            _time, [tuple(one) for one in asked], threads, rounds, budget_s, powercap, turns, timeout_s=longest_s
+            _time, [tuple(one) for one in requests], threads, rounds, budget_s, powercap, turns, timeout_s=longest_s
         )
     return found
 
@@ -94,8 +94,8 @@ class _Variant:
 
     def query(self, row: int) -> Batch:
         """A text as the model takes it; all that is done between a text and the model's call."""
-        said = self.pieces.encode(self.texts[row], None if self.pairs is None else self.pairs[row])
-        return _batch(np.array([said.ids]), None if self.pairs is None else np.array([said.type_ids]))
+        encoding = self.pieces.encode(self.texts[row], None if self.pairs is None else self.pairs[row])
+        return _batch(np.array([encoding.ids]), None if self.pairs is None else np.array([encoding.type_ids]))
 
     def random(self, rows: int, length: int) -> Batch:
         """Random word pieces, no special ones."""
@@ -114,7 +114,7 @@ def _batch(ids: Any, segments: Any) -> Batch:
 
 
 def _time(
-    asked: Sequence[tuple[Path, Sequence[str], Sequence[str] | None]],
+    requests: Sequence[tuple[Path, Sequence[str], Sequence[str] | None]],
     threads: int,
     rounds: int,
     budget_s: float,
@@ -126,17 +126,17 @@ def _time(
     torch.set_num_threads(threads)
     clock = InterleavedTimer(rounds, budget_s, turns)
     with torch.inference_mode():
-        variants = [_Variant(*one) for one in asked]
+        variants = [_Variant(*one) for one in requests]
         found: list[dict[str, Any]] = [{"shapes": {}} for _ in variants]
 
         for length in sorted({min([n, *(one.max_tokens for one in variants)]) for n in LENGTHS}):
             for rows in BATCHES:
-                times = clock.by_turns([_asking(one.model, [one.random(rows, length)]) for one in variants])
+                times = clock.time_jobs([_asking(one.model, [one.random(rows, length)]) for one in variants])
                 for one, own in zip(found, times, strict=True):
                     one["shapes"][f"{rows}x{length}"] = own
         calls = min(len(one.texts) for one in variants)
         for name, kind in (("queries", _prepared), ("queries_with_tokenisation", _reading)):
-            for one, own in zip(found, clock.by_turns([kind(each) for each in variants], calls), strict=True):
+            for one, own in zip(found, clock.time_jobs([kind(each) for each in variants], calls), strict=True):
                 one[name] = own
         sources = counters(powercap)
         for one, variant in zip(found, variants, strict=True):

@@ -1,4 +1,8 @@
-"""Draws whether a classifier is right as often as it is sure."""
+"""Draws whether a classifier is right as often as it is sure.
+
+By hand: scikit-learn's CalibrationDisplay draws one line, without the intervals, the gaps and the rows of each bin, and
+its `calibration_curve` leaves out empty bins and the counts that these need.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Draws which classes a classifier takes for which."""
+"""Draws which classes a classifier takes for which.
+
+By hand: scikit-learn's ConfusionMatrixDisplay prints the numbers that it colours, where colours are shares here and the
+numbers counts; it prints every zero, and all else here would still have to be set.
+"""
 
 from __future__ import annotations
 

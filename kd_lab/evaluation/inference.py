@@ -23,7 +23,7 @@ def autocast(device: str, precision: str) -> torch.autocast:
     return torch.autocast(device, kind, enabled="16" in precision)
 
 
-def rows_in_a_pass(split: TokenSplit, device: str) -> int:
+def inference_batch_size(split: TokenSplit, device: str) -> int:
     """How many rows `predict` gives a model at once."""
     return max(ROWS, _TOKENS // int(split.lengths.max())) if device == "cuda" else ROWS
 
@@ -39,7 +39,7 @@ def predict(
     """
     logits: torch.Tensor | None = None
     with autocast(device, precision):  # one for all batches: the weights are cast once
-        for batch in BatchLoader(split, rows_in_a_pass(split, device), pad_id):
+        for batch in BatchLoader(split, inference_batch_size(split, device), pad_id):
             answer = _answer(model, batch, device, precision)
             if logits is None:
                 logits = torch.empty(len(split), answer.shape[1], device=answer.device)

@@ -42,7 +42,7 @@ class InterleavedTimer:
         self.rounds, self.budget_s, self.noted = rounds, budget_s, noted
         self.contended, self.remeasured = False, 0
 
-    def by_turns(self, jobs: Sequence[Job], calls: int | None = None) -> list[dict[str, float]]:
+    def time_jobs(self, jobs: Sequence[Job], calls: int | None = None) -> list[dict[str, float]]:
         """Percentiles of each job's times: `p50`, `p95` and `p99`, ms, over `n` calls.
 
         Args:
@@ -61,7 +61,7 @@ class InterleavedTimer:
 
     def _round(self, jobs: Sequence[Job], each: Sequence[int], order: Sequence[int]) -> dict[int, list[float]]:
         for attempt in range(AGAIN + 1):
-            start, since = time.perf_counter(), contention.now()
+            start, since = time.perf_counter(), contention.read_clocks()
             taken = {place: _seconds(jobs[place], each[place]) for place in order}
             spent = time.perf_counter() - start
             if contention.lost_s(since) <= CONTENDED * spent + _TICKS_S:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import expit, logit, stdtrit
 from scipy.stats import binomtest
@@ -54,33 +54,6 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[floa
     return float(interval.low), float(interval.high)
 
 
-def bootstrap(
-    statistic: Callable[[NDArray[np.int64]], float],
-    n: int,
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of any number worked out from rows (Efron, Ann. Statist. 7, 1979).
-
-    For macro-F1 use `f1_macro_interval`, which gives the same a hundred times faster. Hand the differences of two
-    models on the same rows to `statistic` to compare the models in pairs.
-
-    Args:
-        statistic: gets (n,) row numbers drawn with replacement, and gives the number for these rows.
-        n: how many rows there are.
-        samples: how often to draw.
-        seed: of the draws; the same seed gives the same interval.
-        confidence: share of the drawn numbers inside the interval.
-
-    Returns:
-        (low, high) in the unit of `statistic`.
-    """
-    draw = np.random.default_rng(seed)
-    return _percentiles(np.array([statistic(draw.integers(0, n, n)) for _ in range(samples)]), confidence)
-
-
 def f1_macro_interval(
     predictions: ArrayLike,
     labels: ArrayLike,
@@ -90,15 +63,18 @@ def f1_macro_interval(
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of macro-F1 over classes that occur among labels or predictions.
+    """Percentile bootstrap interval (Efron, Ann. Statist. 7, 1979) of macro-F1 over labels' and predictions' classes.
 
     Drawing n rows with replacement gives multinomial counts of the distinct (label, prediction) pairs, and F1 needs
-    no more than these counts; so the counts are drawn and no row is touched.
+    no more than these counts; so the counts are drawn and no row is touched. By hand: `scipy.stats.bootstrap` draws
+    the rows, and takes a hundred times as long.
 
     Args:
         predictions, labels: (N,) int, classes.
         classes: C.
-        samples, seed, confidence: as in `bootstrap`.
+        samples: how often to draw.
+        seed: of the draws; the same seed gives the same interval.
+        confidence: share of the drawn numbers inside the interval.
 
     Returns:
         (low, high) as fractions.
@@ -118,7 +94,8 @@ def f1_macro_interval(
         either = drawn @ by_label + drawn @ by_prediction  # (samples, C): twice TP, plus FP and FN
         scores.append(np.divide(2 * (drawn @ hits), either, out=np.zeros_like(either), where=either > 0).sum(axis=1))
         scores[-1] /= (either > 0).sum(axis=1)
-    return _percentiles(np.concatenate(scores), confidence)
+    low, high = np.quantile(np.concatenate(scores), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def over_seeds(values: Sequence[float], bounds: Bounds | None = None, confidence: float = CONFIDENCE) -> Spread:
@@ -142,7 +119,7 @@ def over_seeds(values: Sequence[float], bounds: Bounds | None = None, confidence
 
 
 def t_interval(
-    mean: float, error: float, freedom: float, bounds: Bounds | None = None, confidence: float = CONFIDENCE
+    mean: float, error: float, dof: float, bounds: Bounds | None = None, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
     """Student's t interval of a mean, inside the bounds of the number.
 
@@ -156,14 +133,14 @@ def t_interval(
 
     Args:
         mean, error: of the mean and its standard error.
-        freedom: degrees of freedom, may be infinite.
+        dof: degrees of freedom, may be infinite.
         bounds: (low, high); None, RATE, SIGNED, POSITIVE.
         confidence: probability that such an interval covers the true mean.
 
     Returns:
         (low, high) in the unit of the mean.
     """
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
+    half = float(stdtrit(dof, (1 + confidence) / 2)) * error
     if bounds is None or error == 0 or not bounds[0] <= mean <= bounds[1]:
         return mean - half, mean + half
     floor, width = bounds[0], bounds[1] - bounds[0]
@@ -175,8 +152,3 @@ def t_interval(
     half /= width * rate * (1 - rate)
     low, high = (floor + width * float(expit(logit(rate) + step)) for step in (-half, half))
     return min(low, mean), max(high, mean)
-
-
-def _percentiles(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

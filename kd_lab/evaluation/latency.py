@@ -27,7 +27,7 @@ _REPEATS = 5  # of each synthetic request
 Arrays = tuple[NDArray[np.int64] | None, ...]  # a Batch on its way through a pipe: its fields without the teacher
 
 
-class Load(NamedTuple):
+class Workload(NamedTuple):
     """Real examples that a classifier is asked while it is measured."""
 
     requests: Sequence[Batch]  # one example each, for the latency
@@ -40,9 +40,9 @@ class Load(NamedTuple):
 
 def measure(
     folder: Path,
-    asked: Load,
+    workload: Workload,
     *,
-    reference: tuple[Path, Load] | None,
+    reference: tuple[Path, Workload] | None,
     threads: int,
     rounds: int,
     max_tokens: int,
@@ -52,7 +52,7 @@ def measure(
 
     Args:
         folder: a saved classifier.
-        asked: what it is asked.
+        workload: what it is asked.
         reference: the saved classifier to compare with, such as the teacher, and what that is asked: the same
             examples, in its own word pieces; None compares with nothing.
         threads: torch's; a classifier with threads of its own takes as many when it is loaded.
@@ -75,7 +75,7 @@ def measure(
         FitError: a measuring process failed, died or took too long.
         ValueError: there are no requests or there is no bulk.
     """
-    sides = [(folder, asked), reference] if reference else [(folder, asked)]
+    sides = [(folder, workload), reference] if reference else [(folder, workload)]
     if not all(asking.requests and asking.bulk for _, asking in sides):
         raise ValueError("no requests or no bulk to time")
     folders = [place for place, _ in sides]
@@ -141,7 +141,7 @@ def _time(
         for i, classifier in enumerate(classifiers):
             batches = [*asked[i], *synthetic[i].values(), *piled[i]]
             _seconds(classifier, list({batch.input_ids.shape: batch for batch in batches}.values()))  # warms up
-        start, since = time.perf_counter(), contention.now()
+        start, since = time.perf_counter(), contention.read_clocks()
         times: list[list[float]] = [[] for _ in folders]
         for turn in range(rounds):
             if turn == 0 or time.perf_counter() - start < BUDGET_S:

@@ -58,21 +58,21 @@ def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def by_scope(predictions: Tensor, labels: Tensor, unknown: int) -> dict[str, tuple[int, int]]:
+def scope_counts(predictions: Tensor, labels: Tensor, out_of_scope: int) -> dict[str, tuple[int, int]]:
     """How well questions that a classifier was made for are told from all others.
 
     The two metrics of Larson et al. 2019 (arXiv:1909.02027, section 3), as counts.
 
     Args:
         predictions, labels: (N,) int64, classes.
-        unknown: the class that stands for "out of scope".
+        out_of_scope: the class that stands for "out of scope".
 
     Returns:
         `accuracy_in_scope` -> (rows of the other classes answered right, rows of the other classes),
-        `recall_out_of_scope` -> (rows of `unknown` answered `unknown`, rows of `unknown`); without a metric that has
-        no rows.
+        `recall_out_of_scope` -> (rows of `out_of_scope` answered `out_of_scope`, rows of `out_of_scope`); without a
+        metric that has no rows.
     """
-    right, outside = predictions == labels, labels == unknown
+    right, outside = predictions == labels, labels == out_of_scope
     sides = {"accuracy_in_scope": ~outside, "recall_out_of_scope": outside}
     return {name: (int(right[side].sum()), int(side.sum())) for name, side in sides.items() if side.any()}
 

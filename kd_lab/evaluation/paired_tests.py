@@ -1,4 +1,9 @@
-"""Whether two settings differ in accuracy: tests in pairs, on the same rows and with the same seeds."""
+"""Whether two settings differ in accuracy: tests in pairs, on the same rows and with the same seeds.
+
+By hand: statsmodels, which nothing else here needs, has McNemar's p and Holm's correction, a line and four, but neither
+the interval that goes with McNemar's test nor a family of which some tests were passed over; the tests over seeds and
+splits it has not. The distributions are scipy's; its `binomtest` takes no pair of models that are right alike.
+"""
 
 from __future__ import annotations
 
@@ -68,11 +73,11 @@ class SeedNoise:
 
     Args:
         variance: of the difference at one seed, in squared fractions.
-        freedom: degrees of freedom behind it.
+        dof: degrees of freedom behind it.
     """
 
     variance: float
-    freedom: int
+    dof: int
 
 
 def seed_noise(accuracies: Sequence[Sequence[float]]) -> SeedNoise | None:
@@ -93,8 +98,8 @@ def seed_noise(accuracies: Sequence[Sequence[float]]) -> SeedNoise | None:
 
 
 def compare(
-    ours: Mapping[Key, Predictions],
-    theirs: Mapping[Key, Predictions],
+    first: Mapping[Key, Predictions],
+    second: Mapping[Key, Predictions],
     noise: SeedNoise | None = None,
     confidence: float = CONFIDENCE,
 ) -> Comparison | None:
@@ -118,28 +123,28 @@ def compare(
     **Several splits**: see `_over_splits`.
 
     Args:
-        ours, theirs: run -> answers on at least two rows.
+        first, second: run -> answers on at least two rows.
         noise: of the study's runs; taken in place of this pair's own where it is larger.
         confidence: of the interval.
 
     Returns:
-        the comparison, the difference being ours less theirs; None where no run is in both.
+        the comparison, the difference being first less second; None where no run is in both.
 
     Raises:
         UserError: the answers to one run are to different rows, or do not say to which.
     """
-    runs = sorted(set(ours) & set(theirs), key=str)
+    runs = sorted(set(first) & set(second), key=str)
     if not runs:
         return None
-    if not all(ours[run].same_rows(theirs[run]) for run in runs):
+    if not all(first[run].same_rows(second[run]) for run in runs):
         raise _other_rows("answers to different texts, or with different labels")
     splits: list[list[Key]] = []
     for run in runs:
-        known = next((split for split in splits if ours[split[0]].same_rows(ours[run])), None)
+        known = next((split for split in splits if first[split[0]].same_rows(first[run])), None)
         splits.append([run]) if known is None else known.append(run)
-    gains = [_gains([(ours[run], theirs[run]) for run in split]) for split in splits]
+    gains = [_gains([(first[run], second[run]) for run in split]) for split in splits]
     if len(splits) > 1:
-        shared = _shared([ours[split[0]] for split in splits])
+        shared = _shared([first[split[0]] for split in splits])
         return _over_splits(gains, shared, noise, confidence)
     n, rows = gains[0].shape
     if n == 1:
@@ -151,7 +156,7 @@ def compare(
     difference, variance = float(gains[0].mean()), row_part + seed_part
     if variance == 0:  # every row fares alike with every seed
         return Comparison(difference, difference, difference, float(difference == 0), n)
-    freedom = variance**2 / (row_part**2 / (rows - 1) + seed_part**2 / seeds_vary.freedom)
+    freedom = variance**2 / (row_part**2 / (rows - 1) + seed_part**2 / seeds_vary.dof)
     return _held(difference, variance, freedom, n, confidence)
 
 
@@ -174,13 +179,13 @@ def _over_splits(
     by_rows = float(np.mean([one.mean(axis=0).var(ddof=1) / one.shape[1] for one in gains]))
     found = [SeedNoise(float(each.var(ddof=1)), len(each) - 1), SeedNoise(by_rows, rows - len(gains))]
     if noise is not None:
-        found.append(SeedNoise(noise.variance * len(gains) / runs, noise.freedom))
+        found.append(SeedNoise(noise.variance * len(gains) / runs, noise.dof))
     largest = max(found, key=lambda one: one.variance)
     difference = float(each.mean())
     if largest.variance == 0:
         return Comparison(difference, difference, difference, float(difference == 0), runs)
     variance = largest.variance * (1 / len(gains) + shared / (1 - shared))
-    return _held(difference, variance, largest.freedom, runs, confidence)
+    return _held(difference, variance, largest.dof, runs, confidence)
 
 
 def _shared(splits: Sequence[Predictions]) -> float:

@@ -14,7 +14,7 @@ FILE = "predictions.npz"
 TEST = "test"  # entry of a result's fingerprint: texts and labels of its test rows, in order
 
 
-def keep(
+def save_predictions(
     folder: Path, result: RunResult, tokens: Tokens, labels: np.ndarray, predictions: np.ndarray, confidence: np.ndarray
 ) -> None:
     """Writes what was said about test, and names the test rows in the result.

@@ -17,7 +17,7 @@ from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import intervals, latency, metrics
-from kd_lab.evaluation.latency import Load
+from kd_lab.evaluation.latency import Workload
 
 _BULK = 32  # rows in a batch when throughput is measured
 
@@ -67,11 +67,11 @@ class Evaluation:
             max_tokens=tokens.max_tokens,
         )
 
-    def _load(self, tokens: Tokens) -> Load:
+    def _load(self, tokens: Tokens) -> Workload:
         test = tokens.split("test")
         rows = np.random.default_rng(0).permutation(len(test))
         source = BatchLoader(test, _BULK, tokens.pad_id)
-        return Load(
+        return Workload(
             [source.batch(row) for row in rows[: self.requests, None]],
             [source.batch(rows[start : start + _BULK]) for start in range(0, min(len(rows), 4 * _BULK), _BULK)],
         )
@@ -85,28 +85,30 @@ def scores(
     Args:
         logits: split -> (N, C), in the order of the rows.
         out_of_scope: the class of texts that belong to no other class; with it there are `accuracy_in_scope` and
-            `recall_out_of_scope` too, see `metrics.by_scope`.
+            `recall_out_of_scope` too, see `metrics.scope_counts`.
 
     Raises:
         UserError: there is no class of that name.
     """
     unknown = None if out_of_scope is None else class_number(tokens.classes, out_of_scope)
     found: dict[str, dict[str, Any]] = {}
-    for split, ours in logits.items():
-        labels, predictions = gold(tokens, split), ours.argmax(1)
+    for split, split_logits in logits.items():
+        labels, predictions = gold(tokens, split), split_logits.argmax(1)
         right = int((predictions == labels).sum())
         found[split] = {
-            **metrics.evaluate(ours, labels),
+            **metrics.evaluate(split_logits, labels),
             "accuracy_interval": list(intervals.wilson(right, len(labels))),
-            "f1_macro_interval": list(intervals.f1_macro_interval(predictions, labels, ours.shape[1])),
+            "f1_macro_interval": list(intervals.f1_macro_interval(predictions, labels, split_logits.shape[1])),
             "rows": len(labels),
         }
-        for name, (hits, rows) in ({} if unknown is None else metrics.by_scope(predictions, labels, unknown)).items():
+        for name, (hits, rows) in (
+            {} if unknown is None else metrics.scope_counts(predictions, labels, unknown)
+        ).items():
             found[split] |= {name: hits / rows, f"{name}_interval": list(intervals.wilson(hits, rows))}
     return found
 
 
-def guessing(tokens: Tokens, logits: torch.Tensor) -> str | None:
+def majority_class_warning(tokens: Tokens, logits: torch.Tensor) -> str | None:
     """A warning where a teacher is no better on validation than the most frequent class: it has nothing to teach."""
     labels = gold(tokens, "validation")
     right = int((logits.argmax(1) == labels).sum())

@@ -43,16 +43,16 @@ class Term(nn.Module):
             UserError: one of the two is missing, or their shapes differ (then with `cure`).
         """
         name = type(self).__module__.rpartition(".")[-1]
-        ours = require(student, field, "student", name)
-        theirs = require(batch.teacher, field, "teacher", name)
-        if ours.shape != theirs.shape:
+        of_student = require(student, field, "student", name)
+        of_teacher = require(batch.teacher, field, "teacher", name)
+        if of_student.shape != of_teacher.shape:
             raise UserError(
                 f"loss term {name!r}",
-                expected=f"teacher {field} of the student's shape {list(ours.shape)}",
-                got=f"{list(theirs.shape)}",
+                expected=f"teacher {field} of the student's shape {list(of_student.shape)}",
+                got=f"{list(of_teacher.shape)}",
                 cure=cure,
             )
-        return wide(ours), wide(theirs.detach())
+        return wide(of_student), wide(of_teacher.detach())
 
 
 class Loss(nn.Module):

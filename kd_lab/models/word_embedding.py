@@ -67,13 +67,13 @@ def replace_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:
         new.padding_idx = old.padding_idx
     if isinstance(model, EncoderClassifier):
         _keep_positions(model, old.padding_idx, new.padding_idx)
-        said = {"vocab_size": new.num_embeddings, "pad_token_id": new.padding_idx}
-        for name, value in said.items():
+        entries = {"vocab_size": new.num_embeddings, "pad_token_id": new.padding_idx}
+        for name, value in entries.items():
             setattr(model.net.config, name, value)
     else:
-        said = {"vocabulary": new.num_embeddings, "pad_id": new.padding_idx}
+        entries = {"vocabulary": new.num_embeddings, "pad_id": new.padding_idx}
     put_word_embedding(model, new)
-    model.config = {**model.config, **said}
+    model.config = {**model.config, **entries}
 
 
 def put_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:

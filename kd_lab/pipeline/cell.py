@@ -112,7 +112,7 @@ class Cell(Plan):
             return None
         fitted = self.fitted("teacher", self.teacher, tokens, None)
         load = cache(fitted.load)  # at most once for all that it says
-        if text := scoring.guessing(tokens, self.logits(fitted, tokens, "validation", EXACT, load)):
+        if text := scoring.majority_class_warning(tokens, self.logits(fitted, tokens, "validation", EXACT, load)):
             self.warn(text)
         needs, precision = self.student.loss.needs, self.student.trainer.resolve_device_and_precision()[1]
         if not needs:

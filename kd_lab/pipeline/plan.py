@@ -16,7 +16,7 @@ from kd_lab.core.code_hash import code_hash, file_alone_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.formats import check_saved
 from kd_lab.core.instantiate import build
-from kd_lab.core.moved import renewed
+from kd_lab.core.moved import with_current_names
 from kd_lab.data.dataset import without_transfer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.evaluation.scoring import Evaluation
@@ -24,9 +24,11 @@ from kd_lab.training import fit
 from kd_lab.training.fit import FitSpec
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def resolved_config(config: DictConfig) -> dict[str, Any]:
     """The resolved config as plain data, classes by the names that they have now."""
-    settings: dict[str, Any] = renewed(OmegaConf.to_container(config, resolve=True, throw_on_missing=True), tell=True)
+    settings: dict[str, Any] = with_current_names(
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True), tell=True
+    )
     return settings
 
 
@@ -80,7 +82,7 @@ class Plan:
             self.teacher.trainer.check("teacher.trainer")
 
     def _part(self, where: str) -> Any:
-        return build(plain(OmegaConf.select(self.config, where)), where)
+        return build(resolved_config(OmegaConf.select(self.config, where)), where)
 
     def _spec(self, prefix: str, seed: int) -> FitSpec:
         model, loss, optimizer, trainer = (

@@ -13,7 +13,7 @@ from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.pipeline.cell import JUDGED, Cell
-from kd_lab.pipeline.plan import plain
+from kd_lab.pipeline.plan import resolved_config
 from kd_lab.training.fit import Fitted
 
 _OF_THE_HUB = ("kd_lab.data.hub.Hub", "kd_lab.data.checkpoint.Checkpoint")
@@ -33,7 +33,7 @@ def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, 
         name=cell.config.name,
         cell=name,
         status="finished",
-        config=pinned(plain(cell.config)),
+        config=pinned(resolved_config(cell.config)),
         overrides=list(overrides),
         git_commit=machine.git_commit(root()),
         versions=machine.versions(),

@@ -20,11 +20,11 @@ from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import calibration, confusion, scoring
 from kd_lab.evaluation.metrics import fidelity
-from kd_lab.evaluation.predictions import keep
+from kd_lab.evaluation.predictions import save_predictions
 from kd_lab.models import saved_model
 from kd_lab.pipeline import provenance, publish, summary_table, written_files
 from kd_lab.pipeline.cell import EXACT, JUDGED, Cell, Costs
-from kd_lab.pipeline.plan import plain
+from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
 from kd_lab.serving import export
 from kd_lab.training.checkpointing import Observe, ignore
@@ -38,7 +38,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
 
     Args:
         config: composed from conf/.
-        folder: the cell's own, `multirun/<name>/<cell>`, held by this process (`run_folder.held`).
+        folder: the cell's own, `multirun/<name>/<cell>`, held by this process (`run_folder.cell_lock`).
         overrides: what made the cell, for its result.
         observe: called after each epoch of the student with its number and what was logged.
 
@@ -90,14 +90,14 @@ def failed(
     The result of an earlier run that finished stays, and this record lies beside it.
     """
     reason = str(error) if isinstance(error, UserError | FitError) or status != "failed" else _name(error)
-    result = RunResult(config.name, folder.name, status, plain(config), list(overrides), error=reason)
+    result = RunResult(config.name, folder.name, status, resolved_config(config), list(overrides), error=reason)
     result.versions, result.git_commit = machine.versions(), machine.git_commit(root())
     earlier = results.peek(folder)
     kept = earlier is not None and earlier.status == "finished"
     result.write(folder, results.FAILED if kept else results.FILE)
     if status == "failed":
         with disk_errors(folder):
-            results.write_whole(folder / ERROR, redact.text("".join(traceback.format_exception(error))))
+            results.write_atomically(folder / ERROR, redact.text("".join(traceback.format_exception(error))))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -162,7 +162,7 @@ def _fill(draft: Path, result: RunResult, logits: torch.Tensor, tokens: Tokens, 
     """Writes the pictures, the answers for test, the model and the result."""
     labels, answers = scoring.gold(tokens, "test").numpy(), logits.argmax(1).numpy()
     confidence = logits.double().softmax(1).amax(1).float().numpy()
-    keep(draft, result, tokens, labels, answers, confidence)
+    save_predictions(draft, result, tokens, labels, answers, confidence)
     confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
     calibration.draw(labels, answers, confidence, draft / CALIBRATION)
     (draft / TABLE).write_text(summary_table.to_markdown([result]), encoding="utf-8")

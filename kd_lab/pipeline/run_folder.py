@@ -25,7 +25,7 @@ _STUDY = (results.SWEEP, "report", "multirun.yaml")  # what a sweep writes besid
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def cell_lock(folder: Path) -> Iterator[None]:
     """Keeps every other process out of a cell's folder; waits, and says so, where one is at work in it.
 
     Args:
@@ -37,7 +37,7 @@ def held(folder: Path) -> Iterator[None]:
     check_cell(folder)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / LOCK, f"another process runs {folder.parent.name}/{folder.name}: waiting for it"):
+    with file_lock(folder / LOCK, f"another process runs {folder.parent.name}/{folder.name}: waiting for it"):
         shutil.rmtree(folder / DRAFT, ignore_errors=True)  # of a process that was killed, as are these:
         for left in (left for name in SHOWN | {FILES, ERROR} for left in folder.glob(f".{name}.draft-*")):
             with suppress(OSError):
@@ -46,7 +46,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
+def file_lock(path: Path, waiting: str | None = None) -> Iterator[None]:
     """Holds a lock file, which is left lying; the system lets go of it where the process dies.
 
     Args:
@@ -112,7 +112,7 @@ def _hydras(path: Path) -> bool:
         return False
 
 
-def missing(folder: Path) -> list[Path]:
+def missing_folders(folder: Path) -> list[Path]:
     """The folder and those above it that are not there yet, the innermost first: what a run may take away again."""
     return [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from kd_lab.core import nested, tables
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import MISSING
+from kd_lab.core.tables import MISSING, one_line
 
 COLUMNS = (
     "model",
@@ -65,8 +65,8 @@ def method(config: Mapping[str, Any]) -> str:
 
 def notes(results: Sequence[RunResult]) -> list[str]:
     """Every error in full, and every warning, each once."""
-    failed = [f"{result.cell} failed: {_line(result.error)}" for result in results if result.error]
-    return list(dict.fromkeys([*failed, *(_line(text) for result in results for text in result.warnings)]))
+    failed = [f"{result.cell} failed: {one_line(result.error)}" for result in results if result.error]
+    return list(dict.fromkeys([*failed, *(one_line(text) for result in results for text in result.warnings)]))
 
 
 def to_rich(results: Sequence[RunResult], title: str) -> Table:
@@ -95,7 +95,7 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
     if interval:
         accuracy += f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
     if about["error"]:
-        text = _line(about["error"])
+        text = one_line(about["error"])
         accuracy = "failed: " + (text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…")
     counts = [_count(cost[name]) for name in ("parameters", "parameters_nonzero") if cost.get(name) is not None]
     cells = (
@@ -136,7 +136,7 @@ def _flat(result: RunResult) -> dict[str, Any]:
     """Everything that may tell a result's row from others: `_NAMED`, the loss, and options by their dotted names."""
     told: dict[str, Any] = {name: str(at(result.config, path) or MISSING) for name, path in _NAMED.items()}
     told["loss"] = " + ".join(_terms(result.config.get("loss") or {}))
-    return told | {key: value for key, value in leaves(result.config) if _told(key)}
+    return told | {key: value for key, value in flat_options(result.config) if _told(key)}
 
 
 def _of_teacher(key: str) -> bool:
@@ -149,7 +149,7 @@ def _told(key: str) -> bool:
     return key.partition(".")[0] not in _UNTOLD and not key.endswith(("_target_", ".name"))
 
 
-def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_options(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted name, value) of everything in a config; a list is one value, as text."""
     for name, value in nested.leaves(config, prefix):
         yield name, str(value) if isinstance(value, list) else value
@@ -177,7 +177,3 @@ def _decimal(number: float | None, places: int) -> str:
 
 def _count(number: int) -> str:
     return f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
-
-
-def _line(text: str | None) -> str:
-    return " ".join(str(text).split())

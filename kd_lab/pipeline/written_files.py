@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from kd_lab.core.results import write_whole
+from kd_lab.core.results import write_atomically
 from kd_lab.pipeline.run_folder import FILES, SHOWN
 
 
@@ -15,7 +15,7 @@ def note(folder: Path) -> None:
     """Notes what the files of a cell hold, so that one that is damaged or changed is found."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     shown = [name for name in names if Path(name).parts[0] in SHOWN]
-    write_whole(folder / FILES, json.dumps({name: _state(folder / name) for name in shown}, indent=1))
+    write_atomically(folder / FILES, json.dumps({name: _state(folder / name) for name in shown}, indent=1))
 
 
 def damaged(folder: Path) -> list[str]:

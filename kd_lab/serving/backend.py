@@ -46,7 +46,7 @@ def _read_torch(folder: Path, threads: int | None) -> Logits:
         types = None if segments is None else torch.from_numpy(segments)
         with torch.inference_mode():
             batch = Batch(unused, torch.from_numpy(pieces), torch.from_numpy(mask), unused, types)
-            said: NDArray[np.float32] = model(batch).logits.float().numpy()
-        return said
+            values: NDArray[np.float32] = model(batch).logits.float().numpy()
+        return values
 
     return logits

@@ -64,7 +64,7 @@ def complete(folder: Path, result: RunResult) -> None:
         named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
         _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
     _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
-    results.write_whole(folder / README, model_card(result, kind, card["labels"], card["max_tokens"]))
+    results.write_atomically(folder / README, model_card(result, kind, card["labels"], card["max_tokens"]))
 
 
 def export(cell: Path, target: Path) -> list[Path]:
@@ -92,7 +92,7 @@ def export(cell: Path, target: Path) -> list[Path]:
         target.mkdir(parents=True, exist_ok=True)
         for left in _dead(target):
             shutil.rmtree(left, ignore_errors=True)
-        with drafts.within(target, _DRAFT) as draft:
+        with drafts.temporary_folder(target, _DRAFT) as draft:
             for path in source.iterdir():
                 shutil.copyfile(path, draft / path.name)
             complete(draft, result)
@@ -135,7 +135,7 @@ def _refuse_strangers(source: Path) -> None:
 
 def _dead(target: Path) -> Iterator[Path]:
     """What exports that were killed have left in their target; nothing in which anybody keeps anything else."""
-    return (draft for draft in drafts.dead(target, _DRAFT) if draft.is_dir() and not foreign(draft))
+    return (draft for draft in drafts.abandoned(target, _DRAFT) if draft.is_dir() and not foreign(draft))
 
 
 def _check_target(target: Path, ours: Collection[str]) -> None:
@@ -179,7 +179,7 @@ def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    results.write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    results.write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _copy(source: Path, target: Path) -> None:

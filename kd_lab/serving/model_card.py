@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
+from kd_lab.core.tables import one_line
 
 Kind = Literal["transformers", "onnx", "kd_lab"]  # what loads it, by the hub's name
 _LONGEST = 600  # letters of a step's notes
@@ -93,8 +94,8 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
         _made(result),
     ]
     if result.warnings:
-        parts += ["## Warnings", "\n".join(f"- {_line(text)}" for text in result.warnings)]
-    parts += ["## Classes", ", ".join(f"`{_line(label)}`" for label in labels)]
+        parts += ["## Warnings", "\n".join(f"- {one_line(text)}" for text in result.warnings)]
+    parts += ["## Classes", ", ".join(f"`{one_line(label)}`" for label in labels)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -191,7 +192,3 @@ def _made(result: RunResult) -> str:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (the rest stands in result.json)"
-
-
-def _line(text: str) -> str:
-    return " ".join(str(text).split())

@@ -39,7 +39,7 @@ def level(results: Sequence[RunResult]) -> str:
     return fingerprint(sorted(f"{name} {contended}" for name, contended in map(state, results)))
 
 
-def whole(client: MlflowClient, store: Store, experiment: str, study: str, mend: bool) -> set[State]:
+def complete_runs(client: MlflowClient, store: Store, experiment: str, study: str, mend: bool) -> set[State]:
     """The complete runs of a study that are not deleted.
 
     Args:
@@ -68,7 +68,7 @@ def whole(client: MlflowClient, store: Store, experiment: str, study: str, mend:
     return set(known.items())
 
 
-def there(
+def find_run(
     client: MlflowClient, experiment: str, result: RunResult, files: Mapping[str, Path], about: Mapping[str, str]
 ) -> str | None:
     """The run that holds the result already, brought back where it was deleted; halves and doubles are deleted.

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from kd_lab.core.nested import is_number
 from kd_lab.core.results import RunResult
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def tags(result: RunResult) -> dict[str, str]:
 
 
 def _leaves(value: Any, joint: str, name: str = "") -> dict[str, Any]:
-    """Flat name -> leaf of nested mappings; the mappings in a list are numbered from 0."""
+    """Flat name -> leaf, as `nested.leaves`; but mappings in a list are numbered from 0, and empty ones are there."""
     if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
         value = dict(enumerate(value))
     if not isinstance(value, Mapping) or not value:
@@ -106,7 +107,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     for name, leaf in _leaves(values, "_").items():
         if isinstance(leaf, list | tuple) and len(leaf) == 2:
             found |= _numbers({f"{name}_low": leaf[0], f"{name}_high": leaf[1]})
-        elif isinstance(leaf, int | float) and not isinstance(leaf, bool):
+        elif is_number(leaf):
             found[name] = float(leaf)
     return found
 

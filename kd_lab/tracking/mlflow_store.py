@@ -117,7 +117,7 @@ class Store:
     uri: str
     artifacts: str
 
-    def alone(self) -> AbstractContextManager[Any]:
+    def exclusive(self) -> AbstractContextManager[Any]:
         """One process at a time on a SQLite file: two that create it at once crash each other."""
         return nullcontext() if sqlite_file(self.uri) is None else FileLock(self._lock, timeout=WAIT_S)
 
@@ -151,7 +151,7 @@ class Store:
         return Forgiving(self.uri, what, study)
 
     @property
-    def resting(self) -> bool:
+    def failed_recently(self) -> bool:
         """Whether it has just failed."""
         return time.monotonic() - _failed.get(self.uri, -math.inf) < _REST_S
 

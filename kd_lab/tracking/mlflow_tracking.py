@@ -17,7 +17,7 @@ from kd_lab.core.option_types import NonEmpty, PathName
 from kd_lab.core.progress import say
 from kd_lab.core.results import RunResult
 from kd_lab.tracking import mlflow_level
-from kd_lab.tracking.mlflow_level import IDENTITY, log_files, state, there, whole
+from kd_lab.tracking.mlflow_level import IDENTITY, complete_runs, find_run, log_files, state
 from kd_lab.tracking.mlflow_run import log_model, log_values, parameters, tags
 from kd_lab.tracking.mlflow_store import (
     EXPERIMENT,
@@ -91,7 +91,7 @@ class MlflowTracking:
     def begin(self, study: str) -> None:
         """Makes the store, the experiment and the sweep's own run before several processes ask for them."""
         self.announce()
-        with self._store.forgiving(study, study), self._store.alone():
+        with self._store.forgiving(study, study), self._store.exclusive():
             client = self._client(study)
             run = self._store.parent(client, self._experiment(client, study), study)
             client.update_run(run, "RUNNING")
@@ -111,12 +111,12 @@ class MlflowTracking:
         Returns:
             MLflow's id of the run, or None where the store failed: that is logged as a warning, never raised.
         """
-        if parent and self._store.resting:
+        if parent and self._store.failed_recently:
             return None  # the end of the sweep, or `kd-lab report NAME --sync`, catches up
         if not parent:
             self.announce()
         result = result.public()
-        with self._store.forgiving(f"{result.name}/{result.cell}", result.name), self._store.alone():
+        with self._store.forgiving(f"{result.name}/{result.cell}", result.name), self._store.exclusive():
             kept = model if self.log_model else None
             return self._mirror(self._client(result.name), result, files, kept, title or result.cell, parent)
         return None
@@ -134,13 +134,13 @@ class MlflowTracking:
         if thorough:
             self.announce()
         study, results = results[0].name, [one.public() for one in results]
-        with self._store.forgiving(study, study), self._store.alone():
+        with self._store.forgiving(study, study), self._store.exclusive():
             client = self._client(study)
             experiment = self._experiment(client, study)
             parent = find_parent(client, experiment, study)
             if not thorough and parent and client.get_run(parent).data.tags.get(_LEVEL) == mlflow_level.level(results):
                 return []
-            known = whole(client, self._store, experiment, study, thorough)
+            known = complete_runs(client, self._store, experiment, study, thorough)
             return [one for one in results if state(one) not in known]
         return None
 
@@ -165,7 +165,7 @@ class MlflowTracking:
             MLflow's id of the run, or None where the store failed.
         """
         study, ending = cells[0].name, "FAILED" if any(cell.status == "failed" for cell in cells) else "FINISHED"
-        with self._store.forgiving(study, study), self._store.alone():
+        with self._store.forgiving(study, study), self._store.exclusive():
             client = self._client(study)
             run = self._store.parent(client, self._experiment(client, study), study)
             texts = [path.read_bytes().hex() for path in files.values() if path.suffix == ".csv"]
@@ -223,7 +223,7 @@ class MlflowTracking:
         parent: bool,
     ) -> str:
         experiment, about = self._experiment(client, result.name), tags(result)
-        if kept := there(client, experiment, result, files, about):
+        if kept := find_run(client, experiment, result, files, about):
             return kept
         if parent:
             about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)

@@ -45,8 +45,8 @@ class GraphReplay:
         rows, tokens = batch.input_ids.shape
         length = -(-tokens // _MULTIPLE) * _MULTIPLE
         if not self._can(batch, length):
-            said: Outputs = self.model(batch)
-            return said
+            outputs: Outputs = self.model(batch)
+            return outputs
         filler = (0, length - tokens)
         ids = F.pad(batch.input_ids, filler, value=self.model.config["pad_token_id"])
         mask = F.pad(batch.attention_mask, filler)
@@ -96,8 +96,8 @@ class _Recording:
         batch = Batch(self.ids, self.ids, self.mask, self.ids)  # nobody reads row ids and labels
 
         def say() -> Tensor:
-            said: Tensor = torch.func.functional_call(model, stand_ins, (batch,)).logits
-            return said
+            logits: Tensor = torch.func.functional_call(model, stand_ins, (batch,)).logits
+            return logits
 
         def learn(logits: Tensor, pushed: Tensor) -> Sequence[Tensor | None]:
             return torch.autograd.grad(logits, list(stand_ins.values()), pushed, allow_unused=True)

@@ -71,10 +71,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A fitted teacher and how it answers."""
+    """A fitted teacher and its outputs."""
 
     fitted: Fitted
-    answers: Mapping[str, TeacherOutputs]  # train, validation -> answers, from the cache or live
+    outputs: Mapping[str, TeacherOutputs]  # train, validation -> its outputs, from the cache or live
 
 
 def fingerprint_parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _train(
         spec.trainer,
         spec.seed,
         tokens,
-        _answers(spec, teacher),
+        _outputs(spec, teacher),
         scratch,
         advance=advance,
         observe=observe,
@@ -202,7 +202,7 @@ def recover(
     """
     pl.seed_everything(spec.seed, verbose=False)
     settings = replace(spec.trainer, max_epochs=epochs)
-    answers = _answers(spec, teacher)
+    outputs = _outputs(spec, teacher)
     return train(
         model,
         spec.loss,
@@ -210,7 +210,7 @@ def recover(
         settings,
         spec.seed,
         tokens,
-        answers,
+        outputs,
         scratch,
         keep="last",
         constraint=constraint,
@@ -218,5 +218,5 @@ def recover(
     )
 
 
-def _answers(spec: FitSpec, teacher: Teacher | None) -> Mapping[str, TeacherOutputs]:
-    return teacher.answers if teacher and spec.loss.needs else {}
+def _outputs(spec: FitSpec, teacher: Teacher | None) -> Mapping[str, TeacherOutputs]:
+    return teacher.outputs if teacher and spec.loss.needs else {}

@@ -40,10 +40,10 @@ class Distillation(pl.LightningModule):
         model: what is fitted; in training mode.
         loss: what is minimised.
         optimizer: how.
-        updates: number of optimizer steps in the whole fit, for the schedule.
+        total_steps: number of optimizer steps in the whole fit, for the schedule.
         clip_norm: largest norm of the gradient, 0 for no clipping. Clipped here and not by the Trainer, which refuses
             to clip for a fused optimizer under mixed precision.
-        answers: split -> the teacher's answers; empty where the loss asks for none.
+        teacher_outputs: split -> the teacher's answers; empty where the loss asks for none.
         constraint: what a step of compression imposes on the weights meanwhile.
     """
 
@@ -52,19 +52,20 @@ class Distillation(pl.LightningModule):
         model: TorchClassifier,
         loss: Loss,
         optimizer: AdamW,
-        updates: int,
+        total_steps: int,
         clip_norm: float,
-        answers: Mapping[str, TeacherOutputs],
+        teacher_outputs: Mapping[str, TeacherOutputs],
         constraint: WeightConstraint | None = None,
     ) -> None:
         super().__init__()
         self.model, self.loss, self.constraint = model, loss, constraint
-        self.settings, self.updates, self.clip_norm, self.answers = optimizer, updates, clip_norm, answers
+        self.settings, self.total_steps, self.clip_norm = optimizer, total_steps, clip_norm
+        self.teacher_outputs = teacher_outputs
         self._total: Tensor | None = None  # the last batch's loss
         self._parts: Mapping[str, Tensor] = {}
         self._sums: Tensor | None = None  # of the loss and its parts over the epoch's rows: their mean is logged
         self._rows = 0
-        self._said: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
+        self._validation_outputs: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
         self._doubt: _Doubt | None = None
         self._replay: GraphReplay | None = None
         model.returns = loss.returns
@@ -81,16 +82,16 @@ class Distillation(pl.LightningModule):
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Joins what the teacher has said: with the rows it is moved to the device."""
-        answers = self._answers()
-        return batch._replace(teacher=answers(batch)) if answers and _on_cpu(answers) else batch
+        teacher = self._outputs_of_split()
+        return batch._replace(teacher=teacher(batch)) if teacher and _on_cpu(teacher) else batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Joins what the teacher says now, or what it has said and lies on the device like the batch."""
-        answers = self._answers()
-        return batch._replace(teacher=answers(batch)) if answers and not _on_cpu(answers) else batch
+        teacher = self._outputs_of_split()
+        return batch._replace(teacher=teacher(batch)) if teacher and not _on_cpu(teacher) else batch
 
-    def _answers(self) -> TeacherOutputs | None:
-        return self.answers.get("train" if self.trainer.training else "validation")
+    def _outputs_of_split(self) -> TeacherOutputs | None:
+        return self.teacher_outputs.get("train" if self.trainer.training else "validation")
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One batch's loss."""
@@ -153,7 +154,7 @@ class Distillation(pl.LightningModule):
         """Updates the weights."""
         super().optimizer_step(*arguments, **options)
         if self.constraint:
-            self.constraint.after_update(min(1.0, (self.global_step + 1) / self.updates))
+            self.constraint.after_update(min(1.0, (self.global_step + 1) / self.total_steps))
 
     def on_validation_start(self) -> None:
         """Validates the model as it will be used."""
@@ -167,15 +168,15 @@ class Distillation(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """One batch's loss and logits."""
-        said = self.model(batch)
-        total, self._parts = self.loss(said, batch)
+        outputs = self.model(batch)
+        total, self._parts = self.loss(outputs, batch)
         self._count(total, len(batch.labels))
-        self._said.append((said.logits.detach(), batch.labels))
+        self._validation_outputs.append((outputs.logits.detach(), batch.labels))
 
     def on_validation_epoch_end(self) -> None:
         """Metrics over the whole split at once: a mean of batches' F1 is not F1."""
-        logits, labels = (torch.cat(column).cpu() for column in zip(*self._said, strict=True))
-        self._said.clear()
+        logits, labels = (torch.cat(column).cpu() for column in zip(*self._validation_outputs, strict=True))
+        self._validation_outputs.clear()
         self._log("validation")
         self.log_dict({f"validation/{name}": value for name, value in evaluate(logits, labels).items()})
 
@@ -185,7 +186,9 @@ class Distillation(pl.LightningModule):
         for part in self.model.modules():
             if isinstance(part, ActiveEmbedding):
                 part.follow(optimizer)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.settings.factor(step, self.updates))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.settings.factor(step, self.total_steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _count(self, total: Tensor, rows: int) -> None:
@@ -200,9 +203,9 @@ class Distillation(pl.LightningModule):
         self._sums, self._rows = None, 0
 
 
-def _on_cpu(answers: TeacherOutputs) -> bool:
+def _on_cpu(teacher_outputs: TeacherOutputs) -> bool:
     """Whether they are looked up in the processor's memory."""
-    device = getattr(answers, "device", None)
+    device = getattr(teacher_outputs, "device", None)
     return device is not None and device.type == "cpu"
 
 

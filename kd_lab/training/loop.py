@@ -48,7 +48,7 @@ def train(
     settings: Trainer,
     seed: int,
     tokens: Tokens,
-    answers: Mapping[str, TeacherOutputs],
+    teacher_outputs: Mapping[str, TeacherOutputs],
     scratch: Path,
     *,
     keep: Literal["best", "last"] = "best",
@@ -63,7 +63,7 @@ def train(
     be taken back.
 
     Args:
-        answers: split -> the teacher's answers; empty where the loss asks for none.
+        teacher_outputs: split -> the teacher's answers; empty where the loss asks for none.
         scratch: where checkpoints lie; those of an earlier call that was cut off are gone on from.
         keep: "best" ends with the best epoch's weights and stops early when none gets better; "last" goes through all
             epochs and ends with the last one's.
@@ -86,7 +86,7 @@ def train(
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
         history = _run(
-            model, loss, optimizer, settings, seed, tokens, answers, scratch, keep, constraint, advance, observe
+            model, loss, optimizer, settings, seed, tokens, teacher_outputs, scratch, keep, constraint, advance, observe
         )
     model.cpu().eval()
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
@@ -104,7 +104,7 @@ def _run(
     settings: Trainer,
     seed: int,
     tokens: Tokens,
-    answers: Mapping[str, TeacherOutputs],
+    teacher_outputs: Mapping[str, TeacherOutputs],
     scratch: Path,
     keep: Literal["best", "last"],
     constraint: WeightConstraint | None,
@@ -117,8 +117,8 @@ def _run(
     split = tokens.split("train")
     rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned_from(split, loss))
     validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
-    updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
-    module = Distillation(model.train(), loss, optimizer, updates, settings.clip_norm, answers, constraint)
+    total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
+    module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)
     history = History(advance, observe)
     callbacks: list[Callback] = [EpochSeed(seed), history]
     if keep == "best":

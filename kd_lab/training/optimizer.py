@@ -1,15 +1,23 @@
-"""AdamW with a rate for the encoder and one for the head, linear warm-up and linear decay."""
+"""AdamW with a rate for the encoder and one for the head, linear warm-up, and a schedule by which the rates fall.
+
+By hand: `transformers.get_scheduler` starts its warm-up at a rate of 0, so that the first update, all of a fit of one
+step, teaches nothing. From the end of warm-up on a test holds every schedule against its.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import LearningRate, Share, ShareBelowOne, Weight
+
+Schedule = Literal["linear", "cosine", "constant"]  # as `transformers.get_scheduler` calls them
 
 
 @dataclass(frozen=True)
@@ -20,8 +28,9 @@ class AdamW:
         encoder_lr: peak learning rate of pre-trained weights.
         head_lr: peak learning rate of weights that start from random.
         weight_decay: of matrices; biases and normalisation weights are not decayed.
-        warmup: share of all steps in which the rate grows from 0; then it falls to 0 in a straight line.
+        warmup: share of all steps in which the rate grows from 0 in a straight line.
         betas: decay of the two moments.
+        schedule: how the rate goes on from its peak: to 0 in a straight line or in half a cosine, or not at all.
     """
 
     encoder_lr: LearningRate = 1e-4
@@ -29,6 +38,7 @@ class AdamW:
     weight_decay: Weight = 0.01
     warmup: Share = 0.1
     betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.999)
+    schedule: Schedule = "linear"
 
     def __post_init__(self) -> None:
         for name in ("encoder_lr", "head_lr", "weight_decay", "warmup"):
@@ -38,6 +48,13 @@ class AdamW:
                 raise UserError(
                     f"optimizer.{name}", expected=f"a number from 0 to {top:g}", got=repr(value), cure="Give another."
                 )
+        if self.schedule not in get_args(Schedule):
+            raise UserError(
+                "optimizer.schedule",
+                expected=" or ".join(get_args(Schedule)),
+                got=repr(self.schedule),
+                cure="Give one of these.",
+            )
 
     def scaled(self, share: float) -> AdamW:
         """The same with peak learning rates multiplied by `share`."""
@@ -68,6 +85,10 @@ class AdamW:
         warm = self.warmup * steps
         if step < warm:
             return (step + 1) / (warm + 1)
+        if self.schedule == "constant":
+            return 1.0
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
         return max(0.0, (steps - step) / max(1.0, steps - warm))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kd_lab.cli import finish
 from kd_lab.core import results
-from kd_lab.sweep import launch
+from kd_lab.sweeps import launch
 
 
 def test_times_are_taken_anew_where_the_sweep_was_killed_before_its_report(
@@ -25,7 +25,7 @@ def test_times_are_taken_anew_where_the_sweep_was_killed_before_its_report(
     monkeypatch.setattr(finish, "_time_again", told.append)
     monkeypatch.setattr(finish, "write", lambda multirun, name: SimpleNamespace(cells=[]))
     monkeypatch.setattr(finish, "show", lambda *_: None)
-    monkeypatch.setattr(finish, "mirror", lambda *_: 0)
+    monkeypatch.setattr(finish, "sync_with_mlflow", lambda *_: 0)
 
     assert finish.close(folders) is False  # no report yet: killed before
     table = study / "report" / "cells.csv"

@@ -24,7 +24,7 @@ from kd_lab.cli.compose import register
 from kd_lab.core import signature
 from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import TARGET, check, check_value, targets
-from kd_lab.core.option_types import Holds, Rule, example, fits, split
+from kd_lab.core.option_types import HasKey, Rule, example, fits, split
 from kd_lab.core.signature import MISSING, Made
 
 
@@ -129,7 +129,7 @@ def test_what_fits_is_what_pydantic_takes_in_strict_mode(target: str) -> None:
     values = [value for values in WRONG.values() for value in values]
     for name, kind in said_by_python(target).items():
         if list(of_classes(signature.options(target)[name].kind)) or any(
-            isinstance(rule, Rule | Holds) for rule in split(kind)[1]
+            isinstance(rule, Rule | HasKey) for rule in split(kind)[1]
         ):
             continue
         adapter = TypeAdapter(kind)

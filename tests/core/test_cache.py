@@ -217,7 +217,7 @@ def test_drafts_of_killed_processes_are_cleared_and_those_that_are_being_made_st
     checkpoints = own_cache.root / "timing" / f".{'1' * 16}.unfinished"
     checkpoints.mkdir()
     cache_module._cleared.discard(own_cache.root)
-    with cache_lock.alone(lock_of(alive)):
+    with cache_lock.exclusive_lock(lock_of(alive)):
         own_cache.build("fit", PARTS, write)
     assert (dead.exists(), alive.exists(), checkpoints.exists()) == (False, True, True)
     own_cache.build("fit", {**PARTS, "more": 1}, write)
@@ -348,9 +348,9 @@ def test_damage_that_another_process_has_mended_meanwhile_is_not_mended_again(
 
     def mended(path: Path) -> Any:
         (folder / "about.json").write_text("{}")
-        return cache_lock.alone(path)
+        return cache_lock.exclusive_lock(path)
 
-    monkeypatch.setattr(cache_module, "alone", mended)
+    monkeypatch.setattr(cache_module, "exclusive_lock", mended)
     assert own_cache.build("fit", PARTS, write) == folder
     assert not own_cache.warnings
 

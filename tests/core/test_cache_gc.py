@@ -343,7 +343,7 @@ def test_what_is_being_made_is_never_freed(tmp_path: Path) -> None:
 def test_a_lock_that_is_held_is_not_deleted_and_is_when_nothing_needs_it(tmp_path: Path) -> None:
     Cache(tmp_path).build("fit", PARTS, write)
     lock = tmp_path / "fit" / f".{HEX}.lock"
-    with cache_lock.alone(lock):
+    with cache_lock.exclusive_lock(lock):
         list(cache_gc.collect(tmp_path, 0))
         assert lock.is_file()
     list(cache_gc.collect(tmp_path, 0))
@@ -437,10 +437,10 @@ def test_a_lock_whose_file_was_deleted_meanwhile_is_taken_on_the_file_that_is_th
         real(descriptor, how)
 
     monkeypatch.setattr(cache_lock.fcntl, "flock", flock)
-    with cache_lock.alone(path) as mine:
+    with cache_lock.exclusive_lock(path) as mine:
         assert mine
         assert path.is_file()
-        with cache_lock.alone(path, wait=False) as theirs:
+        with cache_lock.exclusive_lock(path, wait=False) as theirs:
             assert not theirs
     assert len(calls) == 3
 
@@ -481,7 +481,7 @@ def test_a_file_system_without_locks_is_one_clear_line(tmp_path: Path, monkeypat
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "lock").symlink_to(tmp_path / "mine")
-    with pytest.raises(OSError, match="symbolic"), cache_lock.alone(tmp_path / "lock"):
+    with pytest.raises(OSError, match="symbolic"), cache_lock.exclusive_lock(tmp_path / "lock"):
         pass
 
 
@@ -587,7 +587,10 @@ def test_users_of_one_cache_wait_for_each_others_locks_and_mend_each_others_dama
     close(root, lambda mode: mode | 0o777)
     lock_of(folder).chmod(0o444)  # as the umask 022 of the other user made it
     with another_user():
-        with cache_lock.alone(lock_of(folder)), cache_lock.alone(lock_of(folder), wait=False) as theirs:
+        with (
+            cache_lock.exclusive_lock(lock_of(folder)),
+            cache_lock.exclusive_lock(lock_of(folder), wait=False) as theirs,
+        ):
             assert not theirs
         assert Cache(root).build("fit", PARTS, write) == folder
     assert (folder / "rows").read_text() == "rows"

@@ -165,7 +165,7 @@ def test_a_trusted_packages_files_count_with_all_that_they_import_and_no_others_
         (own_package / f"{file}.py").parent.mkdir(exist_ok=True)
         (own_package / f"{file}.py").write_text(text)
     term = f"{name}.parts.term"
-    trust.only([name])
+    trust.trust_packages([name])
     found = {module.removeprefix(name) for module in closure(frozenset([term])) if module.startswith(name)}
     assert found == {"", ".parts", ".parts.term", ".parts.inner", ".weights"}
     assert "kd_lab.losses.loss" in closure(frozenset([term]))

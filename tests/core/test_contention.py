@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from kd_lab.core import contention, cores
-from kd_lab.core.contention import Moment, lost_s
+from kd_lab.core.contention import ClockReading, lost_s
 
-START = Moment(at=0.0, own=1.0, others=50.0, stolen=0.0, throttled=0.0, waited={"1": 2.0, "2": 0.5})
+START = ClockReading(at=0.0, own=1.0, others=50.0, stolen=0.0, throttled=0.0, waited={"1": 2.0, "2": 0.5})
 
 
-def later(**changes: object) -> Moment:
+def later(**changes: object) -> ClockReading:
     """Ten seconds later: this process has computed for eight, others for none."""
     return START._replace(**{"at": 10.0, "own": 9.0, **changes})
 
@@ -51,7 +51,9 @@ def test_where_the_kernel_does_not_tell_who_waited_all_work_of_others_counts() -
 def test_up_to_a_share_of_the_time_it_is_not_marked(
     waited: float, marked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contention, "now", lambda: later(others=99.0, waited={"1": waited}))  # of 10 s, since 2.0
+    monkeypatch.setattr(
+        contention, "read_clocks", lambda: later(others=99.0, waited={"1": waited})
+    )  # of 10 s, since 2.0
     assert contention.contended(START) is marked
 
 
@@ -65,17 +67,17 @@ def test_the_waiting_of_every_thread_is_read_in_seconds(tmp_path: Path, monkeypa
     account(tmp_path, "8", "0 500000000 1\n")
     (tmp_path / "9").mkdir()  # it ends while it is read
     monkeypatch.setattr(contention, "THREADS", tmp_path)
-    assert contention.now().waited == {"7": 2.5, "8": 0.5}
+    assert contention.read_clocks().waited == {"7": 2.5, "8": 0.5}
 
 
 def test_a_kernel_that_keeps_no_account_is_not_taken_for_one_where_nobody_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contention, "THREADS", tmp_path / "none")
-    assert contention.now().waited is None
+    assert contention.read_clocks().waited is None
     account(tmp_path, "7", "0 0 0\n")
     monkeypatch.setattr(contention, "THREADS", tmp_path)
-    assert contention.now().waited is None
+    assert contention.read_clocks().waited is None
 
 
 def test_only_the_cores_that_it_may_use_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,10 +86,10 @@ def test_only_the_cores_that_it_may_use_are_looked_at(monkeypatch: pytest.Monkey
     monkeypatch.setattr(contention.time, "process_time", lambda: 30.0)
     monkeypatch.setattr(cores, "allowed", lambda: [0, 2])
     assert contention.cpu_s_of_others() == 100 + 400 + 2 * 5 + 2 * 1 - 30
-    assert contention.now().others == 100 + 400 + 2 * 5 - 30
-    assert contention.now().stolen == 2.0
+    assert contention.read_clocks().others == 100 + 400 + 2 * 5 - 30
+    assert contention.read_clocks().stolen == 2.0
     monkeypatch.setattr(cores, "allowed", lambda: [0, 7])  # numbers with gaps: some are off
-    assert contention.now().others == 1500 + 4 * 5 - 30
+    assert contention.read_clocks().others == 1500 + 4 * 5 - 30
 
 
 def test_a_busy_neighbour_is_seen() -> None:

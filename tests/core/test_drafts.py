@@ -18,7 +18,8 @@ import os, signal, sys
 from pathlib import Path
 from kd_lab.core import drafts
 
-with drafts.whole(Path(sys.argv[1])) as file, drafts.within(Path(sys.argv[1]).parent, ".export-") as folder:
+path = Path(sys.argv[1])
+with drafts.atomic_file(path) as file, drafts.temporary_folder(path.parent, ".export-") as folder:
     file.write("half")
     file.flush()
     (folder / "half").touch()
@@ -31,7 +32,7 @@ def names(folder: Path) -> list[str]:
 
 
 def write(path: Path) -> None:
-    with drafts.whole(path) as file:
+    with drafts.atomic_file(path) as file:
         file.write("{}")
 
 
@@ -41,7 +42,7 @@ def test_what_a_killed_process_left_is_cleared_and_the_earlier_file_stays_until_
     assert subprocess.run([sys.executable, "-c", KILLED, path], check=False).returncode == -signal.SIGKILL
     assert path.read_text() == "earlier"
     assert [name[:-12] for name in names(tmp_path)] == [".a[1].json.draft-", ".export-", ""]
-    (left,) = drafts.dead(tmp_path, ".export-")
+    (left,) = drafts.abandoned(tmp_path, ".export-")
     assert names(left) == ["half"]
     write(path)
     assert names(tmp_path) == [left.name, "a[1].json"]
@@ -60,9 +61,9 @@ def test_drafts_of_killed_processes_are_cleared_and_those_that_are_being_written
 
 
 def test_a_folder_is_held_while_it_is_filled_and_gone_at_the_end(tmp_path: Path) -> None:
-    with drafts.within(tmp_path, ".export-") as folder:
+    with drafts.temporary_folder(tmp_path, ".export-") as folder:
         (folder / "file").touch()
-        assert list(drafts.dead(tmp_path, ".export-")) == []
+        assert list(drafts.abandoned(tmp_path, ".export-")) == []
     assert names(tmp_path) == []
 
 
@@ -101,7 +102,7 @@ def test_a_draft_that_another_process_cleared_before_it_was_locked_is_begun_anew
         write(tmp_path / "a.json")
         assert (tmp_path / "a.json").read_text() == "{}"
     else:
-        with drafts.within(tmp_path, ".export-") as folder:
+        with drafts.temporary_folder(tmp_path, ".export-") as folder:
             assert folder.is_dir()
     assert len(locked) == 2
 
@@ -118,14 +119,14 @@ def test_a_folder_that_another_process_cleared_before_it_was_opened_is_begun_ane
             path.rmdir()
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
-    with drafts.within(tmp_path, ".export-") as folder:
+    with drafts.temporary_folder(tmp_path, ".export-") as folder:
         assert folder == made[1]
 
 
 def test_where_there_is_no_folder_nothing_is_tried_again(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), drafts.whole(tmp_path / "nowhere" / "a.json"):
+    with pytest.raises(FileNotFoundError), drafts.atomic_file(tmp_path / "nowhere" / "a.json"):
         pass
-    with pytest.raises(FileNotFoundError), drafts.within(tmp_path / "nowhere", ".export-"):
+    with pytest.raises(FileNotFoundError), drafts.temporary_folder(tmp_path / "nowhere", ".export-"):
         pass
 
 

@@ -56,7 +56,7 @@ def test_the_config_of_an_old_result_can_still_be_built(edition: Path) -> None:
         config = results.read(file.parent).config
         for part in ("dataset", "tokenizer", "model", "loss", "optimizer", "trainer", "evaluation", "tracking"):
             build(config[part], part)
-        assert not any(moved.now(target) != target for _, target in targets(config, ""))
+        assert not any(moved.current_name(target) != target for _, target in targets(config, ""))
 
 
 @pytest.mark.slow

@@ -24,8 +24,8 @@ def test_every_name_leads_to_a_file_and_none_in_two_steps() -> None:
 def test_settings_are_renewed_at_any_depth_and_what_is_not_ours_stays() -> None:
     old = {"terms": [{"_target_": "kd_lab.optimizer.AdamW"}], "x": {"_target_": "torch.optim.Adam", "lr": 1}}
     new = {"terms": [{"_target_": "kd_lab.training.optimizer.AdamW"}], "x": {"_target_": "torch.optim.Adam", "lr": 1}}
-    assert moved.renewed(old) == new == moved.renewed(new)
-    assert signature.exists(moved.now("kd_lab.evaluation.Evaluation"))
+    assert moved.with_current_names(old) == new == moved.with_current_names(new)
+    assert signature.exists(moved.current_name("kd_lab.evaluation.Evaluation"))
 
 
 def test_a_users_own_yaml_with_an_old_name_works_and_says_the_new_one(

@@ -14,10 +14,10 @@ from kd_lab.core import redact, results
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.serving.model_card import model_card
-from kd_lab.sweep import completed
-from kd_lab.sweep.search.objective import Objective
-from kd_lab.sweep.search.space import read
-from kd_lab.sweep.search.study import SearchPlan
+from kd_lab.sweeps import completed
+from kd_lab.sweeps.search.objective import Objective
+from kd_lab.sweeps.search.space import read
+from kd_lab.sweeps.search.study import SearchPlan
 from kd_lab.tracking.mlflow_store import live_uri
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 

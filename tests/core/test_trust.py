@@ -61,7 +61,7 @@ alias = Mine
 def term(own_package: Path) -> str:
     """The dotted name of a module with a term, in a package that is trusted."""
     (own_package / "terms.py").write_text(TERM)
-    trust.only([own_package.name])
+    trust.trust_packages([own_package.name])
     return f"{own_package.name}.terms"
 
 
@@ -105,9 +105,9 @@ def refused(settings: dict[str, Any], where: str = "loss") -> UserError:
     ],
 )
 def test_what_is_no_package_of_a_users_own_is_trusted_by_no_name(packages: Any, got: str) -> None:
-    trust.only(())
+    trust.trust_packages(())
     with pytest.raises(UserError) as caught:
-        trust.only(packages)
+        trust.trust_packages(packages)
     assert caught.value.where == "trust.packages"
     assert caught.value.got.startswith(got)
     assert "\n" not in str(caught.value)
@@ -118,16 +118,16 @@ def test_a_folder_without_an_init_is_no_package(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "loose_folder").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match=r"no folder with an __init__\.py"):
-        trust.only(["loose_folder"])
+        trust.trust_packages(["loose_folder"])
 
 
 def test_who_is_trusted_now_is_all_who_are_and_none_is_imported(own_package: Path) -> None:
     (own_package / "__init__.py").write_text("open('made', 'w')\n")
-    trust.only([own_package.name])
+    trust.trust_packages([own_package.name])
     assert trust.names() == (own_package.name,)
     assert own_package.name not in sys.modules
     with pytest.raises(UserError):
-        trust.only([own_package.name, "os"])
+        trust.trust_packages([own_package.name, "os"])
     assert trust.names() == (), "a line that is refused leaves nobody trusted"
 
 
@@ -225,7 +225,7 @@ def test_a_file_that_is_wrong_is_one_clear_line(text: str, got: str, term: str) 
 
 def test_trust_that_is_withdrawn_holds_no_longer(term: str) -> None:
     assert signature.exists(f"{term}.Mine")
-    trust.only(())
+    trust.trust_packages(())
     assert not signature.exists(f"{term}.Mine")
     assert refused(loss(f"{term}.Mine")).cure.endswith(
         f"trust.packages=[{term.partition('.')[0]}] (kd-lab report: --trust {term.partition('.')[0]})."

@@ -15,7 +15,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import build
 from kd_lab.data.dataset import SplitPlan, Texts, checked
 from kd_lab.data.docstrings import MASK, Docstrings
-from kd_lab.pipeline.run import plain
+from kd_lab.pipeline.run import resolved_config
 
 LIBRARIES = ("numpy", "networkx", "sympy")
 
@@ -140,7 +140,7 @@ def test_its_name_holds_the_versions_and_the_options(monkeypatch: pytest.MonkeyP
 
 
 def test_the_default_data_set_is_large_enough_and_gives_nothing_away() -> None:
-    texts = build(plain(compose().dataset), "dataset").load()
+    texts = build(resolved_config(compose().dataset), "dataset").load()
     assert len(texts.classes) >= 8
     assert sum(len(some.texts) for some in texts.splits.values()) >= 6_000
     assert not gives_away(texts)

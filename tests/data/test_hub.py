@@ -17,7 +17,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import build
 from kd_lab.data.dataset import UNLABELLED, SplitPlan, checked
 from kd_lab.data.hub import Hub
-from kd_lab.pipeline.run import plain
+from kd_lab.pipeline.run import resolved_config
 
 NAMES = ["neg", "pos", "none of both"]
 
@@ -209,7 +209,7 @@ PER_CLASS: dict[str, tuple[str, list[int]]] = {
 @pytest.mark.parametrize("option", REAL)
 def test_a_real_data_set_has_the_rows_and_classes_that_are_published(option: str, shared_data: Path) -> None:
     config = compose([f"dataset={option.split(maxsplit=1)[0]}", *option.split()[1:], f"paths.data={shared_data}"])
-    texts = build(plain(config.dataset), "dataset").load()
+    texts = build(resolved_config(config.dataset), "dataset").load()
     rows_of, classes = REAL[option]
     assert len(texts.classes) == classes
     parts = {name: some.labels for name, some in texts.splits.items()}

@@ -18,7 +18,7 @@ from kd_lab.data import hub_revision
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.hub import Hub
 from kd_lab.pipeline import provenance
-from kd_lab.sweep import completed
+from kd_lab.sweeps import completed
 
 ONE, TWO = "1" * 40, "2" * 40
 

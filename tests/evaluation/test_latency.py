@@ -26,7 +26,7 @@ def batch(rows: int, tokens: int) -> Batch:
 
 
 REQUESTS = [batch(1, tokens) for tokens in (4, 7, 9, 4)]
-LOAD = latency.Load(REQUESTS, [batch(32, 9), batch(8, 6)])
+LOAD = latency.Workload(REQUESTS, [batch(32, 9), batch(8, 6)])
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,9 @@ def test_a_model_that_does_not_load_fails_the_cell(saved: Path, tmp_path: Path) 
 
 def test_nothing_to_time_is_refused(saved: Path) -> None:
     with pytest.raises(ValueError, match="no requests"):
-        latency.measure(saved / "small", latency.Load([], LOAD.bulk), reference=None, threads=1, rounds=1, max_tokens=9)
+        latency.measure(
+            saved / "small", latency.Workload([], LOAD.bulk), reference=None, threads=1, rounds=1, max_tokens=9
+        )
 
 
 def test_rounds_stop_when_the_time_for_them_is_used_up(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from kd_lab.data.dataset import Split, Texts
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenized import Tokens, _make
 from kd_lab.data.tokenizer import EncodedRows
-from kd_lab.evaluation.predictions import FILE, keep
+from kd_lab.evaluation.predictions import FILE, save_predictions
 from kd_lab.report.release.gate import _still_there
 from kd_lab.report.study import answers
 
@@ -39,7 +39,7 @@ class Said:
 def kept(folder: Path, texts: list[str], seed: int = 0) -> RunResult:
     one = cell([f"seed={seed}", f"a={texts[0]}"], fingerprint={"tokens": "t"})
     (folder / one.cell).mkdir(parents=True)
-    keep(folder / one.cell, one, Said(texts), LABELS, LABELS, np.ones(3, np.float32))  # type: ignore[arg-type]
+    save_predictions(folder / one.cell, one, Said(texts), LABELS, LABELS, np.ones(3, np.float32))  # type: ignore[arg-type]
     assert (folder / one.cell / FILE).is_file()
     return one
 
@@ -50,14 +50,14 @@ def test_equal_labels_of_other_texts_are_other_rows(tmp_path: Path) -> None:
         for name, texts, seed in (("a", ["x", "y", "z"], 0), ("b", ["x", "y", "w"], 1), ("c", ["x", "y", "z"], 2))
     )
     assert one.fingerprint["test"] == again.fingerprint["test"] != other.fingerprint["test"]
-    said = [answers.of(tmp_path / name, one) for name, one in (("a", one), ("b", other), ("c", again))]
+    said = [answers.read_predictions(tmp_path / name, one) for name, one in (("a", one), ("b", other), ("c", again))]
     assert not said[0].same_rows(said[1])
     assert said[0].same_rows(said[2])
 
 
 def test_the_gate_knows_test_rows_that_are_no_longer_those_that_a_cell_was_judged_on(tmp_path: Path) -> None:
     one = kept(tmp_path, ["x", "y", "z"])
-    said = answers.of(tmp_path, one)
+    said = answers.read_predictions(tmp_path, one)
     assert said is not None
     assert _still_there(said, Said(["x", "y", "z"]))  # type: ignore[arg-type]
     assert not _still_there(said, Said(["x", "y", "w"]))  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ def test_predictions_whose_texts_are_cut_short_are_one_clear_line(tmp_path: Path
     one = kept(tmp_path, ["x", "y", "z"])
     np.savez_compressed(tmp_path / one.cell / FILE, labels=LABELS, predictions=LABELS, texts=np.zeros(2, np.uint64))
     with pytest.raises(UserError, match=r"\(2,\) texts for \(3,\) labels"):
-        answers.of(tmp_path, one)
+        answers.read_predictions(tmp_path, one)
 
 
 def test_the_tokens_of_a_data_set_tell_its_test_texts(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from kd_lab.cli.compose import compose
 from kd_lab.core import cores, machine, results
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.cell import Cell
-from kd_lab.sweep import launch
+from kd_lab.sweeps import launch
 
 COUNTS = (10, 8)
 
@@ -89,12 +89,12 @@ def test_a_sweep_has_a_name_while_its_cells_run(tmp_path: Path, monkeypatch: pyt
             seen.append(launch.os.environ[results.RUNNING])
             raise RuntimeError("its worker died")
 
-    monkeypatch.setattr(launch.Remaining, "_begin", lambda self: None)
-    monkeypatch.setattr(launch.Remaining, "_lost", lambda self, *_: tmp_path)
+    monkeypatch.setattr(launch.ResumingLauncher, "_begin", lambda self: None)
+    monkeypatch.setattr(launch.ResumingLauncher, "_lost", lambda self, *_: tmp_path)
     monkeypatch.setattr(launch.results, "note_axes", lambda *_: None)
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     for _ in range(2):
-        one = launch.Remaining(Chosen(), None, config)  # type: ignore[arg-type]
+        one = launch.ResumingLauncher(Chosen(), None, config)  # type: ignore[arg-type]
         for first in range(2):
             one.launch([["seed=1"]], first)
     assert results.RUNNING not in launch.os.environ

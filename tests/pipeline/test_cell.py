@@ -33,7 +33,7 @@ def test_a_step_trains_on_under_what_the_model_said_or_under_the_loss_of_its_fit
     assert list(given.spec.loss.terms) == ["logit_mse"]
     assert given.teacher is not taught
     assert not given.dropout
-    assert {split: said.logits for split, said in given.teacher.answers.items()} == {  # type: ignore[union-attr]
+    assert {split: said.logits for split, said in given.teacher.outputs.items()} == {  # type: ignore[union-attr]
         "train": "logits of train",
         "validation": "logits of validation",
     }

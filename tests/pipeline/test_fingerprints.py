@@ -89,6 +89,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "precision": "32-true",
     "compression.quantize.openvino.OpenVino.precision": "bf16",
     "revision": "v2",
+    "schedule": "cosine",
     "scope": "layer",
     "sha256": "1",
     "split": SplitPlan(seed=1),

@@ -12,7 +12,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.models import saved_model
 from kd_lab.pipeline import publish, written_files
-from kd_lab.pipeline.run_folder import held
+from kd_lab.pipeline.run_folder import cell_lock
 from kd_lab.serving import export
 
 
@@ -50,7 +50,7 @@ def test_files_of_the_earlier_run_are_replaced_and_its_attempts_forgotten(tmp_pa
 
 @pytest.mark.parametrize("at", range(12))
 def test_killed_at_any_rename_a_result_that_is_there_has_its_own_files(tmp_path, monkeypatch, at) -> None:
-    with held(tmp_path):
+    with cell_lock(tmp_path):
         publish.publish(tmp_path, fill("one"))
     left, replace = [at], os.replace
 
@@ -69,7 +69,7 @@ def test_killed_at_any_rename_a_result_that_is_there_has_its_own_files(tmp_path,
             assert len(told(tmp_path)) == 1 or not (tmp_path / results.FILE).exists()
         else:
             assert at > 5, "there are as many renames as moments tried"
-    with held(tmp_path):
+    with cell_lock(tmp_path):
         publish.publish(tmp_path, fill("two"))
     assert told(tmp_path) == {"two"}
     assert not list(tmp_path.glob(".new*"))

@@ -13,7 +13,7 @@ from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.pipeline import run_folder
-from kd_lab.pipeline.run_folder import LOCK, check_cell, check_study, give_back, held, locked, missing
+from kd_lab.pipeline.run_folder import LOCK, cell_lock, check_cell, check_study, file_lock, give_back, missing_folders
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
@@ -39,7 +39,7 @@ def test_a_folder_that_is_not_kd_labs_is_refused_and_left_as_it_is(
 ) -> None:
     fill(tmp_path)
     before = listing(tmp_path)
-    with pytest.raises(UserError, match="expected an empty folder or that of an earlier run"), held(tmp_path):
+    with pytest.raises(UserError, match="expected an empty folder or that of an earlier run"), cell_lock(tmp_path):
         pass
     assert listing(tmp_path) == before
 
@@ -54,10 +54,10 @@ def test_a_link_or_a_file_is_no_run_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_an_earlier_run_is_taken_also_with_notes_of_the_users(tmp_path: Path) -> None:
-    with held(tmp_path):
+    with cell_lock(tmp_path):
         pass
     with_notes(tmp_path)
-    with held(tmp_path):
+    with cell_lock(tmp_path):
         assert (tmp_path / LOCK).is_file()
 
 
@@ -71,16 +71,16 @@ def test_a_folder_of_kd_lab_0_1_has_no_lock_and_is_taken(tmp_path: Path) -> None
 def test_what_is_given_back_is_what_was_made(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     folder = tmp_path / "there" / "study" / "cell"
-    made = missing(folder)
-    with held(folder):
+    made = missing_folders(folder)
+    with cell_lock(folder):
         pass
     give_back(folder, made)
     assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
 
 
 def test_a_folder_that_was_there_empty_stays(tmp_path: Path) -> None:
-    made = missing(tmp_path)
-    with held(tmp_path):
+    made = missing_folders(tmp_path)
+    with cell_lock(tmp_path):
         pass
     give_back(tmp_path, made)
     assert tmp_path.is_dir()
@@ -89,8 +89,8 @@ def test_a_folder_that_was_there_empty_stays(tmp_path: Path) -> None:
 
 def test_what_somebody_put_there_meanwhile_stays(tmp_path: Path) -> None:
     folder = tmp_path / "study" / "cell"
-    made = missing(folder)
-    with held(folder):
+    made = missing_folders(folder)
+    with cell_lock(folder):
         with_notes(folder.parent)
     give_back(folder, made)
     assert [path.name for path in tmp_path.rglob("*")] == ["study", "notes.txt"]
@@ -99,7 +99,7 @@ def test_what_somebody_put_there_meanwhile_stays(tmp_path: Path) -> None:
 def _enter(folder: Path, sender: multiprocessing.connection.Connection) -> None:
     said: list[str] = []
     run_folder.say = said.append  # type: ignore[assignment]
-    with held(folder):
+    with cell_lock(folder):
         sender.send((said, (folder / "done").is_file()))
 
 
@@ -107,7 +107,7 @@ def test_the_second_process_waits_says_so_and_comes_in_when_the_first_is_done(tm
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     folder = tmp_path / "study" / "cell"
-    with held(folder):
+    with cell_lock(folder):
         second = context.Process(target=_enter, args=(folder, sender))
         second.start()
         assert not receiver.poll(0.5), "it came in beside the first"
@@ -138,13 +138,13 @@ def test_who_waits_says_so_or_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     said: list[str] = []
     monkeypatch.setattr(run_folder, "say", said.append)
     monkeypatch.setattr(run_folder, "FileLock", HeldElsewhere)
-    with locked(tmp_path / LOCK, waiting):
+    with file_lock(tmp_path / LOCK, waiting):
         pass
     assert said == [waiting] * (waiting is not None)
 
 
 def test_of_a_run_in_a_folder_that_holds_more_the_lock_stays(tmp_path: Path) -> None:
-    with held(tmp_path):
+    with cell_lock(tmp_path):
         with_notes(tmp_path)
     give_back(tmp_path, [])
     assert {path.name for path in tmp_path.iterdir()} == {LOCK, "notes.txt"}
@@ -177,5 +177,5 @@ def test_what_a_killed_process_was_writing_is_taken_away_by_the_next(tmp_path: P
     mine = folder / ".mine.draft-1"
     for path in (folder / ".result.json.draft-1", folder / ".error.txt.draft-abc", mine):
         path.touch()
-    with held(folder):
+    with cell_lock(folder):
         assert {path.name for path in folder.iterdir()} == {LOCK, mine.name}

@@ -206,7 +206,7 @@ def test_pickles_are_named_and_never_loaded(lay: Lay, tmp_path: Path, monkeypatc
     (tmp_path / "cell").mkdir()
     (tmp_path / "cell" / answers.FILE).write_bytes(file.getvalue())
     with pytest.raises(UserError, match="expected a cell's predictions, got ValueError: Object arrays"):
-        answers.answers(tmp_path, SimpleNamespace(by_run={0: SimpleNamespace(cell="cell", fingerprint={})}))  # type: ignore[arg-type]
+        answers.predictions_by_run(tmp_path, SimpleNamespace(by_run={0: SimpleNamespace(cell="cell", fingerprint={})}))  # type: ignore[arg-type]
     assert not (tmp_path / "exploded").exists()
     pickle.loads(pickle.dumps(Bomb()))  # noqa: S301 - to see that it would have
     assert (tmp_path / "exploded").exists()
@@ -286,7 +286,7 @@ def test_an_archive_of_answers_that_unpacks_to_gigabytes_is_refused(
         for name in ("labels", "predictions"):
             archive.writestr(f"{name}.npy", bytes(2**21))
     with pytest.raises(UserError, match="got ValueError: 4194304 bytes of answers"):
-        answers.answers(tmp_path, SimpleNamespace(by_run={0: SimpleNamespace(cell="cell", fingerprint={})}))  # type: ignore[arg-type]
+        answers.predictions_by_run(tmp_path, SimpleNamespace(by_run={0: SimpleNamespace(cell="cell", fingerprint={})}))  # type: ignore[arg-type]
 
 
 def test_json_without_end_is_not_read(tmp_path: Path) -> None:

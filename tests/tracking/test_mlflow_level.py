@@ -144,7 +144,7 @@ def test_a_run_left_running_beside_its_whole_is_removed(store: MlflowTracking) -
 def test_of_two_runs_of_one_cell_one_stays(store: MlflowTracking, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = swept(store, "a/twice")
     with monkeypatch.context() as patch:
-        patch.setattr(mlflow_tracking, "there", lambda *_: None)  # as two processes that look at the same moment
+        patch.setattr(mlflow_tracking, "find_run", lambda *_: None)  # as two processes that look at the same moment
         store.mirror(ours[0], {}, None, parent=True)
     assert len(runs(store, "a/twice")) == 5
     assert sync(store, ours) == 0

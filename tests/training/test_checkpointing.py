@@ -23,7 +23,7 @@ from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models import saved_model
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.sweep.search.trial import Pruned
+from kd_lab.sweeps.search.trial import Pruned
 from kd_lab.training.fit import FitSpec, Fitted, fit
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import get_scheduler
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
@@ -34,6 +35,22 @@ def test_the_schedule_is_that_worked_out_by_hand() -> None:
 
 def test_without_warm_up_the_rate_starts_at_its_peak() -> None:
     assert [AdamW(warmup=0.0).factor(step, 4) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("warm", [0, 2, 5])
+def test_each_schedule_is_that_of_transformers(name: str, warm: int) -> None:
+    """Step by step; but during warm-up one step ahead, since theirs begins at 0."""
+    steps = 10
+    factor = AdamW(warmup=warm / steps, schedule=name).factor  # type: ignore[arg-type]
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = [  # with what warms up one step longer, and with the warm-up asked for
+        get_scheduler(name if name != "constant" else "constant_with_warmup", optimizer, ours, steps).lr_lambdas[0]
+        for ours in (warm + 1, warm)
+    ]
+    assert [factor(step, steps) for step in range(warm)] == [theirs[0](step + 1) for step in range(warm)]
+    after = range(warm, steps + 1)
+    assert [factor(step, steps) for step in after] == pytest.approx([theirs[1](step) for step in after], abs=1e-15)
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.06, 0.1, 0.5, 1.0])
@@ -98,7 +115,14 @@ def test_one_step_is_algorithm_2_of_the_paper() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("encoder_lr", -1e-5), ("head_lr", float("nan")), ("warmup", 1.5), ("weight_decay", "0.1"), ("head_lr", True)],
+    [
+        ("encoder_lr", -1e-5),
+        ("head_lr", float("nan")),
+        ("warmup", 1.5),
+        ("weight_decay", "0.1"),
+        ("head_lr", True),
+        ("schedule", "cosin"),
+    ],
 )
 def test_a_number_out_of_range_is_refused_by_name(option: str, value: object) -> None:
     with pytest.raises(UserError) as caught:

@@ -14,6 +14,7 @@ from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.compression.zeros import Weight, matrices, share_of_zeros, tensors
 from kd_lab.core.errors import UserError
+from kd_lab.core.nested import is_number
 from kd_lab.core.option_types import Count, Epochs, RateShare, ShareBelowOne, ShareKept
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
@@ -49,14 +50,14 @@ class PruneL1:
         _need(
             "amount",
             self.amount,
-            _is_number(self.amount) and 0 <= self.amount < 1,
+            is_number(self.amount) and 0 <= self.amount < 1,
             "a share from 0 up to, not including, 1",
             "Use e.g. compression.prune_l1.amount=0.5 to set half of the weights to zero.",
         )
         _need("scope", self.scope, self.scope in ("global", "layer"), "global or layer", "Choose one of them.")
         _need("epochs", self.epochs, _is_count(self.epochs), "a whole number from 0", "0 prunes at once.")
-        _need("rate", self.rate, _is_number(self.rate) and self.rate > 0, "a share above 0", "Use e.g. 0.3.")
-        _need("ramp", self.ramp, _is_number(self.ramp) and 0 < self.ramp <= 1, "a share in (0, 1]", "Use e.g. 0.7.")
+        _need("rate", self.rate, is_number(self.rate) and self.rate > 0, "a share above 0", "Use e.g. 0.3.")
+        _need("ramp", self.ramp, is_number(self.ramp) and 0 < self.ramp <= 1, "a share in (0, 1]", "Use e.g. 0.7.")
         _need(
             "stages", self.stages, _is_count(self.stages) and self.stages > 0, "a whole number from 1", "Use e.g. 30."
         )
@@ -142,10 +143,6 @@ def zero_smallest(weights: Sequence[Tensor], count: int) -> None:
 
 def _count(group: Sequence[Weight], share: float) -> int:
     return round(share * sum(weight.numel() for weight in tensors(group)))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_count(value: object) -> bool:

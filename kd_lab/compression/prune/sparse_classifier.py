@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kd_lab.compression.quantize.source_model import build_source, form, read_weights, write_source
+from kd_lab.compression.quantize.source_model import TorchWrapper, build_source, form, read_weights, write_source
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
 from kd_lab.models.base import WEIGHTS, TorchClassifier
 
 MASK, VALUES = ".mask", ".values"
@@ -22,7 +21,7 @@ _CURE = "Compress the fitted model again, with compression=[prune_l1,sparse]."
 _OVERHEAD = 128  # bytes that one more entry takes in the file's header, at most
 
 
-class SparseClassifier:
+class SparseClassifier(TorchWrapper):
     """A TorchClassifier that predicts as ever and is small on disk where weights are zero.
 
     Saved as `config.json` (class and config of the torch model) and `model.safetensors`. There a float tensor of n
@@ -40,12 +39,6 @@ class SparseClassifier:
         with torch.no_grad():
             for weight in self.net.parameters():
                 weight.masked_fill_(weight == 0, 0.0)  # a zero has no sign in the file
-
-    def __call__(self, batch: Batch) -> Outputs:
-        """Logits (B, C) float32; the batch must be on the CPU."""
-        with torch.no_grad():
-            outputs: Outputs = self.net(batch)
-        return outputs
 
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
@@ -65,10 +58,6 @@ class SparseClassifier:
         if stored:  # `_unpack` takes out what it reads
             raise _damaged(folder, "no other tensors", f"{sorted(stored)[0]} ({len(stored)} too many)")
         return cls(model)
-
-    def count_parameters(self) -> tuple[int, int]:
-        """(all, non-zero) weights."""
-        return self.net.count_parameters()
 
     def packed(self) -> dict[str, Tensor]:
         """All that `save` keeps, by name."""

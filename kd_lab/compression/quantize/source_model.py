@@ -1,4 +1,4 @@
-"""How a classifier that was made of a torch classifier says in its config.json which one, and builds it again."""
+"""How a classifier that is made of a torch classifier says in its config.json which one, and builds it again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.formats import class_of, format_of, known_format
 from kd_lab.core.reading import reading
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config
 from kd_lab.models.weights_file import read_tensors, refuse_giants
+
+
+class TorchWrapper:
+    """What the classifiers have alike that are made of a torch classifier, `net`, and compute on the CPU with it."""
+
+    net: TorchClassifier
+
+    def __call__(self, batch: Batch) -> Outputs:
+        """Logits (B, C) float32; the batch must be on the CPU."""
+        with torch.no_grad():
+            outputs: Outputs = self.net(batch)
+        return outputs
+
+    def count_parameters(self) -> tuple[int, int]:
+        """(all, non-zero) weights."""
+        return self.net.count_parameters()
 
 
 def write_source(model: TorchClassifier, folder: Path) -> None:
@@ -62,13 +80,24 @@ def source_class(about: Mapping[str, Any], file: Path) -> type[TorchClassifier]:
     return kind
 
 
-def read_weights(folder: Path, cure: str) -> dict[str, Tensor]:
+def read_weights(folder: Path, cure: str, wanted: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The tensors of model.safetensors.
 
+    Args:
+        wanted: tensors of the names, types and shapes that the file must have; None where any will do.
+
     Raises:
-        UserError: the file is missing, cut short or not safetensors.
+        UserError: the file is missing, cut short or not safetensors, or has other tensors.
     """
-    return read_tensors(folder / WEIGHTS, expected="the weights of a compressed model", cure=cure)
+    tensors = read_tensors(folder / WEIGHTS, expected="the weights of a compressed model", cure=cure)
+    if wanted is None:
+        return tensors
+    names = sorted(tensors.keys() | wanted.keys())
+    if wrong := [name for name in names if form(wanted.get(name)) != form(tensors.get(name))]:
+        expected = f"{wrong[0]}: {form(wanted.get(wrong[0]))}"
+        got = f"{form(tensors.get(wrong[0]))} ({len(wrong)} tensors do not fit)"
+        raise UserError(str(folder / WEIGHTS), expected=expected, got=got, cure=cure)
+    return tensors
 
 
 def form(tensor: Tensor | None) -> str:

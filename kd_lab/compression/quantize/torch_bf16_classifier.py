@@ -6,19 +6,16 @@ import copy
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kd_lab.compression.quantize.source_model import build_source, form, read_weights, write_source
-from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.compression.quantize.source_model import TorchWrapper, build_source, read_weights, write_source
 from kd_lab.models.base import WEIGHTS, TorchClassifier
 
 _CURE = "Compress the fitted model again, with compression=[torch_bf16]."
 
 
-class TorchBf16Classifier:
+class TorchBf16Classifier(TorchWrapper):
     """A TorchClassifier with weights in bfloat16: float32's range, 8 bits of precision, half the bytes.
 
     All modules compute in bfloat16 but the last linear layer, the head: it multiplies its rounded weights in float32,
@@ -37,12 +34,6 @@ class TorchBf16Classifier:
         for head in linear[-1:]:
             head.float().register_forward_pre_hook(_in_float32)
 
-    def __call__(self, batch: Batch) -> Outputs:
-        """Logits (B, C) float32; the batch must be on the CPU."""
-        with torch.no_grad():
-            outputs: Outputs = self.net(batch)
-        return outputs
-
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
         write_source(self.net, folder)
@@ -56,22 +47,8 @@ class TorchBf16Classifier:
             UserError: a file is missing, cut short or not one that `save` wrote.
         """
         model = cls(build_source(folder))
-        stored, wanted = read_weights(folder, _CURE), model._state()
-        names = sorted(wanted.keys() | stored.keys())
-        wrong = [name for name in names if form(wanted.get(name)) != form(stored.get(name))]
-        if wrong:
-            raise UserError(
-                str(folder / WEIGHTS),
-                expected=f"{wrong[0]}: {form(wanted.get(wrong[0]))}",
-                got=f"{form(stored.get(wrong[0]))} ({len(wrong)} tensors do not fit)",
-                cure=_CURE,
-            )
-        model.net.load_state_dict(stored)  # copies: the head gets its float32 back
+        model.net.load_state_dict(read_weights(folder, _CURE, model._state()))  # copies: the head gets its float32 back
         return model
-
-    def count_parameters(self) -> tuple[int, int]:
-        """(all, non-zero) weights."""
-        return self.net.count_parameters()
 
     def _state(self) -> dict[str, Tensor]:
         """All that `save` keeps: floats in bfloat16."""

@@ -16,16 +16,15 @@ from torch import Tensor, nn
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import quantize_dynamic
 
-from kd_lab.compression.quantize.source_model import build_of, form, read_weights, source_class
+from kd_lab.compression.quantize.source_model import TorchWrapper, build_of, read_weights, source_class
 from kd_lab.core.errors import UserError
 from kd_lab.core.formats import format_of
-from kd_lab.core.types import Batch, Outputs
 from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config
 
 _CURE = "Compress the fitted model again, with compression=[torch_int8]."
 
 
-class TorchInt8Classifier:
+class TorchInt8Classifier(TorchWrapper):
     """A TorchClassifier whose linear and LSTM layers compute with 8-bit integers; the rest stays float.
 
     Weights are symmetric, one scale a matrix. Activations are quantized while it runs, with one range for the whole
@@ -48,16 +47,10 @@ class TorchInt8Classifier:
             warnings.filterwarnings(
                 "ignore", message=r"torch\.(ao\.quantization is|quantize_per_tensor.+ are) deprecated"
             )
-            self.net: TorchClassifier = quantize_dynamic(  # type: ignore[no-untyped-call]
+            self.net = quantize_dynamic(  # type: ignore[no-untyped-call]
                 copy.deepcopy(source).cpu(), {nn.Linear, nn.LSTM}, dtype=torch.qint8, inplace=True
             )
         self.net.eval()
-
-    def __call__(self, batch: Batch) -> Outputs:
-        """Logits (B, C) float32; the batch must be on the CPU."""
-        with torch.no_grad():
-            outputs: Outputs = self.net(batch)
-        return outputs
 
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
@@ -76,18 +69,7 @@ class TorchInt8Classifier:
         source = source_class(about, folder / CONFIG)
         check_engine(str(folder / CONFIG), about.get("engine"))
         model = cls(build_of(source, about, folder), about["engine"])
-        tensors, wanted = read_weights(folder, _CURE), model.state()
-        names = wanted.keys() | tensors.keys()
-        wrong = sorted(name for name in names if form(wanted.get(name)) != form(tensors.get(name)))
-        if wrong:
-            name = wrong[0]
-            raise UserError(
-                str(folder / WEIGHTS),
-                expected=f"{name}: {form(wanted.get(name))}",
-                got=f"{form(tensors.get(name))} ({len(wrong)} tensors do not fit)",
-                cure=_CURE,
-            )
-        model._put(tensors)
+        model._put(read_weights(folder, _CURE, model.state()))
         return model
 
     def count_parameters(self) -> tuple[int, int]:

@@ -28,7 +28,7 @@ class HiddenCosine(Term):
             UserError: the teacher has another width or read other tokens, or one of them gave no hidden states.
         """
         cure = "Give the student the teacher's width and tokenizer, or leave this term out."
-        ours, theirs = self.pair(student, batch, "hidden", cure)
+        student_hidden, teacher_hidden = self.pair(student, batch, "hidden", cure)
         real = batch.attention_mask.bool()
-        distance = 1 - F.cosine_similarity(ours[real], theirs[real], dim=-1)
+        distance = 1 - F.cosine_similarity(student_hidden[real], teacher_hidden[real], dim=-1)
         return distance.sum() / real.sum().clamp(min=1)

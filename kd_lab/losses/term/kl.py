@@ -36,7 +36,7 @@ class KL(Term):
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two logits (B, C) to a scalar."""
-        ours, theirs = self.pair(student, batch, "logits", SAME_CLASSES)
-        log_student = F.log_softmax(ours / self.temperature, dim=-1)
-        log_teacher = F.log_softmax(theirs / self.temperature, dim=-1)
+        student_logits, teacher_logits = self.pair(student, batch, "logits", SAME_CLASSES)
+        log_student = F.log_softmax(student_logits / self.temperature, dim=-1)
+        log_teacher = F.log_softmax(teacher_logits / self.temperature, dim=-1)
         return self.temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")

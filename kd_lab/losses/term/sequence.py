@@ -25,6 +25,6 @@ class Sequence(Term):
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two logits (B, C) to a scalar."""
-        ours, theirs = self.pair(student, batch, "logits", SAME_CLASSES)
-        confidence, winner = F.softmax(theirs, dim=-1).max(dim=-1)
-        return (confidence * F.cross_entropy(ours, winner, reduction="none")).mean()
+        student_logits, teacher_logits = self.pair(student, batch, "logits", SAME_CLASSES)
+        confidence, winner = F.softmax(teacher_logits, dim=-1).max(dim=-1)
+        return (confidence * F.cross_entropy(student_logits, winner, reduction="none")).mean()

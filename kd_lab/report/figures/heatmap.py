@@ -15,7 +15,7 @@ from kd_lab.evaluation import intervals
 from kd_lab.report.figures import style
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import ACCURACY
-from kd_lab.report.study.settings import Setting, short_names, shortened
+from kd_lab.report.study.settings import Setting, short_names, short_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,7 @@ def grid(settings: Sequence[Setting]) -> Grid | None:
     kinds = [kind for kind in product(*(axes[axis] for axis in others)) if kind in held]
     panels = tuple(
         Panel(
-            " ".join(f"{short[axis]}={shortened(value)}" for axis, value in zip(others, kind, strict=True)),
+            " ".join(f"{short[axis]}={short_value(value)}" for axis, value in zip(others, kind, strict=True)),
             tuple(tuple(known.get((across, up, *kind)) for across in axes[x]) for up in axes[y]),
         )
         for kind in kinds[:PANELS]
@@ -100,31 +100,31 @@ def draw(settings: Sequence[Setting], stem: Path, of: str = "") -> list[Path]:
     rows = -(-len(found.panels) // max(1, int(_WIDEST // (across + 0.3))))
     columns = -(-len(found.panels) // rows)
     short, chosen = short_names(list(settings[0].values)), measures.best(settings)
-    with style.look():
+    with style.figure_style():
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
 
-        figure = style.new(max(6.4, columns * (across + 0.3) + 1.6), rows * (up + 0.65) + 0.75)
-        colours = ScalarMappable(Normalize(*_span(found, settings)), style.ramp())
+        figure = style.new_figure(max(6.4, columns * (across + 0.3) + 1.6), rows * (up + 0.65) + 0.75)
+        colours = ScalarMappable(Normalize(*_span(found, settings)), style.colormap())
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for place, (panel, here) in enumerate(zip(found.panels, axes.flat, strict=False)):
-            here.set_title(style.wrapped(panel.title, max(24, int(11 * across))))
-            _panel(here, panel, colours, chosen)
-            names = [style.cut(shortened(value)) for value in found.x_values]
+        for place, (panel, ax) in enumerate(zip(found.panels, axes.flat, strict=False)):
+            ax.set_title(style.wrap(panel.title, max(24, int(11 * across))))
+            _panel(ax, panel, colours, chosen)
+            names = [style.shorten(short_value(value)) for value in found.x_values]
             long = max(map(len, names)) > 9
-            here.set_xticks(range(len(names)), names, **({"rotation": 35, "ha": "right"} if long else {}))
-            here.set_yticks(range(len(found.y_values)), [style.cut(shortened(value)) for value in found.y_values])
+            ax.set_xticks(range(len(names)), names, **({"rotation": 35, "ha": "right"} if long else {}))
+            ax.set_yticks(range(len(found.y_values)), [style.shorten(short_value(value)) for value in found.y_values])
             last = place + columns >= len(found.panels)
-            here.tick_params(length=0, labelbottom=last, labelleft=place % columns == 0)
-            here.set_xlabel(short[found.x] if last else "")
-            here.set_ylabel(short[found.y] if place % columns == 0 else "")
+            ax.tick_params(length=0, labelbottom=last, labelleft=place % columns == 0)
+            ax.set_xlabel(short[found.x] if last else "")
+            ax.set_ylabel(short[found.y] if place % columns == 0 else "")
         for spare in axes.flat[len(found.panels) :]:
             spare.set_visible(False)
         bar = figure.colorbar(colours, ax=axes, label="mean test accuracy, %", shrink=0.9, aspect=24, pad=0.015)
         bar.outline.set_visible(False)
         hidden = f" ({found.hidden} more panels not shown)" if found.hidden else ""
         style.title(figure, f"Test accuracy by {short[found.x]} and {short[found.y]}{of}{hidden}")
-        style.caption(figure, _told(found, settings, chosen))
+        style.caption(figure, _caption(found, settings, chosen))
         return style.save(figure, stem)
 
 
@@ -138,32 +138,32 @@ def _span(found: Grid, settings: Sequence[Setting]) -> tuple[float, float]:
     return low - slack, high + slack
 
 
-def _panel(here: Axes, panel: Panel, colours: ScalarMappable, chosen: Setting | None) -> None:
+def _panel(ax: Axes, panel: Panel, colours: ScalarMappable, chosen: Setting | None) -> None:
     from matplotlib.patches import Rectangle
 
     means = panel.means()
-    here.set_xlim(-0.5, means.shape[1] - 0.5)
-    here.set_ylim(-0.5, means.shape[0] - 0.5)
-    here.spines[:].set_visible(False)
+    ax.set_xlim(-0.5, means.shape[1] - 0.5)
+    ax.set_ylim(-0.5, means.shape[0] - 0.5)
+    ax.spines[:].set_visible(False)
     for (y, x), value in np.ndenumerate(means):
         setting = panel.cells[y][x]
         place = (x - 0.48, y - 0.48)
         if setting is None or np.isnan(value):
-            here.add_patch(Rectangle(place, 0.96, 0.96, facecolor="white", edgecolor=style.FAINT, hatch="/////", lw=0))
-            here.text(x, y, _status(setting), ha="center", va="center", fontsize=8, bbox=_BACKED)
+            ax.add_patch(Rectangle(place, 0.96, 0.96, facecolor="white", edgecolor=style.FAINT, hatch="/////", lw=0))
+            ax.text(x, y, _status(setting), ha="center", va="center", fontsize=8, bbox=_BACKED)
             continue
         red, green, blue, _ = colour = colours.to_rgba(means)[y, x]
         ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.52 else style.INK
-        here.add_patch(Rectangle(place, 0.96, 0.96, facecolor=colour, lw=0))
+        ax.add_patch(Rectangle(place, 0.96, 0.96, facecolor=colour, lw=0))
         below = _below(setting)
-        here.text(x, y + 0.09 * len(below), f"{value:.1f}", ha="center", va="center", color=ink, weight="bold")
+        ax.text(x, y + 0.09 * len(below), f"{value:.1f}", ha="center", va="center", color=ink, weight="bold")
         for line, text in enumerate(below):
             lower = y + 0.09 * len(below) - 0.27 - 0.22 * line
-            here.text(x, lower, text, ha="center", va="center", color=ink, fontsize=7)
+            ax.text(x, lower, text, ha="center", va="center", color=ink, fontsize=7)
     for (y, x), _ in np.ndenumerate(means):
         if chosen is not None and panel.cells[y][x] is chosen:
-            here.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, edgecolor="white", lw=4.5))
-            here.add_patch(
+            ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, edgecolor="white", lw=4.5))
+            ax.add_patch(
                 Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, fill=False, edgecolor=style.STAR, lw=2.4, zorder=3)
             )
 
@@ -187,7 +187,7 @@ def _below(setting: Setting) -> list[str]:
     return lines
 
 
-def _told(found: Grid, settings: Sequence[Setting], chosen: Setting | None) -> list[str]:
+def _caption(found: Grid, settings: Sequence[Setting], chosen: Setting | None) -> list[str]:
     """The caption: what the numbers, the frame and the hatching mean."""
     shown = [cell for panel in found.panels for row in panel.cells for cell in row]
     seeds = sorted({len(cell.over_seeds(ACCURACY.path)) for cell in shown if cell} - {0})

@@ -15,7 +15,7 @@ from kd_lab.core.tables import MISSING
 from kd_lab.report.figures import style
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import ACCURACY, AGREEMENT, LATENCY, SIZE, VALIDATION, Measure
-from kd_lab.report.study.settings import Setting, short_names, shortened
+from kd_lab.report.study.settings import Setting, short_names, short_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,30 +76,30 @@ def draw(settings: Sequence[Setting], stem: Path, of: str = "") -> list[Path]:
         return []
     scores = np.array([measures.mean(setting, ACCURACY) for setting in lines], dtype=np.float64)
     chosen, axes = measures.best(lines), columns(lines)
-    with style.look():
+    with style.figure_style():
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
 
-        figure = style.new(1.6 + 1.45 * len(axes), 4.7)
-        here = figure.subplots()
+        figure = style.new_figure(1.6 + 1.45 * len(axes), 4.7)
+        ax = figure.subplots()
         low, high = float(scores.min()), float(scores.max())
-        colours = ScalarMappable(Normalize(low, high if high > low else low + 1), style.ramp())
+        colours = ScalarMappable(Normalize(low, high if high > low else low + 1), style.colormap())
         for place, setting in enumerate(lines):
             heights = [column.heights[place] for column in axes]
-            _line(here, heights, colours.to_rgba(scores)[place], setting is chosen)
+            _line(ax, heights, colours.to_rgba(scores)[place], setting is chosen)
         for place, column in enumerate(axes):
-            _axis(here, place, column)
-        here.set_xlim(-0.45, len(axes) - 0.85)
-        here.set_ylim(_NOWHERE - 0.05 if any(None in column.heights for column in axes) else -0.03, 1.03)
-        here.spines[:].set_visible(False)
-        here.set_yticks([])
-        here.xaxis.tick_top()
-        here.set_xticks(range(len(axes)), [_head(column) for column in axes], fontweight="bold")
-        here.tick_params(length=0, pad=8)
-        bar = figure.colorbar(colours, ax=here, label="mean test accuracy, %", shrink=0.86, aspect=26, pad=0.015)
+            _axis(ax, place, column)
+        ax.set_xlim(-0.45, len(axes) - 0.85)
+        ax.set_ylim(_NOWHERE - 0.05 if any(None in column.heights for column in axes) else -0.03, 1.03)
+        ax.spines[:].set_visible(False)
+        ax.set_yticks([])
+        ax.xaxis.tick_top()
+        ax.set_xticks(range(len(axes)), [_head(column) for column in axes], fontweight="bold")
+        ax.tick_params(length=0, pad=8)
+        bar = figure.colorbar(colours, ax=ax, label="mean test accuracy, %", shrink=0.86, aspect=26, pad=0.015)
         bar.outline.set_visible(False)
         style.title(figure, f"{len(lines)} settings{of}, from options to numbers")
-        style.caption(figure, _told(settings, lines, chosen))
+        style.caption(figure, _caption(settings, lines, chosen))
         return style.save(figure, stem)
 
 
@@ -114,7 +114,7 @@ def _option(settings: Sequence[Setting], axis: str, name: str) -> Column:
         order, among = texts[:place].count(value), texts.count(value)
         fan = (order + 0.5) / among - 0.5
         heights.append(middles[value] + fan * _BAND / len(values))
-    told = {value: "none" if value == MISSING else style.wrapped(shortened(value), 18) for value in values}
+    told = {value: "none" if value == MISSING else style.wrap(short_value(value), 18) for value in values}
     return Column(name, "", tuple(heights), tuple((middles[value], told[value]) for value in values))
 
 
@@ -147,7 +147,7 @@ def _scale(measure: Measure, numbers: Sequence[float | None]) -> Column:
     return Column(measure.name, unit.strip(), heights, tuple(ticks))
 
 
-def _line(here: Axes, heights: Sequence[float | None], colour: object, thick: bool) -> None:
+def _line(ax: Axes, heights: Sequence[float | None], colour: object, thick: bool) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Curve
 
@@ -161,28 +161,28 @@ def _line(here: Axes, heights: Sequence[float | None], colour: object, thick: bo
         patch = PathPatch(
             curve, fill=False, edgecolor=ink, lw=width, alpha=1.0 if thick else 0.8, zorder=3 if thick else 2
         )
-        here.add_patch(patch)
+        ax.add_patch(patch)
 
 
-def _axis(here: Axes, place: int, column: Column) -> None:
+def _axis(ax: Axes, place: int, column: Column) -> None:
     from matplotlib.patheffects import withStroke
 
-    here.plot([place, place], [0, 1], color=style.QUIET, lw=1, zorder=4, solid_capstyle="butt")
+    ax.plot([place, place], [0, 1], color=style.QUIET, lw=1, zorder=4, solid_capstyle="butt")
     nowhere = ((_NOWHERE, "none"),) if None in column.heights else ()
     for height, text in column.ticks + nowhere:
-        here.plot([place - 0.02, place + 0.02], [height, height], color=style.QUIET, lw=1, zorder=4)
-        here.text(
+        ax.plot([place - 0.02, place + 0.02], [height, height], color=style.QUIET, lw=1, zorder=4)
+        ax.text(
             place - 0.05, height, text, ha="right", va="center", fontsize=8, zorder=5,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
 
 
 def _head(column: Column) -> str:
-    words = textwrap.wrap(style.cut(column.name.replace("_", "_ "), 40), 15)
+    words = textwrap.wrap(style.shorten(column.name.replace("_", "_ "), 40), 15)
     return "\n".join([*(word.replace("_ ", "_") for word in words), *([column.unit] if column.unit else [])])
 
 
-def _told(settings: Sequence[Setting], lines: Sequence[Setting], chosen: Setting | None) -> list[str]:
+def _caption(settings: Sequence[Setting], lines: Sequence[Setting], chosen: Setting | None) -> list[str]:
     """The caption."""
     told = [
         "One line is one setting, its numbers means over seeds; lines through one value are fanned out by accuracy."

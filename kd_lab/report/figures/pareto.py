@@ -42,18 +42,18 @@ def draw(settings: Sequence[Setting], stem: Path, of: str = "") -> list[Path]:
         key=lambda setting: -(measures.mean(setting, ACCURACY) or 0.0),
     )
     numbers = {id(setting): place for place, setting in enumerate(ranked, start=1)}
-    with style.look():
-        figure = style.new(1.2 + 4.4 * len(costs), 4.3)
+    with style.figure_style():
+        figure = style.new_figure(1.2 + 4.4 * len(costs), 4.3)
         heights = _heights(settings)
         panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
-        for here, cost in zip(panels, costs, strict=True):
-            here.set_ylim(*heights)
-            _panel(here, settings, cost, fronts[cost], numbers)
+        for ax, cost in zip(panels, costs, strict=True):
+            ax.set_ylim(*heights)
+            _panel(ax, settings, cost, fronts[cost], numbers)
         panels[0].set_ylabel("test accuracy, %")
-        for here in panels[1:]:
-            here.tick_params(labelleft=False)
+        for ax in panels[1:]:
+            ax.tick_params(labelleft=False)
         style.title(figure, f"Accuracy{of} against " + " and ".join(cost.name for cost in costs))
-        style.caption(figure, _told(settings, ranked, costs))
+        style.caption(figure, _caption(settings, ranked, costs))
         return style.save(figure, stem)
 
 
@@ -72,7 +72,7 @@ def _heights(settings: Sequence[Setting]) -> tuple[float, float]:
 
 
 def _panel(
-    here: Axes, settings: Sequence[Setting], cost: Measure, found: Sequence[Setting], numbers: Mapping[int, int]
+    ax: Axes, settings: Sequence[Setting], cost: Measure, found: Sequence[Setting], numbers: Mapping[int, int]
 ) -> None:
     from matplotlib.patheffects import withStroke
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -84,45 +84,45 @@ def _panel(
         colour = style.ACCENT if on else "#b6bdc8"
         bar = pareto_front.interval(setting)
         if bar:
-            here.vlines(price, *bar, color=colour, lw=1.3 if on else 0.8, alpha=0.9 if on else 0.55, zorder=2 + on)
-        here.plot(price, score, "o", ms=7 if on else 4.5, color=colour, mec="white", mew=0.8, zorder=4 + on)
+            ax.vlines(price, *bar, color=colour, lw=1.3 if on else 0.8, alpha=0.9 if on else 0.55, zorder=2 + on)
+        ax.plot(price, score, "o", ms=7 if on else 4.5, color=colour, mec="white", mew=0.8, zorder=4 + on)
     line = [(price, score) for one in found for setting, price, score in points if setting is one]
-    here.plot(*zip(*line, strict=True), color=style.ACCENT, lw=1.3, alpha=0.7, zorder=3)
+    ax.plot(*zip(*line, strict=True), color=style.ACCENT, lw=1.3, alpha=0.7, zorder=3)
     halo = [withStroke(linewidth=2.5, foreground="white")]
     for name, price, score in teachers:
-        here.plot(price, score, "*", ms=15, color=style.STAR, mec="white", mew=0.8, zorder=7)
-        here.annotate(
-            style.cut(f"teacher {name}"), (price, score), (0, -11), textcoords="offset points", ha="center", va="top",
-            fontsize=8, color=style.STAR, path_effects=halo, zorder=8,
+        ax.plot(price, score, "*", ms=15, color=style.STAR, mec="white", mew=0.8, zorder=7)
+        ax.annotate(
+            style.shorten(f"teacher {name}"), (price, score), (0, -11), textcoords="offset points", ha="center",
+            va="top", fontsize=8, color=style.STAR, path_effects=halo, zorder=8,
         )  # fmt: skip
     prices = [price for _, price, _ in points] + [price for _, price, _ in teachers]
     logarithmic = min(prices) > 0 and max(prices) / min(prices) >= _LOG
-    here.set_xlabel(f"{cost.name}, {cost.unit}" + (" (logarithmic)" if logarithmic else ""))
+    ax.set_xlabel(f"{cost.name}, {cost.unit}" + (" (logarithmic)" if logarithmic else ""))
     if logarithmic:
-        here.set_xscale("log")
-        here.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-        here.xaxis.set_minor_locator(NullLocator())
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+        ax.xaxis.set_minor_locator(NullLocator())
     else:
-        here.xaxis.set_major_locator(MaxNLocator(6))
-    here.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    here.margins(x=0.16)
-    here.grid(lw=0.7)
-    here.tick_params(length=0)
-    for spot, text in _names(here, line, [numbers[id(setting)] for setting in found]):
-        here.annotate(
+        ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.margins(x=0.16)
+    ax.grid(lw=0.7)
+    ax.tick_params(length=0)
+    for spot, text in _names(ax, line, [numbers[id(setting)] for setting in found]):
+        ax.annotate(
             text, spot, (-5, 5), textcoords="offset points", ha="right", va="bottom", fontsize=8.5,
             fontweight="bold", color=style.ACCENT, path_effects=halo, zorder=8,
         )  # fmt: skip
 
 
 def _names(
-    here: Axes, line: Sequence[tuple[float, float]], numbers: Sequence[int]
+    ax: Axes, line: Sequence[tuple[float, float]], numbers: Sequence[int]
 ) -> list[tuple[tuple[float, float], str]]:
     """(point, text) of the numbers on a front; neighbours too near for one each share a text, such as "1-3, 5".
 
     A text goes to the upper left of its points, where no setting can be: it would be on the front itself.
     """
-    to_axes = here.transData + here.transAxes.inverted()
+    to_axes = ax.transData + ax.transAxes.inverted()
     groups: list[list[int]] = []
     for place, spot in enumerate(line):
         if groups:
@@ -145,7 +145,7 @@ def _runs(numbers: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def _told(settings: Sequence[Setting], ranked: Sequence[Setting], costs: Sequence[Measure]) -> list[str]:
+def _caption(settings: Sequence[Setting], ranked: Sequence[Setting], costs: Sequence[Measure]) -> list[str]:
     """The caption: who is who on the fronts, and what the bars are."""
     lines = []
     for place, setting in enumerate(ranked[:NAMED], start=1):

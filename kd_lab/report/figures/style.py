@@ -19,7 +19,7 @@ _LETTERS_AN_INCH = 15.5  # of captions
 
 
 @contextmanager
-def look() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Draw and save inside: fonts and colours are ours whatever the user's matplotlibrc says."""
     from matplotlib import style
 
@@ -48,7 +48,7 @@ def look() -> Iterator[None]:
         yield
 
 
-def new(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, outside pyplot, so that nothing is left behind."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -58,7 +58,7 @@ def new(width: float, height: float) -> Figure:
     return figure
 
 
-def ramp() -> Colormap:
+def colormap() -> Colormap:
     """Dark blue to bright green: grows in lightness, and its end still shows on white."""
     import matplotlib as mpl
     from matplotlib.colors import ListedColormap
@@ -80,7 +80,7 @@ def title(figure: Figure, text: str) -> None:
     figure.suptitle("\n".join(textwrap.wrap(text, int(figure.get_figwidth() * 10))), fontweight="bold")
 
 
-def cut(name: str, letters: int = LONGEST) -> str:
+def shorten(name: str, letters: int = LONGEST) -> str:
     """A name on one line, its middle left out where it is long."""
     line = " ".join(name.split())
     if len(line) <= letters:
@@ -89,9 +89,9 @@ def cut(name: str, letters: int = LONGEST) -> str:
     return f"{line[: letters - tail - 1]}…{line[-tail:]}"
 
 
-def wrapped(name: str, letters: int) -> str:
+def wrap(name: str, letters: int) -> str:
     """A name on at most two lines of so many letters, broken after a comma, a blank or an underscore if it can be."""
-    short = cut(name, 2 * letters)
+    short = shorten(name, 2 * letters)
     if len(short) <= letters:
         return short
     fits = range(max(1, len(short) - letters), letters + 1)

@@ -18,7 +18,7 @@ from kd_lab.report.study.collect import study
 
 
 @dataclass(frozen=True)
-class Judged:
+class ComparedFigure:
     """A published figure beside ours.
 
     Args:
@@ -52,7 +52,7 @@ class Check:
     """
 
     name: str
-    rows: Sequence[Judged]
+    rows: Sequence[ComparedFigure]
     cells: Sequence[RunResult]
     date: str
 
@@ -106,10 +106,10 @@ def check(multirun: Path, name: str, experiments: Path) -> Check:
     figures, cells = read(path), study(multirun, name)
     newest = max((multirun / name / cell.cell / results.FILE).stat().st_mtime for cell in cells)
     date = datetime.fromtimestamp(newest, UTC).date().isoformat()
-    return Check(name, [judge(figure, cells, multirun / name) for figure in figures], cells, date)
+    return Check(name, [compare_figure(figure, cells, multirun / name) for figure in figures], cells, date)
 
 
-def judge(figure: Figure, cells: Sequence[RunResult], study: Path | None = None) -> Judged:
+def compare_figure(figure: Figure, cells: Sequence[RunResult], study: Path | None = None) -> ComparedFigure:
     """One figure against the cells of a study, see `equivalence.verdict`.
 
     Args:
@@ -122,12 +122,12 @@ def judge(figure: Figure, cells: Sequence[RunResult], study: Path | None = None)
     """
     found = measured(figure, cells, study)
     if not found.values or figure.metric is None:
-        return Judged(figure, None, NOT_RUN + (figure.reason or found.why))
+        return ComparedFigure(figure, None, NOT_RUN + (figure.reason or found.why))
     held = estimate(found.values, found.row_error, bounds(figure.metric))
     ours = held.spread()
     if held.n == 1 and found.interval:
         ours = Spread(held.mean, None, *found.interval, 1)
     if figure.tolerance is None or found.why:
-        return Judged(figure, ours, NOT_RUN + (figure.reason or found.why))
-    said = verdict(held, figure.value, figure.tolerance, higher_is_better(figure.metric.path))
-    return Judged(figure, ours, said, found.unknown)
+        return ComparedFigure(figure, ours, NOT_RUN + (figure.reason or found.why))
+    verdict_word = verdict(held, figure.value, figure.tolerance, higher_is_better(figure.metric.path))
+    return ComparedFigure(figure, ours, verdict_word, found.unknown)

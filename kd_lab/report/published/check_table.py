@@ -9,7 +9,7 @@ from rich.table import Table
 from kd_lab.core import tables
 from kd_lab.core.tables import MISSING
 from kd_lab.pipeline.summary_table import to_markdown
-from kd_lab.report.published.check import Check, Judged
+from kd_lab.report.published.check import Check, ComparedFigure
 from kd_lab.report.published.equivalence import WORSE
 from kd_lab.report.published.expected import NOT_RUN
 
@@ -61,7 +61,7 @@ def _about(check: Check) -> str:
     return f"Status: {check.status} ({check.summary}). Results of {check.date}, commit {', '.join(check.commits)}{on}."
 
 
-def _row(judged: Judged) -> Sequence[str]:
+def _row(judged: ComparedFigure) -> Sequence[str]:
     figure, ours = judged.figure, judged.ours
     mean = spread = difference = MISSING
     if ours is not None:
@@ -74,8 +74,8 @@ def _row(judged: Judged) -> Sequence[str]:
     n = MISSING if ours is None else str(ours.n)
     theirs = _text(figure.value, figure.value)
     trap = figure.trap or MISSING
-    said = f"{judged.verdict}: {judged.why}" if judged.why else judged.verdict
-    return figure.row, figure.column, mean, n, spread, theirs, difference, tolerance, said, trap
+    outcome = f"{judged.verdict}: {judged.why}" if judged.why else judged.verdict
+    return figure.row, figure.column, mean, n, spread, theirs, difference, tolerance, outcome, trap
 
 
 def _text(number: float, like: float, sign: str = "") -> str:

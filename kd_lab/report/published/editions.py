@@ -8,7 +8,7 @@ from typing import Any
 
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation import predictions
-from kd_lab.pipeline.summary_table import leaves
+from kd_lab.pipeline.summary_table import flat_options
 from kd_lab.report.study.runs import Run, is_seed, run, split
 
 DATA = "data"  # the axis that tells editions apart, in a study that has several of one data set
@@ -19,7 +19,7 @@ def options(cell: RunResult) -> dict[str, Any]:
 
     A file may move; another file is another value of an axis, or has other test rows.
     """
-    found = leaves(cell.config.get("dataset") or {}, "dataset.")
+    found = flat_options(cell.config.get("dataset") or {}, "dataset.")
     return {key: value for key, value in found if not is_seed(key) and not _is_place(key)}
 
 

@@ -1,4 +1,8 @@
-"""Whether a number of ours is a published one within a tolerance: two one-sided tests."""
+"""Whether a number of ours is a published one within a tolerance: two one-sided tests.
+
+By hand: statsmodels' tests of equivalence take samples of independent numbers, where a mean over runs has two sources
+of chance, and a rate has bounds. The tests are an interval and two comparisons.
+"""
 
 from __future__ import annotations
 

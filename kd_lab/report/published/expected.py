@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kd_lab.core.errors import UserError
+from kd_lab.report.study import measures
 
 FILE = "expected.csv"
 COLUMNS = ("row", "column", "metric", "value", "tolerance", "source", "trap")
@@ -122,11 +122,11 @@ def _figure(path: Path, number: int, line: Sequence[str]) -> Figure:
     for name in ("row", "column", "source"):
         if not cell[name]:
             raise _wrong(path, number, f"a {name}", "none")
-    value = _number(cell["value"])
+    value = measures.number(cell["value"])
     if value is None:
         raise _wrong(path, number, "a number as value", repr(cell["value"]))
     judged = not cell["tolerance"].startswith(NOT_RUN)
-    tolerance = _number(cell["tolerance"]) if judged else None
+    tolerance = measures.number(cell["tolerance"]) if judged else None
     if judged and (tolerance is None or tolerance < 0):
         raise _wrong(path, number, f"a tolerance from 0, or '{NOT_RUN}REASON'", repr(cell["tolerance"]))
     metric = Metric.parse(cell["metric"])
@@ -137,14 +137,6 @@ def _figure(path: Path, number: int, line: Sequence[str]) -> Figure:
         raise _wrong(path, number, "a teacher's own number", f"{cell['metric']}; put the student first")
     reason = cell["tolerance"].removeprefix(NOT_RUN) if not judged else ""
     return Figure(cell["row"], cell["column"], metric, value, tolerance, reason, cell["source"], cell["trap"])
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _wrong(path: Path, number: int, expected: str, got: str) -> UserError:

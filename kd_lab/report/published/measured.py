@@ -10,10 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.nested import at
+from kd_lab.core.nested import at, is_number
 from kd_lab.core.results import RunResult
+from kd_lab.core.tables import one_line
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
-from kd_lab.pipeline.summary_table import leaves, method
+from kd_lab.pipeline.summary_table import flat_options, method
 from kd_lab.report.published.expected import TEACHER, Figure, Metric, Row
 from kd_lab.report.published.row_error import combined, paired_error, row_error
 from kd_lab.report.study import measures
@@ -153,23 +154,23 @@ def _by_run(row: Row, cells: Sequence[RunResult], timed: bool) -> tuple[dict[Run
                 cure=f"Name an option in which they differ after the label, e.g. {example}.",
             )
         found.setdefault(seeds, cell)
-    failed = [f"{cell.cell} {cell.status}: {' '.join(str(cell.error).split())}" for cell in there]
+    failed = [f"{cell.cell} {cell.status}: {one_line(cell.error)}" for cell in there]
     return found, "" if found else failed[0] if failed else "no cell of this row has run"
 
 
 def _unlike(row: Row, one: RunResult, other: RunResult, timed: bool) -> str:
     """The first option, other than a seed, in which two cells of a row differ; empty where there is none."""
-    mine, theirs = (
+    options, other_options = (
         {
             key: value
-            for key, value in leaves(cell.config)
+            for key, value in flat_options(cell.config)
             if not is_seed(key)
             and (key.partition(".")[0] in _OF_TEACHER if row.is_teacher else key.partition(".")[0] not in _NO_PART)
             and (timed or not key.startswith("evaluation."))
         }
         for cell in (one, other)
     )
-    return next((key for key in mine if key in theirs and str(mine[key]) != str(theirs[key])), "")
+    return next((key for key in options if key in other_options and str(options[key]) != str(other_options[key])), "")
 
 
 def _row_error(
@@ -183,18 +184,18 @@ def _row_error(
             return error
     errors = []
     for one, other in pairs:
-        mine = row_error(_about(row, one), metric.path)
+        own_error = row_error(_about(row, one), metric.path)
         if metric.other is not None:
-            theirs = row_error(_about(metric.other, other), metric.path)
-            if metric.sign == "/" and mine and theirs:
+            other_error = row_error(_about(metric.other, other), metric.path)
+            if metric.sign == "/" and own_error and other_error:
                 ours, base = _number(_at(row, one, metric.path)), _number(_at(metric.other, other, metric.path))
                 if not ours or not base:
                     return None
-                mine, theirs = mine / base, theirs * ours / base**2  # the delta method
-            mine = combined(mine, theirs)
-        if mine is None:
+                own_error, other_error = own_error / base, other_error * ours / base**2  # the delta method
+            own_error = combined(own_error, other_error)
+        if own_error is None:
             return None
-        errors.append(mine)
+        errors.append(own_error)
     return math.sqrt(fmean(error**2 for error in errors))
 
 
@@ -217,4 +218,4 @@ def _value(row: Row, metric: Metric, cell: RunResult, other: RunResult) -> float
 
 
 def _number(found: Any) -> float | None:
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    return float(found) if is_number(found) else None

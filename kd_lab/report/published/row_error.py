@@ -54,7 +54,7 @@ def paired_error(study: Path, pairs: Sequence[tuple[RunResult, RunResult]]) -> f
     """
     gains = []
     for one, other in pairs:
-        ours, theirs = answers.of(study, one), answers.of(study, other)
+        ours, theirs = answers.read_predictions(study, one), answers.read_predictions(study, other)
         if ours is None or theirs is None or not ours.same_rows(theirs):
             return None
         gains.append((ours.predictions == ours.labels).astype(float) - (theirs.predictions == theirs.labels))

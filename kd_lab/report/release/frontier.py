@@ -20,12 +20,12 @@ from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.cell import Cell
 from kd_lab.pipeline.summary_table import method
 from kd_lab.report.figures.pareto_front import optimal
-from kd_lab.report.release.reopened import Opened, ReopenedCells
+from kd_lab.report.release.reopened import CellFactory, ReopenedCells
 from kd_lab.report.study.data_sets import by_cell
 from kd_lab.report.study.labels import labels
 
 QUERIES = 60  # texts of test that every model is asked one by one
-TEACHER, WHOLE, COMPRESSED = "teacher", "uncompressed", "compressed"
+TEACHER, UNCOMPRESSED, COMPRESSED = "teacher", "uncompressed", "compressed"
 COSTS = {"latency": ("queries", "p50"), "size": ("size_mib",)}  # front -> where its cost stands in a row
 BUSY = "Other processes were busy while it was timed: times are not to be trusted."
 _SCORES = ("accuracy", "accuracy_in_scope", "recall_out_of_scope")
@@ -70,7 +70,7 @@ class _Model:
     teacher: str | None  # its teacher's fingerprint; a teacher's own
 
 
-def measure(study: Path, cells: Sequence[RunResult], opened: Opened, *, threads: int, rounds: int) -> Frontier:
+def measure(study: Path, cells: Sequence[RunResult], opened: CellFactory, *, threads: int, rounds: int) -> Frontier:
     """Measures every finished cell and every teacher, all in one process that holds them; memory in one for each.
 
     Args:
@@ -132,7 +132,7 @@ def _models(study: Path, cells: Sequence[RunResult], reopened: ReopenedCells, mi
         shared = {"data_set": rows[result.cell]}
         about = {
             "label": named[result.cell],
-            "role": COMPRESSED if config["compression"] else WHOLE,
+            "role": COMPRESSED if config["compression"] else UNCOMPRESSED,
             "model": config["model"]["name"],
             "method": method(config),
             "cell": result.cell,

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_lab.report.figures import style
-from kd_lab.report.release.frontier import BUSY, COSTS, TEACHER, WHOLE, Frontier, cost
-from kd_lab.report.study.data_sets import stems
+from kd_lab.report.release.frontier import BUSY, COSTS, TEACHER, UNCOMPRESSED, Frontier, cost
+from kd_lab.report.study.data_sets import file_suffixes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _AXES = {"latency": "latency p50 of one query, ms (logarithmic)", "size": "size, MiB (logarithmic)"}
 _QUIET = "#9aa3b0"
-_MARKS = {TEACHER: ("*", 14.0), WHOLE: ("s", 7.0)}  # role -> marker and size in points; the others are dots
+_MARKS = {TEACHER: ("*", 14.0), UNCOMPRESSED: ("s", 7.0)}  # role -> marker and size in points; the others are dots
 _SPOTS = (
     (5, 4),
     (-5, 4),
@@ -41,7 +41,7 @@ def draw(frontier: Frontier, stem: Path) -> list[Path]:
     Bars are 95 % intervals of the accuracy on the test rows. Models far below the rest stand at the lower edge.
     """
     sets = list(dict.fromkeys(str(row["data_set"]) for row in frontier.rows))
-    ends, files = stems(sets), []
+    ends, files = file_suffixes(sets), []
     for data_set in sets:
         rows = [row for row in frontier.rows if row["data_set"] == data_set]
         place = stem.with_name(f"{stem.name}{ends[data_set]}")
@@ -50,20 +50,20 @@ def draw(frontier: Frontier, stem: Path) -> list[Path]:
     return files
 
 
-def _figure(title: str, rows: Sequence[Row], stem: Path, said: Sequence[str]) -> list[Path]:
+def _figure(title: str, rows: Sequence[Row], stem: Path, notes: Sequence[str]) -> list[Path]:
     ranked = sorted(rows, key=lambda row: -row["accuracy"])
-    with style.look():
-        figure = style.new(11.0, 5.2)
+    with style.figure_style():
+        figure = style.new_figure(11.0, 5.2)
         panels = figure.subplots(1, len(COSTS), sharey=True)
         floor = _floor(ranked)
-        for here, name in zip(panels, COSTS, strict=True):
-            _panel(here, ranked, name, floor)
+        for ax, name in zip(panels, COSTS, strict=True):
+            _panel(ax, ranked, name, floor)
         panels[0].set_ylabel("test accuracy, %")
         style.title(figure, title)
-        style.caption(figure, [*_told(ranked), *said])
+        style.caption(figure, [*_caption(ranked), *notes])
         figure.canvas.draw()  # numbers are placed by where points have come to lie
-        for here, name in zip(panels, COSTS, strict=True):
-            _number(here, ranked, name, floor)
+        for ax, name in zip(panels, COSTS, strict=True):
+            _number(ax, ranked, name, floor)
         return style.save(figure, stem)
 
 
@@ -74,7 +74,7 @@ def _floor(ranked: Sequence[Row]) -> float:
     return float(max(scores[-1], scores[0] - depth))
 
 
-def _panel(here: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
+def _panel(ax: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     for row in sorted(ranked, key=lambda row: name in row["fronts"]):
@@ -85,37 +85,37 @@ def _panel(here: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
             mark, size = "v", 6.0
         elif "accuracy_interval" in row:
             low, high = (100 * end for end in row["accuracy_interval"])
-            here.vlines(x, low, high, color=colour, lw=1.2 if on else 0.8, alpha=0.8 if on else 0.45, zorder=2 + on)
-        here.plot(x, y, mark, ms=size, color=colour, mec="white", mew=0.7, zorder=4 + on)
+            ax.vlines(x, low, high, color=colour, lw=1.2 if on else 0.8, alpha=0.8 if on else 0.45, zorder=2 + on)
+        ax.plot(x, y, mark, ms=size, color=colour, mec="white", mew=0.7, zorder=4 + on)
     line = sorted(_spot(row, name, floor) for row in ranked if name in row["fronts"])
-    here.plot(*zip(*line, strict=True), color=style.ACCENT, lw=1.2, alpha=0.6, zorder=3, drawstyle="steps-post")
+    ax.plot(*zip(*line, strict=True), color=style.ACCENT, lw=1.2, alpha=0.6, zorder=3, drawstyle="steps-post")
     prices = [cost(row, name) for row in ranked]
-    here.set_xscale("log")
+    ax.set_xscale("log")
     wide = max(prices) / min(prices)
-    here.set_xlim(min(prices) / wide**0.08 / 1.1, max(prices) * wide**0.08 * 1.1)
-    here.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide > 3 else (1, 1.5, 2, 3, 4, 5, 7), numticks=14))
-    here.xaxis.set_minor_locator(NullLocator())
-    here.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlim(min(prices) / wide**0.08 / 1.1, max(prices) * wide**0.08 * 1.1)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide > 3 else (1, 1.5, 2, 3, 4, 5, 7), numticks=14))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     tops = [100 * row.get("accuracy_interval", (0, row["accuracy"]))[1] for row in ranked]
     ends = [100 * row["accuracy_interval"][0] for row in ranked if "accuracy_interval" in row]
     lowest = min([floor, *(end for end in ends if end > floor - 2)])
     room = 0.06 * (max(tops) - lowest) + 0.1
-    here.set_ylim(lowest - room, max(tops) + room)
-    here.set_xlabel(_AXES[name])
-    here.grid(lw=0.7)
-    here.tick_params(length=0)
+    ax.set_ylim(lowest - room, max(tops) + room)
+    ax.set_xlabel(_AXES[name])
+    ax.grid(lw=0.7)
+    ax.tick_params(length=0)
 
 
 def _spot(row: Row, name: str, floor: float) -> tuple[float, float]:
     return cost(row, name), max(100 * row["accuracy"], floor)
 
 
-def _number(here: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
+def _number(ax: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
     """Each model's number beside it, those on the front first, where no other number and no other point is."""
     from matplotlib.patheffects import withStroke
 
-    scale = 72 / here.figure.dpi
-    spots = [here.transData.transform(_spot(row, name, floor)) * scale for row in ranked]  # in points
+    scale = 72 / ax.figure.dpi
+    spots = [ax.transData.transform(_spot(row, name, floor)) * scale for row in ranked]  # in points
     taken: list[tuple[float, float]] = []
     order = sorted(range(len(ranked)), key=lambda place: name not in ranked[place]["fronts"])
     for place in order:
@@ -134,7 +134,7 @@ def _number(here: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
         best = min(_SPOTS, key=crowd)
         taken.append((x + 1.6 * best[0], y + 1.6 * best[1]))
         on = name in ranked[place]["fronts"]
-        here.annotate(
+        ax.annotate(
             str(place + 1), _spot(ranked[place], name, floor), (1.6 * best[0], 1.6 * best[1]),
             textcoords="offset points", ha="center", va="center", fontsize=8.5 if on else 7,
             fontweight="bold" if on else "normal", color=style.ACCENT if on else style.QUIET,
@@ -142,14 +142,14 @@ def _number(here: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
         )  # fmt: skip
 
 
-def _told(ranked: Sequence[Row]) -> list[str]:
+def _caption(ranked: Sequence[Row]) -> list[str]:
     """The caption: who is who, and what marks and bars are."""
     lines = []
     for place, row in enumerate(ranked, start=1):
         pareto = f"  (Pareto: {', '.join(row['fronts'])})" if row["fronts"] else ""
         lines.append(
-            f"{place}  {style.cut(row['label'], 90)}: {100 * row['accuracy']:.1f} %, {cost(row, 'latency'):.2f} ms, "
-            f"{cost(row, 'size'):.1f} MiB{pareto}"
+            f"{place}  {style.shorten(row['label'], 90)}: {100 * row['accuracy']:.1f} %, "
+            f"{cost(row, 'latency'):.2f} ms, {cost(row, 'size'):.1f} MiB{pareto}"
         )
     return [
         *lines,

@@ -61,7 +61,7 @@ def lines(frontier: Frontier) -> list[str]:
     """How it was measured, and what could not be."""
     here, timing = frontier.machine, frontier.timing
     n = frontier.rows[0]["queries"]["n"]
-    said = [
+    sentences = [
         f"Measured in one run on {here['processor']}, {here['threads']} of {here['cores']} threads, instructions: "
         f"{', '.join(here['features']) or 'unknown'}. {timing['rounds']} rounds, all models by turns; "
         f"{n} queries each.",
@@ -69,12 +69,12 @@ def lines(frontier: Frontier) -> list[str]:
         "tokenisation. Pareto: no model of the data set is as accurate and as cheap, and better in one.",
     ]
     if timing["contended"]:
-        said.append(BUSY)
+        sentences.append(BUSY)
     if timing["remeasured"]:
-        said.append(f"{timing['remeasured']} rounds were measured again, since other processes were busy in them.")
+        sentences.append(f"{timing['remeasured']} rounds were measured again, since other processes were busy in them.")
     if all(row["energy_j_per_1000"] is None for row in frontier.rows):
-        said.append("Energy: not measured; this machine shows no counters under /sys/class/powercap.")
-    return [*said, *frontier.missing]
+        sentences.append("Energy: not measured; this machine shows no counters under /sys/class/powercap.")
+    return [*sentences, *frontier.missing]
 
 
 def to_rich(frontier: Frontier) -> Table:
@@ -94,10 +94,10 @@ def to_markdown(frontier: Frontier, command: str) -> str:
     Args:
         command: what made it.
     """
-    said = tables.bullets(lines(frontier))
+    notes = tables.bullets(lines(frontier))
     return (
         f"# {frontier.name}: accuracy against size and latency\n\nMade by `{command}`; not to be edited.\n\n"
-        f"{_markdown(rows(frontier))}\n{said}\n"
+        f"{_markdown(rows(frontier))}\n{notes}\n"
         f"Median ms by batch x tokens, random word pieces:\n\n{_markdown(batch_rows(frontier))}"
     )
 

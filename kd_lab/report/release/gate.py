@@ -25,8 +25,8 @@ from kd_lab.models import saved_model
 from kd_lab.models.saved_model import Classifier
 from kd_lab.pipeline.cell import Cell
 from kd_lab.report.release.gate_origin import origin
-from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP, Evidence, Export, Ruling, rule
-from kd_lab.report.release.reopened import Opened, ReopenedCells
+from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP, Evidence, Export, GateVerdict, decide
+from kd_lab.report.release.reopened import CellFactory, ReopenedCells
 from kd_lab.report.study import answers
 from kd_lab.report.study.labels import labels
 
@@ -42,34 +42,34 @@ class Gate:
         name: the study.
         margin: loss of accuracy that may be borne, as a fraction.
         machine: the one that asked the models.
-        held: each compressed cell with its verdict.
+        verdicts: each compressed cell with its verdict.
     """
 
     name: str
     margin: float
     machine: Mapping[str, Any]
-    held: Sequence[tuple[Evidence, Ruling]]
+    verdicts: Sequence[tuple[Evidence, GateVerdict]]
 
     @property
     def stopped(self) -> bool:
         """Whether a cell may not ship."""
-        return any(ruling.verdict == STOP for _, ruling in self.held)
+        return any(ruling.verdict == STOP for _, ruling in self.verdicts)
 
     def to_json(self) -> str:
         """All of it, nothing rounded."""
-        cells = [{**asdict(found), **asdict(ruling)} for found, ruling in self.held]
+        cells = [{**asdict(found), **asdict(ruling)} for found, ruling in self.verdicts]
         whole = {"schema": SCHEMA, "name": self.name, "margin": self.margin, "machine": self.machine, "cells": cells}
         return json.dumps(whole, indent=1) + "\n"
 
 
-def hold(study: Path, cells: Sequence[RunResult], opened: Opened, *, margin: float, rows: int) -> Gate:
+def evaluate_gate(study: Path, cells: Sequence[RunResult], opened: CellFactory, *, margin: float, rows: int) -> Gate:
     """Holds every compressed cell against the uncompressed one of the same fit.
 
     Args:
         study: its folder under multirun/.
         cells: all of the study.
         opened: makes a cell of a config.
-        margin: see `gate_verdict.rule`.
+        margin: see `gate_verdict.decide`.
         rows: of test, at most, that models are asked anew.
 
     Raises:
@@ -86,13 +86,13 @@ def hold(study: Path, cells: Sequence[RunResult], opened: Opened, *, margin: flo
         )
     named = labels(cells)
     here = machine.describe_machine()
-    held, reopened = [], ReopenedCells(opened)
+    verdicts, reopened = [], ReopenedCells(opened)
     for cell in compressed:
         plain = [other for other in finished if other.fingerprint.get("fit") == cell.fingerprint.get("fit")]
         base = next((other for other in plain if not other.config.get("compression")), None)
         found = _evidence(study, cell, base, finished, reopened, named[cell.cell], rows, here)
-        held.append((found, rule(found, margin)))
-    return Gate(cells[0].name, margin, here, held)
+        verdicts.append((found, decide(found, margin)))
+    return Gate(cells[0].name, margin, here, verdicts)
 
 
 def write(gate: Gate, page: str, folder: Path) -> list[Path]:
@@ -115,49 +115,51 @@ def _evidence(
     limit: int,
     here: Mapping[str, Any],
 ) -> Evidence:
-    told: dict[str, Any] = {"cell": cell.cell, "label": label, "against": base.cell if base else None}
-    told["precision"] = {name: notes[key] for name, notes in cell.compression.items() for key in notes if _precise(key)}
-    told["elsewhere"] = any(cell.machine.get(key) != here[key] for key in ("processor", "features"))
+    found: dict[str, Any] = {"cell": cell.cell, "label": label, "against": base.cell if base else None}
+    found["precision"] = {
+        name: notes[key] for name, notes in cell.compression.items() for key in notes if _precise(key)
+    }
+    found["elsewhere"] = any(cell.machine.get(key) != here[key] for key in ("processor", "features"))
     made = reopened.cell(cell.config)
     folder, tokens = study / cell.cell / "model", reopened.tokens(made)
     try:
         model, own = saved_model.load(folder), made.read_by(folder, tokens)
     except UserError as error:
-        return Evidence(**told, broken=str(error))
-    test, ours = tokens.split("test"), answers.of(study, cell)
-    if ours is not None and not _still_there(ours, tokens):
-        return Evidence(**told, broken=_CHANGED)
-    asked = batch_invariance.sample(test, limit)
-    with step(f"gate: ask {label}", (2 + 2 * len(batch_invariance.BATCHES)) * len(asked)) as advance:
+        return Evidence(**found, broken=str(error))
+    test, recorded = tokens.split("test"), answers.read_predictions(study, cell)
+    if recorded is not None and not _still_there(recorded, tokens):
+        return Evidence(**found, broken=_CHANGED)
+    sampled = batch_invariance.sample(test, limit)
+    with step(f"gate: ask {label}", (2 + 2 * len(batch_invariance.BATCHES)) * len(sampled)) as advance:
         try:
-            said = batch_invariance.alone(model, own, asked, advance)
-            asked = asked[: len(said)]
-            fidelity(said, said)  # refuses what is no number
-            told["dependence"] = batch_invariance.dependence(model, own, asked, said, advance)
-            told["export"] = _export(study, cell, cells, reopened, tokens, asked, said, made)
+            logits = batch_invariance.logits_one_by_one(model, own, sampled, advance)
+            sampled = sampled[: len(logits)]
+            fidelity(logits, logits)  # refuses what is no number
+            found["dependence"] = batch_invariance.batch_dependence(model, own, sampled, logits, advance)
+            found["export"] = _export(study, cell, cells, reopened, tokens, sampled, logits, made)
         except (UserError, FitError) as error:
-            return Evidence(**told, broken=str(error))
-    alone = said.argmax(1).numpy()
-    if ours is not None:
-        told["recorded"] = int((ours.predictions[asked] != alone).sum())
-        before = answers.of(study, base) if base else None
-        if before is not None and before.same_rows(ours):
-            told["accuracy"] = _changes(ours, before, _outside(made, tokens))
-            own_rows = Predictions(ours.labels[asked], alone)
-            told["asked_alone"] = compare(
-                {0: own_rows}, {0: Predictions(before.labels[asked], before.predictions[asked])}
+            return Evidence(**found, broken=str(error))
+    alone = logits.argmax(1).numpy()
+    if recorded is not None:
+        found["recorded"] = int((recorded.predictions[sampled] != alone).sum())
+        base_recorded = answers.read_predictions(study, base) if base else None
+        if base_recorded is not None and base_recorded.same_rows(recorded):
+            found["accuracy"] = _changes(recorded, base_recorded, _outside(made, tokens))
+            own_rows = Predictions(recorded.labels[sampled], alone)
+            found["asked_alone"] = compare(
+                {0: own_rows}, {0: Predictions(base_recorded.labels[sampled], base_recorded.predictions[sampled])}
             )
     for name, path in (("size_ratio", "cost.size_mib"), ("latency_ratio", "cost.latency_ms.p50")):
         now, then = at(cell, path), at(base, path) if base else None
-        told[name] = now / then if now and then else None
-    told["contended"] = any(one.cost.get("contended") for one in (cell, base) if one)
-    return Evidence(**told)
+        found[name] = now / then if now and then else None
+    found["contended"] = any(one.cost.get("contended") for one in (cell, base) if one)
+    return Evidence(**found)
 
 
-def _still_there(said: Predictions, tokens: Tokens) -> bool:
+def _still_there(recorded: Predictions, tokens: Tokens) -> bool:
     """Whether the data set's test rows are those that the cell was judged on."""
-    texts = said.texts is None or np.array_equal(said.texts, tokens.test_texts())
-    return texts and np.array_equal(said.labels, tokens.split("test").labels)
+    texts = recorded.texts is None or np.array_equal(recorded.texts, tokens.test_texts())
+    return texts and np.array_equal(recorded.labels, tokens.split("test").labels)
 
 
 def _precise(key: str) -> bool:
@@ -182,8 +184,8 @@ def _changes(ours: Predictions, theirs: Predictions, outside: int | None) -> dic
     }
 
 
-def _only(said: Predictions, side: Any) -> Predictions:
-    return Predictions(said.labels[side], said.predictions[side])
+def _only(predictions: Predictions, mask: Any) -> Predictions:
+    return Predictions(predictions.labels[mask], predictions.predictions[mask])
 
 
 def _export(
@@ -193,14 +195,14 @@ def _export(
     reopened: ReopenedCells,
     tokens: Tokens,
     rows: Any,
-    said: torch.Tensor,
+    logits: torch.Tensor,
     made: Cell,
 ) -> Export | None:
     found = origin(cell, cells, study, reopened)
     if found is None or found.model is None:
         return None if found is None else Export(found.exports, found.exact, missing=found.missing)
     before: Classifier = saved_model.load(found.model)
-    theirs = batch_invariance.alone(before, made.read_by(found.model, tokens), rows)
-    ours = said[: len(theirs)]
+    theirs = batch_invariance.logits_one_by_one(before, made.read_by(found.model, tokens), rows)
+    ours = logits[: len(theirs)]
     agreement = fidelity(ours, theirs)["agreement"]
     return Export(found.exports, found.exact, len(theirs), agreement, float((ours - theirs).abs().max()))

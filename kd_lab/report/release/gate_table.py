@@ -23,9 +23,9 @@ def rows(gate: Gate) -> list[dict[str, str]]:
     is McNemar's; labels changed are those of rows fed in batches, or padded, against the same rows alone; size and p50
     are those of the uncompressed cell over the cell's own.
     """
-    scoped = any(IN_SCOPE in found.accuracy or OUT_OF_SCOPE in found.accuracy for found, _ in gate.held)
+    scoped = any(IN_SCOPE in found.accuracy or OUT_OF_SCOPE in found.accuracy for found, _ in gate.verdicts)
     lines = []
-    for found, ruling in gate.held:
+    for found, ruling in gate.verdicts:
         told = {"cell": found.label, "verdict": ruling.verdict, "accuracy": _points(found.accuracy.get(ALL))}
         told["p"] = _p(found.accuracy.get(ALL))
         if scoped:
@@ -41,17 +41,17 @@ def rows(gate: Gate) -> list[dict[str, str]]:
 
 def lines(gate: Gate) -> list[str]:
     """The reasons of each verdict, what else is to be known, and where it was measured."""
-    said = []
-    for found, ruling in gate.held:
-        said.append(f"{found.label}: {ruling.verdict}: {'; '.join(ruling.reasons)}.")
+    sentences = []
+    for found, ruling in gate.verdicts:
+        sentences.append(f"{found.label}: {ruling.verdict}: {'; '.join(ruling.reasons)}.")
         if ruling.remarks:
-            said.append(f"  also: {'; '.join(ruling.remarks)}.")
+            sentences.append(f"  also: {'; '.join(ruling.remarks)}.")
         for name, precision in found.precision.items():
-            said.append(f"  {name} computes in {_flat(precision)}.")
+            sentences.append(f"  {name} computes in {_flat(precision)}.")
     here = gate.machine
     features = ", ".join(here["features"]) or "unknown"
-    said.append(f"Asked on {here['processor']}, {here['threads']} threads, instructions: {features}.")
-    return said
+    sentences.append(f"Asked on {here['processor']}, {here['threads']} threads, instructions: {features}.")
+    return sentences
 
 
 def to_rich(gate: Gate) -> Table:
@@ -70,13 +70,13 @@ def to_markdown(gate: Gate, command: str) -> str:
     """
     body = rows(gate)
     table = tables.to_markdown(list(body[0]), (list(row.values()) for row in body), words=range(2))
-    said = tables.bullets(line.strip() for line in lines(gate))
+    notes = tables.bullets(line.strip() for line in lines(gate))
     return (
         f"# {gate.name}: may it ship?\n\nMade by `{command}`; not to be edited. {_margin(gate)}.\n\n{table}\n"
         "Changes are in points against the uncompressed model of the same fit on the same test rows, with the paired "
         "95 % interval; p is McNemar's. Changed: labels of rows in batches of 8 / 64 unlike rows, and padded by 16 / "
         "to the longest input, against the same rows asked alone.\n\n"
-        f"{said}"
+        f"{notes}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kd_lab.evaluation.batch_invariance import NOISE, Dependence
+from kd_lab.evaluation.batch_invariance import NOISE, BatchDependence
 from kd_lab.evaluation.paired_tests import Comparison
 
 SHIP, ALONE, STOP, UNJUDGED = "ship", "ship, one text at a time", "do not ship", "not judged"
@@ -60,7 +60,7 @@ class Evidence:
     against: str | None
     accuracy: Mapping[str, Comparison] = field(default_factory=dict)
     asked_alone: Comparison | None = None
-    dependence: Mapping[str, Dependence] = field(default_factory=dict)
+    dependence: Mapping[str, BatchDependence] = field(default_factory=dict)
     recorded: int | None = None
     export: Export | None = None
     size_ratio: float | None = None
@@ -72,7 +72,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class GateVerdict:
     """The verdict on a cell: one of `SHIP`, `ALONE`, `STOP`, `UNJUDGED`; why; and what else is to be known."""
 
     verdict: str
@@ -80,7 +80,7 @@ class Ruling:
     remarks: tuple[str, ...]
 
 
-def rule(found: Evidence, margin: float) -> Ruling:
+def decide(found: Evidence, margin: float) -> GateVerdict:
     """The verdict.
 
     A cell may ship when it is not inferior to the uncompressed model: the lower end of the paired 95 % interval of its
@@ -93,7 +93,7 @@ def rule(found: Evidence, margin: float) -> Ruling:
     """
     stops, remarks = [], []
     if found.broken:
-        return Ruling(STOP, (found.broken,), ())
+        return GateVerdict(STOP, (found.broken,), ())
     for rows, change in found.accuracy.items():
         text = f"{rows}: {_words(change)}"
         if rows == OUT_OF_SCOPE and change.high >= -margin:
@@ -116,13 +116,13 @@ def rule(found: Evidence, margin: float) -> Ruling:
         remarks.append(f"asked alone: {_words(found.asked_alone)}")
     remarks += [*_gains(found), *(["accuracy was measured on another processor"] if found.elsewhere else [])]
     if stops:
-        return Ruling(STOP, (*stops, *told), tuple(remarks))
+        return GateVerdict(STOP, (*stops, *told), tuple(remarks))
     if found.against is None or not found.accuracy:
         lacking = "no uncompressed cell of the same fit in this study" if found.against is None else "no predictions"
         cure = "; run it too, with compression=[]" if found.against is None else " kept with both cells"
-        return Ruling(UNJUDGED, (lacking + cure, *told), tuple(remarks))
+        return GateVerdict(UNJUDGED, (lacking + cure, *told), tuple(remarks))
     borne = f"all rows: {_words(found.accuracy[ALL])}, a loss of {points(margin)} is ruled out"
-    return Ruling(ALONE if fed else SHIP, (*told, borne), tuple(remarks))
+    return GateVerdict(ALONE if fed else SHIP, (*told, borne), tuple(remarks))
 
 
 def points(margin: float) -> str:

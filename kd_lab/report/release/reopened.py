@@ -8,7 +8,7 @@ from typing import Any
 from kd_lab.data.tokenized import Tokens
 from kd_lab.pipeline.cell import Cell
 
-Opened = Callable[[Mapping[str, Any]], Cell]
+CellFactory = Callable[[Mapping[str, Any]], Cell]
 
 
 class ReopenedCells:
@@ -18,7 +18,7 @@ class ReopenedCells:
         opened: makes a cell of a config.
     """
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: CellFactory) -> None:
         self._opened = opened
         self._tokens: dict[str, Tokens] = {}
 

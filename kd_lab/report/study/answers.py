@@ -17,7 +17,7 @@ from kd_lab.report.study.settings import Setting
 LARGEST = 2**32  # bytes of answers, unpacked: 268 million rows
 
 
-def answers(study: Path, setting: Setting) -> dict[Run, Predictions]:
+def predictions_by_run(study: Path, setting: Setting) -> dict[Run, Predictions]:
     """Seeds -> answers; a cell that kept none is left out.
 
     Raises:
@@ -27,7 +27,7 @@ def answers(study: Path, setting: Setting) -> dict[Run, Predictions]:
     return {run: _read(path, cell) for run, (path, cell) in found.items() if path.is_file()}
 
 
-def of(study: Path, cell: RunResult) -> Predictions | None:
+def read_predictions(study: Path, cell: RunResult) -> Predictions | None:
     """The answers of one cell; None where it kept none.
 
     Raises:

@@ -10,7 +10,7 @@ from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING
 from kd_lab.report.published.editions import DATA, key, options
 from kd_lab.report.study.runs import run, split
-from kd_lab.report.study.settings import Setting, valued
+from kd_lab.report.study.settings import Setting, axis_values
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def by_cell(cells: Sequence[RunResult]) -> dict[str, str]:
     """
     groups: dict[str, list[RunResult]] = {}
     first: dict[str, tuple[RunResult, Mapping[str, str]]] = {}
-    for cell, values in zip(cells, valued(cells), strict=True):
+    for cell, values in zip(cells, axis_values(cells), strict=True):
         name = key(cell, values)
         groups.setdefault(name, []).append(cell)
         first.setdefault(name, (cell, values))
@@ -61,7 +61,7 @@ def by_cell(cells: Sequence[RunResult]) -> dict[str, str]:
     return found
 
 
-def stems(names: Sequence[str]) -> dict[str, str]:
+def file_suffixes(names: Sequence[str]) -> dict[str, str]:
     """Name of a data set -> an end for the names of its files, "" where there is one data set alone."""
     if len(names) < 2:
         return dict.fromkeys(names, "")
@@ -81,10 +81,10 @@ def _names(firsts: Sequence[tuple[RunResult, Mapping[str, str]]]) -> list[str]:
     own = [str((cell.config.get("dataset") or {}).get("name")) for cell, _ in firsts]
     told = [_told(cell, values) for cell, values in firsts]
     found = []
-    for name, mine in zip(own, told, strict=True):
+    for name, given in zip(own, told, strict=True):
         alike = [other for other, whose in zip(told, own, strict=True) if whose == name]
-        apart = [option for option in mine if len({other.get(option, MISSING) for other in alike}) > 1]
-        found.append(" ".join([name, *(f"{option.removeprefix('dataset.')}={mine[option]}" for option in apart)]))
+        apart = [option for option in given if len({other.get(option, MISSING) for other in alike}) > 1]
+        found.append(" ".join([name, *(f"{option.removeprefix('dataset.')}={given[option]}" for option in apart)]))
     return found
 
 

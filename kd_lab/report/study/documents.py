@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kd_lab.core.nested import leaves
+from kd_lab.core import nested
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import to_csv
 from kd_lab.evaluation.intervals import over_seeds
@@ -36,10 +36,10 @@ def latex(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
     There is one a data set.
     """
     blocks = data_sets(settings)
-    said = [f"% {one.text}\n" for one in verdicts]
+    comments = [f"% {one.text}\n" for one in verdicts]
     named = [f"% {block.name}\n" if len(blocks) > 1 else "" for block in blocks]
     return "".join(
-        [*said, *(name + _latex(block.settings, verdicts) for name, block in zip(named, blocks, strict=True))]
+        [*comments, *(name + _latex(block.settings, verdicts) for name, block in zip(named, blocks, strict=True))]
     )
 
 
@@ -79,7 +79,7 @@ def settings_csv(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> st
         comparison = other.comparison if other else None
         for name in ("difference", "low", "high", "p"):
             row[f"against_best.{name}"] = getattr(comparison, name, None)
-        row["against_best.p_corrected"] = other.corrected if other else None
+        row["against_best.p_corrected"] = other.p_corrected if other else None
         found.append(row | _over_seeds(setting))
     return to_csv(found)
 
@@ -102,8 +102,7 @@ def cells_csv(cells: Sequence[RunResult], settings: Sequence[Setting]) -> str:
 
 def numbers(cell: RunResult) -> dict[str, float]:
     """Dotted name -> every number of a result's metrics, fidelity, cost and durations."""
-    found = (leaf for part in _PARTS for leaf in leaves(getattr(cell, part), f"{part}."))
-    return {name: value for name, value in found if isinstance(value, int | float) and not isinstance(value, bool)}
+    return dict(number for part in _PARTS for number in nested.numbers(getattr(cell, part), f"{part}."))
 
 
 def _over_seeds(setting: Setting) -> dict[str, float | None]:

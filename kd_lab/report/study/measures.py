@@ -110,11 +110,11 @@ def timing(settings: Sequence[Setting]) -> list[str]:
     """Sentences for captions and notes: whose times are not to be trusted, and which were taken on other machines."""
     cells = [cell for setting in settings for cell in setting.cells if at(cell, LATENCY.path) is not None]
     busy = sum(bool(cell.cost.get("contended")) for cell in cells)
-    said = [f"Other processes were busy while {busy} of {len(cells)} cells were timed."] if busy else []
+    sentences = [f"Other processes were busy while {busy} of {len(cells)} cells were timed."] if busy else []
     machines = dict.fromkeys(machine for cell in cells if (machine := timed_on(cell)))
     if len(machines) > 1:
-        said.append(f"Times were taken on {len(machines)} machines and cannot be compared: {'; '.join(machines)}.")
-    return said
+        sentences.append(f"Times were taken on {len(machines)} machines and cannot be compared: {'; '.join(machines)}.")
+    return sentences
 
 
 def timed_on(cell: RunResult) -> str:

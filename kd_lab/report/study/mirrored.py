@@ -27,7 +27,7 @@ def passes_saved(cells: Sequence[RunResult]) -> str:
     )
 
 
-def mirror(
+def sync_with_mlflow(
     report: StudyReport, study: Path, settings: Callable[[RunResult], Mapping[str, Any]], thorough: bool = False
 ) -> int | None:
     """Brings MLflow level with a study: those of its cells that are missing there, and the sweep's own run.

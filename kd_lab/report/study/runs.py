@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from kd_lab.core.results import RunResult
-from kd_lab.pipeline.summary_table import leaves
+from kd_lab.pipeline.summary_table import flat_options
 
 Run = tuple[tuple[str, int], ...]  # (dotted option, value) of every seed, by option
 _ELSEWHERE = {"paths", "tracking", "search", "hydra"}  # parts of a config whose seeds fit no model
@@ -28,7 +28,7 @@ def run(cell: RunResult) -> Run:
     """The seeds of a cell."""
     found = {
         key: value if isinstance(value, int) else 0
-        for key, value in leaves(cell.config)
+        for key, value in flat_options(cell.config)
         if is_seed(key) and key.partition(".")[0] not in _ELSEWHERE
     }
     return tuple(sorted({"seed": 0, **found}.items()))
@@ -39,12 +39,12 @@ def split(run: Run) -> Run:
     return tuple((key, value) for key, value in run if key.partition(".")[0] == _DATA)
 
 
-def paired(ours: Mapping[Run, Held], theirs: Mapping[Run, Held]) -> tuple[Mapping[Run, Held], Mapping[Run, Held]]:
+def paired(first: Mapping[Run, Held], second: Mapping[Run, Held]) -> tuple[Mapping[Run, Held], Mapping[Run, Held]]:
     """Both by the seeds that both settings have: a baseline has no teacher's seed, and is one run beside any of them.
 
     Of several runs that are alike in these, the first counts: the others are no further repetitions of the pair.
     """
-    shared = {key for run in ours for key, _ in run} & {key for run in theirs for key, _ in run}
+    shared = {key for run in first for key, _ in run} & {key for run in second for key, _ in run}
 
     def by_shared(side: Mapping[Run, Held]) -> Mapping[Run, Held]:
         found: dict[Run, Held] = {}
@@ -52,10 +52,10 @@ def paired(ours: Mapping[Run, Held], theirs: Mapping[Run, Held]) -> tuple[Mappin
             found.setdefault(tuple(pair for pair in run if pair[0] in shared), held)
         return found
 
-    return by_shared(ours), by_shared(theirs)
+    return by_shared(first), by_shared(second)
 
 
-def counted(runs: Iterable[Run]) -> str:
+def runs_in_words(runs: Iterable[Run]) -> str:
     """Such as "one seed", "3 seeds", "3 split seeds" or "6 runs (2 seeds, 3 split seeds)"."""
     known = list(runs)
     values: dict[str, set[int]] = {}

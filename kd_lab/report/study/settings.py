@@ -12,7 +12,7 @@ from typing import Any
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING
-from kd_lab.pipeline.summary_table import leaves
+from kd_lab.pipeline.summary_table import flat_options
 from kd_lab.report.published.editions import DATA, editions, options
 from kd_lab.report.study.runs import Run, is_seed, run
 
@@ -39,7 +39,7 @@ class Setting:
     def label(self) -> str:
         """Such as "temperature=2 alpha=0.5"; the study's name where there is one setting alone."""
         short = short_names(list(self.values))
-        told = [f"{short[axis]}={shortened(value)}" for axis, value in self.values.items() if value != MISSING]
+        told = [f"{short[axis]}={short_value(value)}" for axis, value in self.values.items() if value != MISSING]
         return " ".join(told) or (self.cells + self.failed)[0].name
 
     @cached_property
@@ -77,7 +77,7 @@ def settings(cells: Sequence[RunResult]) -> list[Setting]:
 
     Where a run stands twice in one setting, once as the default and once by name, the first finished cell counts.
     """
-    told = valued(cells)
+    told = axis_values(cells)
     names = list(told[0]) if told else []
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for cell, values in zip(cells, told, strict=True):
@@ -88,7 +88,7 @@ def settings(cells: Sequence[RunResult]) -> list[Setting]:
     return [_setting(dict(zip(names, key, strict=True)), groups[key]) for key in order]
 
 
-def valued(cells: Sequence[RunResult]) -> list[dict[str, str]]:
+def axis_values(cells: Sequence[RunResult]) -> list[dict[str, str]]:
     """Of each cell, axis -> value as text, with the same axes in the same order; "2" and "2.0" are one value."""
     names = axes(cells)
     told = [{axis: _value(axis, cell, _overrides(cell)) for axis in names if axis != DATA} for cell in cells]
@@ -105,7 +105,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: end if last.count(end) == 1 else name for name, end in zip(names, last, strict=True)}
 
 
-def shortened(value: str) -> str:
+def short_value(value: str) -> str:
     """A value for people: a long number with four significant places, anything else as it is."""
     number = _alike(value)
     rounded = f"{number:.{_PLACES}g}" if isinstance(number, float) else value
@@ -132,7 +132,7 @@ def _unlike(group: Sequence[RunResult]) -> list[str]:
         return []
     values: dict[str, set[str]] = {}
     for cell in group:
-        whole = leaves({part: tree for part, tree in cell.config.items() if part not in {*_NO_AXES, "dataset"}})
+        whole = flat_options({part: tree for part, tree in cell.config.items() if part not in {*_NO_AXES, "dataset"}})
         for key, value in (*whole, *options(cell).items()):
             values.setdefault(key, set()).add(str(value))
     return [key for key, found in values.items() if len(found) > 1 and not is_seed(key)]

@@ -8,12 +8,12 @@ from rich.table import Table
 
 from kd_lab.core import tables
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import MISSING
+from kd_lab.core.tables import MISSING, one_line
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.measures import Measure
-from kd_lab.report.study.settings import Setting, short_names, shortened
+from kd_lab.report.study.settings import Setting, short_names, short_value
 from kd_lab.report.study.verdict import Verdict, percent, spread
 
 _F1 = Measure("macro-F1", "%", "metrics.test.f1_macro", 100)
@@ -34,7 +34,7 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
     for setting in settings:
         ran = len(setting.cells) + len(setting.failed)
         short = short_names(list(setting.values))
-        row = {short[axis]: shortened(value) for axis, value in setting.values.items()} or {"setting": setting.label}
+        row = {short[axis]: short_value(value) for axis, value in setting.values.items()} or {"setting": setting.label}
         row["seeds"] = str(ran) if not setting.failed else f"{len(setting.cells)} of {ran}"
         accuracy = spread(setting)
         row["test accuracy"] = MISSING if accuracy is None else percent(accuracy)
@@ -51,22 +51,22 @@ def standing(verdicts: Sequence[Verdict]) -> dict[int, str]:
         if verdict.best is not None and verdict.tried > 1:
             told[id(verdict.best)] = BEST
         for other in verdict.others:
-            if other.corrected is not None:
-                p = "< 0.001" if other.corrected < 0.001 else f"{other.corrected:.3f}"
+            if other.p_corrected is not None:
+                p = "< 0.001" if other.p_corrected < 0.001 else f"{other.p_corrected:.3f}"
                 told[id(other.setting)] = p + {1: " worse", 0: "", -1: " better"}[other.sign]
     return told
 
 
 def notes(cells: Sequence[RunResult], settings: Sequence[Setting] = ()) -> list[str]:
     """Each cell that failed or was pruned, with the reason; the teachers; doubtful times; every warning once."""
-    lost = [f"{cell.cell} {cell.status}: {_line(cell.error)}" for cell in cells if cell.status != "finished"]
+    lost = [f"{cell.cell} {cell.status}: {one_line(cell.error)}" for cell in cells if cell.status != "finished"]
     teachers = [
         f"teacher {cell.teacher.get('model')}: test accuracy {100 * test['accuracy']:.1f} %"
         for cell in cells
         if (test := cell.teacher.get("metrics", {}).get("test")) and "accuracy" in test
     ]
     told = measures.timing(settings)
-    return list(dict.fromkeys([*lost, *teachers, *told, *(_line(text) for cell in cells for text in cell.warnings)]))
+    return list(dict.fromkeys([*lost, *teachers, *told, *(one_line(text) for cell in cells for text in cell.warnings)]))
 
 
 def to_rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) -> list[Table]:
@@ -82,8 +82,8 @@ def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) 
     return tables.to_rich(title, list(body[0] if body else ()), lines, words=_words(settings), styles=styles)
 
 
-def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: Sequence[str]) -> str:
-    """The table as GitHub shows it, the verdicts and what else is `said` under it; ends with a line break.
+def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], remarks: Sequence[str]) -> str:
+    """The table as GitHub shows it, the verdicts and what else is `remarks` under it; ends with a line break.
 
     There is one a data set, under its name.
     """
@@ -92,7 +92,7 @@ def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], said: 
         (f"### {block.name}\n\n" if len(blocks) > 1 else "") + _markdown(block.settings, verdicts) for block in blocks
     ]
     verdict = "".join(f"\n{one.text}\n" for one in verdicts)
-    return "\n".join(found) + verdict + (f"\n{tables.bullets(said)}" if said else "")
+    return "\n".join(found) + verdict + (f"\n{tables.bullets(remarks)}" if remarks else "")
 
 
 def _markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
@@ -117,7 +117,3 @@ def _short(setting: Setting, measure: Measure) -> str:
     over, places = over_seeds([measure.scale * number for number in found]), 2 if measure.unit == "ms" else 1
     unit = " %" if measure.unit == "%" else ""
     return f"{over.mean:.{places}f}{unit}" + ("" if over.sd is None else f" ± {over.sd:.{places}f}")
-
-
-def _line(text: str | None) -> str:
-    return " ".join(str(text).split())

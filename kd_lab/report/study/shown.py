@@ -24,9 +24,9 @@ def show(study: StudyReport, title: str, folder: Path, out: Console | None = Non
             out.print(table)
     else:
         out.print(to_rich(study.cells, title))
-    said = _notes(study) if _seeds(study) else []  # a table of cells has them below it
+    remarks = _notes(study) if _seeds(study) else []  # a table of cells has them below it
     files = f"Written to {folder}: {', '.join(study.files)}"
-    for line in (*study.verdict.splitlines(), *said, files):
+    for line in (*study.verdict.splitlines(), *remarks, files):
         out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

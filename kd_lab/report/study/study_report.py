@@ -12,9 +12,9 @@ from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.results import RunResult
 from kd_lab.report.study import documents, settings_table
-from kd_lab.report.study.answers import answers
+from kd_lab.report.study.answers import predictions_by_run
 from kd_lab.report.study.collect import study
-from kd_lab.report.study.data_sets import data_sets, stems
+from kd_lab.report.study.data_sets import data_sets, file_suffixes
 from kd_lab.report.study.settings import Setting
 from kd_lab.report.study.settings import settings as grouped
 from kd_lab.report.study.verdict import Verdict, spread, verdicts
@@ -65,8 +65,8 @@ def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
     cells = study(multirun, name)
     settings = grouped(cells)
     alone = sum(bool(setting.cells) for setting in settings) < 2
-    said = [{} if alone else answers(multirun / name, setting) for setting in settings]
-    found = verdicts(settings, said)
+    predictions = [{} if alone else predictions_by_run(multirun / name, setting) for setting in settings]
+    found = verdicts(settings, predictions)
     folder = multirun / name / FOLDER
     texts = {
         "table.md": settings_table.to_markdown(settings, found, settings_table.notes(cells, settings)),
@@ -101,7 +101,7 @@ def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
     from kd_lab.report.figures import heatmap, parallel, pareto
 
     blocks, drawn = data_sets(settings), []
-    ends = stems([block.name for block in blocks])
+    ends = file_suffixes([block.name for block in blocks])
     for block in blocks:
         end, whole = ends[block.name], list(block.settings)
         of = f" on {block.name}" if len(blocks) > 1 else ""

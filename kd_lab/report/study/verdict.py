@@ -11,7 +11,7 @@ from kd_lab.evaluation.intervals import RATE, Spread, over_seeds
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, SeedNoise, compare, holm, seed_noise
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
-from kd_lab.report.study.runs import Run, counted, paired
+from kd_lab.report.study.runs import Run, paired, runs_in_words
 from kd_lab.report.study.settings import Setting
 
 LEVEL = 0.05
@@ -20,7 +20,7 @@ _PATH = measures.ACCURACY.path
 
 
 @dataclass(frozen=True)
-class Against:
+class ComparisonWithBest:
     """The best setting held against another.
 
     Args:
@@ -32,13 +32,13 @@ class Against:
 
     setting: Setting
     comparison: Comparison | None
-    corrected: float | None
+    p_corrected: float | None
     why: str = ""
 
     @property
     def sign(self) -> int:
         """1 where best is better, -1 where it is worse, 0 where the two cannot be told apart or compared."""
-        if self.comparison is None or self.corrected is None or self.corrected >= LEVEL:
+        if self.comparison is None or self.p_corrected is None or self.p_corrected >= LEVEL:
             return 0
         return 1 if self.comparison.difference > 0 else -1
 
@@ -57,12 +57,12 @@ class Verdict:
 
     data_set: str
     best: Setting | None
-    others: Sequence[Against]
+    others: Sequence[ComparisonWithBest]
     tried: int
     text: str
 
 
-def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[Run, Predictions]]) -> list[Verdict]:
+def verdicts(settings: Sequence[Setting], predictions: Sequence[Mapping[Run, Predictions]]) -> list[Verdict]:
     """One verdict a data set: accuracies on two of them cannot be compared.
 
     The best is chosen on validation, so that the rows it is tested on have not helped to choose it. With one seed the
@@ -71,12 +71,12 @@ def verdicts(settings: Sequence[Setting], answers: Sequence[Mapping[Run, Predict
 
     Args:
         settings: of the study.
-        answers: of each setting, by run.
+        predictions: of each setting, by run.
     """
-    said = {id(setting): one for setting, one in zip(settings, answers, strict=True)}
+    by_setting = {id(setting): one for setting, one in zip(settings, predictions, strict=True)}
     groups = data_sets([setting for setting in settings if setting.cells])
     return [
-        _verdict(group.name, [(setting, said[id(setting)]) for setting in group.settings], len(groups) > 1)
+        _verdict(group.name, [(setting, by_setting[id(setting)]) for setting in group.settings], len(groups) > 1)
         for group in groups
     ]
 
@@ -121,33 +121,35 @@ def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Predictions]
         lacking = "the settings have no split in common" if scored else "no setting has a validation accuracy"
         return Verdict(name, None, [], tried, f"{where}no best: {lacking} to choose by")
     others = _held_against(best, group)
-    told = "; ".join(_told(others))
+    told = "; ".join(_comparisons(others))
     return Verdict(name, best, others, tried, f"{where}best: {best.label}, {_figures(best)}, {told}")
 
 
-def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]]) -> list[Against]:
-    said = {id(setting): answers for setting, answers in group}
+def _held_against(
+    best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]]
+) -> list[ComparisonWithBest]:
+    by_setting = {id(setting): predictions for setting, predictions in group}
     others = [setting for setting, _ in group if setting is not best]
     noise = _noise(best, [setting for setting, _ in group])
-    found = [_compared(said[id(best)], said[id(other)], noise) for other in others]
+    found = [_compared(by_setting[id(best)], by_setting[id(other)], noise) for other in others]
     made = [one for one, _ in found if one is not None]
     pairs = len(group) * (len(group) - 1) // 2
     tests = pairs if any(one.n > 1 for one in made) else len(made)
     corrected = iter(holm([one.p for one in made], tests))
     return [
-        Against(other, one, None if one is None else next(corrected), why)
+        ComparisonWithBest(other, one, None if one is None else next(corrected), why)
         for other, (one, why) in zip(others, found, strict=True)
     ]
 
 
 def _compared(
-    ours: Mapping[Run, Predictions], theirs: Mapping[Run, Predictions], noise: SeedNoise | None
+    first: Mapping[Run, Predictions], second: Mapping[Run, Predictions], noise: SeedNoise | None
 ) -> tuple[Comparison | None, str]:
     """(the comparison, why there is none)."""
-    if not ours or not theirs:
+    if not first or not second:
         return None, "no predictions"
     try:
-        found = compare(*paired(ours, theirs), noise)
+        found = compare(*paired(first, second), noise)
     except UserError as error:  # other test rows: the verdict says that they were not compared
         return None, error.got
     return found, "" if found else "no seed in common"
@@ -164,14 +166,14 @@ def _noise(best: Setting, group: Sequence[Setting]) -> SeedNoise | None:
 
 def _figures(setting: Setting) -> str:
     found = spread(setting)
-    runs = counted(setting.by_run)
+    runs = runs_in_words(setting.by_run)
     wide = " (so few that the interval is wide)" if found is not None and found.n == 2 and not by_rows(found) else ""
     seeds = "" if found is None else f", {runs}" if found.n == 1 else f" over {runs}{wide}"
     lost = f", {len(setting.failed)} of its cells did not finish" if setting.failed else ""
     return f"test accuracy {percent(found)}{seeds}{lost}"
 
 
-def _told(others: Sequence[Against]) -> list[str]:
+def _comparisons(others: Sequence[ComparisonWithBest]) -> list[str]:
     """The comparisons in words."""
     better, same, worse, skipped = (
         [one for one in others if (one.comparison is not None) == known and one.sign == sign]
@@ -194,7 +196,7 @@ def _told(others: Sequence[Against]) -> list[str]:
     return parts
 
 
-def _names(others: Sequence[Against]) -> str:
+def _names(others: Sequence[ComparisonWithBest]) -> str:
     """The most accurate two by name, the rest by number."""
     order = sorted(others, key=lambda one: -(measures.mean(one.setting, measures.ACCURACY) or 0))
     names = [one.setting.label for one in order[:_NAMED]]
@@ -204,7 +206,7 @@ def _names(others: Sequence[Against]) -> str:
     return " and ".join(names)
 
 
-def _largest(others: Sequence[Against]) -> str:
-    p = max(one.corrected for one in others if one.corrected is not None)
+def _largest(others: Sequence[ComparisonWithBest]) -> str:
+    p = max(one.p_corrected for one in others if one.p_corrected is not None)
     told = "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.045 else f"= {p:.4f}"
     return f"{'corrected' if len(others) == 1 else 'largest corrected'} p {told}"

@@ -16,7 +16,7 @@ from kd_lab.core.results import RunResult
 from kd_lab.evaluation.predictions import FILE
 from kd_lab.pipeline.summary_table import method
 from kd_lab.report.published import check_table, index
-from kd_lab.report.published.check import Check, check, judge
+from kd_lab.report.published.check import Check, check, compare_figure
 from kd_lab.report.published.expected import COLUMNS, Figure, Metric, read
 from kd_lab.report.study.collect import studies
 
@@ -82,7 +82,7 @@ SEEDS = [cell(accuracy, seed) for seed, accuracy in enumerate((0.80, 0.82, 0.84)
 )
 def test_the_verdict_is_that_of_two_one_sided_tests_against_the_tolerance(value: float, verdict: str) -> None:
     """By hand: mean .82, error .02 / sqrt 3, so 90 % lie within ± 2.92 * .0115 = .034 and 95 % within .0497."""
-    judged = judge(figure(value, 0.04), SEEDS)
+    judged = compare_figure(figure(value, 0.04), SEEDS)
     assert judged.verdict == verdict
     assert judged.ours is not None
     assert (judged.ours.n, judged.ours.mean, judged.ours.sd) == (3, pytest.approx(0.82), pytest.approx(0.02))
@@ -91,12 +91,12 @@ def test_the_verdict_is_that_of_two_one_sided_tests_against_the_tolerance(value:
 
 
 def test_a_single_seed_has_the_interval_of_its_test_rows() -> None:
-    judged = judge(figure(0.81, 0.02), [cell(0.8, half=0.1)])
+    judged = compare_figure(figure(0.81, 0.02), [cell(0.8, half=0.1)])
     assert judged.verdict == "inconclusive"
     assert judged.ours is not None
     assert (judged.ours.low, judged.ours.high) == pytest.approx((0.7, 0.9))
     assert (judged.ours.sd, judged.ours.n) == (None, 1)
-    assert judge(figure(0.81, 0.02), [cell(0.8, half=0.005)]).verdict == "reproduced"
+    assert compare_figure(figure(0.81, 0.02), [cell(0.8, half=0.005)]).verdict == "reproduced"
 
 
 def test_fewer_seeds_make_a_verdict_harder_and_not_easier() -> None:
@@ -104,13 +104,13 @@ def test_fewer_seeds_make_a_verdict_harder_and_not_easier() -> None:
     two = [cell(0.80, 0), cell(0.84, 1)]
     many = [cell(0.80 + 0.04 * (seed % 2), seed) for seed in range(20)]
     for value in (0.75, 0.82, 0.9):
-        assert judge(figure(value, 0.015), two).verdict == "inconclusive"
-    assert judge(figure(0.82, 0.015), many).verdict == "reproduced"
-    assert judge(figure(0.9, 0.015), many).verdict == "worse"
+        assert compare_figure(figure(value, 0.015), two).verdict == "inconclusive"
+    assert compare_figure(figure(0.82, 0.015), many).verdict == "reproduced"
+    assert compare_figure(figure(0.9, 0.015), many).verdict == "worse"
 
 
 def test_other_rows_have_their_part_however_many_seeds_there_are() -> None:
-    assert judge(figure(0.8), [cell(0.8, seed, half=0.03) for seed in range(50)]).verdict == "inconclusive"
+    assert compare_figure(figure(0.8), [cell(0.8, seed, half=0.03) for seed in range(50)]).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_other_rows_have_their_part_however_many_seeds_there_are() -> None:
 def test_better_is_less_of_a_cost_and_more_of_an_accuracy(
     path: str, ours: float, published: float, verdict: str
 ) -> None:
-    assert judge(figure(published, metric=path), [cell(0.8)]).verdict == verdict
+    assert compare_figure(figure(published, metric=path), [cell(0.8)]).verdict == verdict
     assert ours in (0.8, 8)
 
 
 def test_a_metric_whose_chance_is_not_told_decides_nothing_and_says_so() -> None:
     one = cell(0.8)
     one.metrics["test"]["mcc"] = 0.5
-    judged = judge(figure(0.9, metric="metrics.test.mcc"), [one])
+    judged = compare_figure(figure(0.9, metric="metrics.test.mcc"), [one])
     assert judged.verdict == "inconclusive"
     assert "does not say" in judged.why
 
@@ -148,56 +148,58 @@ def test_a_change_between_two_models_is_judged_by_the_rows_on_which_they_differ(
         predictions = np.where(np.arange(1000) < 800 - changed, 0, 1)
         np.savez_compressed(folder / FILE, labels=labels, predictions=predictions, texts=np.arange(1000, dtype="u8"))
     wanted = figure(-0.005, row="small distilled + int8", metric="metrics.test.accuracy - small distilled")
-    assert judge(wanted, [plain, small], tmp_path).verdict == "reproduced"
-    assert judge(wanted, [plain, small]).verdict == "inconclusive"
+    assert compare_figure(wanted, [plain, small], tmp_path).verdict == "reproduced"
+    assert compare_figure(wanted, [plain, small]).verdict == "inconclusive"
 
 
 def test_a_change_and_a_ratio_go_seed_by_seed() -> None:
     small = [cell(one.metrics["test"]["accuracy"] - 0.01 * (n + 1), n, steps=("int8",)) for n, one in enumerate(SEEDS)]
     row = "small distilled + int8"
-    change = judge(figure(-0.02, row=row, metric="metrics.test.accuracy - small distilled"), [*SEEDS, *small[:2]])
+    change = compare_figure(
+        figure(-0.02, row=row, metric="metrics.test.accuracy - small distilled"), [*SEEDS, *small[:2]]
+    )
     assert change.ours is not None
     assert (change.ours.n, change.ours.mean) == (2, pytest.approx(-0.015))
-    ratio = judge(figure(0.25, 0, row=row, metric="cost.size_mib / small distilled"), [*SEEDS, *small])
+    ratio = compare_figure(figure(0.25, 0, row=row, metric="cost.size_mib / small distilled"), [*SEEDS, *small])
     assert ratio.verdict == "reproduced"
 
 
 def test_a_teacher_counts_once_and_is_set_against_the_student_of_the_same_cell() -> None:
-    own = judge(figure(0.95, row="big teacher"), SEEDS)
+    own = compare_figure(figure(0.95, row="big teacher"), SEEDS)
     assert own.verdict == "reproduced"
     assert own.ours is not None
     assert (own.ours.n, own.ours.low) == (1, 0.94)
-    ratio = judge(figure(0.25, 0, metric="cost.latency_ms.p50 / big teacher"), SEEDS)
+    ratio = compare_figure(figure(0.25, 0, metric="cost.latency_ms.p50 / big teacher"), SEEDS)
     assert ratio.difference == 0
-    other = judge(figure(0.25, 0, metric="cost.latency_ms.p50 / another teacher"), SEEDS)
+    other = compare_figure(figure(0.25, 0, metric="cost.latency_ms.p50 / another teacher"), SEEDS)
     assert other.verdict.endswith("no cell of the row it is set against")
 
 
 def test_seeds_that_share_a_measurement_of_time_count_once() -> None:
     times = figure(3, 0, metric="cost.latency_ms.p50")
-    assert judge(times, SEEDS).ours.n == 1  # type: ignore[union-attr]
-    assert judge(times, [cell(0.8, n, timing=str(n)) for n in range(3)]).ours.n == 3  # type: ignore[union-attr]
+    assert compare_figure(times, SEEDS).ours.n == 1  # type: ignore[union-attr]
+    assert compare_figure(times, [cell(0.8, n, timing=str(n)) for n in range(3)]).ours.n == 3  # type: ignore[union-attr]
 
 
 def test_a_time_that_was_measured_once_is_inconclusive_and_two_that_agree_are_not() -> None:
     times = figure(3, 0.1, metric="cost.latency_ms.p50")
-    once = judge(times, SEEDS)
+    once = compare_figure(times, SEEDS)
     assert (once.verdict, once.why) == ("inconclusive", "one measurement says nothing of what others would be")
-    assert judge(times, [cell(0.8, n, timing=str(n)) for n in range(3)]).verdict == "reproduced"
+    assert compare_figure(times, [cell(0.8, n, timing=str(n)) for n in range(3)]).verdict == "reproduced"
 
 
 def test_times_of_two_machines_are_shown_and_not_judged() -> None:
     both = [cell(0.8, n, timing=str(n), machine={"processor": f"chip {n}", "threads": 2}) for n in (0, 1)]
-    verdict = judge(figure(3, 0.1, metric="cost.latency_ms.p50"), both).verdict
+    verdict = compare_figure(figure(3, 0.1, metric="cost.latency_ms.p50"), both).verdict
     assert verdict == "not run here: its times were taken on several machines"
 
 
 def test_times_of_a_busy_machine_are_shown_and_not_judged() -> None:
     busy = [cell(0.8, contended=True)]
-    judged = judge(figure(9, 0, metric="cost.latency_ms.p50"), busy)
+    judged = compare_figure(figure(9, 0, metric="cost.latency_ms.p50"), busy)
     assert judged.verdict == "not run here: other processes were busy while it was timed"
     assert judged.difference == -6
-    assert judge(figure(8, 0, metric="cost.size_mib"), busy).verdict == "reproduced"
+    assert compare_figure(figure(8, 0, metric="cost.size_mib"), busy).verdict == "reproduced"
 
 
 @pytest.mark.parametrize(
@@ -211,22 +213,22 @@ def test_times_of_a_busy_machine_are_shown_and_not_judged() -> None:
     ],
 )
 def test_what_has_no_number_of_ours_says_why(published: Figure, cells: Sequence[RunResult], reason: str) -> None:
-    assert judge(published, cells).verdict == f"not run here: {reason}"
+    assert compare_figure(published, cells).verdict == f"not run here: {reason}"
 
 
 def test_a_row_that_means_two_settings_is_refused_until_an_option_tells_them_apart() -> None:
     cells = [cell(0.8), cell(0.9, temperature=4)]
     with pytest.raises(UserError, match=r"which differ, in loss\.temperature.*e\.g\. loss\.temperature=4"):
-        judge(figure(0.8), cells)
+        compare_figure(figure(0.8), cells)
     with pytest.raises(UserError, match=r"loss\.temperature"):
-        judge(figure(0.8), [cell(0.8, 0), cell(0.9, 1, temperature=4)])
-    assert judge(figure(0.9, row="small distilled loss.temperature=4"), cells).verdict == "reproduced"
-    assert judge(figure(0.8), [cell(0.8), cell(0.8, cell="again")]).ours.n == 1  # type: ignore[union-attr]
+        compare_figure(figure(0.8), [cell(0.8, 0), cell(0.9, 1, temperature=4)])
+    assert compare_figure(figure(0.9, row="small distilled loss.temperature=4"), cells).verdict == "reproduced"
+    assert compare_figure(figure(0.8), [cell(0.8), cell(0.8, cell="again")]).ours.n == 1  # type: ignore[union-attr]
 
 
 def test_a_row_is_known_by_its_config_and_not_by_its_folder() -> None:
     assert method(cell(0.8, steps=("int8",)).config) == "distilled + int8"
-    assert judge(figure(0.8), [cell(0.8, cell="method=baseline")]).verdict == "reproduced"
+    assert compare_figure(figure(0.8), [cell(0.8, cell="method=baseline")]).verdict == "reproduced"
 
 
 # expected.csv

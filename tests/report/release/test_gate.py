@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kd_lab.__main__ import command
-from kd_lab.evaluation.batch_invariance import Dependence
+from kd_lab.evaluation.batch_invariance import BatchDependence
 from kd_lab.evaluation.paired_tests import Comparison
 from kd_lab.report.release.gate_verdict import (
     ALL,
@@ -21,7 +21,7 @@ from kd_lab.report.release.gate_verdict import (
     UNJUDGED,
     Evidence,
     Export,
-    rule,
+    decide,
 )
 
 SAME = Comparison(difference=0.0, low=-0.002, high=0.002, p=1.0, n=1)
@@ -33,7 +33,7 @@ GOOD = Evidence(
     against="plain",
     accuracy={ALL: SAME},
     asked_alone=SAME,
-    dependence={"batch of 8": Dependence(100, 0, 0.0)},
+    dependence={"batch of 8": BatchDependence(100, 0, 0.0)},
     recorded=0,
     size_ratio=0.25,
     latency_ratio=0.2,
@@ -48,8 +48,8 @@ GOOD = Evidence(
         ({"accuracy": {ALL: UNSURE}}, STOP, "not ruled out"),
         ({"accuracy": {ALL: SAME, IN_SCOPE: WORSE}}, STOP, "in scope"),
         ({"accuracy": {ALL: SAME, OUT_OF_SCOPE: WORSE}}, STOP, "out of scope"),
-        ({"dependence": {"batch of 8": Dependence(100, 3, 0.4)}}, ALONE, "batch of 8 changes 3 of 100 labels"),
-        ({"dependence": {"batch of 8": Dependence(100, 1, 1e-6)}}, SHIP, ""),
+        ({"dependence": {"batch of 8": BatchDependence(100, 3, 0.4)}}, ALONE, "batch of 8 changes 3 of 100 labels"),
+        ({"dependence": {"batch of 8": BatchDependence(100, 1, 1e-6)}}, SHIP, ""),
         ({"export": Export(("onnx",), exact=True, rows=10, largest=0.5)}, STOP, "onnx"),
         ({"export": Export(("onnx_int8",), exact=False, rows=10, agreement=0.99, largest=0.5)}, SHIP, ""),
         ({"against": None, "accuracy": {}}, UNJUDGED, "uncompressed"),
@@ -57,29 +57,29 @@ GOOD = Evidence(
     ],
 )
 def test_each_finding_has_its_verdict_and_reason(changes: dict[str, object], verdict: str, words: str) -> None:
-    ruling = rule(replace(GOOD, **changes), margin=0.01)
+    ruling = decide(replace(GOOD, **changes), margin=0.01)
     assert ruling.verdict == verdict
     assert words in "; ".join(ruling.reasons)
 
 
 def test_a_wider_margin_bears_more() -> None:
-    assert rule(replace(GOOD, accuracy={ALL: UNSURE}), margin=0.02).verdict == SHIP
+    assert decide(replace(GOOD, accuracy={ALL: UNSURE}), margin=0.02).verdict == SHIP
 
 
 def test_a_loss_out_of_scope_that_is_not_proven_is_said_and_does_not_stop() -> None:
-    ruling = rule(replace(GOOD, accuracy={ALL: SAME, OUT_OF_SCOPE: UNSURE}), margin=0.01)
+    ruling = decide(replace(GOOD, accuracy={ALL: SAME, OUT_OF_SCOPE: UNSURE}), margin=0.01)
     assert ruling.verdict == SHIP
     assert any("not proven" in remark for remark in ruling.remarks)
 
 
 @pytest.mark.parametrize(("name", "words"), [("size_ratio", "no smaller"), ("latency_ratio", "no faster")])
 def test_a_step_that_gains_nothing_is_told_so(name: str, words: str) -> None:
-    assert not any(words in remark for remark in rule(GOOD, 0.01).remarks)
-    assert any(words in remark for remark in rule(replace(GOOD, **{name: 0.99}), 0.01).remarks)
+    assert not any(words in remark for remark in decide(GOOD, 0.01).remarks)
+    assert any(words in remark for remark in decide(replace(GOOD, **{name: 0.99}), 0.01).remarks)
 
 
 def test_a_model_that_was_not_timed_is_not_called_faster_or_slower() -> None:
-    assert any("not timed" in remark for remark in rule(replace(GOOD, latency_ratio=None), 0.01).remarks)
+    assert any("not timed" in remark for remark in decide(replace(GOOD, latency_ratio=None), 0.01).remarks)
 
 
 def test_the_command_judges_every_compressed_cell_and_writes_what_it_found(

@@ -16,7 +16,7 @@ from kd_lab.evaluation.predictions import FILE
 from kd_lab.pipeline.summary_table import rows as table_rows
 from kd_lab.report.figures import style
 from kd_lab.report.study import data_sets, measures
-from kd_lab.report.study.runs import counted, paired, run
+from kd_lab.report.study.runs import paired, run, runs_in_words
 from kd_lab.report.study.settings import settings
 from kd_lab.report.study.study_report import write
 
@@ -123,7 +123,7 @@ def test_a_baseline_without_a_teacher_is_one_run_beside_those_of_several_teacher
     taught = {run(cell([], config={"seed": 0, "teacher": {"seed": number}})): number for number in (0, 1)}
     alone = {run(cell([], config={"seed": 0, "teacher": None})): 7}
     assert paired(taught, alone) == ({(("seed", 0),): 0}, {(("seed", 0),): 7})
-    assert counted(taught) == "2 teacher seeds"
+    assert runs_in_words(taught) == "2 teacher seeds"
 
 
 def test_the_best_is_chosen_on_the_splits_that_all_settings_have() -> None:
@@ -234,8 +234,8 @@ def test_models_of_several_splits_do_not_share_a_frontier() -> None:
 
 
 def test_names_that_are_alike_as_file_names_stay_apart() -> None:
-    assert len(set(data_sets.stems(["a b", "a/b", "c"]).values())) == 3
-    assert data_sets.stems(["a b"]) == {"a b": ""}
+    assert len(set(data_sets.file_suffixes(["a b", "a/b", "c"]).values())) == 3
+    assert data_sets.file_suffixes(["a b"]) == {"a b": ""}
 
 
 # siblings

@@ -4,7 +4,7 @@ import pytest
 from handmade_cells import cell, lost
 
 from kd_lab.core.results import RunResult
-from kd_lab.report.study.settings import axes, seed, settings, shortened
+from kd_lab.report.study.settings import axes, seed, settings, short_value
 
 
 def labels(cells: list[RunResult]) -> list[str]:
@@ -82,4 +82,4 @@ def test_a_cell_without_a_number_is_left_out_of_it() -> None:
     ],
 )
 def test_only_long_fractions_are_shortened(text: str, short: str) -> None:
-    assert shortened(text) == short
+    assert short_value(text) == short

@@ -68,20 +68,20 @@ def test_of_equals_on_validation_the_first_is_best() -> None:
     (verdict,) = judged(sweep([0.8, 0.9, 0.9], [0.8] * 3), [[first(320)]] * 3)
     assert verdict.best is not None
     assert verdict.best.label == "a=1"
-    assert [other.corrected for other in verdict.others] == [1.0, 1.0]
+    assert [other.p_corrected for other in verdict.others] == [1.0, 1.0]
 
 
 def test_p_values_are_corrected_for_the_others_with_one_seed_and_for_all_pairs_with_several() -> None:
     one = judged(sweep([0.9, 0.8, 0.8, 0.8], [0.8] * 4), [[first(320)], *[[first(312)]] * 3])[0]
     bare = one.others[0].comparison
     assert bare is not None
-    assert one.others[0].corrected == 3 * bare.p
+    assert one.others[0].p_corrected == 3 * bare.p
     two = judged(
         sweep([0.9, 0.8, 0.8, 0.8], [0.8] * 4, seeds=2), [[first(320), first(324)], *[[first(310), first(315)]] * 3]
     )[0]
     bare = two.others[0].comparison
     assert bare is not None
-    assert two.others[0].corrected == min(1.0, 6 * bare.p)
+    assert two.others[0].p_corrected == min(1.0, 6 * bare.p)
     assert "test accuracy 80.0 % ± 0.1 [79.4, 80.7] over 2 seeds" in two.text.replace("80.1 %", "80.0 %")
 
 

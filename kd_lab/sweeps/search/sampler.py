@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kd_lab.core.errors import UserError
-from kd_lab.sweep.search.storage import optuna_library
+from kd_lab.sweeps.search.storage import optuna_library
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

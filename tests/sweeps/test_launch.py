@@ -17,8 +17,8 @@ from kd_lab.core.cache import forget_inputs
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.data import hub_revision
-from kd_lab.sweep import completed, launch
-from kd_lab.sweep.launch import Remaining
+from kd_lab.sweeps import completed, launch
+from kd_lab.sweeps.launch import ResumingLauncher
 
 CELLS = [["seed=0"], ["seed=1"]]
 Work = Callable[[Path], Any]
@@ -77,10 +77,10 @@ def config(study: Path, seed: str = "") -> DictConfig:
     )
 
 
-def remaining(study: Path, work: Work) -> tuple[Remaining, Launcher]:
+def remaining(study: Path, work: Work) -> tuple[ResumingLauncher, Launcher]:
     loader = SimpleNamespace(load_sweep_config=lambda whole, overrides: config(study, overrides[0]))
     chosen = Launcher(study, work)
-    return Remaining(chosen, SimpleNamespace(config_loader=loader), config(study)), chosen  # type: ignore[arg-type]
+    return ResumingLauncher(chosen, SimpleNamespace(config_loader=loader), config(study)), chosen  # type: ignore[arg-type]
 
 
 def test_what_has_finished_is_not_launched_again(tmp_path: Path) -> None:
@@ -204,4 +204,4 @@ def test_the_launcher_that_was_chosen_gets_what_is_left(tmp_path: Path, monkeypa
 
 
 def test_overrides_of_hydra_make_no_cell_another_one() -> None:
-    assert launch.own(["seed=1", "hydra.launcher.n_jobs=2", "+search.number=3"]) == ["seed=1"]
+    assert launch.cell_overrides(["seed=1", "hydra.launcher.n_jobs=2", "+search.number=3"]) == ["seed=1"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kd_lab.core.cache import Cache, file_hash, forget_inputs, inputs
-from kd_lab.sweep import completed
+from kd_lab.sweeps import completed
 
 OVERRIDES = ["dataset=csv", "loss.temperature=2", "seed=1"]
 
@@ -78,7 +78,7 @@ def test_other_code_or_conf_ends_it(study, monkeypatch):
 
 def test_a_damaged_stamp_is_none(study):
     [path] = (study / completed.FOLDER).glob("*.json")
-    for text in ("", "[]", "{}", json.dumps({"world": completed.world(), "inputs": {}})):
+    for text in ("", "[]", "{}", json.dumps({"world": completed.environment_hash(), "inputs": {}})):
         path.write_text(text)
         assert completed.read(study, OVERRIDES) is None
 
@@ -106,7 +106,7 @@ def test_a_disk_that_takes_no_stamp_costs_a_warning(study, monkeypatch, capsys):
     def full(*_) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(completed, "write_whole", full)
+    monkeypatch.setattr(completed, "write_atomically", full)
     completed.write(study, ["seed=2"], "cell", "abc")
     assert completed.read(study, ["seed=2"]) is None
     assert "No space left on device" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from kd_lab.core.errors import UserError
-from kd_lab.sweep.search.storage import optuna_library
+from kd_lab.sweeps.search.storage import optuna_library
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

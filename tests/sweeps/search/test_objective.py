@@ -6,7 +6,7 @@ import pytest
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
-from kd_lab.sweep.search.objective import objectives
+from kd_lab.sweeps.search.objective import objectives
 
 RESULT = RunResult(
     name="study",

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.redact import redacted
-from kd_lab.sweep.search.objective import Objective
-from kd_lab.sweep.search.pruner import pruner
-from kd_lab.sweep.search.sampler import sampler
-from kd_lab.sweep.search.space import Space
-from kd_lab.sweep.search.storage import open_storage, optuna_library
-from kd_lab.sweep.search.trial import PRUNER
+from kd_lab.sweeps.search.objective import Objective
+from kd_lab.sweeps.search.pruner import pruner
+from kd_lab.sweeps.search.sampler import sampler
+from kd_lab.sweeps.search.space import Space
+from kd_lab.sweeps.search.storage import open_storage, optuna_library
+from kd_lab.sweeps.search.trial import PRUNER
 
 if TYPE_CHECKING:
     from optuna.study import Study

@@ -7,8 +7,8 @@ import optuna
 import pytest
 
 from kd_lab.core.errors import UserError
-from kd_lab.sweep.search.storage import open_storage, optuna_library
-from kd_lab.sweep.search.trial import PRUNER, Pruned, Trial
+from kd_lab.sweeps.search.storage import open_storage, optuna_library
+from kd_lab.sweeps.search.trial import PRUNER, Pruned, Trial
 
 GOOD, BAD = [0.5, 0.6, 0.7], [0.1, 0.1, 0.1]
 
@@ -57,7 +57,7 @@ def test_a_fit_whose_search_was_started_anew_goes_on(study, url):
 def test_several_processes_report_at_the_same_time_and_nothing_is_lost(study, url):
     code = """
 import sys
-from kd_lab.sweep.search.trial import Trial
+from kd_lab.sweeps.search.trial import Trial
 trial = Trial(sys.argv[1], "s", int(sys.argv[2]), "accuracy")
 for epoch in range(1, 31):
     trial.report(epoch, 1.0)

@@ -36,10 +36,10 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from kd_lab.sweep import launch
+from kd_lab.sweeps import launch
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
-from kd_lab.sweep.search.trial import Pruned, Trial
+from kd_lab.sweeps.search.trial import Pruned, Trial
 
 def plain_launcher(context, task, config):  # kd-lab's own loads torch to begin tracking
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)

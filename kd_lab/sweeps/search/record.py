@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from kd_lab.core.errors import disk_errors
-from kd_lab.core.results import write_whole
-from kd_lab.sweep.search.space import text
-from kd_lab.sweep.search.study import CELL, ERROR, RETRY, Search
+from kd_lab.core.results import write_atomically
+from kd_lab.sweeps.search.space import text
+from kd_lab.sweeps.search.study import CELL, ERROR, RETRY, Search
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -48,15 +48,15 @@ def write(search: Search, folder: Path) -> Path:
         **({"front": numbers} if _several(search) else {"best": next(iter(numbers), None)}),
     }
     with disk_errors(folder):
-        write_whole(folder / FILE, json.dumps(about, indent=1, allow_nan=False) + "\n")
+        write_atomically(folder / FILE, json.dumps(about, indent=1, allow_nan=False) + "\n")
     return folder / FILE
 
 
 def to_rich(search: Search) -> Table:
     """The best trial or the front: number, value of each axis, each objective."""
     trials = search.study.get_trials(deepcopy=False)
-    counts = {said: sum(trial.state.name == state for trial in trials) for state, said in STATES.items()}
-    told = ", ".join(f"{count} {said}" for said, count in counts.items() if count)
+    counts = {word: sum(trial.state.name == state for trial in trials) for state, word in STATES.items()}
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     what = "Pareto front" if _several(search) else "best trial"
     table = Table(title=f"{search.plan.study}: {what} of {len(trials)} ({told})")
     for name in ("trial", *search.plan.space.axes, *(goal.path for goal in search.plan.objectives)):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from kd_lab.core.errors import GivenUp
 from kd_lab.core.option_types import NonEmpty, Number
-from kd_lab.sweep.search.pruner import pruner
-from kd_lab.sweep.search.storage import open_storage, optuna_library
+from kd_lab.sweeps.search.pruner import pruner
+from kd_lab.sweeps.search.storage import open_storage, optuna_library
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

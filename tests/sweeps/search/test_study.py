@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from kd_lab.sweep.search.objective import objectives
-from kd_lab.sweep.search.space import read
-from kd_lab.sweep.search.study import AskedTrial, Search, SearchPlan
+from kd_lab.sweeps.search.objective import objectives
+from kd_lab.sweeps.search.space import read
+from kd_lab.sweeps.search.study import AskedTrial, Search, SearchPlan
 
 TRIALS = 14  # the last four are proposed by what the first ten have shown
 

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from kd_lab.core.errors import UserError
-from kd_lab.sweep.search.space import read, text
+from kd_lab.sweeps.search.space import read, text
 
 
 def space(*lines):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kd_lab.sweep.search.storage import optuna_library
+from kd_lab.sweeps.search.storage import optuna_library
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

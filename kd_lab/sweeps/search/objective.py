@@ -9,6 +9,7 @@ from functools import reduce
 from typing import Any
 
 from kd_lab.core.errors import UserError
+from kd_lab.core.nested import numbers
 from kd_lab.core.results import RunResult
 
 DIRECTIONS = ("maximize", "minimize")
@@ -42,7 +43,7 @@ class Objective:
         except (KeyError, TypeError):
             value = {}
         if isinstance(value, Mapping | str | bool | list):
-            known = ", ".join(sorted(path for path in _paths(asdict(result)) if path.startswith(ALLOWED)))
+            known = ", ".join(sorted(path for path, _ in numbers(asdict(result)) if path.startswith(ALLOWED)))
             raise UserError(WHERE, expected=f"a figure of result.json ({known})", got=self.path, cure=EXAMPLE)
         return math.nan if value is None else float(value)
 
@@ -74,10 +75,3 @@ def _objective(entry: Any) -> Objective:
     if not str(path).startswith(ALLOWED):
         raise UserError(WHERE, expected=f"a path that begins with {', '.join(ALLOWED)}", got=str(path), cure=EXAMPLE)
     return Objective(str(path), direction)
-
-
-def _paths(node: Any, place: str = "") -> list[str]:
-    """Dotted paths of the numbers in nested mappings."""
-    if isinstance(node, Mapping):
-        return [path for key, value in node.items() for path in _paths(value, f"{place}.{key}".lstrip("."))]
-    return [place] if isinstance(node, int | float) and not isinstance(node, bool) else []

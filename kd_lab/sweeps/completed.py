@@ -16,7 +16,7 @@ from kd_lab.core.machine import features
 from kd_lab.core.paths import root
 from kd_lab.core.progress import say
 from kd_lab.core.redact import redacted
-from kd_lab.core.results import write_whole
+from kd_lab.core.results import write_atomically
 from kd_lab.data import hub_revision
 
 FOLDER = ".stamps"  # in the study's folder: one file for each set of overrides
@@ -24,7 +24,7 @@ _ENVIRONMENT = ("KD_LAB_DATA", "KD_LAB_CACHE", "HOME", "CUDA_VISIBLE_DEVICES")  
 
 
 @cache
-def world() -> str:
+def environment_hash() -> str:
     """Hash of all that the meaning of an override depends on, but for the data: code, conf/, packages, machine."""
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
@@ -40,7 +40,7 @@ def world() -> str:
 
 def forget() -> None:
     """What was seen so far of the world and of files may be otherwise now, as in a notebook that runs for days."""
-    world.cache_clear()
+    environment_hash.cache_clear()
     _state.cache_clear()
 
 
@@ -54,7 +54,7 @@ def write(study: Path, overrides: Sequence[str], cell: str, result: str) -> None
         result: the fingerprint of its result.
     """
     made_from = {"inputs": inputs(), "hub": hub_revision.asked()}
-    _write(_path(study, overrides), {"world": world(), "cell": cell, "result": result, **made_from})
+    _write(_path(study, overrides), {"world": environment_hash(), "cell": cell, "result": result, **made_from})
 
 
 def adopt(study: Path, overrides: Sequence[str]) -> None:
@@ -64,15 +64,17 @@ def adopt(study: Path, overrides: Sequence[str]) -> None:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
         return
-    if found.get("world") != world():
-        _write(path, {**found, "world": world()})
+    if found.get("world") != environment_hash():
+        _write(path, {**found, "world": environment_hash()})
 
 
 def read(study: Path, overrides: Sequence[str]) -> tuple[str, str] | None:
     """(cell, fingerprint of its result) where the overrides still mean what they meant then, else None."""
     try:
         found = json.loads(_path(study, overrides).read_text())
-        same = found["world"] == world() and all(_unchanged(path, state) for path, state in found["inputs"].items())
+        same = found["world"] == environment_hash() and all(
+            _unchanged(path, state) for path, state in found["inputs"].items()
+        )
         same = same and all(hub_revision.unchanged(asked, told) for asked, told in found["hub"].items())
         return (str(found["cell"]), str(found["result"])) if same else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -83,7 +85,7 @@ def _write(path: Path, mark: Mapping[str, Any]) -> None:
     """Whole or not at all; where it cannot be written, the next line looks the cell up by its config."""
     try:
         path.parent.mkdir(exist_ok=True)
-        write_whole(path, json.dumps(mark))
+        write_atomically(path, json.dumps(mark))
     except OSError as error:
         say(f"warning: {path.parent}: {error.strerror}: a rerun will take longer to see what has finished")
 

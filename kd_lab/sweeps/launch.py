@@ -18,9 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from kd_lab.core import redact, results
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.progress import say
-from kd_lab.pipeline.run_folder import LOCK, check_study, held
+from kd_lab.pipeline.run_folder import LOCK, cell_lock, check_study
 from kd_lab.pipeline.written_files import damaged
-from kd_lab.sweep import completed
+from kd_lab.sweeps import completed
 
 State = tuple[tuple[int, int], ...]  # (inode, time of change in ns) of a cell's records
 _PASSING = ("hydra", "search")  # overrides that do not make a cell another one
@@ -29,12 +29,12 @@ ran_now: set[Path] = set()  # those that have finished now, not before
 broken: list[str] = []  # what launchers of this process's sweep died of
 
 
-def own(overrides: Sequence[str]) -> list[str]:
+def cell_overrides(overrides: Sequence[str]) -> list[str]:
     """Those overrides that make a cell what it is."""
     return [one for one in filter_overrides(overrides) if not one.lstrip("+~").startswith(_PASSING)]
 
 
-def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> Remaining:
+def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> ResumingLauncher:
     """What a sweeper launches its cells with.
 
     Raises:
@@ -43,7 +43,7 @@ def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> R
     check_study(Path(str(config.hydra.sweep.dir)))
     redact.remember(str(config.tracking.get("uri")))  # for the end of the sweep, which reads results
     chosen = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
-    return Remaining(chosen, context, config)
+    return ResumingLauncher(chosen, context, config)
 
 
 def claim(study: Path) -> None:
@@ -53,7 +53,7 @@ def claim(study: Path) -> None:
         (study / LOCK).touch()
 
 
-class Remaining(Launcher):
+class ResumingLauncher(Launcher):
     """Hands the real launcher only what is not there yet, and keeps where all of it lies."""
 
     def __init__(self, chosen: Launcher, context: HydraContext, config: DictConfig) -> None:
@@ -83,7 +83,7 @@ class Remaining(Launcher):
             UserError: a cell's config cannot be composed, which is so for all of them.
         """
         claim(self.study)
-        results.note_axes(self.study, sys.argv[1:], [own(one) for one in job_overrides])
+        results.note_axes(self.study, sys.argv[1:], [cell_overrides(one) for one in job_overrides])
         folders = [self._finished(one) for one in job_overrides]
         left = [place for place, folder in enumerate(folders) if folder is None]
         if len(left) < len(folders):
@@ -98,14 +98,14 @@ class Remaining(Launcher):
                 del os.environ[results.RUNNING]
             for place, folder in zip(left, ran, strict=True):
                 folders[place] = folder
-                completed.adopt(self.study, own(job_overrides[place]))
+                completed.adopt(self.study, cell_overrides(job_overrides[place]))
                 if _state(folder) != before.get(folder.name) and results.attempt(folder).status == "finished":
                     ran_now.add(folder)
         cells.extend(folder for folder in folders if folder is not None)
         return [_returned(overrides, str(folder)) for overrides, folder in zip(job_overrides, folders, strict=True)]
 
     def _finished(self, overrides: Sequence[str]) -> Path | None:
-        named = tuple(own(overrides))
+        named = tuple(cell_overrides(overrides))
         if named not in self._known and (found := completed.read(self.study, named)) is not None:
             folder, fingerprint = self.study / found[0], found[1]
             result = results.peek(folder)
@@ -146,16 +146,18 @@ class Remaining(Launcher):
             return folder
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        with held(folder):
-            run.failed(config, folder, FitError(f"its worker died or never got to it: {reason}"), own(overrides))
+        with cell_lock(folder):
+            run.failed(
+                config, folder, FitError(f"its worker died or never got to it: {reason}"), cell_overrides(overrides)
+            )
         return folder
 
     def _begin(self) -> None:
         """Makes the store and the sweep's run in this process, before others could do so at once."""
         from kd_lab.core.instantiate import build
-        from kd_lab.pipeline.plan import plain
+        from kd_lab.pipeline.plan import resolved_config
 
-        build(plain(self.config.tracking), "tracking").begin(str(self.config.name))
+        build(resolved_config(self.config.tracking), "tracking").begin(str(self.config.name))
 
 
 def _states(study: Path) -> dict[str, State]:
@@ -172,6 +174,6 @@ def _state(folder: Path) -> State | None:
 
 
 def _returned(overrides: Sequence[str], value: Any) -> JobReturn:
-    returned = JobReturn(overrides=own(overrides), status=JobStatus.COMPLETED)
+    returned = JobReturn(overrides=cell_overrides(overrides), status=JobStatus.COMPLETED)
     returned.return_value = value
     return returned
