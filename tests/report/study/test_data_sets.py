@@ -18,7 +18,7 @@ from kd_lab.pipeline.summary_table import rows as table_rows
 from kd_lab.report.figures import pareto_front, style
 from kd_lab.report.study import data_sets, measures
 from kd_lab.report.study.runs import counted, paired, run
-from kd_lab.report.study.settings import settings
+from kd_lab.report.study.settings import Setting, settings
 from kd_lab.report.study.study_report import write
 
 ROWS = 200
@@ -201,11 +201,15 @@ def test_a_data_set_whose_models_are_all_worse_has_a_front_and_tests_of_its_own(
         one.cell = one.cell.replace(".", "_")
     keep(tmp_path, cells, [first(round(200 * (score + a / 100))) for _, a, score in given])
     fronts: list[list[str]] = []
+
+    def of(setting: Setting) -> str:
+        return setting.label.split()[0].removeprefix("path=")
+
     front = pareto_front.front
 
     def noted(*asked: Any) -> Any:
         found = front(*asked)
-        fronts.append([one.values["path"] for one in found])
+        fronts.append([of(one) for one in found])
         return found
 
     monkeypatch.setattr(pareto_front, "front", noted)
@@ -213,7 +217,7 @@ def test_a_data_set_whose_models_are_all_worse_has_a_front_and_tests_of_its_own(
     assert sorted(map(tuple, fronts)) == [("x.csv",)] * 2 + [("y.csv",)] * 2  # by size and by latency
     for verdict in found.verdicts:
         assert verdict.best is not None
-        assert [one.setting.values["path"] for one in verdict.others] == [verdict.best.values["path"]]
+        assert [of(one.setting) for one in verdict.others] == [of(verdict.best)]
         assert verdict.others[0].comparison is not None
     assert "best/accuracy" not in found.metrics
 
