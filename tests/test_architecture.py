@@ -132,11 +132,6 @@ def test_nothing_read_from_disk_can_run_code(file: Path) -> None:
 
 
 @each_file
-def test_nothing_listens_to_the_whole_network(file: Path) -> None:
-    assert "0.0.0.0" not in file.read_text(encoding="utf-8")  # noqa: S104 - this is what we look for
-
-
-@each_file
 def test_file_is_named_for_an_idea(file: Path) -> None:
     assert not set(file.stem.split("_")) & {
         "util",

@@ -29,6 +29,7 @@ def values(cell: Any) -> list[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.integration
 def test_every_cell_of_the_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, 4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()

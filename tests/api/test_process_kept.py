@@ -103,10 +103,10 @@ def test_importing_changes_nothing_and_loads_none_of_the_large_libraries() -> No
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_importing_takes_less_than_a_tenth_of_a_second() -> None:
-    script = "import time; start = time.process_time(); import kd_lab; print(time.process_time() - start)"
-    spent = [float(subprocess.check_output([sys.executable, "-c", script])) for _ in range(3)]
-    assert min(spent) < 0.1, spent
+def test_importing_loads_a_handful_of_modules() -> None:
+    """So that it takes no tenth of a second; a clock would tell of the machine's other work too."""
+    script = "import sys; before = len(sys.modules); import kd_lab; print(len(sys.modules) - before)"
+    assert int(subprocess.check_output([sys.executable, "-c", script])) < 40
 
 
 def test_every_name_is_there_and_no_other() -> None:

@@ -15,7 +15,7 @@ from kd_lab.evaluation import confusion
 from kd_lab.tracking.mlflow_store import connect
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 STUDY = "heat"
 CELLS = {

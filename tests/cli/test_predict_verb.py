@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,9 +115,7 @@ def test_an_onnx_model_answers_without_torch(small_study: Path) -> None:
 
 
 def test_a_text_of_100_000_characters_is_cut_and_said_so(model: Path, ask: Callable[..., Any]) -> None:
-    start = time.monotonic()
     said = ask("--model", str(model), "word " * 20_000)
-    assert time.monotonic() - start < 60
     assert "longer than" in said.err
     assert len(answers(said.out)) == 1
 

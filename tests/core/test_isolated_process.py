@@ -28,7 +28,7 @@ def test_a_process_that_hangs_is_killed() -> None:
     start = time.monotonic()
     with pytest.raises(FitError, match=r"more than 0\.5 s"):
         in_fresh_process(time.sleep, 600, timeout_s=0.5)
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 300, "of the 600 s that it would sleep, on a machine however busy"
 
 
 def test_results_larger_than_a_pipe_arrive() -> None:

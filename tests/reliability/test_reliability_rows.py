@@ -26,6 +26,7 @@ needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C comp
 
 
 @pytest.mark.slow
+@pytest.mark.integration
 @needs_cc
 @pytest.mark.parametrize("row", ROWS)
 def test_a_few_trials_of_a_row_all_end_as_they_must(tmp_path: Path, row: str) -> None:

@@ -40,6 +40,7 @@ def logged(small_study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 @pytest.mark.slow
+@pytest.mark.integration
 def test_mlflow_models_serve_answers_as_the_cell_does_and_refuses_what_is_no_text(
     logged: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ LINE = shlex.split(
 CELLS = 6
 LONGEST_S = 11.0  # from the start to the kill: some fall into the imports, most into the cells
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:

@@ -96,6 +96,7 @@ def sweep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         process.kill()
 
 
+@pytest.mark.integration
 def test_every_cell_finishes_and_the_command_prints_the_table(sweep: Sweep) -> None:
     cells = results.collect(sweep.folder / "multirun" / "study")
     assert sweep.code == 0, said(sweep.folder)
@@ -106,16 +107,19 @@ def test_every_cell_finishes_and_the_command_prints_the_table(sweep: Sweep) -> N
     assert "done " not in printed, "stdout is for tables"
 
 
+@pytest.mark.integration
 def test_processes_that_want_the_same_teacher_fit_it_once(sweep: Sweep) -> None:
     assert said(sweep.folder).count("done fit teacher") == 1
     assert len(list((sweep.folder / "cache" / "fit").glob("*/manifest.json"))) == 4
 
 
+@pytest.mark.integration
 def test_a_cells_threads_are_its_share_of_the_cores(sweep: Sweep) -> None:
     cells = results.collect(sweep.folder / "multirun" / "study")
     assert {cell.machine["threads"] for cell in cells} == {LAUNCHERS[sweep.launcher][2]}
 
 
+@pytest.mark.integration
 def test_nobody_says_more_than_the_cells(sweep: Sweep) -> None:
     assert "Traceback" not in said(sweep.folder)
     assert not [word for word in ("Token authentication", "usage stats", "FutureWarning") if word in said(sweep.folder)]
@@ -125,6 +129,7 @@ def test_nobody_says_more_than_the_cells(sweep: Sweep) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.integration
 @each_launcher
 def test_a_worker_that_is_killed_fails_its_cell_alone(launcher: str, tmp_path: Path) -> None:
     """Submitit's own launchers raise at once, while other cells still run."""

@@ -29,7 +29,7 @@ from kd_lab.models.spec import BuildContext
 from kd_lab.tracking.mlflow_store import connect
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.integration]
 
 SWEEP = [
     "-m",

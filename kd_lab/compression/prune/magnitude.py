@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -56,7 +57,7 @@ class PruneL1:
         )
         _need("scope", self.scope, self.scope in ("global", "layer"), "global or layer", "Choose one of them.")
         _need("epochs", self.epochs, _is_count(self.epochs), "a whole number from 0", "0 prunes at once.")
-        _need("rate", self.rate, is_number(self.rate) and self.rate > 0, "a share above 0", "Use e.g. 0.3.")
+        _need("rate", self.rate, is_number(self.rate) and 0 < self.rate < math.inf, "a share above 0", "Use e.g. 0.3.")
         _need("ramp", self.ramp, is_number(self.ramp) and 0 < self.ramp <= 1, "a share in (0, 1]", "Use e.g. 0.7.")
         _need(
             "stages", self.stages, _is_count(self.stages) and self.stages > 0, "a whole number from 1", "Use e.g. 30."

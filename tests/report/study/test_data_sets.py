@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from kd_lab.cli.report import report
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.predictions import FILE
 from kd_lab.pipeline.summary_table import rows as table_rows
-from kd_lab.report.figures import style
+from kd_lab.report.figures import pareto_front, style
 from kd_lab.report.study import data_sets, measures
 from kd_lab.report.study.runs import paired, run, runs_in_words
-from kd_lab.report.study.settings import settings
+from kd_lab.report.study.settings import Setting, settings
 from kd_lab.report.study.study_report import write
 
 ROWS = 200
@@ -188,6 +189,37 @@ def test_each_data_set_has_figures_of_its_own(two_files: Path, monkeypatch: pyte
     files = write(two_files, "study").files
     assert {"pareto-csv-path-x.csv.png", "pareto-csv-path-y.csv.png", "parallel-csv-path-x.csv.png"} <= set(files)
     assert "pareto.png" not in files
+
+
+def test_a_data_set_whose_models_are_all_worse_has_a_front_and_tests_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shared, the front would hold those of y.csv alone; the answers have the same texts, so that they would pair."""
+    given = [(path, a, score) for path, score in (("x.csv", 0.5), ("y.csv", 0.9)) for a in (1, 2)]
+    cells = [of_file(path, a, validation=score + a / 100, test=score + a / 100) for path, a, score in given]
+    for one in cells:
+        one.cell = one.cell.replace(".", "_")
+    keep(tmp_path, cells, [first(round(200 * (score + a / 100))) for _, a, score in given])
+    fronts: list[list[str]] = []
+
+    def of(setting: Setting) -> str:
+        return setting.label.split()[0].removeprefix("path=")
+
+    front = pareto_front.front
+
+    def noted(*asked: Any) -> Any:
+        found = front(*asked)
+        fronts.append([of(one) for one in found])
+        return found
+
+    monkeypatch.setattr(pareto_front, "front", noted)
+    found = write(tmp_path, "study")
+    assert sorted(map(tuple, fronts)) == [("x.csv",)] * 2 + [("y.csv",)] * 2  # by size and by latency
+    for verdict in found.verdicts:
+        assert verdict.best is not None
+        assert [of(one.setting) for one in verdict.others] == [of(verdict.best)]
+        assert verdict.others[0].comparison is not None
+    assert "best/accuracy" not in found.metrics
 
 
 def test_the_terminal_shows_a_table_a_data_set(two_files: Path, capsys: pytest.CaptureFixture[str]) -> None:
