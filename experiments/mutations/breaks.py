@@ -223,8 +223,8 @@ BREAKS = (
     Break(
         "a run that MLflow holds is logged once more",
         "kd_lab/tracking/mlflow_tracking.py",
-        "if kept := there(client, experiment, result, files, about):\n            return kept",
-        "there(client, experiment, result, files, about)",
+        "if kept := find_run(client, experiment, result, files, about):\n            return kept",
+        "find_run(client, experiment, result, files, about)",
         ("tracking/test_mlflow_tracking.py",),
     ),
     Break(
@@ -259,24 +259,24 @@ BREAKS = (
     # sweep
     Break(
         "a stamp holds though code or conf/ has changed",
-        "kd_lab/sweep/completed.py",
-        'same = found["world"] == world() and all(',
+        "kd_lab/sweeps/completed.py",
+        'same = found["world"] == environment_hash() and all(',
         "same = all(",
-        ("sweep/test_completed.py",),
+        ("sweeps/test_completed.py",),
     ),
     Break(
         "a cell with a damaged file counts as finished",
-        "kd_lab/sweep/launch.py",
+        "kd_lab/sweeps/launch.py",
         "if same and not damaged(folder):",
         "if same:",
-        ("sweep/test_launch.py",),
+        ("sweeps/test_launch.py",),
     ),
     Break(
         "a sampler is seeded by the number of trials, those that a kill cut short included",
-        "kd_lab/sweep/search/study.py",
+        "kd_lab/sweeps/search/study.py",
         "sum(CUT_SHORT not in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))",
         "len(self.study.get_trials(deepcopy=False))",
-        ("sweep/search/test_study.py",),
+        ("sweeps/search/test_study.py",),
     ),
     # report
     Break(
@@ -350,6 +350,6 @@ BREAKS = (
         "hydra_plugins/kd_lab/grid_sweeper.py",
         "for one in dict.fromkeys(map(tuple, found))]",
         "for one in found]",
-        ("sweep/test_grid_sweeper.py",),
+        ("sweeps/test_grid_sweeper.py",),
     ),
 )
