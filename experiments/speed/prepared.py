@@ -108,7 +108,7 @@ def prepare(overrides: Sequence[str]) -> Prepared:
         cure = "Add --gpu, or trainer.device=cpu teacher.trainer.device=cpu."
         raise UserError("trainer.device", expected="cpu, where all sides are timed", got=device, cure=cure)
     tokens = cell.tokens()
-    teacher = cell.fitted_teacher(tokens)
+    teacher = cell.fitted_teacher(tokens, tokens)
     assert teacher is not None  # `hybrid` with alpha below 1 needs one
     return Prepared(cell, tokens, teacher, start(cell, tokens), teacher.fitted.load())
 
