@@ -245,7 +245,7 @@ MISTAKES = {
     "empty text": (write(GOOD + " ,a\n"), "row 41"),
     "numbers for text": (write("text,label\n" + "1,a\n2,b\n" * 9), "numbers only"),
     "one class": (write("text,label\n" + "some words,a\n" * 20), "at least two classes"),
-    "NaN label": (write(GOOD + "more words,\n"), "column 'label', row 41"),
+    "NaN label": (write(GOOD + "more words,nan\n"), "column 'label', row 41"),
     "wrong encoding": (write(GOOD + "caf\xe9,a\n", encoding="latin-1"), "dataset.encoding"),
     "unknown override": (lambda _: ["dataset.tpyo=1"], "dataset.tpyo"),
     "unknown option": (lambda _: ["model=gpt"], "distilbert_mini"),
