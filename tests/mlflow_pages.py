@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,10 +52,23 @@ def served(multirun: Path, name: str) -> Iterator[str]:
         assert server.stdout is not None
         link = server.stdout.readline().removeprefix("MLflow: ").strip()
         assert link.startswith("http"), "kd-lab ui did not start"
+        _answers(port)
         yield link
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(timeout=30)
+
+
+def _answers(port: int) -> None:
+    """Waits until the server's own processes have started: half a minute where others are busy."""
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"nobody answers at port {port}"
+            time.sleep(0.2)
 
 
 @contextmanager
