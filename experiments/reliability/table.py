@@ -111,7 +111,10 @@ def told(folder: Path) -> Mapping[str, Any] | None:
     if not shares:
         whole: Mapping[str, Any] | None = read.get(NAME)
         return whole
-    number = int(next(iter(shares)).rpartition("-")[2].removesuffix(".json"))
+    numbers = {int(name.rpartition("-")[2].removesuffix(".json")) for name in shares}
+    if len(numbers) > 1:
+        raise SystemExit(f"{folder}: shares of {sorted(numbers)} parts; keep those of one division")
+    (number,) = numbers
     last = list(shares.values())[-1]
     tried: Counter[str] = Counter()
     for one in shares.values():

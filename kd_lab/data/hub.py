@@ -16,12 +16,10 @@ from kd_lab.core.reading import reading
 from kd_lab.data import transfer_file
 from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.data.hub_revision import commit as commit_of
+from kd_lab.data.parquet_file import read_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-_PIECE = 4096  # rows of a Parquet file that are read at a time
 
 
 @dataclass(frozen=True)
@@ -224,32 +222,10 @@ def _read(paths: Iterable[Path], wanted: Sequence[str]) -> pa.Table:
     tables: list[pa.Table] = []
     for path in paths:
         with reading(f"dataset file {path}", expected="Parquet", cure="Copy or download it again."):
-            tables.append(_read_columns(path, wanted))
+            tables.append(read_columns(path, wanted))
             if tables[-1].schema != tables[0].schema:
                 raise ValueError("columns of other types than in the files before it")
     return pa.concat_tables(tables)
-
-
-def _read_columns(path: Path, wanted: Iterable[str]) -> pa.Table:
-    """Those columns that are there, a piece at a time: a few bytes of a file may stand for more than the memory has.
-
-    Where one is not there, none is read, and the table has the names alone.
-    """
-    import psutil
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    most, pieces, size = psutil.virtual_memory().available // 4, [], 0
-    with pa.parquet.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        if any(schema.names.count(name) != 1 for name in wanted):
-            return schema.empty_table()
-        for piece in file.iter_batches(_PIECE, columns=list(wanted), use_threads=False):
-            size += piece.nbytes
-            if size > most:
-                raise ValueError(f"texts of more than {most / 2**30:.0f} GiB, a quarter of the memory that is free")
-            pieces.append(piece)
-        return pa.Table.from_batches(pieces, pa.schema([schema.field(name) for name in wanted], schema.metadata))
 
 
 def _is_label(kind: pa.DataType) -> bool:

@@ -15,6 +15,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 from kd_lab.data.csv_file import encoding_of, header_of
 from kd_lab.data.dataset import UNLABELLED, Split
+from kd_lab.data.parquet_file import read_columns
 
 ENDINGS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")  # each but the last also with .gz behind it
 OPTION = "dataset.transfer_path"
@@ -81,7 +82,7 @@ def _columns(path: Path, wanted: Sequence[str], encoding: str) -> list[list[str]
         if ending == ".txt":
             found: dict[str, Any] = {wanted[0]: _lines(path, encoding)}
         elif ending == ".parquet":
-            found = _parquet(path, wanted)
+            found = read_columns(path, wanted).to_pydict()
         else:
             found = _table(path, ending, encoding, wanted)
     columns = []
@@ -115,14 +116,3 @@ def _table(path: Path, ending: str, encoding: str, wanted: Sequence[str]) -> dic
         delimiter = "\t" if ending == ".tsv" else "," if packed else header_of(path, told, wanted)[1]
         table = pd.read_csv(path, encoding=told, sep=delimiter, dtype=str, keep_default_na=False)
     return {str(name): table[name].tolist() for name in table.columns}
-
-
-def _parquet(path: Path, wanted: Sequence[str]) -> dict[str, Any]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(path) as file:
-        there = file.schema_arrow.names
-        if any(name not in there for name in wanted):
-            return {name: [] for name in there}
-        table = file.read(columns=list(wanted))
-    return {name: table[name].to_pylist() for name in wanted}

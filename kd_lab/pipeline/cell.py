@@ -80,9 +80,9 @@ class Cell(Plan):
         for text in tokens.warnings:
             self.warn(f"dataset {dataset.name}: {text}")
         train = tokens.split("train")
-        if len(train.labelled) < len(train):
-            without = len(train) - len(train.labelled)
-            say(f"dataset {dataset.name}: {len(train.labelled):,} rows of train with a label, {without:,} without")
+        labelled = len(train.labelled)
+        if without := len(train) - labelled:
+            say(f"dataset {dataset.name}: {labelled:,} rows of train with a label, {without:,} without")
         return tokens
 
     def fitted(

@@ -96,7 +96,8 @@ class Plan:
         """The name of every artifact, known before any is made."""
         tokens = fingerprint(tokens_parts(self.dataset, self.tokenizer))
         teacher = fingerprint(fit.fingerprint_parts(self.teacher, tokens, None)) if self.teacher else ""
-        taught = fingerprint(tokens_parts(self.taught_on, self.tokenizer))
+        apart = self.taught_on is not self.dataset
+        taught = fingerprint(tokens_parts(self.taught_on, self.tokenizer)) if apart else tokens
         student = fingerprint(fit.fingerprint_parts(self.student, taught, teacher or None))
         small = (
             fingerprint(apply.fingerprint_parts(student, self.steps, self.config.recovery)) if self.steps else student
@@ -115,7 +116,7 @@ class Plan:
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart
         named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": small}
-        named |= {"transfer": taught} if taught != tokens else {}
+        named |= {"transfer": taught} if apart else {}
         return {**{name: value for name, value in named.items() if value}, "result": fingerprint(result)}
 
     @cached_property
