@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,12 +23,12 @@ from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerFile
 from kd_lab.evaluation import scoring
 from kd_lab.evaluation.inference import predict
-from kd_lab.evaluation.latency import size_mib
 from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
+from kd_lab.pipeline.costs import Costs, measured_once, sizes
 from kd_lab.pipeline.plan import Plan
 from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import fit, teacher_outputs
@@ -40,7 +39,6 @@ from kd_lab.training.loop import learned_from
 
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 JUDGED = ("validation", "test")
-Costs = tuple[dict[str, Any], dict[str, Any]]  # of the classifier, and of its reference or empty
 
 
 class Cell(Plan):
@@ -242,9 +240,7 @@ class Cell(Plan):
 
         Without times (`evaluation=none`) these are sizes.
 
-        Times are measured once for all cells that compute the same on the same machine: a sweep over temperatures
-        would measure the same thing again and again, and call the noise a difference. Times that others disturbed are
-        kept for no later cell, but for those of the same sweep, which measures them anew at its end.
+        Times are measured once for all cells that compute the same, see `measured_once`.
 
         Args:
             sweep: names the sweep that the cell is a part of, see `results.RUNNING`.
@@ -255,55 +251,12 @@ class Cell(Plan):
             return self.evaluation.cost(folder, self.read_by(folder, tokens), reference, tokens)
 
         if not self.evaluation.timed:
-            return _sizes(model, folder), _sizes(saved_model.load(reference), reference) if reference else {}
+            return sizes(model, folder), sizes(saved_model.load(reference), reference) if reference else {}
         with self.timed("cost", "measure size, memory and latency"):
-            own, theirs = known or self._measured_once(measure, sweep)
+            own, theirs = known or measured_once(measure, self.cache, self.timing_parts, sweep)
         timing = self.cache.folder("timing", self.timing_parts).name
-        return {**own, **_sizes(model, folder), "timing": timing}, theirs
-
-    def _measured_once(self, measure: Callable[[], Costs], sweep: str | None) -> Costs:
-        """As `measure` says now, or said before undisturbed, or in the same sweep."""
-        parts = self.timing_parts
-        if not self.cache.has("timing", parts) and not self.cache.may_write("timing"):
-            return measure()  # times are no reason to refuse a cache that may only be read
-        if sweep is not None and not self.cache.has("timing", parts):
-            shared = {**parts, "sweep": sweep}
-            entry = self.cache.build("timing", shared, lambda draft: _write(draft, self._measured_once(measure, None)))
-            return _read(entry)
-
-        def make(draft: Path) -> None:
-            found = measure()
-            if found[0]["contended"]:
-                raise _ContendedError(found)
-            _write(draft, found)
-
-        try:
-            return _read(self.cache.build("timing", parts, make))
-        except _ContendedError as disturbed:
-            return disturbed.costs
+        return {**own, **sizes(model, folder), "timing": timing}, theirs
 
     def scores(self, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
         """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""
         return scoring.scores(tokens, logits, getattr(self.dataset, "out_of_scope", None))
-
-
-def _sizes(model: Classifier, folder: Path) -> dict[str, Any]:
-    parameters, nonzero = model.count_parameters()
-    return {"parameters": parameters, "parameters_nonzero": nonzero, "size_mib": size_mib(folder)}
-
-
-class _ContendedError(Exception):
-    """Ends the making of an artifact that is not to be kept."""
-
-    def __init__(self, costs: Costs) -> None:
-        super().__init__("others were busy meanwhile")
-        self.costs = costs
-
-
-def _write(draft: Path, costs: Costs) -> None:
-    (draft / "costs.json").write_text(json.dumps(costs), encoding="utf-8")
-
-
-def _read(entry: Path) -> Costs:
-    own, theirs = json.loads((entry / "costs.json").read_text(encoding="utf-8"))
-    return own, theirs

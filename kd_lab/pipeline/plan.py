@@ -109,9 +109,7 @@ class Plan:
                 "kd_lab.evaluation.predictions",
                 self.evaluation,
             ),
-            file_alone_hash(
-                "kd_lab.pipeline.cell", "kd_lab.pipeline.run", "kd_lab.pipeline.plan", "kd_lab.pipeline.provenance"
-            ),
+            file_alone_hash(*(f"kd_lab.pipeline.{name}" for name in ("cell", "costs", "run", "plan", "provenance"))),
         ]
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart

@@ -23,7 +23,8 @@ from kd_lab.evaluation.metrics import fidelity
 from kd_lab.evaluation.predictions import save_predictions
 from kd_lab.models import saved_model
 from kd_lab.pipeline import provenance, publish, summary_table, written_files
-from kd_lab.pipeline.cell import EXACT, JUDGED, Cell, Costs
+from kd_lab.pipeline.cell import EXACT, JUDGED, Cell
+from kd_lab.pipeline.costs import Costs
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
 from kd_lab.serving import export

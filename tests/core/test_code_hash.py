@@ -48,6 +48,7 @@ MAKES = {
     "compression.prune.magnitude": "compressed",
     "compression.step": "compressed",
     "pipeline.cell": "result",
+    "pipeline.costs": "result",
     "evaluation.latency": "result",
     "evaluation.scoring": "result",
     "pipeline.run": "result",
