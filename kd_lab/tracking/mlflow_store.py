@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from kd_lab.core import redact
+from kd_lab.core.drafts import abandoned, temporary_folder
 from kd_lab.core.errors import UserError
 from kd_lab.core.progress import say
 
@@ -39,6 +41,7 @@ _SETTINGS = {  # a value that the user set in the environment stands
 _ANSWERS_S = 5  # within which a server must answer at all
 _REST_S = 120  # that the cells of a sweep leave a store alone which has just failed: none waits for it anew
 _failed: dict[str, float] = {}  # store that failed at its last use -> when, on the monotonic clock
+_UNREADABLE = ("file is not a database", "disk image is malformed", "already exists")  # SQLite says
 _FILE = re.compile(r"sqlite(?:\+\w+)?:///")
 log = logging.getLogger("kd_lab")
 
@@ -89,10 +92,37 @@ def connect(uri: str) -> MlflowClient:
     for chatter in ("mlflow", "alembic"):
         logging.getLogger(chatter).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what we tell in a line
+    file = sqlite_file(uri)
+    if file is not None and "?" not in uri and ":" not in file.name and file.parent.is_dir() and not file.exists():
+        _make_database(file)
     client = MlflowClient(uri)
     if is_server(uri):
         _reach(client, uri)
     return client
+
+
+def _make_database(file: Path) -> None:
+    """MLflow's tables in a file that is whole before it has its name.
+
+    They take some seconds, and where a process is killed meanwhile, MLflow never opens what it left.
+    """
+    import sqlalchemy
+    from mlflow.store.db.utils import _initialize_tables  # `mlflow db upgrade` is the public way: a process more
+
+    start = f".{file.name}.draft-"
+    for left in abandoned(file.parent, start):
+        shutil.rmtree(left, ignore_errors=True)
+    with temporary_folder(file.parent, start) as folder:
+        engine = sqlalchemy.create_engine(f"sqlite:///{folder / file.name}")
+        _initialize_tables(engine)
+        engine.dispose()
+        try:
+            os.link(folder / file.name, file)
+        except FileExistsError:  # another was faster
+            pass
+        except OSError:  # a file system without links
+            if not file.exists():
+                os.replace(folder / file.name, file)
 
 
 def is_server(uri: str) -> bool:
@@ -233,7 +263,7 @@ class Forgiving:
         again = f"`kd-lab report {self.study} --sync` catches up."
         if isinstance(error, UserError):  # it says what to type
             return "Nothing is lost."
-        if "file is not a database" in str(error) or "disk image is malformed" in str(error):
+        if any(said in str(error) for said in _UNREADABLE):
             return f"Nothing is lost: move {sqlite_file(self.uri)} away, then {again}"
         if "out-of-date database schema" in str(error):
             return f"Nothing is lost: after `mlflow db upgrade {redact.text(self.uri)}` {again}"
