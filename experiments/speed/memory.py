@@ -71,7 +71,7 @@ def ours(overrides: Sequence[str]) -> Figures:
     cell = Cell(compose(overrides))
     libraries = now_mib()
     tokens = cell.tokens()
-    teacher = cell.fitted_teacher(tokens, tokens)
+    teacher = cell.teaching(cell.asked(tokens, tokens))
     seen = _Count()
     with tempfile.TemporaryDirectory() as scratch:
         from kd_lab.training import fit

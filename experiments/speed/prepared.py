@@ -108,8 +108,9 @@ def prepare(overrides: Sequence[str]) -> Prepared:
         cure = "Add --gpu, or trainer.device=cpu teacher.trainer.device=cpu."
         raise UserError("trainer.device", expected="cpu, where all sides are timed", got=device, cure=cure)
     tokens = cell.tokens()
-    teacher = cell.fitted_teacher(tokens, tokens)
+    teacher = cell.teaching(cell.asked(tokens, tokens))
     assert teacher is not None  # `hybrid` with alpha below 1 needs one
+    assert teacher.fitted is not None  # `SAME_LOSS` has it fitted here
     return Prepared(cell, tokens, teacher, start(cell, tokens), teacher.fitted.load())
 
 

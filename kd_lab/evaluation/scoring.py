@@ -83,7 +83,7 @@ def scores(
     """Metrics of each split with their 95 % intervals.
 
     Args:
-        logits: split -> (N, C), in the order of the rows.
+        logits: split -> (N, C), in the order of the rows; those that are NaN are not judged.
         out_of_scope: the class of texts that belong to no other class; with it there are `accuracy_in_scope` and
             `recall_out_of_scope` too, see `metrics.scope_counts`.
 
@@ -92,8 +92,10 @@ def scores(
     """
     unknown = None if out_of_scope is None else class_number(tokens.classes, out_of_scope)
     found: dict[str, dict[str, Any]] = {}
-    for split, split_logits in logits.items():
-        labels, predictions = gold(tokens, split), split_logits.argmax(1)
+    for split, said in logits.items():
+        judged = ~said[:, 0].isnan()  # a file of answers may say nothing of a row
+        split_logits = said[judged]
+        labels, predictions = gold(tokens, split)[judged], split_logits.argmax(1)
         right = int((predictions == labels).sum())
         found[split] = {
             **metrics.evaluate(split_logits, labels),
@@ -110,7 +112,8 @@ def scores(
 
 def majority_class_warning(tokens: Tokens, logits: torch.Tensor) -> str | None:
     """A warning where a teacher is no better on validation than the most frequent class: it has nothing to teach."""
-    labels = gold(tokens, "validation")
+    judged = ~logits[:, 0].isnan()
+    labels, logits = gold(tokens, "validation")[judged], logits[judged]
     right = int((logits.argmax(1) == labels).sum())
     rate = metrics.majority_rate(labels, gold(tokens, "train"))
     if intervals.wilson(right, len(labels))[0] > rate:

@@ -71,17 +71,22 @@ class Loss(nn.Module):
     def forward(self, student: Outputs, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """(total, {term: its size before weighting, detached}), all scalars.
 
+        Of rows of which the teacher says nothing, its terms are not taken: their mean is that of the others.
+
         Raises:
             UserError: the student or the teacher did not say what a term needs.
         """
         total = torch.zeros((), device=student.logits.device)
         sizes = {}
+        batch, share = _as_if_all_answered(student, batch)
         for name, term in self._active().items():
             for field in sorted(term.returns):
                 require(student, field, "student", name)
             for field in sorted(term.needs):
                 require(batch.teacher, field, "teacher", name)
             size = term(student, batch)
+            if share is not None and term.needs:
+                size = size / share
             sizes[name] = size.detach()
             total = total + self.weights[name] * size
         return total, sizes
@@ -125,6 +130,21 @@ class Loss(nn.Module):
     def _active(self) -> dict[str, Term]:
         """The terms that count, by name."""
         return {name: cast("Term", term) for name, term in self.terms.items() if self.weights[name] != 0}
+
+
+def _as_if_all_answered(student: Outputs, batch: Batch) -> tuple[Batch, Tensor | None]:
+    """The batch with the student's own logits where the teacher has none, and the share of rows where it has some.
+
+    A term is 0 where student equals teacher, and so is its gradient: such rows add nothing, and no shape depends on how
+    many there are.
+    """
+    teacher = batch.teacher
+    if teacher is None or teacher.answered is None:
+        return batch, None
+    own = student.logits.detach().to(teacher.logits.dtype)
+    logits = torch.where(teacher.answered[:, None], teacher.logits, own)
+    share = teacher.answered.sum().clamp(min=1) / len(teacher.answered)
+    return batch._replace(teacher=teacher._replace(logits=logits, answered=None)), share
 
 
 def require(outputs: Outputs | None, field: str, who: str, term: str) -> Tensor:

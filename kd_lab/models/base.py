@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class TorchClassifier(nn.Module):
     that start from random and take the head's learning rate; `returns` the fields of `Outputs` it fills.
     """
 
-    head: ClassVar[tuple[str, ...]] = ()
+    head: tuple[str, ...] = ()
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()

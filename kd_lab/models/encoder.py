@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import transformers
 from safetensors.torch import save_file
@@ -19,6 +19,7 @@ from kd_lab.core.types import Batch, Outputs
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.models.architectures import LAYOUTS, OURS, take_shape
 from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config, take_weights
+from kd_lab.models.families import FAMILIES, entries, longest_input
 from kd_lab.models.fused.bf16_layer import use_bf16_layers
 from kd_lab.models.fused.cls_only import all_tokens, narrow_last_layer
 from kd_lab.models.fused.dropout import use_quick_dropout
@@ -37,7 +38,7 @@ _ENTRIES = {  # of config.json; others could have transformers fetch code, such 
 class EncoderClassifier(TorchClassifier):
     """An `AutoModelForSequenceClassification`; saved in the layout that `from_pretrained` reads, if `portable`."""
 
-    head: ClassVar[tuple[str, ...]] = ("net.classifier", "net.pre_classifier", "net.bert.pooler")
+    head: tuple[str, ...] = ("net.classifier", "net.pre_classifier", "net.bert.pooler")
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
@@ -48,6 +49,9 @@ class EncoderClassifier(TorchClassifier):
         use_bf16_layers(self.net, config["model_type"])
         use_quick_dropout(self.net)
         self.two_segments = (getattr(settings, "type_vocab_size", None) or 0) > 1
+        encoder = {"dropout", "drop", self.net.base_model_prefix}
+        others = (f"net.{name}" for name, _ in self.net.named_children() if name not in encoder)
+        self.head = tuple(dict.fromkeys((*self.head, *others)))
 
     @property
     def portable(self) -> bool:
@@ -76,7 +80,9 @@ class EncoderClassifier(TorchClassifier):
     @classmethod
     def refuse_config(cls, config: Mapping[str, Any], file: Path) -> None:
         """Refuses entries that kd_lab does not write: some have transformers fetch code, such as attention kernels."""
-        if strange := sorted(config.keys() - _ENTRIES):
+        family = config.get("model_type")
+        known = _ENTRIES | (entries(family) if family in FAMILIES else set())
+        if strange := sorted(config.keys() - known):
             cure = "Copy the model's folder again: kd_lab writes no such entry."
             raise UserError(str(file), expected="the config of an encoder", got=f"an entry {strange[0]!r}", cure=cure)
 
@@ -153,6 +159,17 @@ class Encoder:
     def starts_from_teacher(self) -> bool:
         """Whether the fitted teacher's layers are its start."""
         return self.init == "teacher"
+
+    @property
+    def reads_with(self) -> Checkpoint | None:
+        """Whose tokenizer turns texts into the pieces that its weights know; None where they know none."""
+        return self.checkpoint if self.init == "pretrained" else None
+
+    @property
+    def longest_input(self) -> int:
+        """Tokens that it has positions for."""
+        settings = {"model_type": self.architecture, "max_position_embeddings": self.max_positions}
+        return longest_input({**settings, "pad_token_id": 1})
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """Its options but the name; the checkpoint only where its weights are used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class LstmAttentionClassifier(TorchClassifier):
     score_t = v . tanh(W h_t), softmax over the row's tokens.
     """
 
-    head: ClassVar[tuple[str, ...]] = ("embedding", "lstm", "attention", "score", "classifier")
+    head: tuple[str, ...] = ("embedding", "lstm", "attention", "score", "classifier")
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)

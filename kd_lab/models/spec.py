@@ -36,5 +36,8 @@ class ModelSpec(Protocol):
     def starts_from_teacher(self) -> bool:
         """Whether `build` reads the fitted teacher's weights."""
 
+    # Optional: `reads_with`, the checkpoint whose tokenizer makes the pieces that the weights know, or None;
+    # `longest_input`, tokens that the model has positions for.
+
     def build(self, context: BuildContext) -> TorchClassifier:
         """A model in training mode, its random weights drawn from torch's global generator."""

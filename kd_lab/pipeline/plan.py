@@ -15,13 +15,29 @@ from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.code_hash import code_hash, file_alone_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.formats import check_saved
-from kd_lab.core.instantiate import build
+from kd_lab.core.instantiate import TARGET, build
 from kd_lab.core.moved import with_current_names
 from kd_lab.data.dataset import without_transfer
+from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
+from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
 from kd_lab.evaluation.scoring import Evaluation
+from kd_lab.pipeline.teacher import TeacherSpec, members, reads_with, teacher_fingerprint
 from kd_lab.training import fit
+from kd_lab.training.answers_teacher import AnswersTeacher
+from kd_lab.training.ensemble_teacher import EnsembleTeacher
 from kd_lab.training.fit import FitSpec
+from kd_lab.training.ready_teacher import ReadyTeacher
+
+_JUDGING = (
+    "cell",
+    "fitting",
+    "costs",
+    "run",
+    "plan",
+    "provenance",
+    "teacher",
+)  # that a result depends on
 
 
 def resolved_config(config: DictConfig) -> dict[str, Any]:
@@ -44,12 +60,14 @@ class Plan:
         self.cache = Cache(Path(config.paths.cache).expanduser())
         self.taught_on = self._part("dataset")  # what a student reads that learns from a teacher
         self.dataset = without_transfer(self.taught_on)  # what all others read, and what is judged
-        self.tokenizer = self._part("tokenizer")
+        self._tokenizer = self._part("tokenizer")
         self.student = self._spec("", config.seed)
-        self.teacher = None if config.teacher is None else self._spec("teacher.", config.teacher.seed)
+        self.teacher = None if config.teacher is None else self._teacher("teacher")
+        self.tokenizer = self._student_reader()
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
         check_saved(check_all(self.steps, self.student.model.kind, self.student.model), "compression")
         self._check_loss()
+        self._check_teacher()
         if not self.student.loss.needs:
             self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
@@ -69,20 +87,83 @@ class Plan:
                 cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
             )
 
+    def _check_teacher(self) -> None:
+        """Refuses, before any fit, a loss or a start that the teacher has nothing for."""
+        if self.teacher is None:
+            return
+        asked = sorted(self.student.loss.needs - {"logits"})
+        alone = "its layers, for model.init=teacher" if self.student.model.starts_from_teacher else ""
+        needed = f"its {' and '.join(asked)}, for the loss" if asked else alone
+        if not needed:
+            return
+        cure = "Choose loss=kl or logit_mse, or another teacher." if asked else "Choose model.init=pretrained."
+        if not isinstance(self.teacher, FitSpec | ReadyTeacher):
+            got = "a file of answers" if isinstance(self.teacher, AnswersTeacher) else "several"
+            raise UserError("teacher", expected=f"a model that gives {needed}", got=got, cure=cure)
+        if self.reader(self.teacher) is not self.tokenizer:
+            got = "a teacher with another tokenizer"
+            raise UserError("teacher", expected=f"the student's pieces, to give {needed}", got=got, cure=cure)
+
     def check_trainers(self) -> None:
         """Refuses, before any fit, what would not be fitted here as it is asked for.
 
         Not a part of making a plan: a report opens the plans of cells that ran on other machines.
 
         Raises:
-            UserError: there is no such device here, or it does not compute in that precision.
+            UserError: there is no such device here, or it does not compute in that precision, or a model has no
+                positions for so long a text.
         """
         self.student.trainer.check("trainer")
-        if self.teacher:
-            self.teacher.trainer.check("teacher.trainer")
+        _check_length(self.student.model, self.tokenizer, "tokenizer.max_tokens")
+        for where, spec in (members(self.teacher) if self.teacher else {}).items():
+            if isinstance(spec, FitSpec):
+                spec.trainer.check(f"{where}.trainer")
+                _check_length(spec.model, self.reader(spec), "tokenizer.max_tokens")
+            elif isinstance(spec, ReadyTeacher):
+                _check_length(spec, spec.tokenizer, f"{where}.max_tokens")
 
     def _part(self, where: str) -> Any:
         return build(resolved_config(OmegaConf.select(self.config, where)), where)
+
+    def _teacher(self, where: str) -> TeacherSpec:
+        """What `where` names: the parts of a fit, a class of its own, or several of either."""
+        settings = OmegaConf.select(self.config, where)
+        if TARGET not in settings:
+            return self._spec(f"{where}.", settings.seed)
+        if "members" not in settings:
+            found: TeacherSpec = self._part(where)
+            return found
+        plain = {name: value for name, value in resolved_config(settings).items() if name not in (TARGET, "members")}
+        inner = {str(name): self._teacher(f"{where}.members.{name}") for name in settings.members}
+        return EnsembleTeacher(members=inner, **plain)
+
+    def reader(self, spec: TeacherSpec) -> TokenizerBase:
+        """What turns texts into the pieces that a teacher knows; the object `tokenizer` itself where they are alike."""
+        found = reads_with(spec, self._tokenizer, self._model_reader)
+        return self.tokenizer if _alike(found, self.tokenizer) else found
+
+    def _student_reader(self) -> TokenizerBase:
+        if not self.student.model.starts_from_teacher or self.teacher is None:
+            return self._model_reader(self.student.model)
+        return reads_with(self.teacher, self._tokenizer, self._model_reader)
+
+    def _model_reader(self, model: Any) -> TokenizerBase:
+        """That of the checkpoint whose weights a model takes; the config's for other models, and where it is alike."""
+        configured: TokenizerBase = self._tokenizer
+        checkpoint = getattr(model, "reads_with", None)
+        if checkpoint is None:
+            return configured
+        found = Tokenizer(checkpoint, configured.max_tokens)
+        try:
+            there = found.path.parent
+        except UserError:  # said when its weights are needed; a report opens plans of cells that ran elsewhere
+            return configured
+        if not found.path.is_file():
+            cure = (
+                "transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR) writes one, of a slow one too."
+            )
+            raise UserError(str(there), expected="a checkpoint with its tokenizer.json", got="none", cure=cure)
+        return configured if _alike(found, configured) else found
 
     def _spec(self, prefix: str, seed: int) -> FitSpec:
         model, loss, optimizer, trainer = (
@@ -95,7 +176,7 @@ class Plan:
     def fingerprints(self) -> dict[str, str]:
         """The name of every artifact, known before any is made."""
         tokens = fingerprint(tokens_parts(self.dataset, self.tokenizer))
-        teacher = fingerprint(fit.fingerprint_parts(self.teacher, tokens, None)) if self.teacher else ""
+        teacher = self.teacher_fingerprint(self.teacher) if self.teacher else ""
         apart = self.taught_on is not self.dataset
         taught = fingerprint(tokens_parts(self.taught_on, self.tokenizer)) if apart else tokens
         student = fingerprint(fit.fingerprint_parts(self.student, taught, teacher or None))
@@ -109,7 +190,9 @@ class Plan:
                 "kd_lab.evaluation.predictions",
                 self.evaluation,
             ),
-            file_alone_hash(*(f"kd_lab.pipeline.{name}" for name in ("cell", "costs", "run", "plan", "provenance"))),
+            file_alone_hash(
+                *(f"kd_lab.pipeline.{name}" for name in ("cell", "costs", "run", "plan", "provenance", "teacher"))
+            ),
         ]
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart
@@ -117,13 +200,17 @@ class Plan:
         named |= {"transfer": taught} if apart else {}
         return {**{name: value for name, value in named.items() if value}, "result": fingerprint(result)}
 
+    def teacher_fingerprint(self, spec: TeacherSpec) -> str:
+        """The name of a teacher, or of a part of it."""
+        return teacher_fingerprint(spec, lambda one: fingerprint(tokens_parts(self.dataset, self.reader(one))))
+
     @cached_property
     def timing_parts(self) -> dict[str, Any]:
         """All that a time depends on: what is computed, by what and on what; not the values of the weights.
 
         Nor what else is true of this process, such as its own threads, or packages that compute nothing.
         """
-        judged, reference = self.evaluation, self.teacher.model if self.teacher else None
+        judged, reference = self.evaluation, self._reference()
         return {
             "tokens": self.fingerprints["tokens"],
             "model": self.student.model,
@@ -134,6 +221,31 @@ class Plan:
             "code": code_hash("kd_lab.evaluation.latency", judged, self.student.model, reference, self.steps),
         }
 
-    def teacher_folder(self) -> Path:
-        """Where the fitted teacher's model lies, or would."""
+    def _reference(self) -> Any:
+        """What the student's times are held against: the teacher's architecture, where it is a model."""
+        if isinstance(self.teacher, FitSpec):
+            alone = self.reader(self.teacher) is self.tokenizer
+            return self.teacher.model if alone else [self.teacher.model, self.reader(self.teacher)]
+        return self.teacher if isinstance(self.teacher, ReadyTeacher) else None
+
+    def teacher_folder(self) -> Path | None:
+        """Where the teacher's model lies, or would; None where it is no model."""
+        if not isinstance(self.teacher, FitSpec | ReadyTeacher):
+            return None
         return self.cache.root / "fit" / self.fingerprints["teacher"] / "model"
+
+
+def _alike(one: TokenizerBase, other: TokenizerBase) -> bool:
+    """Whether two make the same pieces of every text."""
+    if one is other:
+        return True
+    there = one.path.is_file() and other.path.is_file()
+    return there and one.max_tokens == other.max_tokens and same_tokenizer(one.path, other.path)
+
+
+def _check_length(model: Any, tokenizer: TokenizerBase, where: str) -> None:
+    """Refuses texts longer than a model has positions for."""
+    longest = getattr(model, "longest_input", None)
+    if longest is not None and tokenizer.max_tokens > longest:
+        expected, got = f"at most {longest}, as {model.name} has positions", str(tokenizer.max_tokens)
+        raise UserError(where, expected=expected, got=got, cure=f"Choose {where}={longest}.")

@@ -12,9 +12,10 @@ from kd_lab.core.instantiate import build
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
+from kd_lab.evaluation import metrics
 from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.plan import resolved_config
-from kd_lab.training.fit import Fitted
+from kd_lab.pipeline.teacher import CellTeacher, name_of
 
 _OF_THE_HUB = ("kd_lab.data.hub.Hub", "kd_lab.data.checkpoint.Checkpoint")
 _scores: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}  # (teacher, tokens) -> its metrics
@@ -57,13 +58,30 @@ def pinned(config: Any) -> Any:
     return inner
 
 
-def teacher(cell: Cell, fitted: Fitted, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """What a result says of the teacher but for its cost; `logits` are its own for the splits that are judged."""
-    assert cell.teacher is not None
-    named = (fitted.fingerprint, tokens.fingerprint)
+def teacher(cell: Cell, asked: CellTeacher, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """What a result says of the teacher but for its cost; `logits` are its own for the splits that are judged.
+
+    Its metrics are those of the rows of which it says something; of a split where there is none it has none.
+    """
+    named = (asked.fingerprint, tokens.fingerprint)
     if named not in _scores:  # one teacher serves many cells
-        _scores[named] = cell.scores(tokens, logits)
-    return {"model": cell.teacher.model.name, "fingerprint": fitted.fingerprint, "metrics": _scores[named]}
+        _scores[named] = cell.scores(tokens, {split: one for split, one in logits.items() if not _silent(one).all()})
+    told = {"model": name_of(asked.spec), "fingerprint": asked.fingerprint, "metrics": _scores[named]}
+    return {**told, **asked.about()}
+
+
+def fidelity(student: torch.Tensor, teacher: torch.Tensor) -> dict[str, float]:
+    """How true the student is to the teacher, see `metrics.fidelity`, in rows of which the teacher says something.
+
+    Empty where there is none.
+    """
+    said = ~_silent(teacher)
+    return metrics.fidelity(student[said], teacher[said]) if said.any() else {}
+
+
+def _silent(logits: torch.Tensor) -> torch.Tensor:
+    """(N,) bool, rows of which a teacher says nothing."""
+    return logits[:, 0].isnan()
 
 
 def taught(cell: Cell, tokens: Tokens, epochs: int) -> dict[str, Any]:

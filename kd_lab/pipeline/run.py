@@ -19,12 +19,12 @@ from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import calibration, confusion, scoring
-from kd_lab.evaluation.metrics import fidelity
 from kd_lab.evaluation.predictions import save_predictions
 from kd_lab.models import saved_model
 from kd_lab.pipeline import provenance, publish, summary_table, written_files
-from kd_lab.pipeline.cell import EXACT, JUDGED, Cell
+from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.costs import Costs
+from kd_lab.pipeline.fitting import EXACT
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
 from kd_lab.serving import export
@@ -59,12 +59,13 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     tokens = cell.tokens()
     cell.student.loss.check(len(tokens.classes), cell.teacher is not None)
     taught = cell.taught_tokens(tokens)
-    teacher = cell.fitted_teacher(tokens, taught)
+    asked = cell.asked(tokens, taught)
+    teacher = cell.teaching(asked)
     student = cell.fitted("student", cell.student, taught, teacher, observe)
     saved = cell.compressed(student, taught, teacher)
     model = saved_model.load(saved)
     logits = cell.predict_splits(model, cell.read_by(saved, tokens))
-    reference = teacher.fitted.model if teacher else None
+    reference = (asked.fitted.model, asked.tokens) if asked and asked.fitted else None
     cost, teacher_cost = cell.cost(saved, model, reference, tokens, sweep=os.environ.get(results.RUNNING))
     if cost.get("contended"):
         cell.warn(BUSY)
@@ -73,10 +74,10 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     result.metrics = cell.scores(tokens, logits)
     result.cost = cost
     result.compression = cell.notes(saved)
-    if teacher:
-        teacher_logits = {split: cell.logits(teacher.fitted, tokens, split, EXACT) for split in JUDGED}
-        result.fidelity = fidelity(logits["test"], teacher_logits["test"])
-        result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_logits), "cost": teacher_cost}
+    if asked:
+        teacher_logits = {split: asked.logits(split, EXACT) for split in JUDGED}
+        result.fidelity = provenance.fidelity(logits["test"], teacher_logits["test"])
+        result.teacher = {**provenance.teacher(cell, asked, tokens, teacher_logits), "cost": teacher_cost}
         result.teacher |= provenance.taught(cell, taught, len(result.history))
     publish.publish(folder, lambda draft: _fill(draft, result, logits["test"], tokens, saved))
     track(result, folder, result.config["tracking"])
@@ -144,7 +145,11 @@ def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunRe
     cell = Cell(OmegaConf.create(result.config))
     tokens = cell.tokens()
     kind = result.cost["timing"]
-    reference = cell.teacher_folder() if cell.teacher else None
+    teacher, reference = cell.teacher_folder(), None
+    if cell.teacher and teacher:
+        reader = cell.reader(cell.teacher)
+        alike = reader is cell.tokenizer
+        reference = (teacher, tokens if alike else cell.read_with(reader, "tokens", cell.dataset))
     model = saved_model.load(folder / MODEL)
     done[kind] = cell.cost(folder / MODEL, model, reference, tokens, known=done.get(kind))
     result.cost, teacher_cost = done[kind]

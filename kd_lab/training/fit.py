@@ -71,10 +71,11 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A fitted teacher and its outputs."""
+    """A teacher, and what it says of the rows that are learned from."""
 
-    fitted: Fitted
+    fingerprint: str
     outputs: Mapping[str, TeacherOutputs]  # train, validation -> its outputs, from the cache or live
+    fitted: Fitted | None = None  # the model, where it is one
 
 
 def fingerprint_parts(spec: FitSpec, tokens: str, teacher: str | None) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def fit(
         Diverged: the loss is no longer a number.
     """
     spec.loss.check(len(tokens.classes), teacher is not None)
-    named = fingerprint_parts(spec, tokens.fingerprint, teacher.fitted.fingerprint if teacher else None)
+    named = fingerprint_parts(spec, tokens.fingerprint, teacher.fingerprint if teacher else None)
 
     def make(draft: Path) -> None:
         scratch = cache.unfinished("fit", named)
@@ -152,7 +153,7 @@ def _train(
         tokens=tokens.fingerprint,
         sentences=tokens.sentences,
         cache=cache,
-        teacher=teacher.fitted.load() if teacher and spec.model.starts_from_teacher else None,
+        teacher=teacher.fitted.load() if teacher and teacher.fitted and spec.model.starts_from_teacher else None,
     )
     model = spec.model.build(context)
     check_saved(type(model), "model")

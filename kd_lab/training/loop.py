@@ -92,9 +92,16 @@ def train(
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
 
 
-def learned_from(train: TokenSplit, loss: Loss) -> np.ndarray:
+def learned_from(train: TokenSplit, loss: Loss, teacher: TeacherOutputs | None = None) -> np.ndarray:
     """(N,) ids of the rows of train that a fit goes through: those without a label only where a teacher judges them."""
-    return np.arange(len(train)) if loss.needs else train.labelled
+    if not loss.needs:
+        return train.labelled
+    answered = getattr(teacher, "answered", None)
+    if answered is None:
+        return np.arange(len(train))
+    answered = answered.copy()
+    answered[train.labelled] = True
+    return np.flatnonzero(answered)
 
 
 def _run(
@@ -115,7 +122,8 @@ def _run(
     device, precision = settings.resolve_device_and_precision()
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
     split = tokens.split("train")
-    rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned_from(split, loss))
+    learned = learned_from(split, loss, teacher_outputs.get("train"))
+    rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned)
     validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
     total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)

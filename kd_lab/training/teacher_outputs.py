@@ -32,9 +32,11 @@ class CachedTeacherOutputs:
 
     Args:
         logits: (N, C) float32, memory-mapped or on a GPU.
+        partial: whether rows are NaN, of which the teacher says nothing.
     """
 
     logits: torch.Tensor
+    partial: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -43,12 +45,18 @@ class CachedTeacherOutputs:
 
     def __call__(self, batch: Batch) -> Outputs:
         """Logits (B, C) on the batch's device."""
-        return Outputs(self.logits[batch.row_ids.to(self.device)].to(batch.input_ids.device))
+        logits = self.logits[batch.row_ids.to(self.device)].to(batch.input_ids.device)
+        return Outputs(logits, answered=~logits[:, 0].isnan() if self.partial else None)
+
+    @property
+    def answered(self) -> np.ndarray | None:
+        """(N,) bool, rows of which the teacher says something; None where it does of all."""
+        return (~self.logits[:, 0].isnan()).cpu().numpy() if self.partial else None
 
     def to_device(self, device: str) -> CachedTeacherOutputs:
         """The same on the device that learns from them, where they are small beside its memory."""
         small = device != "cpu" and self.logits.nbytes <= _NEAR_BYTES
-        return CachedTeacherOutputs(self.logits.to(device)) if small else self
+        return CachedTeacherOutputs(self.logits.to(device), self.partial) if small else self
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
 
 from kd_lab.cli.compose import compose
 from kd_lab.core.errors import UserError
 from kd_lab.pipeline.cell import Cell
+from kd_lab.training.fit import Fitted
 
 PRUNED = ("model=distilbert_mini", "compression=[prune_heads]")
 
@@ -22,21 +26,22 @@ def test_a_step_trains_on_under_what_the_model_said_or_under_the_loss_of_its_fit
     assert (given.spec, given.teacher, given.dropout) == (by_teacher.student, taught, True)
     asked: list[tuple[str, str]] = []
 
-    def logits(fitted: object, tokens: object, split: str, precision: str, role: str) -> str:
+    said = {"train": torch.zeros(2, 3), "validation": torch.ones(1, 3)}
+
+    def logits(fitted: object, tokens: object, split: str, precision: str, role: str) -> torch.Tensor:
         asked.append((split, role))
-        return f"logits of {split}"
+        return said[split]
 
     by_student = cell()
     by_student.logits = logits  # type: ignore[assignment]
-    given = by_student._recovery(None, None, taught, advance=len)  # type: ignore[arg-type]
+    given = by_student._recovery(Fitted(Path("student")), None, taught, advance=len)  # type: ignore[arg-type]
     assert asked == [("train", "uncompressed"), ("validation", "uncompressed")]
     assert list(given.spec.loss.terms) == ["logit_mse"]
     assert given.teacher is not taught
     assert not given.dropout
-    assert {split: said.logits for split, said in given.teacher.outputs.items()} == {  # type: ignore[union-attr]
-        "train": "logits of train",
-        "validation": "logits of validation",
-    }
+    assert given.teacher is not None
+    assert given.teacher.fingerprint == "student"
+    assert {split: one.logits for split, one in given.teacher.outputs.items()} == said  # type: ignore[attr-defined]
 
 
 def test_whom_it_learns_from_is_in_the_name_of_what_trains_on_and_of_nothing_else() -> None:

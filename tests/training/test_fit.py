@@ -114,7 +114,11 @@ def test_rows_without_a_label_are_learned_from_only_where_a_teacher_judges_them(
 
     taught_by = learned("labels", spec().loss)
     answers = cached(taught_by, mixed, tmp_path)
-    learned("both", Hybrid(alpha=0.5, temperature=2.0, sequence_weight=0.0), Teacher(taught_by, answers))
+    learned(
+        "both",
+        Hybrid(alpha=0.5, temperature=2.0, sequence_weight=0.0),
+        Teacher(taught_by.fingerprint, answers, taught_by),
+    )
     learned("labels of hybrid", Hybrid(alpha=1.0, temperature=2.0, sequence_weight=0.0))
     assert seen == {"labels": 2 * labelled, "labels of hybrid": 2 * labelled, "both": 2 * rows}
 
@@ -201,7 +205,7 @@ def test_a_cached_and_a_live_teacher_give_the_same_losses(toy_tokens, tmp_path, 
     live = LiveTeacherOutputs(sure.load(), "32-true")
     answers = {"cached": cached(sure, toy_tokens, tmp_path), "live": dict.fromkeys(("train", "validation"), live)}
     histories = [
-        fitted(toy_tokens, tmp_path / name, Teacher(sure, given), loss=loss).about()["history"]
+        fitted(toy_tokens, tmp_path / name, Teacher(sure.fingerprint, given, sure), loss=loss).about()["history"]
         for name, given in answers.items()
     ]
     assert len(steps) == 2 * 2 * len(BatchLoader(toy_tokens.split("train"), 16, 0))
@@ -294,7 +298,7 @@ def test_accumulated_batches_update_less_often(toy_tokens, tmp_path):
 def test_a_student_that_starts_from_its_teacher_has_its_layers(toy_tokens, tmp_path, teacher):
     copy = Encoder("copy", "bert", 1, 16, 2, 16, init="teacher", keep_layers=(0,))
     still = AdamW(encoder_lr=0.0, head_lr=0.0)
-    student = fitted(toy_tokens, tmp_path, Teacher(teacher, {}), model=copy, optimizer=still)
+    student = fitted(toy_tokens, tmp_path, Teacher(teacher.fingerprint, {}, teacher), model=copy, optimizer=still)
     name = "bert.encoder.layer.0.output.dense.weight"
     assert torch.equal(student.load().net.state_dict()[name], teacher.load().net.state_dict()[name])
 

@@ -1,0 +1,177 @@
+"""A teacher that was fitted elsewhere, as it is: its config, its tokenizer, its head and its labels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from kd_lab.core.cache import Cache, file_hash
+from kd_lab.core.code_hash import code_hash
+from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import NonEmpty, PathName, Sha256, Tokens
+from kd_lab.core.reading import read_json
+from kd_lab.data import tokenized
+from kd_lab.data.checkpoint import Checkpoint
+from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.models import saved_model
+from kd_lab.models.architectures import OURS
+from kd_lab.models.base import CONFIG, TorchClassifier
+from kd_lab.models.encoder import EncoderClassifier
+from kd_lab.models.families import FAMILIES, longest_input
+from kd_lab.models.pretrained import read_net, read_settings, weights_of
+from kd_lab.training.fit import Fitted
+from kd_lab.training.label_match import match
+
+_FILES = ("model.safetensors", CONFIG, "tokenizer.json", saved_model.CARD)  # what it is
+_WHERE = "teacher.path"
+
+
+@dataclass(frozen=True)
+class ReadyTeacher:
+    """A fitted classifier that judges as it stands: a folder or a repository of the hub's, or what kd_lab saved.
+
+    Args:
+        path: a folder with config.json, model.safetensors and tokenizer.json, or a repository `owner/name`, which is
+            looked for in `root` before the hub.
+        name: what results call it; None takes the last part of `path`.
+        labels: its class -> the data's. None matches them by name, or by position where its names are but numbers.
+            Classes that are not named are dropped, and the probabilities of the others renormalised.
+        max_tokens: longer inputs are cut for it.
+        at_chance: whether a teacher that is no better on validation than the most frequent class stops the run.
+        sha256: of model.safetensors; another file is refused.
+        revision: a commit, tag or branch on the hub.
+        root: a folder of checkpoints in folders `owner/name`.
+    """
+
+    path: PathName
+    name: NonEmpty | None = None
+    labels: Mapping[NonEmpty, NonEmpty] | None = None
+    max_tokens: Tokens = 128
+    at_chance: Literal["stop", "go_on"] = "stop"
+    sha256: Sha256 | None = None
+    revision: NonEmpty = "main"
+    root: PathName | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is None:
+            object.__setattr__(self, "name", self.path.rstrip("/").rpartition("/")[2] or "ready")
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where its files are."""
+        return Checkpoint.at(self.path, self.root, self.sha256, self.revision)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What it reads with."""
+        return Tokenizer(self.checkpoint, self.max_tokens)
+
+    @property
+    def longest_input(self) -> int | None:
+        """Tokens that it has positions for; None where it has no limit."""
+        folder = self.checkpoint.folder()
+        return longest_input(read_settings(folder)) if _is_of_the_hub(folder) else None
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """The files by their content, and which of its classes is which."""
+        folder = self.checkpoint.folder()
+        files = {name: file_hash(folder / name) for name in _FILES if (folder / name).is_file()}
+        return {"files": files, "labels": self.labels, "max_tokens": self.max_tokens}
+
+    def fit_parts(self, tokens: str) -> dict[str, Any]:
+        """All that the cached model is made from.
+
+        Args:
+            tokens: fingerprint of the data set in the teacher's word pieces.
+        """
+        return {"tokens": tokens, "ready": self, "code": code_hash("kd_lab.training.ready_teacher")}
+
+    def prepared(self, tokens: tokenized.Tokens, cache: Cache) -> Fitted:
+        """The model in the cache, its outputs in the order of the data's classes.
+
+        Args:
+            tokens: the data set in the teacher's word pieces.
+
+        Raises:
+            UserError: it is no fitted classifier, or of other classes than the data.
+        """
+        self.checkpoint.weights()  # refused here if it is a pickle, or another file
+        folder = self.checkpoint.folder()
+
+        def make(draft: Path) -> None:
+            model, labels = _read(folder)
+            found = match(labels, tokens.classes, self.labels, _WHERE)
+            _reorder(model, found.order, len(labels))
+            card = {
+                "labels": tokens.classes,
+                "max_tokens": tokens.max_tokens,
+                "pad_id": tokens.pad_id,
+                "pairs": tokens.split("train").token_type_ids is not None,
+            }
+            saved_model.save(model, draft / "model", card)
+            shutil.copyfile(self.tokenizer.path, draft / "model" / "tokenizer.json")
+            about = {"history": [], "seconds": 0.0, "labels": found.told}
+            (draft / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+        return Fitted(cache.build("fit", self.fit_parts(tokens.fingerprint), make))
+
+
+def _is_of_the_hub(folder: Path) -> bool:
+    """Whether config.json says all that there is to know: transformers' own layout, its labels included."""
+    config = read_json(folder / CONFIG, expected="a classifier's config", cure="Name a folder of save_pretrained.")
+    return config.get("model_type") in FAMILIES and OURS not in config
+
+
+def _read(folder: Path) -> tuple[TorchClassifier, Sequence[str]]:
+    """The classifier and its labels by class."""
+    config = read_json(folder / CONFIG, expected="a classifier's config", cure="Name a folder of save_pretrained.")
+    if not _is_of_the_hub(folder) and (folder / saved_model.CARD).is_file():
+        model = saved_model.load(folder)
+        if not isinstance(model, TorchClassifier):
+            cure = "Name the model before it was compressed."
+            raise UserError(_WHERE, expected="a model whose weights torch reads", got=type(model).__name__, cure=cure)
+        return model, [str(label) for label in saved_model.read_card(folder)["labels"]]
+    labels = _labels(config)
+    settings = read_settings(folder)
+    if config.get("problem_type") not in (None, "single_label_classification") or len(labels) < 2:
+        kind = config.get("problem_type") or "regression"
+        cure = "Choose a classifier that was fitted to tell classes apart."
+        raise UserError(_WHERE, expected="a classifier of one label a text", got=kind, cure=cure)
+    net = read_net(folder, settings, len(labels), with_head=True)
+    model = EncoderClassifier({**settings, "num_labels": len(labels)})
+    model.net.load_state_dict(weights_of(net))
+    return model.eval(), labels
+
+
+def _labels(config: Mapping[str, Any]) -> list[str]:
+    told = config.get("id2label")
+    if isinstance(told, Mapping) and sorted(map(str, told)) == sorted(map(str, range(len(told)))):
+        return [str({str(key): value for key, value in told.items()}[str(number)]) for number in range(len(told))]
+    return [f"LABEL_{number}" for number in range(int(config.get("num_labels", 2)))]
+
+
+def _reorder(model: TorchClassifier, order: Sequence[int], classes: int) -> None:
+    """Gives the head its rows in the order of the data's classes, and drops the others."""
+    heads = [
+        (name, part)
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Linear) and part.out_features == classes and name.startswith(tuple(model.head))
+    ]
+    name, old = heads[-1]
+    new = nn.Linear(old.in_features, len(order), bias=old.bias is not None)
+    rows = torch.tensor(list(order))
+    with torch.no_grad():
+        new.weight.copy_(old.weight[rows])
+        if old.bias is not None:
+            new.bias.copy_(old.bias[rows])
+    model.set_submodule(name, new)
+    for count in ("num_labels", "classes"):
+        if count in model.config:
+            model.config[count] = len(order)
