@@ -46,6 +46,10 @@ NEEDED = {
     "dataset/parquet": "dataset.path=a",
     "dataset/frame": "dataset.revision=a",
     "dataset/hub": "dataset.hub_id=a/b",
+    "model/checkpoint": "model.path=nowhere",
+    "teacher/answers": "teacher.path=nowhere.csv",
+    "teacher/checkpoint": "teacher.path=nowhere",
+    "teacher/ready": "teacher.path=nowhere",
 }
 SEARCH = "search={storage:'sqlite:///a.db',study:a,number:0,monitor:accuracy}"  # which a search sends to its cells
 COMMANDS = (  # tried as a person would type them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
 
+T = TypeVar("T", Outputs, Batch)
 NO_TEACHER = "Choose a teacher, e.g. teacher=minilm."
 
 
@@ -78,15 +79,19 @@ class Loss(nn.Module):
         """
         total = torch.zeros((), device=student.logits.device)
         sizes = {}
-        batch, share = _as_if_all_answered(student, batch)
+        partly = batch.teacher is not None and batch.teacher.answered is not None
+        answered = _answered(student, batch) if partly else (student, batch)
         for name, term in self._active().items():
             for field in sorted(term.returns):
                 require(student, field, "student", name)
             for field in sorted(term.needs):
                 require(batch.teacher, field, "teacher", name)
-            size = term(student, batch)
-            if share is not None and term.needs:
-                size = size / share
+            if not term.needs:
+                size = term(student, batch)
+            elif answered is not None:
+                size = term(*answered)
+            else:
+                size = student.logits.sum() * 0
             sizes[name] = size.detach()
             total = total + self.weights[name] * size
         return total, sizes
@@ -132,19 +137,22 @@ class Loss(nn.Module):
         return {name: cast("Term", term) for name, term in self.terms.items() if self.weights[name] != 0}
 
 
-def _as_if_all_answered(student: Outputs, batch: Batch) -> tuple[Batch, Tensor | None]:
-    """The batch with the student's own logits where the teacher has none, and the share of rows where it has some.
+def _answered(student: Outputs, batch: Batch) -> tuple[Outputs, Batch] | None:
+    """The rows of which the teacher says something; None where there are none."""
+    assert batch.teacher is not None
+    assert batch.teacher.answered is not None
+    rows = batch.teacher.answered.nonzero().squeeze(1)
+    if not len(rows):
+        return None
+    own, said = _taken(student, rows), _taken(batch.teacher._replace(answered=None), rows)
+    return own, _taken(batch._replace(teacher=None), rows)._replace(teacher=said)
 
-    A term is 0 where student equals teacher, and so is its gradient: such rows add nothing, and no shape depends on how
-    many there are.
-    """
-    teacher = batch.teacher
-    if teacher is None or teacher.answered is None:
-        return batch, None
-    own = student.logits.detach().to(teacher.logits.dtype)
-    logits = torch.where(teacher.answered[:, None], teacher.logits, own)
-    share = teacher.answered.sum().clamp(min=1) / len(teacher.answered)
-    return batch._replace(teacher=teacher._replace(logits=logits, answered=None)), share
+
+def _taken(of_batch: T, rows: Tensor) -> T:
+    """The rows of each tensor."""
+    parts: dict[str, Any] = {name: part if part is None else part[rows] for name, part in of_batch._asdict().items()}
+    taken: T = of_batch._replace(**parts)
+    return taken
 
 
 def require(outputs: Outputs | None, field: str, who: str, term: str) -> Tensor:

@@ -190,7 +190,7 @@ def test_the_value_that_a_cure_gives_is_right(target: str) -> None:
         ("name=5", "name", "\"name='5'\""),
         ("recovery=both", "recovery", "student or teacher"),
         ("paths.cache=", "paths.cache", "a path"),
-        ("+paths.more=x", "paths.more", "one of data, cache, multirun"),
+        ("+paths.more=x", "paths.more", "one of data, cache, weights, multirun"),
         ("dataset=csv dataset.path=a dataset.encoding=klingon", "dataset.encoding", "an encoding that Python knows"),
         ("~seed", "seed", "Leave ~seed out"),
         ("~trainer.batch_size +trainer.batchsize=3", "trainer.batchsize", "an option of Trainer"),
