@@ -32,6 +32,7 @@ def workplace(tmp_path_factory):
         f"the {word} of day {day},{topic}" for day in range(20) for topic in topics for word in topics[topic].split()
     ]
     (folder / "mine.csv").write_text("Text,Label\n" + "\n".join(rows), encoding="utf-8")
+    (folder / "answers.csv").write_text("text,label\n" + "\n".join(rows[::2]), encoding="utf-8")
     (folder / "more.txt").write_text("\n".join(f"some {word}" for words in topics.values() for word in words.split()))
     return folder
 
