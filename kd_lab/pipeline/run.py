@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,9 +19,10 @@ from kd_lab.core.paths import root
 from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import calibration, confusion, scoring
+from kd_lab.evaluation import calibration, confusion, scoring, selective
 from kd_lab.evaluation.metrics import fidelity
 from kd_lab.evaluation.predictions import save_predictions
+from kd_lab.evaluation.selective import Judged, judge
 from kd_lab.models import saved_model
 from kd_lab.pipeline import provenance, publish, summary_table, written_files
 from kd_lab.pipeline.cell import EXACT, JUDGED, Cell
@@ -28,6 +30,8 @@ from kd_lab.pipeline.costs import Costs
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
 from kd_lab.serving import export
+from kd_lab.serving.cascade import SELECTIVE
+from kd_lab.serving.complete import complete
 from kd_lab.training.checkpointing import Observe, ignore
 
 BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
@@ -78,7 +82,10 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         result.fidelity = fidelity(logits["test"], teacher_logits["test"])
         result.teacher = {**provenance.teacher(cell, teacher.fitted, tokens, teacher_logits), "cost": teacher_cost}
         result.teacher |= provenance.taught(cell, taught, len(result.history))
-    publish.publish(folder, lambda draft: _fill(draft, result, logits["test"], tokens, saved))
+    said = {split: judge(logits[split].numpy(), scoring.gold(tokens, split).numpy()) for split in JUDGED}
+    theirs = teacher_logits["validation"].argmax(1).numpy() if teacher else None
+    result.metrics["validation"][SELECTIVE] = selective.table(said["validation"], theirs)
+    publish.publish(folder, lambda draft: _fill(draft, result, said, tokens, saved))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -153,19 +160,18 @@ def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunRe
     if not result.cost["contended"]:
         result.warnings = [text for text in result.warnings if text != BUSY]
     with disk_errors(folder):
-        export.complete(folder / MODEL, result)
+        complete(folder / MODEL, result)
         result.write(folder)
         written_files.note(folder)
     return result
 
 
-def _fill(draft: Path, result: RunResult, logits: torch.Tensor, tokens: Tokens, model: Path) -> None:
-    """Writes the pictures, the answers for test, the model and the result."""
-    labels, answers = scoring.gold(tokens, "test").numpy(), logits.argmax(1).numpy()
-    confidence = logits.double().softmax(1).amax(1).float().numpy()
-    save_predictions(draft, result, tokens, labels, answers, confidence)
+def _fill(draft: Path, result: RunResult, said: Mapping[str, Judged], tokens: Tokens, model: Path) -> None:
+    """Writes the pictures, the answers for test and validation, the model and the result."""
+    labels, answers, confidence = said["test"]
+    save_predictions(draft, result, tokens, said["test"], said["validation"])
     confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
-    calibration.draw(labels, answers, confidence, draft / CALIBRATION)
+    calibration.draw(labels, answers, confidence.astype(np.float32), draft / CALIBRATION)
     (draft / TABLE).write_text(summary_table.to_markdown([result]), encoding="utf-8")
     export.make(model, draft / MODEL, result)
     result.write(draft)

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import one_line
+from kd_lab.core.tables import one_line, to_markdown
+from kd_lab.serving.cascade import SELECTIVE, measured
+from kd_lab.serving.served import Served, ask
 
 Kind = Literal["transformers", "onnx", "kd_lab"]  # what loads it, by the hub's name
 _LONGEST = 600  # letters of a step's notes
@@ -65,7 +67,9 @@ _SAYS = {
 }
 
 
-def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens: int) -> str:
+def model_card(
+    result: RunResult, kind: Kind, labels: Sequence[str], max_tokens: int, served: Served | None = None
+) -> str:
     """Markdown with the front matter that the Hugging Face hub reads; every number is one of `result`.
 
     Args:
@@ -73,6 +77,7 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
         kind: what loads the model.
         labels: its classes.
         max_tokens: longer texts are cut.
+        served: the run whose model MLflow serves; None where there is none yet.
     """
     result = result.public()
     model, data = at(result.config, "model.name"), at(result.config, "dataset.name")
@@ -88,8 +93,10 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
         f"Inputs longer than {max_tokens} word pieces are cut.",
         "## Use",
         _use(kind, pairs),
+        *([_serving(served, pairs)] if served else []),
         "## Measured",
         _measured(result),
+        *_when_sure(result),
         "## How it was made",
         _made(result),
     ]
@@ -126,6 +133,26 @@ def _use(kind: Kind, pairs: bool) -> str:
     snippet = _SNIPPETS[kind].format(texts=texts)
     shell = f"On the command line:\n\n```bash\nkd-lab predict --model . {text}\n```"
     return f"{_SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
+
+
+def _serving(served: Served, pairs: bool) -> str:
+    lines = f"```bash\n{served.line()}\n```\n\n```bash\n{ask(pairs)}\n```"
+    return f"Over HTTP, by the MLflow that keeps the run, and a question from another terminal:\n\n{lines}"
+
+
+def _when_sure(result: RunResult) -> list[str]:
+    """What the model keeps above a threshold of its probability, on validation."""
+    rows = [row for row in measured(at(result.metrics, f"validation.{SELECTIVE}")) if row.threshold]
+    if not rows:
+        return []
+    cascade = any(row.cascade is not None for row in rows)
+    head = ["least probability", "rows kept", "of these right", *(["right, the teacher answering the rest"] * cascade)]
+    lines = []
+    for row in rows:
+        rates = (row.coverage, row.accuracy, *([row.cascade] * cascade))
+        lines.append([f"{row.threshold:g}", *("-" if rate is None else f"{100 * rate:.1f} %" for rate in rates)])
+    said = "Where it is sure, on validation; `kd-lab predict --abstain P` leaves the rest to a human, `--ask DIR` asks"
+    return [f"{said} another model of it:\n\n{to_markdown(head, lines, words=()).rstrip()}"]
 
 
 def _measured(result: RunResult) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import tokenizers
@@ -61,27 +62,48 @@ class TextClassifier:
         self._logits = read(folder, threads)
         self._check_whole(folder)
 
+    @overload
     def predict(
-        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
-    ) -> tuple[list[str], NDArray[np.float64]]:
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32, abstain: None = None
+    ) -> tuple[list[str], NDArray[np.float64]]: ...
+
+    @overload
+    def predict(
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32, *, abstain: float
+    ) -> tuple[list[str | None], NDArray[np.float64]]: ...
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        seconds: Sequence[str] | None = None,
+        batch_size: int = 32,
+        abstain: float | None = None,
+    ) -> tuple[list[str], NDArray[np.float64]] | tuple[list[str | None], NDArray[np.float64]]:
         """The most probable label of each text, and the probabilities of all.
 
         Args:
             texts: what to classify; longer ones are cut to the model's `max_tokens`, and counted in `cut`.
             seconds: for a model of text pairs, the other text of each.
             batch_size: texts in a forward pass; those of like length go together.
+            abstain: a probability; where no label has at least that, the label is None. Without it each text has one.
 
         Returns:
             (N) labels, and (N, C) probabilities, columns in the order of `labels`, both in the order of `texts`.
 
         Raises:
-            UserError: a text is empty or no text, the two sides differ in number, or a model of pairs is given texts
-                alone or the reverse.
+            UserError: a text is empty or no text, the two sides differ in number, a model of pairs is given texts
+                alone or the reverse, or `abstain` is no probability above 0.
         """
+        if abstain is not None:
+            check_threshold(abstain)
         logits = self.logits(texts, seconds, batch_size).astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = odds / odds.sum(axis=1, keepdims=True)
-        return [self.labels[best] for best in probabilities.argmax(axis=1)], probabilities
+        labels = [self.labels[best] for best in probabilities.argmax(axis=1)]
+        if abstain is None:
+            return labels, probabilities
+        sure = probabilities.max(axis=1) >= abstain
+        return [label if kept else None for label, kept in zip(labels, sure, strict=True)], probabilities
 
     def logits(
         self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
@@ -160,6 +182,20 @@ class TextClassifier:
                 got=repr(told.get(wrong)),
                 cure=AGAIN,
             )
+
+
+def check_threshold(abstain: object, where: str = "abstain") -> None:
+    """Refuses what is no threshold of a probability.
+
+    Args:
+        where: what the caller calls it.
+
+    Raises:
+        UserError: it is no number above 0 and up to 1.
+    """
+    if isinstance(abstain, bool) or not isinstance(abstain, Real) or not 0 < abstain <= 1:
+        got, cure = repr(abstain)[:100], "Give another, e.g. 0.9."
+        raise UserError(where, expected="a probability above 0, at most 1", got=got, cure=cure)
 
 
 def flaw(text: object) -> str | None:
