@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,14 +25,16 @@ from kd_lab.evaluation.metrics import fidelity
 from kd_lab.evaluation.predictions import save_predictions
 from kd_lab.evaluation.selective import Judged, judge
 from kd_lab.models import saved_model
-from kd_lab.pipeline import provenance, publish, summary_table, written_files
+from kd_lab.pipeline import provenance, publish, summary_table
 from kd_lab.pipeline.cell import EXACT, JUDGED, Cell
 from kd_lab.pipeline.costs import Costs
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
+from kd_lab.pipeline.written_files import damaged, note, note_again
 from kd_lab.serving import export
 from kd_lab.serving.cascade import SELECTIVE
-from kd_lab.serving.complete import complete
+from kd_lab.serving.complete import COMPLETED, complete
+from kd_lab.serving.served import Served, served_in
 from kd_lab.training.checkpointing import Observe, ignore
 
 BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
@@ -54,6 +57,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         UserError: something in the config or the data is to be mended.
         FitError: the fit failed by itself.
     """
+    start = time.perf_counter()
     cell = Cell(config)
     cell.check_trainers()
     done = finished(folder, cell.fingerprints["result"])
@@ -85,6 +89,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     said = {split: judge(logits[split].numpy(), scoring.gold(tokens, split).numpy()) for split in JUDGED}
     theirs = teacher_logits["validation"].argmax(1).numpy() if teacher else None
     result.metrics["validation"][SELECTIVE] = selective.table(said["validation"], theirs)
+    result.durations_s[results.CELL_S] = round(time.perf_counter() - start, 3)
     publish.publish(folder, lambda draft: _fill(draft, result, said, tokens, saved))
     track(result, folder, result.config["tracking"])
     return result
@@ -121,7 +126,7 @@ def finished(folder: Path, fingerprint: str) -> RunResult | None:
         return None
     if result.status != "finished" or result.fingerprint.get("result") != fingerprint:
         return None
-    if changed := written_files.damaged(folder):
+    if changed := damaged(folder):
         say(f"warning: {folder / changed[0]} is damaged or was changed: it is set aside, and the cell is made anew")
         return None
     (folder / results.FAILED).unlink(missing_ok=True)  # an attempt at something else
@@ -137,6 +142,8 @@ def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> str |
         title = results.swept_label(folder.parent, result.overrides) or result.cell
         tracking = build(settings, "tracking")
         run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent))
+        if run and model and (served := tracking.served(run)) is not None:
+            _tell_served(folder, result, served)
     return run
 
 
@@ -162,8 +169,20 @@ def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunRe
     with disk_errors(folder):
         complete(folder / MODEL, result)
         result.write(folder)
-        written_files.note(folder)
+        note(folder)
     return result
+
+
+def _tell_served(folder: Path, result: RunResult, served: Served) -> None:
+    """Says in the model's folder how MLflow serves it; files that a disk or a user has changed stay as they are."""
+    try:
+        if damaged(folder) or served_in(saved_model.read_card(folder / MODEL)) == served:
+            return
+        with disk_errors(folder):
+            complete(folder / MODEL, result, served)
+            note_again(folder, [f"{MODEL}/{name}" for name in COMPLETED])
+    except UserError as error:  # the result is whole without it
+        say(f"warning: {result.name}/{result.cell}: its model's card does not say how it is served: {error}")
 
 
 def _fill(draft: Path, result: RunResult, said: Mapping[str, Judged], tokens: Tokens, model: Path) -> None:

@@ -22,6 +22,7 @@ from kd_lab.serving.served import SERVED, Served, served_in
 from kd_lab.serving.text_classifier import TOKENIZER
 
 README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
+COMPLETED = (saved_model.CARD, CONFIG, TOKENIZER_CONFIG, README)  # files that `complete` may write
 _SPECIAL = {  # transformers' names -> what BERT's and RoBERTa's families call them
     "unk_token": ("[UNK]", "<unk>"),
     "cls_token": ("[CLS]", "<s>"),

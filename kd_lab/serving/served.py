@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from kd_lab.core.errors import UserError
+from kd_lab.models import saved_model
 
 SERVED = "served"  # entry of classifier.json
 _PORT = 5131
@@ -27,6 +31,16 @@ def ask(pairs: bool) -> str:
     row = '{"text": "a text", "text_pair": "another"}' if pairs else '{"text": "a text"}, {"text": "another"}'
     body = f'{{"dataframe_records": [{row}]}}'
     return f"curl -s http://127.0.0.1:{_PORT}/invocations -H 'Content-Type: application/json' -d '{body}'"
+
+
+def how_served(model: Path) -> list[str]:
+    """What is said of serving the model that lies in a folder: nothing where MLflow keeps none, or nobody knows."""
+    try:
+        card = saved_model.read_card(model)
+    except UserError:
+        return []
+    served = served_in(card)
+    return [] if served is None else ["Serve it:", served.line(), "Ask it:", ask(bool(card.get("pairs")))]
 
 
 def served_in(card: Mapping[str, Any]) -> Served | None:

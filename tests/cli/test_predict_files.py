@@ -65,7 +65,9 @@ def write_kind(kind: str, path: Path) -> None:
         pa.parquet.write_table(pa.table(frame), path)
         return
     if kind.startswith(".jsonl"):
-        content = "".join(json.dumps(dict(zip(frame, row, strict=True))) + "\n" for row in zip(*frame.values(), strict=True))
+        content = "".join(
+            json.dumps(dict(zip(frame, row, strict=True))) + "\n" for row in zip(*frame.values(), strict=True)
+        )
     else:
         content = "\n".join(quoted("\t" if kind.startswith(".tsv") else ",", *frame)) + "\n"
     path.write_bytes(gzip.compress(content.encode()) if kind.endswith(".gz") else content.encode())

@@ -39,4 +39,6 @@ def test_confidence_is_the_largest_softmax_whatever_the_size_of_the_logits() -> 
     logits = np.array([[1000.0, 999.0, 0.0], [-3.0, 2.0, 1.5]], np.float32)
     said = judge(logits, np.array([0, 2]))
     assert said.predictions.tolist() == [0, 1]
-    np.testing.assert_allclose(said.confidence, torch.from_numpy(logits).double().softmax(1).amax(1).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(
+        said.confidence, torch.from_numpy(logits).double().softmax(1).amax(1).numpy(), rtol=1e-12
+    )

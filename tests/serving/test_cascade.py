@@ -105,7 +105,10 @@ def test_predict_leaves_rows_to_a_human_or_asks_another_model(
     line = ["--model", str(first), "--csv", str(tmp_path / "in.csv"), "--skip-empty", "--abstain", repr(threshold)]
     alone = predict(*line)
     rows = list(csv.DictReader(io.StringIO(alone.out)))
-    assert [row["label"] for row in rows] == ["", *(label if kept else "" for label, kept in zip(labels, sure))]
+    assert [row["label"] for row in rows] == [
+        "",
+        *(label if kept else "" for label, kept in zip(labels, sure, strict=True)),
+    ]
     assert [row["abstained"] for row in rows] == ["", *("false" if kept else "true" for kept in sure)]
     assert "2 of 5 rows kept, 3 left to a human" in alone.err
     asked = predict(*line, "--ask", str(second), "--out", str(tmp_path / "out.jsonl"))
