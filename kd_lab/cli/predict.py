@@ -20,8 +20,9 @@ from kd_lab.cli.predict_screen import Screen, fits
 from kd_lab.cli.predict_table import TEXT, Table
 from kd_lab.core.errors import UserError
 from kd_lab.models import saved_model
+from kd_lab.serving.asked import check_threshold
 from kd_lab.serving.cascade import Cascade
-from kd_lab.serving.text_classifier import TextClassifier, check_threshold
+from kd_lab.serving.text_classifier import TextClassifier
 
 _DESCRIPTION = """Classify texts with a model that a run saved or `kd-lab export` copied. On a terminal the answers are
 a table; elsewhere they are tab-separated, and CSV with --csv or --out, with a header line. The other columns of a file
@@ -52,8 +53,9 @@ def predict(arguments: Sequence[str]) -> int:
         with _writer(model, options, columns, answers) as writer:
             for chunk in _with_progress(table, options) if table else _asked(options):
                 rows = chunk.asked
-                sides = [[side[row] for row in rows] for side in (chunk.texts, chunk.seconds) if side is not None]
-                writer.write(chunk, cascade.predict(sides[0], *sides[1:], batch_size=options.batch_size))
+                texts = [chunk.texts[row] for row in rows]
+                pairs = None if chunk.seconds is None else [chunk.seconds[row] for row in rows]
+                writer.write(chunk, cascade.predict(texts, pairs, options.batch_size))
                 skipped += len(chunk.texts) - len(rows)
     except BrokenPipeError:  # whoever read the answers has had enough, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from kd_lab.core.errors import UserError
-from kd_lab.serving.text_classifier import flaw
+from kd_lab.serving.asked import flaw
 
 CHUNK = 4096  # texts at a time: bounds memory
 LONGEST = 2**24  # bytes of a line, letters of a field; a file without lines, such as a picture, is not read whole

@@ -74,7 +74,8 @@ class Table:
                 return
             sides = [list(side) for side in zip(*(self._texts(*one) for one in some), strict=True)]
             columns = zip(*(row for _, row in some), strict=True)
-            yield InputTexts(sides[0], *sides[1:], columns=dict(zip(self.names, columns, strict=True)))
+            pairs = sides[1] if len(sides) > 1 else None
+            yield InputTexts(sides[0], pairs, dict(zip(self.names, columns, strict=True)))
 
     def _texts(self, place: str, row: Sequence[Any]) -> list[str]:
         """The text of a row, or both of a pair."""

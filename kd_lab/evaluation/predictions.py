@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def save_predictions(
         test, validation: what was said, kept as int64 and, the confidence, as float32.
     """
     texts = tokens.test_texts()  # (N,) uint64
-    kept = {}
+    kept: dict[str, Any] = {}  # name -> array
     for before, said in (("", test), *([(_VALIDATION, validation)] if validation else [])):
         arrays = {**said._asdict(), "confidence": said.confidence.astype(np.float32)}
         kept |= {f"{before}{name}": array for name, array in arrays.items()}

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from kd_lab.core.errors import UserError
 from kd_lab.core.nested import is_number
 from kd_lab.models import saved_model
-from kd_lab.serving.text_classifier import TextClassifier, check_threshold
+from kd_lab.serving.asked import check_threshold
+from kd_lab.serving.text_classifier import TextClassifier
 
 SELECTIVE = "selective"  # entry of classifier.json: what `evaluation.selective.table` measured on validation
 
@@ -69,8 +70,8 @@ class Cascade:
         self.kept, self.left = self.kept + len(said) - len(rows), self.left + len(rows)
         others: Sequence[str | None] = [None] * len(rows)
         if self._second is not None and rows:
-            sides = [[side[row] for row in rows] for side in (texts, seconds) if side is not None]
-            others, theirs = self._second.predict(sides[0], *sides[1:], batch_size=batch_size)
+            pairs = None if seconds is None else [seconds[row] for row in rows]
+            others, theirs = self._second.predict([texts[row] for row in rows], pairs, batch_size)
             probabilities[rows] = theirs[:, self._order]
         for row, label in zip(rows, others, strict=True):
             said[row] = label

@@ -16,9 +16,10 @@ from kd_lab.models import saved_model
 from kd_lab.models.base import CONFIG, read_config
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.serving.cascade import SELECTIVE
-from kd_lab.serving.model_card import Kind, model_card
+from kd_lab.serving.model_card import model_card
 from kd_lab.serving.onnx_session import INPUTS, MODEL, OnnxSession
 from kd_lab.serving.served import SERVED, Served, served_in
+from kd_lab.serving.snippets import Kind
 from kd_lab.serving.text_classifier import TOKENIZER
 
 README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"

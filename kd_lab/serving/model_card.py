@@ -5,66 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import one_line, to_markdown
 from kd_lab.serving.cascade import SELECTIVE, measured
 from kd_lab.serving.served import Served, ask
+from kd_lab.serving.snippets import SAYS, SNIPPETS, Kind
 
-Kind = Literal["transformers", "onnx", "kd_lab"]  # what loads it, by the hub's name
 _LONGEST = 600  # letters of a step's notes
-_TRANSFORMERS = """\
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained(".")  # this folder
-model = AutoModelForSequenceClassification.from_pretrained(".").eval()
-batch = tokenizer({texts}, padding=True, truncation=True, return_tensors="pt")
-with torch.inference_mode():
-    probabilities = model(**batch).logits.softmax(-1)
-labels = [model.config.id2label[best] for best in probabilities.argmax(-1).tolist()]
-print(labels)
-"""
-_ONNX = """\
-import json
-
-import numpy as np
-import onnxruntime
-from tokenizers import Tokenizer
-
-card = json.load(open("classifier.json", encoding="utf-8"))  # in this folder
-tokenizer = Tokenizer.from_file("tokenizer.json")
-tokenizer.enable_truncation(card["max_tokens"])
-tokenizer.enable_padding(pad_id=card["pad_id"])
-session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-rows = tokenizer.encode_batch({texts})
-batch = {{
-    "input_ids": np.array([row.ids for row in rows]),
-    "attention_mask": np.array([row.attention_mask for row in rows]),
-    "token_type_ids": np.array([row.type_ids for row in rows]),
-}}
-(logits,) = session.run(["logits"], {{node.name: batch[node.name] for node in session.get_inputs()}})
-odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-probabilities = odds / odds.sum(axis=1, keepdims=True)
-labels = [card["labels"][best] for best in probabilities.argmax(axis=1)]
-print(labels)
-"""
-_KD_LAB = """\
-from pathlib import Path
-
-from kd_lab.serving.text_classifier import TextClassifier
-
-labels, probabilities = TextClassifier(Path(".")).predict({texts})  # this folder
-print(labels)
-"""
-_SNIPPETS = {"transformers": _TRANSFORMERS, "onnx": _ONNX, "kd_lab": _KD_LAB}
-_SAYS = {
-    "transformers": "With transformers, which needs nothing of kd_lab:",
-    "onnx": "With ONNX Runtime and tokenizers, which need neither torch nor kd_lab:",
-    "kd_lab": "With kd_lab; no other library knows its layout (`compression=[onnx]` makes a model that needs none):",
-}
 
 
 def model_card(
@@ -130,9 +80,9 @@ def _use(kind: Kind, pairs: bool) -> str:
         texts, text = both if kind == "onnx" else f"{ours}, {seconds}", "--csv FILE --pair-column NAME"
     else:
         texts = ours
-    snippet = _SNIPPETS[kind].format(texts=texts)
+    snippet = SNIPPETS[kind].format(texts=texts)
     shell = f"On the command line:\n\n```bash\nkd-lab predict --model . {text}\n```"
-    return f"{_SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
+    return f"{SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
 
 
 def _serving(served: Served, pairs: bool) -> str:

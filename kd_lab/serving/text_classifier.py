@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,6 +16,7 @@ from kd_lab.core.reading import in_one_line, reading
 from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.saved_model import AGAIN
+from kd_lab.serving.asked import check_threshold, in_rows
 from kd_lab.serving.backend import Integers, read
 
 TOKENIZER = "tokenizer.json"
@@ -112,7 +112,7 @@ class TextClassifier:
         if batch_size < 1:
             raise UserError("batch_size", expected="at least 1", got=str(batch_size), cure="Give a larger number.")
         self.need(pairs=seconds is not None)
-        asked = _checked(texts, seconds)
+        asked = in_rows(texts, seconds)
         with reading(self._folder / TOKENIZER, expected="a tokenizer that takes any text", cure=AGAIN):
             encoded = self._pieces.encode_batch_fast(asked)
         self.cut += sum(1 for row in encoded if row.overflowing)
@@ -184,35 +184,6 @@ class TextClassifier:
             )
 
 
-def check_threshold(abstain: object, where: str = "abstain") -> None:
-    """Refuses what is no threshold of a probability.
-
-    Args:
-        where: what the caller calls it.
-
-    Raises:
-        UserError: it is no number above 0 and up to 1.
-    """
-    if isinstance(abstain, bool) or not isinstance(abstain, Real) or not 0 < abstain <= 1:
-        got, cure = repr(abstain)[:100], "Give another, e.g. 0.9."
-        raise UserError(where, expected="a probability above 0, at most 1", got=got, cure=cure)
-
-
-def flaw(text: object) -> str | None:
-    """What is wrong with a text to be classified; None where nothing is."""
-    if not isinstance(text, str):
-        return f"{type(text).__name__} {text!r}"
-    if not text.strip():
-        return "an empty text"
-    if "\0" in text:
-        return "a NUL byte, as binary files have"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "half of a surrogate pair"
-    return None
-
-
 def _read_tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
     cure = "Name the model folder of a finished run, or copy the tokenizer.json it was fitted with into it."
     pieces = read_tokenizer(path, expected="the tokenizer of the model", cure=cure)
@@ -236,20 +207,3 @@ def _told_labels(config: Path) -> dict[int, str] | None:
         return {int(index): str(label) for index, label in told.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _checked(texts: Sequence[str], seconds: Sequence[str] | None) -> list[Any]:
-    """What the tokenizer takes: texts, or pairs of texts."""
-    for side, column in (("texts", texts), ("seconds", seconds)):
-        if isinstance(column, str):
-            raise UserError(side, expected="a list of texts", got="one text", cure="Put it in a list.")
-        for row, text in enumerate(column if column is not None else ()):
-            if (got := flaw(text)) is not None:
-                raise UserError(f"{side}[{row}]", expected="a text", got=got, cure="Leave the row out or mend it.")
-    if seconds is None:
-        return list(texts)
-    if len(seconds) != len(texts):
-        raise UserError(
-            "seconds", expected=f"{len(texts)} texts, one for each", got=str(len(seconds)), cure="Give one for each."
-        )
-    return list(zip(texts, seconds, strict=True))
