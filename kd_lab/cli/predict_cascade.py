@@ -11,6 +11,8 @@ from kd_lab.evaluation.predictions import TEST, read_validation
 from kd_lab.evaluation.selective import Judged, rates
 from kd_lab.serving.cascade import Measured, at_or_below, measured_of
 
+_TEACHER = "its teacher"
+
 
 def measured_on_validation(model: Path, threshold: float, second: Path | None = None) -> str | None:
     """What a threshold gave on validation; None where that is not known.
@@ -28,12 +30,12 @@ def measured_on_validation(model: Path, threshold: float, second: Path | None = 
         same = theirs is not None and theirs[0] == own[0] and np.array_equal(theirs[1].labels, own[1].labels)
         row = rates(own[1], threshold, theirs[1].predictions if theirs and same else None)
         alone = rates(own[1], 0.0).accuracy
-        asked = f"{second} answering" if row.cascade is not None else "its teacher answering"
+        asked = "the model that is asked" if row.cascade is not None else _TEACHER
         return _line(row if row.cascade is not None else row._replace(cascade=teacher), alone, asked)
     if (found := at_or_below(told, threshold)) is None:
         return None
     alone = next((row.accuracy for row in told if not row.threshold), None)
-    return _line(found, alone, "its teacher answering")
+    return _line(found, alone, _TEACHER)
 
 
 def _kept(model: Path) -> tuple[str, Judged] | None:
@@ -48,7 +50,7 @@ def _line(row: Measured, alone: float | None, asked: str) -> str:
     kept = f"on validation at {row.threshold:g}: keeps {_percent(row.coverage)} of rows"
     right = "" if row.accuracy is None else f", {_percent(row.accuracy)} of them right"
     every = "" if alone is None else f"; alone it has {_percent(alone)} of all rows right"
-    both = "" if row.cascade is None else f", with {asked} the rest {_percent(row.cascade)}"
+    both = "" if row.cascade is None else f", with {asked} for the rest {_percent(row.cascade)}"
     return kept + right + every + both
 
 

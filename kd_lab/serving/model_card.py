@@ -93,6 +93,7 @@ def _serving(served: Served, pairs: bool) -> str:
 def _when_sure(result: RunResult) -> list[str]:
     """What the model keeps above a threshold of its probability, on validation."""
     rows = [row for row in measured(at(result.metrics, f"validation.{SELECTIVE}")) if row.threshold]
+    rows = rows[: 1 + sum(row.coverage > 0 for row in rows)]  # of those that keep nothing the first says it
     if not rows:
         return []
     cascade = any(row.cascade is not None for row in rows)
