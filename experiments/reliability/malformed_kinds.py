@@ -19,7 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from experiments.reliability import broken
 from experiments.reliability.broken import Broken
-from kd_lab.cli.predict_input import Table, of_lines
+from kd_lab.cli.predict_input import of_lines
+from kd_lab.cli.predict_table import Table
 from kd_lab.compression.prune.sparse_classifier import SparseClassifier
 from kd_lab.compression.quantize.torch_bf16_classifier import TorchBf16Classifier
 from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier

@@ -21,7 +21,7 @@ def load(folder: str | PathLike[str]) -> TextClassifier:
 
     Returns:
         what answers: `.predict(texts)` gives the most probable label of each text, and (N, C) probabilities, columns
-        in the order of `.labels`.
+        in the order of `.labels`; `.predict(texts, abstain=0.9)` gives None where no label is that probable.
 
     Raises:
         UserError: the folder holds no model that kd_lab saved, or a file of it is damaged.

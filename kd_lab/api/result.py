@@ -70,9 +70,13 @@ class Run:
             raise FitError(f"{self.result.name}/{self.result.cell} has no model: it {self.result.status}: {self.error}")
         return load(self.folder)
 
-    def predict(self, texts: Sequence[str], seconds: Sequence[str] | None = None) -> tuple[list[str], NDArray[Any]]:
+    def predict(
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, abstain: float | None = None
+    ) -> tuple[list[str], NDArray[Any]] | tuple[list[str | None], NDArray[Any]]:
         """The most probable label of each text, and the probabilities of all; see `TextClassifier.predict`."""
-        return self.model.predict(texts, seconds)
+        if abstain is None:
+            return self.model.predict(texts, seconds)
+        return self.model.predict(texts, seconds, abstain=abstain)
 
     def save(self, folder: str | PathLike[str]) -> Path:
         """Copies the model out, complete, with a card; the copy is tried. `kd_lab.load(folder)` reads it.

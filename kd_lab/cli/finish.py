@@ -12,11 +12,12 @@ from rich.console import Console
 from kd_lab.core import results
 from kd_lab.core.errors import FitError, UserError
 from kd_lab.core.progress import say, step
-from kd_lab.pipeline.run_folder import LOCK, cell_lock, file_lock
+from kd_lab.pipeline.run_folder import LOCK, MODEL, cell_lock, file_lock
 from kd_lab.pipeline.summary_table import to_rich
 from kd_lab.report.study.mirrored import passes_saved, sync_with_mlflow
 from kd_lab.report.study.shown import show
 from kd_lab.report.study.study_report import FOLDER, StudyReport, write
+from kd_lab.serving.served import how_served
 from kd_lab.sweeps import launch
 
 
@@ -25,6 +26,8 @@ def show_cell(folders: Sequence[Path]) -> bool:
     cells = [results.attempt(folder) for folder in folders]
     (Console() if sys.stdout.isatty() else Console(width=180)).print(to_rich(cells, title=cells[0].name))
     _say_where(cells[0].name, folders[0].parent)
+    for line in how_served(folders[0] / MODEL):
+        say(line)
     return any(cell.status == "failed" for cell in cells)
 
 

@@ -10,18 +10,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
-from kd_lab.cli.predict_input import InputTexts, Table, of_arguments, of_lines
-from kd_lab.cli.predict_output import Screen, Writer, fits
-from kd_lab.core.drafts import atomic_file
-from kd_lab.core.errors import UserError, disk_errors
+from kd_lab.cli.predict_cascade import measured_on_validation
+from kd_lab.cli.predict_input import InputTexts, of_arguments, of_lines
+from kd_lab.cli.predict_output import AnswerWriter, Writer, answer_columns, answer_file
+from kd_lab.cli.predict_rows import PARQUET, ending
+from kd_lab.cli.predict_screen import Screen, fits
+from kd_lab.cli.predict_table import TEXT, Table
+from kd_lab.core.errors import UserError
 from kd_lab.models import saved_model
+from kd_lab.serving.asked import check_threshold
+from kd_lab.serving.cascade import Cascade
 from kd_lab.serving.text_classifier import TextClassifier
 
 _DESCRIPTION = """Classify texts with a model that a run saved or `kd-lab export` copied. On a terminal the answers are
-a table; elsewhere they are tab-separated, and CSV with --csv or --out, with a header line. --probabilities adds a
-column for each class."""
+a table; elsewhere they are tab-separated, and CSV with --csv or --out, with a header line. The other columns of a file
+are kept. --probabilities adds a column for each class."""
 
 
 def predict(arguments: Sequence[str]) -> int:
@@ -35,26 +40,53 @@ def predict(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     _check(options)
-    chunks = _asked(options)
     model = TextClassifier(model_folder(options.model), options.threads)
-    model.need(pairs=bool(options.pair_column))
+    answers = answer_columns(model.labels, options.probabilities, options.abstain is not None)
+    table = _table(options, answers) if options.csv else None
+    second = TextClassifier(model_folder(options.ask), options.threads) if options.ask else None
+    cascade, skipped = Cascade(model, options.abstain, second), 0
+    for one in (model, second):
+        if one is not None:
+            one.need(pairs=bool(options.pair_column))
+    columns = dict(zip(table.names, table.types, strict=True)) if table else dict.fromkeys([TEXT])
     try:
-        with _out(options.out) as file:
-            writer = _writer(file, model, options)
-            for chunk in chunks:
-                writer.write(chunk, *model.predict(chunk.texts, chunk.seconds, options.batch_size))
-            file.flush()
+        with _writer(model, options, columns, answers) as writer:
+            for chunk in _with_progress(table, options) if table else _asked(options):
+                rows = chunk.asked
+                texts = [chunk.texts[row] for row in rows]
+                pairs = None if chunk.seconds is None else [chunk.seconds[row] for row in rows]
+                writer.write(chunk, cascade.predict(texts, pairs, options.batch_size))
+                skipped += len(chunk.texts) - len(rows)
     except BrokenPipeError:  # whoever read the answers has had enough, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("kd-lab predict: interrupted", file=sys.stderr)
         return 130
-    if model.cut:
-        print(
-            f"warning: {model.cut} longer than {model.max_tokens} word pieces: their ends were not read",
-            file=sys.stderr,
-        )
+    for line in _told(options, cascade, skipped, table):
+        print(line, file=sys.stderr)
+    for one in (model, second):
+        if one is not None and one.cut:
+            print(
+                f"warning: {one.cut} longer than {one.max_tokens} word pieces: their ends were not read",
+                file=sys.stderr,
+            )
     return 0
+
+
+def _told(options: argparse.Namespace, cascade: Cascade, skipped: int, table: Table | None) -> Iterator[str]:
+    """What is said of the answers, beside them."""
+    for name, new in table.renamed.items() if table else ():
+        yield f"{options.csv}: its column {name!r} is written as {new!r}"
+    if skipped:
+        rows = skipped + cascade.kept + cascade.left
+        yield f"{skipped} of {rows} rows have no text: passed over, their label is empty"
+    if options.abstain is not None:
+        rest = f"asked of {options.ask}" if options.ask else "left to a human"
+        rows = cascade.kept + cascade.left
+        yield f"abstain below {options.abstain:g}: {cascade.kept} of {rows} rows kept, {cascade.left} {rest}"
+        second = model_folder(options.ask) if options.ask else None
+        if (found := measured_on_validation(model_folder(options.model), options.abstain, second)) is not None:
+            yield found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,12 +97,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", type=Path, required=True, metavar="DIR", help="an exported model, or a cell's folder"
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="classify the rows of a CSV file in UTF-8 instead")
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="classify the rows of a file instead: CSV in UTF-8, .jsonl, either with .gz behind it, or .parquet",
+    )
     parser.add_argument("--text-column", default="text", metavar="NAME", help="its column of texts (default text)")
     parser.add_argument(
         "--pair-column", metavar="NAME", help="its column of second texts; needed for a model of pairs, and only there"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the answers there, as CSV")
+    parser.add_argument(
+        "--skip-empty", action="store_true", help="pass over rows and lines without a text: their label is empty"
+    )
+    parser.add_argument(
+        "--abstain", type=float, metavar="P", help="say no label that is less probable than this, e.g. 0.9"
+    )
+    parser.add_argument(
+        "--ask", type=Path, metavar="DIR", help="another model of the same labels, which answers these rows"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the answers there: .jsonl, .parquet, .tsv, else CSV; also .gz"
+    )
     parser.add_argument("--probabilities", action="store_true", help="the probability of every class too")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts in a forward pass (default 32)")
     parser.add_argument("--threads", type=int, metavar="N", help="that compute (default: all cores)")
@@ -89,26 +137,41 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(
             "--batch-size", expected="at least 1", got=str(options.batch_size), cure="Give a larger number."
         )
-    if options.out and options.out.exists() and not options.out.is_file():  # a device would be replaced by a file
-        got = "a folder" if options.out.is_dir() else "something else"
-        raise UserError(f"--out {options.out}", expected="a file", got=got, cure="Name a file.")
-    if options.out and not (folder := options.out.parent).is_dir():
+    if options.abstain is not None:
+        check_threshold(options.abstain, "--abstain")
+    if options.ask and options.abstain is None:
+        cure = "Say below which probability the other model is asked, e.g. --abstain 0.9."
+        raise UserError("--ask", expected="--abstain P", got="none", cure=cure)
+    if options.out:
+        _check_out(options.out, options.csv)
+
+
+def _check_out(out: Path, csv: Path | None) -> None:
+    if out.exists() and not out.is_file():  # a device would be replaced by a file
+        got = "a folder" if out.is_dir() else "something else"
+        raise UserError(f"--out {out}", expected="a file", got=got, cure="Name a file.")
+    if not (folder := out.parent).is_dir():
         cure = f"Make it: mkdir -p {shlex.quote(str(folder))}"
         raise UserError(f"--out, {folder}", expected="a folder", got="none", cure=cure)
-    if options.out and options.csv and options.out.resolve() == options.csv.resolve():
-        raise UserError(f"--out {options.out}", expected="another file than --csv", got="the same", cure="Rename it.")
+    if csv and out.resolve() == csv.resolve():
+        raise UserError(f"--out {out}", expected="another file than --csv", got="the same", cure="Rename it.")
+    if out.suffix.lower() == ".gz" and ending(out) in PARQUET:
+        cure = f"Name it {out.with_suffix('').name}."
+        raise UserError(f"--out {out}", expected="Parquet, which is packed by itself", got=".gz behind it", cure=cure)
 
 
 def _asked(options: argparse.Namespace) -> Iterator[InputTexts]:
-    if options.csv:
-        return _with_progress(Table(options.csv, options.text_column, options.pair_column), options)
     if options.texts:
-        return of_arguments(options.texts)
+        return of_arguments(options.texts, options.skip_empty)
     lines: BinaryIO = sys.stdin.buffer
     if sys.stdin.isatty():
         print("a text a line; Ctrl-D ends", file=sys.stderr)
-        return of_lines(lines, 1)
-    return of_lines(lines)
+        return of_lines(lines, 1, skip_empty=options.skip_empty)
+    return of_lines(lines, skip_empty=options.skip_empty)
+
+
+def _table(options: argparse.Namespace, answers: Sequence[str]) -> Table:
+    return Table(options.csv, options.text_column, options.pair_column, skip_empty=options.skip_empty, answers=answers)
 
 
 def _with_progress(table: Table, options: argparse.Namespace) -> Iterator[InputTexts]:
@@ -131,18 +194,17 @@ def model_folder(model: Path) -> Path:
 
 
 @contextmanager
-def _out(path: Path | None) -> Iterator[TextIO]:
+def _writer(
+    model: TextClassifier, options: argparse.Namespace, columns: dict[str, object], answers: Sequence[str]
+) -> Iterator[AnswerWriter]:
     """Standard output; or a file that is there whole at the end, or not at all."""
-    if path is None:
-        yield sys.stdout
+    if options.out:
+        with answer_file(options.out, columns, answers) as writer:
+            yield writer
         return
-    with disk_errors(path.parent), atomic_file(path) as file:
-        yield file
-
-
-def _writer(file: TextIO, model: TextClassifier, options: argparse.Namespace) -> Writer | Screen:
     width = shutil.get_terminal_size().columns
-    if not options.out and sys.stdout.isatty() and fits(model.labels, options.probabilities, width):
-        return Screen(file, model.labels, options.probabilities, width)
-    separator = "," if options.csv or options.out else "\t"
-    return Writer(file, model.labels, bool(options.pair_column), options.probabilities, separator)
+    if sys.stdout.isatty() and fits(model.labels, options.probabilities, width):
+        yield Screen(sys.stdout, model.labels, options.probabilities, width)
+    else:
+        yield Writer(sys.stdout, list(columns), answers, "," if options.csv else "\t")
+    sys.stdout.flush()

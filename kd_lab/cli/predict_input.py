@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import csv
+import gzip
+import io
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from kd_lab.core.errors import UserError
-from kd_lab.serving.text_classifier import flaw
+from kd_lab.serving.asked import flaw
 
 CHUNK = 4096  # texts at a time: bounds memory
 LONGEST = 2**24  # bytes of a line, letters of a field; a file without lines, such as a picture, is not read whole
@@ -23,113 +24,110 @@ _MARKS = (  # those of UTF-32 begin as those of UTF-16 do
 
 
 class InputTexts(NamedTuple):
-    """Some texts in order, and of pairs the other text of each."""
+    """Some texts in order, of pairs the other text of each, and what else stood beside them."""
 
-    texts: list[str]
+    texts: list[str]  # "" where there is none and that is allowed
     seconds: list[str] | None = None
+    columns: Mapping[str, Sequence[Any]] | None = None  # of a file, the texts' own among them, as they are written
+
+    @property
+    def asked(self) -> list[int]:
+        """The rows that have a text, or both texts of a pair."""
+        sides = [self.texts] if self.seconds is None else [self.texts, self.seconds]
+        return [row for row, told in enumerate(zip(*sides, strict=True)) if all(map(str.strip, told))]
 
 
-def of_arguments(texts: Sequence[str]) -> Iterator[InputTexts]:
+def of_arguments(texts: Sequence[str], skip_empty: bool = False) -> Iterator[InputTexts]:
     """The texts that were given as arguments.
+
+    Args:
+        skip_empty: whether one may be empty.
 
     Raises:
         UserError: one is empty or no text.
     """
-    for number, text in enumerate(texts, start=1):
-        _check(f"text {number}", text)
-    yield InputTexts(list(texts))
+    yield InputTexts([checked(f"text {number}", text, skip_empty) for number, text in enumerate(texts, start=1)])
 
 
-def of_lines(file: BinaryIO, chunk: int = CHUNK) -> Iterator[InputTexts]:
+def of_lines(file: BinaryIO, chunk: int = CHUNK, skip_empty: bool = False) -> Iterator[InputTexts]:
     """The lines of standard input, a text each.
+
+    Args:
+        chunk: lines at a time.
+        skip_empty: whether one may be blank.
 
     Raises:
         UserError: a line is blank, not UTF-8 or not of text; or there is none.
     """
-    lines, read = _numbered(file), 0
+    lines, read = _decoded(_binary_lines(file), None), 0
     while rows := list(islice(lines, chunk)):
         read += len(rows)
-        texts = [line.rstrip("\r\n") for _, line in rows]
-        for (number, _), text in zip(rows, texts, strict=True):
-            _check(f"standard input, line {number}", text)
-        yield InputTexts(texts)
+        yield InputTexts(
+            [checked(f"standard input, line {number}", line.rstrip("\r\n"), skip_empty) for number, line in rows]
+        )
     if not read:
         raise UserError("standard input", expected="a text a line", got="nothing", cure="Give texts, or --csv FILE.")
 
 
-class Table:
-    """The rows of a CSV file in UTF-8 with a header line, checked to the last one before the first is answered.
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, text with its line break) of each line of a file, in UTF-8 or what its first bytes tell.
 
     Args:
-        path: a file, which is read twice.
-        text: the column of the texts.
-        pair: the column of the other texts of pairs, or None.
+        path: unpacked where its name ends in .gz.
 
     Raises:
-        UserError: there is no such file or column, a row is not CSV, not UTF-8, or has no text.
+        UserError: a line is too long or in another encoding; of a damaged .gz, gzip raises its own.
     """
-
-    def __init__(self, path: Path, text: str, pair: str | None) -> None:
-        self._path, self._columns = path, [text] if pair is None else [text, pair]
-        csv.field_size_limit(LONGEST)
-        if not path.is_file():
-            got = "a folder" if path.is_dir() else "something else" if path.exists() else "no such file"
-            raise UserError(f"--csv {path}", expected="a CSV file", got=got, cure="Name the file.")
-        self.rows = sum(1 for _ in self._read(check=True))
-        if not self.rows:
-            raise self._wrong("rows below the header", "none", "Give a file that has some.")
-
-    def chunks(self) -> Iterator[InputTexts]:
-        """All rows, `CHUNK` at a time."""
-        rows = self._read(check=False)
-        while some := list(islice(rows, CHUNK)):
-            yield InputTexts([row[0] for row in some], None if len(self._columns) == 1 else [row[1] for row in some])
-
-    def _read(self, check: bool) -> Iterator[list[str]]:
-        """The wanted fields of each row."""
-        with self._path.open("rb") as file:
-            reader = csv.reader((line for _, line in _numbered(file, self._path)), strict=True)
-            try:
-                header = next(reader, None)
-                if header is None:
-                    raise self._wrong("a header line and rows", "an empty file", "Fill it.")
-                places = [self._place(header, column) for column in self._columns]
-                for row in filter(None, reader):
-                    if len(row) != len(header):
-                        got = f"{len(row)} in line {reader.line_num}"
-                        raise self._wrong(f"{len(header)} fields", got, "Quote texts that hold commas.")
-                    found = [row[place] for place in places]
-                    for column, text in zip(self._columns, found if check else (), strict=check):
-                        _check(f"{self._path}, line {reader.line_num}, column {column!r}", text)
-                    yield found
-            except csv.Error as error:
-                got = f"{error} in line {reader.line_num}"
-                raise self._wrong("CSV", got, "Quote texts that hold commas, quotes or line breaks.") from error
-
-    def _place(self, header: list[str], column: str) -> int:
-        if column in header:
-            return header.index(column)
-        option = "--text-column" if column == self._columns[0] else "--pair-column"
-        there = ", ".join(map(repr, header))[:500]
-        raise self._wrong(f"a column {column!r}", there, f"Name it with {option} NAME.")
-
-    def _wrong(self, expected: str, got: str, cure: str) -> UserError:
-        return UserError(str(self._path), expected=expected, got=got, cure=cure)
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        start = file.peek(4)[:4]
+        marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+        if marked is None:
+            yield from _decoded(_binary_lines(file), path)
+            return
+        wide = io.TextIOWrapper(file, encoding=marked, newline="")
+        try:
+            for number, line in enumerate(iter(lambda: wide.readline(LONGEST + 1), ""), start=1):
+                _check_length(line, f"{path}, line {number}")
+                yield number, line
+        except UnicodeError as error:
+            expected, cure = f"{marked}, as its first bytes say", "Save the file anew in UTF-8."
+            raise UserError(str(path), expected=expected, got=str(error), cure=cure) from error
 
 
-def _numbered(file: BinaryIO, path: Path | None = None) -> Iterator[tuple[int, str]]:
-    """(number from 1, text with its line break) of each line; of standard input where there is no path."""
-    for number, line in enumerate(_lines(file), start=1):
+def checked(where: str, text: Any, skip_empty: bool) -> str:
+    """The text; "" where there is none and that is allowed.
+
+    Raises:
+        UserError: it is none.
+    """
+    text = "" if text is None else text
+    if skip_empty and isinstance(text, str) and not text.strip():
+        return ""
+    if (got := flaw(text)) is not None:
+        empty = isinstance(text, str) and not text.strip()
+        cure = "Leave it out or mend it" + (", or pass over such rows with --skip-empty." if empty else ".")
+        raise UserError(where, expected="a text", got=got, cure=cure)
+    found: str = text
+    return found
+
+
+def _decoded(lines: Iterable[bytes], path: Path | None) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of lines in UTF-8; of standard input where there is no path."""
+    for number, line in enumerate(lines, start=1):
         here = f"{path or 'standard input'}, line {number}"
-        if len(line) > LONGEST:
-            got = f"more than {LONGEST} bytes"
-            raise UserError(here, expected="a line of text", got=got, cure="Give a text file in UTF-8.")
+        _check_length(line, here)
         try:
             yield number, (line.removeprefix(_BOM) if number == 1 else line).decode()
         except UnicodeDecodeError as error:
             got = f"byte 0x{line[error.start]:02x} at place {error.start + 1}"
             cure = _conversion(line if number == 1 else b"", path)
             raise UserError(here, expected="UTF-8", got=got, cure=cure) from error
+
+
+def _check_length(line: str | bytes, where: str) -> None:
+    if len(line) > LONGEST:
+        got = f"more than {LONGEST} bytes"
+        raise UserError(where, expected="a line of text", got=got, cure="Give a text file in UTF-8.")
 
 
 def _conversion(start: bytes, path: Path | None) -> str:
@@ -139,14 +137,13 @@ def _conversion(start: bytes, path: Path | None) -> str:
     command = f"iconv -f {marked or 'WINDOWS-1252'} -t UTF-8"
     if path is None:
         return f"{told} with {command} FILE | kd-lab predict --model DIR"
-    new = shlex.quote(str(path.with_name(f"{path.stem}.utf8{path.suffix}")))
-    return f"{told} and give --csv {new}: {command} {shlex.quote(str(path))} > {new}"
+    packed = path.suffix.lower() == ".gz"
+    plain = path.with_suffix("") if packed else path
+    new = shlex.quote(str(plain.with_name(f"{plain.stem}.utf8{plain.suffix}")))
+    name = shlex.quote(str(path))
+    command = f"gzip -dc {name} | {command} > {new}" if packed else f"{command} {name} > {new}"
+    return f"{told} and give --csv {new}: {command}"
 
 
-def _lines(file: BinaryIO) -> Iterable[bytes]:
+def _binary_lines(file: Any) -> Iterable[bytes]:
     return iter(lambda: file.readline(LONGEST + 1), b"")
-
-
-def _check(where: str, text: str) -> None:
-    if (got := flaw(text)) is not None:
-        raise UserError(where, expected="a text", got=got, cure="Leave it out or mend it.")

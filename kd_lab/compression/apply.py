@@ -14,9 +14,11 @@ from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import Step, apply_all
 from kd_lab.compression.without_dropout import without_dropout
 from kd_lab.core.code_hash import code_hash
+from kd_lab.core.formats import ONNX
 from kd_lab.core.progress import Advance
 from kd_lab.models import saved_model
-from kd_lab.models.base import TorchClassifier
+from kd_lab.models.base import CONFIG, TorchClassifier
+from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import fit
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
@@ -101,6 +103,10 @@ def make(fitted: Fitted, steps: Mapping[str, Step], context: CompressionContext,
     pairs = context.tokens.split("train").token_type_ids is not None
     card |= {"pad_id": context.tokens.pad_id, "pairs": pairs, "compression": list(steps)}
     saved_model.save(small, folder / MODEL, card)
+    source = context.trained
+    if saved_model.read_card(folder / MODEL)["format"] == ONNX and isinstance(source, EncoderClassifier):
+        told = {**source.config, "architectures": [type(source.net).__name__]}  # what Optimum and others look for
+        (folder / MODEL / CONFIG).write_text(json.dumps(told, indent=1), encoding="utf-8")
     shutil.copyfile(context.tokenizer, folder / MODEL / TOKENIZER)
     (folder / NOTES).write_text(json.dumps(context.notes, indent=1), encoding="utf-8")
 

@@ -44,6 +44,7 @@ class CompressionContext:
         notes: what the steps have to say about what they did, by step, for the result.
         pruned: whether a step has set weights to zero that those after it are to keep at zero.
         step: the name of the step that is at work; None where it is used alone, and has its own name.
+        trained: after the last step, the last model of float weights in torch; those after it only write it otherwise.
     """
 
     tokens: Tokens
@@ -54,6 +55,7 @@ class CompressionContext:
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     pruned: bool = False
     step: str | None = None
+    trained: TorchClassifier | None = None
 
     def note(self, own: str, facts: dict[str, Any]) -> None:
         """Keeps what a step has to say under its name among the steps, or under its `own` where it is used alone."""

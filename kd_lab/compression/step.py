@@ -97,12 +97,13 @@ def apply_all(steps: Mapping[str, Step], classifier: Classifier, context: Compre
         UserError: a step cannot take what it is given.
     """
     check_all(steps, type(classifier))
+    first = classifier
     trained: TorchClassifier | None = None  # the last model of float weights; what follows only writes it otherwise
     for name, step in steps.items():
         context.step = name
         classifier = step.apply(classifier, context)
         trained = classifier if isinstance(classifier, TorchClassifier) else trained
-    context.step = None
+    context.step, context.trained = None, trained or (first if isinstance(first, TorchClassifier) else None)
     for name, step in steps.items():
         if trained is not None and isinstance(step, Claiming) and name in context.notes:
             context.notes[name] |= step.still(trained)

@@ -90,6 +90,8 @@ def _check_numbers(tree: Any, where: str) -> None:
             _need(value is None or _number(value), f"{where}.{key}", "a number")
         elif key.endswith("_interval"):
             _need(value is None or (_list_of(value, int | float) and len(value) == 2), f"{where}.{key}", "two numbers")
+        elif key == "selective":
+            _need(_list_of(value, list), f"{where}.{key}", "a list of rows")
         elif key == "latency_ms":
             _need(value is None or isinstance(value, dict), f"{where}.{key}", "an object")
         _check_numbers(value, f"{where}.{key}")

@@ -20,6 +20,7 @@ from kd_lab.core.redact import redacted
 SCHEMA = 1
 FILE = "result.json"
 FAILED = "failed.json"  # beside an earlier run's result, which is kept: the record of a later one that came to none
+CELL_S = "cell"  # entry of `durations_s`: of the whole cell, steps within others and the rest between them included
 RUNNING = "KD_LAB_SWEEP"  # the environment variable that names a sweep to its cells while it runs
 SWEEP = "sweep.json"  # in the study's folder, where one was swept: option -> values
 
@@ -43,7 +44,7 @@ class RunResult:
     cost: dict[str, Any] = field(default_factory=dict)  # parameters, size_mib, latency_ms, ...
     compression: dict[str, Any] = field(default_factory=dict)  # step -> what it has to say of what it did
     history: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch: each loss term, each metric
-    durations_s: dict[str, float] = field(default_factory=dict)  # step -> seconds
+    durations_s: dict[str, float] = field(default_factory=dict)  # step -> seconds; `CELL_S` -> of all
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
     schema: int = SCHEMA

@@ -1,34 +1,59 @@
-"""`predictions.npz`, one a cell: what a model said about each row of test, and which rows these are."""
+"""`predictions.npz`, one a cell: what a model said about each row of test and validation, and which rows of test."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kd_lab.core.reading import reading
 from kd_lab.core.results import RunResult
-from kd_lab.data.tokenized import Tokens
+from kd_lab.evaluation.selective import Judged
+
+if TYPE_CHECKING:
+    from kd_lab.data.tokenized import Tokens
 
 FILE = "predictions.npz"
 TEST = "test"  # entry of a result's fingerprint: texts and labels of its test rows, in order
+_VALIDATION = "validation_"  # before the names of its arrays
 
 
 def save_predictions(
-    folder: Path, result: RunResult, tokens: Tokens, labels: np.ndarray, predictions: np.ndarray, confidence: np.ndarray
+    folder: Path, result: RunResult, tokens: Tokens, test: Judged, validation: Judged | None = None
 ) -> None:
-    """Writes what was said about test, and names the test rows in the result.
+    """Writes what was said about test and validation, and names the test rows in the result.
 
     Args:
         folder: the cell's own.
         result: gets the rows' name in its fingerprint.
-        tokens: whose test split was judged.
-        labels, predictions: (N,) int64, classes.
-        confidence: (N,) float32, the probability of the class that was said.
+        tokens: whose splits were judged.
+        test, validation: what was said, kept as int64 and, the confidence, as float32.
     """
     texts = tokens.test_texts()  # (N,) uint64
-    np.savez_compressed(
-        folder / FILE, labels=labels, predictions=predictions, confidence=confidence, texts=texts.astype(np.uint64)
-    )
-    name = blake2b(texts.astype("<u8").tobytes() + labels.astype("<i8").tobytes(), digest_size=8).hexdigest()
+    kept: dict[str, Any] = {}  # name -> array
+    for before, said in (("", test), *([(_VALIDATION, validation)] if validation else [])):
+        arrays = {**said._asdict(), "confidence": said.confidence.astype(np.float32)}
+        kept |= {f"{before}{name}": array for name, array in arrays.items()}
+    np.savez_compressed(folder / FILE, **kept, texts=texts.astype(np.uint64))
+    name = blake2b(texts.astype("<u8").tobytes() + test.labels.astype("<i8").tobytes(), digest_size=8).hexdigest()
     result.fingerprint = {**result.fingerprint, TEST: name}
+
+
+def read_validation(cell: Path) -> Judged | None:
+    """What was said about validation; None where a cell kept nothing of it, as earlier ones did.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not (path := cell / FILE).is_file():
+        return None
+    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
+        with np.load(path, allow_pickle=False) as stored:
+            if f"{_VALIDATION}labels" not in stored:
+                return None
+            found = Judged(*(stored[f"{_VALIDATION}{name}"] for name in Judged._fields))
+        if len({array.shape for array in found}) > 1 or found.labels.ndim != 1 or not found.labels.size:
+            raise ValueError(f"{found.labels.shape} labels for {found.predictions.shape} predictions")
+    return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,16 +20,21 @@ from kd_lab.core.paths import root
 from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import calibration, confusion, scoring
+from kd_lab.evaluation import calibration, confusion, scoring, selective
 from kd_lab.evaluation.predictions import save_predictions
+from kd_lab.evaluation.selective import Judged, judge
 from kd_lab.models import saved_model
-from kd_lab.pipeline import provenance, publish, summary_table, written_files
+from kd_lab.pipeline import provenance, publish, summary_table
 from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.costs import Costs
 from kd_lab.pipeline.fitting import EXACT
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
+from kd_lab.pipeline.written_files import damaged, note, note_again
 from kd_lab.serving import export
+from kd_lab.serving.cascade import SELECTIVE
+from kd_lab.serving.complete import COMPLETED, complete
+from kd_lab.serving.served import Served, served_in
 from kd_lab.training.checkpointing import Observe, ignore
 
 BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
@@ -50,6 +57,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         UserError: something in the config or the data is to be mended.
         FitError: the fit failed by itself.
     """
+    start = time.perf_counter()
     cell = Cell(config)
     cell.check_trainers()
     done = finished(folder, cell.fingerprints["result"])
@@ -79,7 +87,12 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         result.fidelity = provenance.fidelity(logits["test"], teacher_logits["test"])
         result.teacher = {**provenance.teacher(cell, asked, tokens, teacher_logits), "cost": teacher_cost}
         result.teacher |= provenance.taught(cell, taught, len(result.history))
-    publish.publish(folder, lambda draft: _fill(draft, result, logits["test"], tokens, saved))
+    said = {split: judge(logits[split].numpy(), scoring.gold(tokens, split).numpy()) for split in JUDGED}
+    asks = asked is not None and not teacher_logits["validation"].isnan().any()
+    theirs = teacher_logits["validation"].argmax(1).numpy() if asks else None
+    result.metrics["validation"][SELECTIVE] = selective.table(said["validation"], theirs)
+    result.durations_s[results.CELL_S] = round(time.perf_counter() - start, 3)
+    publish.publish(folder, lambda draft: _fill(draft, result, said, tokens, saved))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -115,7 +128,7 @@ def finished(folder: Path, fingerprint: str) -> RunResult | None:
         return None
     if result.status != "finished" or result.fingerprint.get("result") != fingerprint:
         return None
-    if changed := written_files.damaged(folder):
+    if changed := damaged(folder):
         say(f"warning: {folder / changed[0]} is damaged or was changed: it is set aside, and the cell is made anew")
         return None
     (folder / results.FAILED).unlink(missing_ok=True)  # an attempt at something else
@@ -131,6 +144,8 @@ def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> str |
         title = results.swept_label(folder.parent, result.overrides) or result.cell
         tracking = build(settings, "tracking")
         run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent))
+        if run and model and (served := tracking.served(run)) is not None:
+            _tell_served(folder, result, served)
     return run
 
 
@@ -158,19 +173,30 @@ def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunRe
     if not result.cost["contended"]:
         result.warnings = [text for text in result.warnings if text != BUSY]
     with disk_errors(folder):
-        export.complete(folder / MODEL, result)
+        complete(folder / MODEL, result)
         result.write(folder)
-        written_files.note(folder)
+        note(folder)
     return result
 
 
-def _fill(draft: Path, result: RunResult, logits: torch.Tensor, tokens: Tokens, model: Path) -> None:
-    """Writes the pictures, the answers for test, the model and the result."""
-    labels, answers = scoring.gold(tokens, "test").numpy(), logits.argmax(1).numpy()
-    confidence = logits.double().softmax(1).amax(1).float().numpy()
-    save_predictions(draft, result, tokens, labels, answers, confidence)
+def _tell_served(folder: Path, result: RunResult, served: Served) -> None:
+    """Says in the model's folder how MLflow serves it; files that a disk or a user has changed stay as they are."""
+    try:
+        if damaged(folder) or served_in(saved_model.read_card(folder / MODEL)) == served:
+            return
+        with disk_errors(folder):
+            complete(folder / MODEL, result, served)
+            note_again(folder, [f"{MODEL}/{name}" for name in COMPLETED])
+    except UserError as error:  # the result is whole without it
+        say(f"warning: {result.name}/{result.cell}: its model's card does not say how it is served: {error}")
+
+
+def _fill(draft: Path, result: RunResult, said: Mapping[str, Judged], tokens: Tokens, model: Path) -> None:
+    """Writes the pictures, the answers for test and validation, the model and the result."""
+    labels, answers, confidence = said["test"]
+    save_predictions(draft, result, tokens, said["test"], said["validation"])
     confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
-    calibration.draw(labels, answers, confidence, draft / CALIBRATION)
+    calibration.draw(labels, answers, confidence.astype(np.float32), draft / CALIBRATION)
     (draft / TABLE).write_text(summary_table.to_markdown([result]), encoding="utf-8")
     export.make(model, draft / MODEL, result)
     result.write(draft)

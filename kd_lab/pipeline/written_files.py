@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kd_lab.core.results import write_atomically
@@ -16,6 +17,19 @@ def note(folder: Path) -> None:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     shown = [name for name in names if Path(name).parts[0] in SHOWN]
     write_atomically(folder / FILES, json.dumps({name: _state(folder / name) for name in shown}, indent=1))
+
+
+def note_again(folder: Path, names: Sequence[str]) -> None:
+    """Notes anew what some of a cell's files hold, which were written after the others; nothing where none are noted.
+
+    Args:
+        folder: the cell's.
+        names: of files within it, such as `model/README.md`.
+    """
+    with suppress(OSError, ValueError, TypeError):
+        noted = json.loads((folder / FILES).read_text(encoding="utf-8"))
+        noted |= {name: _state(folder / name) for name in names if name in noted}
+        write_atomically(folder / FILES, json.dumps(noted, indent=1))
 
 
 def damaged(folder: Path) -> list[str]:

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from kd_lab.core import drafts, results
 from kd_lab.core.errors import UserError, disk_errors
-from kd_lab.core.formats import ONNX
 from kd_lab.core.results import RunResult
-from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.models import saved_model
-from kd_lab.models.base import CONFIG, read_config
-from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.serving.model_card import Kind, model_card
-from kd_lab.serving.onnx_session import INPUTS, MODEL, OnnxSession
+from kd_lab.models.base import CONFIG
+from kd_lab.serving.complete import README, TOKENIZER_CONFIG, complete
 from kd_lab.serving.text_classifier import TOKENIZER, TextClassifier
 
-README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
 _DRAFT = ".export-"  # how the name of a copy begins that is not yet tried
 _FICLONE = 0x40049409  # of Linux's ioctl_ficlone(2)
 FILES = {saved_model.CARD, CONFIG, TOKENIZER, TOKENIZER_CONFIG, README, "openvino.json"}  # and weights
 TEXTS = ("what is this?", "one more, a little longer than the first: 3 of 4 words", "ja")  # on which a copy is tried
-_SPECIAL = {  # transformers' names -> what BERT's and RoBERTa's families call them
-    "unk_token": ("[UNK]", "<unk>"),
-    "cls_token": ("[CLS]", "<s>"),
-    "sep_token": ("[SEP]", "</s>"),
-    "mask_token": ("[MASK]", "<mask>"),
-}
 
 
 def make(model: Path, folder: Path, result: RunResult) -> None:
@@ -47,24 +34,6 @@ def make(model: Path, folder: Path, result: RunResult) -> None:
     for path in model.iterdir():
         _copy(path, folder / path.name)
     complete(folder, result)
-
-
-def complete(folder: Path, result: RunResult) -> None:
-    """Adds what others than kd_lab need: tokenizer_config.json, labels in an encoder's config.json, and README.md.
-
-    Files are replaced whole. Doing it again changes nothing.
-
-    Raises:
-        UserError: the folder is not one that kd_lab saved.
-    """
-    card = saved_model.read_card(folder)
-    kind, inputs = _read(folder, card)
-    if kind == "transformers":
-        labels = [str(label) for label in card["labels"]]
-        named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
-        _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
-    _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
-    results.write_atomically(folder / README, model_card(result, kind, card["labels"], card["max_tokens"]))
 
 
 def export(cell: Path, target: Path) -> list[Path]:
@@ -154,32 +123,6 @@ def _check_target(target: Path, ours: Collection[str]) -> None:
     if others or (there and not ours and not (target / saved_model.CARD).is_file()):
         got = f"one with {(others or there)[0]} ({len(there)} files or folders)"
         raise UserError(where, expected="an empty folder or an earlier export", got=got, cure="Name another place.")
-
-
-def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:
-    """What loads the model, and which arrays it takes."""
-    if card["format"] == ONNX:
-        return "onnx", list(OnnxSession(folder / MODEL).inputs)
-    model = saved_model.load(folder)
-    inputs = list(INPUTS if getattr(model, "two_segments", False) else INPUTS[:2])
-    return "transformers" if isinstance(model, EncoderClassifier) and model.portable else "kd_lab", inputs
-
-
-def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
-    """What `AutoTokenizer.from_pretrained` needs beside tokenizer.json, which says all else, such as lower case."""
-    pieces = read_tokenizer(tokenizer, expected="the tokenizer of the model", cure="Run the cell again.")
-    found = {name: [text for text in texts if pieces.token_to_id(text) is not None] for name, texts in _SPECIAL.items()}
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "pad_token": pieces.id_to_token(card["pad_id"]),
-        **{name: texts[0] for name, texts in found.items() if texts},
-        "model_max_length": card["max_tokens"],
-        "model_input_names": inputs,
-    }
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    results.write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _copy(source: Path, target: Path) -> None:

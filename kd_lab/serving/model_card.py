@@ -5,67 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import one_line
+from kd_lab.core.tables import one_line, to_markdown
+from kd_lab.serving.cascade import SELECTIVE, measured
+from kd_lab.serving.served import Served, ask
+from kd_lab.serving.snippets import SAYS, SNIPPETS, Kind
 
-Kind = Literal["transformers", "onnx", "kd_lab"]  # what loads it, by the hub's name
 _LONGEST = 600  # letters of a step's notes
-_TRANSFORMERS = """\
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained(".")  # this folder
-model = AutoModelForSequenceClassification.from_pretrained(".").eval()
-batch = tokenizer({texts}, padding=True, truncation=True, return_tensors="pt")
-with torch.inference_mode():
-    probabilities = model(**batch).logits.softmax(-1)
-labels = [model.config.id2label[best] for best in probabilities.argmax(-1).tolist()]
-print(labels)
-"""
-_ONNX = """\
-import json
-
-import numpy as np
-import onnxruntime
-from tokenizers import Tokenizer
-
-card = json.load(open("classifier.json", encoding="utf-8"))  # in this folder
-tokenizer = Tokenizer.from_file("tokenizer.json")
-tokenizer.enable_truncation(card["max_tokens"])
-tokenizer.enable_padding(pad_id=card["pad_id"])
-session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-rows = tokenizer.encode_batch({texts})
-batch = {{
-    "input_ids": np.array([row.ids for row in rows]),
-    "attention_mask": np.array([row.attention_mask for row in rows]),
-    "token_type_ids": np.array([row.type_ids for row in rows]),
-}}
-(logits,) = session.run(["logits"], {{node.name: batch[node.name] for node in session.get_inputs()}})
-odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-probabilities = odds / odds.sum(axis=1, keepdims=True)
-labels = [card["labels"][best] for best in probabilities.argmax(axis=1)]
-print(labels)
-"""
-_KD_LAB = """\
-from pathlib import Path
-
-from kd_lab.serving.text_classifier import TextClassifier
-
-labels, probabilities = TextClassifier(Path(".")).predict({texts})  # this folder
-print(labels)
-"""
-_SNIPPETS = {"transformers": _TRANSFORMERS, "onnx": _ONNX, "kd_lab": _KD_LAB}
-_SAYS = {
-    "transformers": "With transformers, which needs nothing of kd_lab:",
-    "onnx": "With ONNX Runtime and tokenizers, which need neither torch nor kd_lab:",
-    "kd_lab": "With kd_lab; no other library knows its layout (`compression=[onnx]` makes a model that needs none):",
-}
 
 
-def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens: int) -> str:
+def model_card(
+    result: RunResult, kind: Kind, labels: Sequence[str], max_tokens: int, served: Served | None = None
+) -> str:
     """Markdown with the front matter that the Hugging Face hub reads; every number is one of `result`.
 
     Args:
@@ -73,6 +27,7 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
         kind: what loads the model.
         labels: its classes.
         max_tokens: longer texts are cut.
+        served: the run whose model MLflow serves; None where there is none yet.
     """
     result = result.public()
     model, data = at(result.config, "model.name"), at(result.config, "dataset.name")
@@ -88,8 +43,10 @@ def model_card(result: RunResult, kind: Kind, labels: Sequence[str], max_tokens:
         f"Inputs longer than {max_tokens} word pieces are cut.",
         "## Use",
         _use(kind, pairs),
+        *([_serving(served, pairs)] if served else []),
         "## Measured",
         _measured(result),
+        *_when_sure(result),
         "## How it was made",
         _made(result),
     ]
@@ -123,9 +80,30 @@ def _use(kind: Kind, pairs: bool) -> str:
         texts, text = both if kind == "onnx" else f"{ours}, {seconds}", "--csv FILE --pair-column NAME"
     else:
         texts = ours
-    snippet = _SNIPPETS[kind].format(texts=texts)
+    snippet = SNIPPETS[kind].format(texts=texts)
     shell = f"On the command line:\n\n```bash\nkd-lab predict --model . {text}\n```"
-    return f"{_SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
+    return f"{SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
+
+
+def _serving(served: Served, pairs: bool) -> str:
+    lines = f"```bash\n{served.line()}\n```\n\n```bash\n{ask(pairs)}\n```"
+    return f"Over HTTP, by the MLflow that keeps the run, and a question from another terminal:\n\n{lines}"
+
+
+def _when_sure(result: RunResult) -> list[str]:
+    """What the model keeps above a threshold of its probability, on validation."""
+    rows = [row for row in measured(at(result.metrics, f"validation.{SELECTIVE}")) if row.threshold]
+    rows = rows[: 1 + sum(row.coverage > 0 for row in rows)]  # of those that keep nothing the first says it
+    if not rows:
+        return []
+    cascade = any(row.cascade is not None for row in rows)
+    head = ["least probability", "rows kept", "of these right", *(["right, the teacher answering the rest"] * cascade)]
+    lines = []
+    for row in rows:
+        rates = (row.coverage, row.accuracy, *([row.cascade] * cascade))
+        lines.append([f"{row.threshold:g}", *("-" if rate is None else f"{100 * rate:.1f} %" for rate in rates)])
+    said = "Where it is sure, on validation; `kd-lab predict --abstain P` leaves the rest to a human, `--ask DIR` asks"
+    return [f"{said} another model of it:\n\n{to_markdown(head, lines, words=()).rstrip()}"]
 
 
 def _measured(result: RunResult) -> str:

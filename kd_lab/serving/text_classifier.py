@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import tokenizers
@@ -16,6 +16,7 @@ from kd_lab.core.reading import in_one_line, reading
 from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.saved_model import AGAIN
+from kd_lab.serving.asked import check_threshold, in_rows
 from kd_lab.serving.backend import Integers, read
 
 TOKENIZER = "tokenizer.json"
@@ -61,27 +62,48 @@ class TextClassifier:
         self._logits = read(folder, threads)
         self._check_whole(folder)
 
+    @overload
     def predict(
-        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
-    ) -> tuple[list[str], NDArray[np.float64]]:
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32, abstain: None = None
+    ) -> tuple[list[str], NDArray[np.float64]]: ...
+
+    @overload
+    def predict(
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32, *, abstain: float
+    ) -> tuple[list[str | None], NDArray[np.float64]]: ...
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        seconds: Sequence[str] | None = None,
+        batch_size: int = 32,
+        abstain: float | None = None,
+    ) -> tuple[list[str], NDArray[np.float64]] | tuple[list[str | None], NDArray[np.float64]]:
         """The most probable label of each text, and the probabilities of all.
 
         Args:
             texts: what to classify; longer ones are cut to the model's `max_tokens`, and counted in `cut`.
             seconds: for a model of text pairs, the other text of each.
             batch_size: texts in a forward pass; those of like length go together.
+            abstain: a probability; where no label has at least that, the label is None. Without it each text has one.
 
         Returns:
             (N) labels, and (N, C) probabilities, columns in the order of `labels`, both in the order of `texts`.
 
         Raises:
-            UserError: a text is empty or no text, the two sides differ in number, or a model of pairs is given texts
-                alone or the reverse.
+            UserError: a text is empty or no text, the two sides differ in number, a model of pairs is given texts
+                alone or the reverse, or `abstain` is no probability above 0.
         """
+        if abstain is not None:
+            check_threshold(abstain)
         logits = self.logits(texts, seconds, batch_size).astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = odds / odds.sum(axis=1, keepdims=True)
-        return [self.labels[best] for best in probabilities.argmax(axis=1)], probabilities
+        labels = [self.labels[best] for best in probabilities.argmax(axis=1)]
+        if abstain is None:
+            return labels, probabilities
+        sure = probabilities.max(axis=1) >= abstain
+        return [label if kept else None for label, kept in zip(labels, sure, strict=True)], probabilities
 
     def logits(
         self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
@@ -90,7 +112,7 @@ class TextClassifier:
         if batch_size < 1:
             raise UserError("batch_size", expected="at least 1", got=str(batch_size), cure="Give a larger number.")
         self.need(pairs=seconds is not None)
-        asked = _checked(texts, seconds)
+        asked = in_rows(texts, seconds)
         with reading(self._folder / TOKENIZER, expected="a tokenizer that takes any text", cure=AGAIN):
             encoded = self._pieces.encode_batch_fast(asked)
         self.cut += sum(1 for row in encoded if row.overflowing)
@@ -162,21 +184,6 @@ class TextClassifier:
             )
 
 
-def flaw(text: object) -> str | None:
-    """What is wrong with a text to be classified; None where nothing is."""
-    if not isinstance(text, str):
-        return f"{type(text).__name__} {text!r}"
-    if not text.strip():
-        return "an empty text"
-    if "\0" in text:
-        return "a NUL byte, as binary files have"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "half of a surrogate pair"
-    return None
-
-
 def _read_tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
     cure = "Name the model folder of a finished run, or copy the tokenizer.json it was fitted with into it."
     pieces = read_tokenizer(path, expected="the tokenizer of the model", cure=cure)
@@ -200,20 +207,3 @@ def _told_labels(config: Path) -> dict[int, str] | None:
         return {int(index): str(label) for index, label in told.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _checked(texts: Sequence[str], seconds: Sequence[str] | None) -> list[Any]:
-    """What the tokenizer takes: texts, or pairs of texts."""
-    for side, column in (("texts", texts), ("seconds", seconds)):
-        if isinstance(column, str):
-            raise UserError(side, expected="a list of texts", got="one text", cure="Put it in a list.")
-        for row, text in enumerate(column if column is not None else ()):
-            if (got := flaw(text)) is not None:
-                raise UserError(f"{side}[{row}]", expected="a text", got=got, cure="Leave the row out or mend it.")
-    if seconds is None:
-        return list(texts)
-    if len(seconds) != len(texts):
-        raise UserError(
-            "seconds", expected=f"{len(texts)} texts, one for each", got=str(len(seconds)), cure="Give one for each."
-        )
-    return list(zip(texts, seconds, strict=True))

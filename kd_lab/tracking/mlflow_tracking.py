@@ -15,7 +15,8 @@ from kd_lab.core import redact
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.option_types import NonEmpty, PathName
 from kd_lab.core.progress import say
-from kd_lab.core.results import RunResult
+from kd_lab.core.results import CELL_S, RunResult
+from kd_lab.serving.served import Served
 from kd_lab.tracking import mlflow_level
 from kd_lab.tracking.mlflow_level import IDENTITY, complete_runs, find_run, log_files, state
 from kd_lab.tracking.mlflow_run import log_model, log_values, parameters, tags
@@ -29,6 +30,7 @@ from kd_lab.tracking.mlflow_store import (
     default_uri,
     find_parent,
     live_uri,
+    sqlite_file,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ class NoTracking:
     def mirror(
         self, result: RunResult, files: Mapping[str, Path], model: Path | None, title: str = "", *, parent: bool = False
     ) -> str | None:
+        """None."""
+
+    def served(self, run: str) -> Served | None:
         """None."""
 
     def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
@@ -120,6 +125,14 @@ class MlflowTracking:
             kept = model if self.log_model else None
             return self._mirror(self._client(result.name), result, files, kept, title or result.cell, parent)
         return None
+
+    def served(self, run: str) -> Served | None:
+        """By which line the model of a run is served, from any folder; None where models are not kept."""
+        file = sqlite_file(self._store.uri)
+        uri = self._store.uri
+        if file is not None and not file.is_absolute():
+            uri = uri.replace(str(file), str(file.resolve()), 1)
+        return Served(redact.text(uri), run) if self.log_model else None
 
     def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
         """Those that the store does not hold whole and as they are; None where it is away.
@@ -228,11 +241,17 @@ class MlflowTracking:
         if parent:
             about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)
         about |= {IDENTITY: mlflow_level.identity(result), STUDY: result.name}
-        began = int(1000 * (time.time() - sum(result.durations_s.values())))  # what MLflow shows as its duration
+        ended = int(1000 * time.time())
+        began = ended - int(1000 * seconds(result))  # the two are what MLflow shows as its duration
         run = str(client.create_run(experiment, start_time=began, tags=about, run_name=title).info.run_id)
         log_files(client, run, result, files)
         values = parameters(result.config)
         logged = log_model(client, experiment, run, values, model) if model else None
         log_values(client, run, result, values, logged)
-        client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED")
+        client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED", ended)
         return run
+
+
+def seconds(result: RunResult) -> float:
+    """How long the cell took: as it says, or, of an earlier kd_lab's, its steps together."""
+    return result.durations_s.get(CELL_S, sum(result.durations_s.values()))

@@ -26,6 +26,9 @@ def test_a_run_gives_figures_a_model_and_a_table_that_shows_itself(table: pd.Dat
     assert ran.folder.is_relative_to(workplace / "multirun" / "runs")
     assert ran.metrics == json.loads((ran.folder / "result.json").read_text())["metrics"] == ran.result.metrics
     labels, probabilities = ran.predict(["the old cat number 3", "no green song number 1"])
+    highest = float(probabilities.max())
+    sure = ran.predict(["the old cat number 3", "no green song number 1"], abstain=highest)[0]
+    assert sure == [said if max(row) == highest else None for said, row in zip(labels, probabilities, strict=True)]
     assert set(labels) <= {"old", "red", "no"} == set(ran.model.labels)
     assert probabilities.shape == (2, 3)
     assert np.allclose(probabilities.sum(1), 1)

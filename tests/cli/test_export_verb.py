@@ -75,7 +75,7 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_not(
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("name", [NAME, "nowhere", f"{NAME}/nowhere"])
+@pytest.mark.parametrize("name", ["nowhere", f"{NAME}/nowhere"])
 def test_what_names_no_cell_is_one_line(
     name: str, small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,8 +136,9 @@ def test_what_is_no_text_on_stdin_is_refused_with_its_line(
     assert said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("by", ["--csv", "stdin"])
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "cp1252"])
+@pytest.mark.parametrize(
+    ("encoding", "by"), [("utf-16", "stdin"), ("utf-16-be", "stdin"), ("utf-32", "stdin"), ("cp1252", "--csv")]
+)
 def test_the_cure_for_another_encoding_works_as_it_is_typed(
     encoding: str, by: str, small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
 ) -> None:

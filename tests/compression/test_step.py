@@ -66,7 +66,10 @@ def test_apply_all_refuses_before_the_first_step_runs(build, context, monkeypatc
 def test_steps_apply_in_order_and_no_step_gives_the_model_back(build, context, make_batch):
     model = build("lstm").eval()
     assert apply_all({}, model, context) is model
+    assert context.trained is model
     both = apply_all(chosen("prune_l1", "torch_int8"), model, context)
+    assert context.trained is not model, "it is what prune_l1 made"
+    assert isinstance(context.trained, type(model))
     batch = make_batch(3, 7)
     expected = TorchInt8().apply(PruneL1().apply(model))
     assert torch.equal(both(batch).logits, expected(batch).logits)

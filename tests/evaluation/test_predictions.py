@@ -16,6 +16,7 @@ from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenized import Tokens, _make
 from kd_lab.data.tokenizer import EncodedRows
 from kd_lab.evaluation.predictions import FILE, save_predictions
+from kd_lab.evaluation.selective import Judged
 from kd_lab.report.release.gate import _still_there
 from kd_lab.report.study import answers
 
@@ -39,7 +40,7 @@ class Said:
 def kept(folder: Path, texts: list[str], seed: int = 0) -> RunResult:
     one = cell([f"seed={seed}", f"a={texts[0]}"], fingerprint={"tokens": "t"})
     (folder / one.cell).mkdir(parents=True)
-    save_predictions(folder / one.cell, one, Said(texts), LABELS, LABELS, np.ones(3, np.float32))  # type: ignore[arg-type]
+    save_predictions(folder / one.cell, one, Said(texts), Judged(LABELS, LABELS, np.ones(3)))  # type: ignore[arg-type]
     assert (folder / one.cell / FILE).is_file()
     return one
 

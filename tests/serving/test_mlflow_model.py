@@ -13,14 +13,20 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
+from pandas import DataFrame, Series
 from small_study import cell
 
 from kd_lab.core import results
+from kd_lab.serving.mlflow_model import ServedModel
 from kd_lab.serving.text_classifier import TextClassifier
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
@@ -74,10 +80,83 @@ def test_mlflow_models_serve_answers_as_the_cell_does_and_refuses_what_is_no_tex
 
 
 def test_the_model_loads_by_mlflow_and_answers_as_the_cell_does(logged: tuple[Path, Path]) -> None:
-    from pandas import DataFrame
-
     said = mlflow.pyfunc.load_model(str(logged[1])).predict(DataFrame({"text": TEXTS}))
     assert said["label"].tolist() == TextClassifier(logged[0]).predict(TEXTS)[0]
+
+
+ROWS = [{"text": text} for text in TEXTS]
+SHAPES = {  # of a request, as MLflow documents them
+    "split": {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
+    "split with an index and more": {
+        "dataframe_split": {"index": [4, 2], "columns": ["id", "text"], "data": [[7, text] for text in TEXTS]}
+    },
+    "records": {"dataframe_records": ROWS},
+    "inputs by column": {"inputs": {"text": TEXTS}},
+    "inputs by row": {"inputs": ROWS},
+    "instances": {"instances": ROWS},
+}
+
+
+@pytest.fixture(scope="module")
+def served(logged: tuple[Path, Path]) -> Any:
+    return mlflow.pyfunc.load_model(str(logged[1]))
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_each_json_shape_that_mlflow_documents_is_answered(shape: str, served: Any, logged: tuple[Path, Path]) -> None:
+    schema = served.metadata.get_input_schema()
+    said = scoring_server.invocations(json.dumps(SHAPES[shape]), "application/json", served, schema)
+    assert said.status == 200
+    labels, probabilities = TextClassifier(logged[0]).predict(TEXTS)
+    found = json.loads(said.response)["predictions"]
+    assert [row["label"] for row in found] == labels
+    assert [row["probability"] for row in found] == pytest.approx(list(probabilities.max(axis=1)), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        DataFrame({"id": [1, 2], "text": TEXTS}),
+        DataFrame({"text": TEXTS, "text_pair": [None, None]}),
+        {"text": TEXTS},
+        {"text": np.array(TEXTS)},
+        ROWS,
+        [{"text": np.array(text)} for text in TEXTS],
+        TEXTS,
+        np.array(TEXTS),
+        [[text] for text in TEXTS],
+        Series(TEXTS),
+    ],
+)
+def test_the_model_itself_takes_texts_in_any_form(given: Any, logged: tuple[Path, Path]) -> None:
+    model = ServedModel()
+    model.load_context(SimpleNamespace(artifacts={"model": str(logged[0])}))
+    assert model.predict(None, given)["label"].tolist() == TextClassifier(logged[0]).predict(TEXTS)[0]
+
+
+@pytest.mark.parametrize("one", ["a cat", {"text": "a cat"}, np.array("a cat")])
+def test_one_text_is_one_row(one: Any, logged: tuple[Path, Path]) -> None:
+    model = ServedModel()
+    model.load_context(SimpleNamespace(artifacts={"model": str(logged[0])}))
+    assert len(model.predict(None, one)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (DataFrame({"words": TEXTS}), "expected a column 'text', got 'words'"),
+        ({"text": TEXTS, "text_pair": ["one"]}, "columns of one length"),
+        ([[1, 2, 3]], "expected a column 'text', got 0, 1, 2"),
+        ([], "expected a column 'text', got none"),
+        ({"text": [5]}, r"texts\[0\]: expected a text, got int 5"),
+    ],
+)
+def test_what_is_no_text_is_a_request_that_is_refused(given: Any, words: str, logged: tuple[Path, Path]) -> None:
+    model = ServedModel()
+    model.load_context(SimpleNamespace(artifacts={"model": str(logged[0])}))
+    with pytest.raises(MlflowException, match=words) as refused:
+        model.predict(None, given)
+    assert refused.value.get_http_status_code() == 400
 
 
 def _ask(port: int, texts: list[str]) -> tuple[int, Any]:

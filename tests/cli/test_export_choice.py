@@ -1,0 +1,105 @@
+"""`kd-lab export STUDY` takes the best finished cell by validation accuracy, and says which and why."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_study import NAME
+
+from kd_lab.__main__ import command
+from kd_lab.cli.export_choice import best
+from kd_lab.core import results
+from kd_lab.core.errors import UserError
+from kd_lab.core.results import RunResult
+from kd_lab.models.saved_model import read_card
+
+
+def cell(study: Path, name: str, accuracy: float | None, size: float = 1.0, status: str = "finished", **config: Any):
+    told = {"dataset": {"name": "csv", "path": "a.csv"}, "model": {"name": "lstm_attention"}, **config}
+    metrics = {"validation": {"accuracy": accuracy}, "test": {"accuracy": 1 - (accuracy or 0)}} if accuracy else {}
+    error = None if status == "finished" else "it failed"
+    overrides = [f"seed={name}"]
+    RunResult("s", name, status, told, overrides, metrics=metrics, cost={"size_mib": size}, error=error).write(
+        study / name
+    )
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    folder = tmp_path / "multirun" / "s"
+    cell(folder, "a", 0.8, loss={"_target_": "x", "alpha": 0.5})
+    cell(folder, "b", 0.9, size=3.0, compression={})
+    cell(folder, "c", 0.9, size=2.0, compression={"prune_l1": {}, "onnx_int8": {}}, model={"name": "bert"})
+    cell(folder, "d", 0.99, status="failed")
+    cell(folder, "e", None)
+    return folder
+
+
+def test_the_best_on_validation_is_taken_and_of_equals_the_smallest(study: Path) -> None:
+    name, why = best(study, "s", [])
+    assert name == "c"
+    assert why == "the best of 3 finished cells by validation accuracy, 90.00 %; of 2 as good the smallest"
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (["model=lstm_attention"], "b"),
+        (["model=bert"], "c"),
+        (["compression=[prune_l1,onnx_int8]"], "c"),
+        (["compression=[]"], "b"),
+        (["loss.alpha=.50"], "a"),
+        (["seed=a"], "a"),
+        (["model=lstm_attention", "model.name=lstm_attention", "seed=b"], "b"),
+    ],
+)
+def test_options_say_of_which_cells(study: Path, settings: list[str], name: str) -> None:
+    assert best(study, "s", settings)[0] == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["model=roberta"], "model=roberta: expected model as one of bert, lstm_attention, got none of 3"),
+        (["model=bert", "seed=a"], "seed=a: expected seed as one of null, got none of 1"),
+        (["model"], "'model': expected OPTION=VALUE"),
+    ],
+)
+def test_what_no_cell_has_is_one_line(study: Path, settings: list[str], words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        best(study, "s", settings)
+    assert words in str(refused.value)
+
+
+def test_cells_of_several_data_sets_are_not_compared(study: Path) -> None:
+    cell(study, "f", 0.95, dataset={"name": "clinc"})
+    with pytest.raises(UserError, match="expected cells of one data set, got dataset=clinc, dataset=csv"):
+        best(study, "s", [])
+    assert best(study, "s", ["dataset=clinc"])[0] == "f"
+
+
+def test_a_study_without_a_finished_cell_is_one_line(tmp_path: Path) -> None:
+    cell(tmp_path, "a", 0.5, status="failed")
+    with pytest.raises(UserError, match="expected a cell that finished, got none"):
+        best(tmp_path, "s", [])
+
+
+def test_the_command_exports_the_best_and_says_so(
+    small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--to", str(tmp_path / "out"), "--multirun", str(small_study.parent)]
+    assert command(["export", NAME, *given]) == 0
+    said = capsys.readouterr().out.splitlines()[0]
+    found = {one.cell: one.metrics["validation"]["accuracy"] for one in results.collect(small_study)}
+    name = said.removeprefix(f"{NAME}/").partition(": ")[0]
+    assert found[name] == max(found.values())
+    assert f"the best of {len(found)} finished cells by validation accuracy, {100 * found[name]:.2f} %" in said
+    assert command(["export", NAME, *given, "compression=[onnx_int8]"]) == 0
+    assert "the only finished cell with compression=[onnx_int8]" in capsys.readouterr().out
+    assert read_card(tmp_path / "out")["format"] == "onnx/1"
+    shutil.rmtree(tmp_path / "out")
+    assert command(["export", f"{NAME}/{name}", *given, "model=x"]) == 2
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,120 @@
+"""The line that serves a run's model stands at the run's end, in the model's card and in what is exported."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from kd_lab.__main__ import command
+from kd_lab.core import results
+from kd_lab.pipeline.run import track
+from kd_lab.pipeline.written_files import damaged
+from kd_lab.serving.served import Served, ask, how_served, served_in
+from kd_lab.tracking.mlflow_tracking import MlflowTracking, NoTracking
+
+LINE = [
+    *("dataset=csv", "teacher=none", "method=baseline", "model=lstm_attention", "model.init=random"),
+    *("model.hidden=8", "model.embedding=8", "trainer.max_epochs=1", "trainer.device=cpu", "evaluation=none"),
+]
+
+
+def own_store(folder: Path) -> str:
+    """In full: MLflow keeps a store open by the name that it was given, whatever folder the process works in."""
+    return f"tracking.uri=sqlite:///{folder}/multirun/mlflow.db"
+
+
+@pytest.fixture
+def cell(toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cell that was mirrored into a store of its own."""
+    monkeypatch.chdir(tmp_path)
+    assert command([*LINE, f"dataset.path={toy_csv}", "name=served", own_store(tmp_path)]) == 0
+    (found,) = Path("multirun/served").glob("*/result.json")
+    return found.parent
+
+
+def test_a_runs_end_its_card_and_its_export_hold_the_whole_line(
+    cell: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path}/multirun/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("served").experiment_id])
+    store = shlex.quote(f"sqlite:///{tmp_path}/multirun/mlflow.db")
+    line = (
+        f"MLFLOW_TRACKING_URI={store} mlflow models serve -m runs:/{run.info.run_id}/model --env-manager local -p 5131"
+    )
+    card = (cell / "model" / "README.md").read_text(encoding="utf-8").splitlines()
+    assert line in card
+    assert ask(pairs=False) in card
+    assert damaged(cell) == []
+    assert command(["export", "served", "--to", "out"]) == 0
+    assert line in capsys.readouterr().out.splitlines()
+    assert line in Path("out/README.md").read_text(encoding="utf-8").splitlines()
+    assert command([*LINE, f"dataset.path={tmp_path / 'toy.csv'}", "name=served", own_store(tmp_path)]) == 0
+    assert line in capsys.readouterr().err.splitlines(), "a run that had finished before says it again"
+
+
+def test_a_mirrored_run_lasts_as_long_as_its_cell(cell: Path, tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path}/multirun/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("served").experiment_id])
+    took = results.read(cell).durations_s
+    assert took["cell"] >= sum(seconds for step, seconds in took.items() if step != "cell")
+    assert (run.info.end_time - run.info.start_time) / 1000 == pytest.approx(took["cell"], abs=0.002)
+
+
+def test_files_that_somebody_changed_are_left_alone(cell: Path) -> None:
+    readme = cell / "model" / "README.md"
+    readme.write_text("mine", encoding="utf-8")
+    card = json.loads((cell / "model" / "classifier.json").read_text(encoding="utf-8"))
+    del card["served"]
+    (cell / "model" / "classifier.json").write_text(json.dumps(card), encoding="utf-8")
+    assert command(["report", "served", "--sync"]) == 0
+    assert readme.read_text(encoding="utf-8") == "mine"
+    assert how_served(cell / "model") == []
+
+
+def test_a_run_that_was_mirrored_later_is_told_of_too(
+    toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command([*LINE, f"dataset.path={toy_csv}", "name=late", "tracking=none"]) == 0
+    (found,) = Path("multirun/late").glob("*/result.json")
+    cell, kind = found.parent, "kd_lab.tracking.mlflow_tracking.MlflowTracking"
+    assert how_served(cell / "model") == []
+    result, place = results.read(cell), {"uri": f"sqlite:///{tmp_path}/late.db", "artifacts": f"{tmp_path}/kept"}
+    run = track(result, cell, {"_target_": kind, **place})
+    assert any(f"runs:/{run}/model" in line for line in how_served(cell / "model"))
+    assert damaged(cell) == []
+
+
+def test_a_model_that_mlflow_does_not_keep_is_not_served(tmp_path: Path) -> None:
+    assert NoTracking().served("r") is None
+    assert MlflowTracking(f"sqlite:///{tmp_path}/m.db", "a", log_model=False).served("r") is None
+    assert how_served(tmp_path) == []
+
+
+def test_the_store_is_named_so_that_any_folder_will_do_and_without_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert MlflowTracking("sqlite:///runs/m.db", "a").served("r") == Served(f"sqlite:///{tmp_path}/runs/m.db", "r")
+    served = MlflowTracking("https://me:secret@host/x", "a").served("r")
+    assert served is not None
+    assert "secret" not in served.line()
+    assert "'sqlite:///a b/m.db'" in Served("sqlite:///a b/m.db", "r").line()
+
+
+def test_what_is_damaged_in_a_card_tells_nothing() -> None:
+    for told in (None, "x", {"store": "s"}, {"store": 1, "run": "r"}):
+        assert served_in({"served": told}) is None
+    assert served_in({"served": {"store": "s", "run": "r", "more": 1}}) == Served("s", "r")
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_question_is_json_in_a_shell(pairs: bool) -> None:
+    words = shlex.split(ask(pairs))
+    rows = json.loads(words[-1])["dataframe_records"]
+    assert words[0] == "curl"
+    assert all(isinstance(row["text"], str) and ("text_pair" in row) == pairs for row in rows)
