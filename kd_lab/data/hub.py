@@ -113,9 +113,10 @@ class Hub:
             class_number(labels.classes, self.out_of_scope)
         splits = {name: Split(one.texts, labels.splits[name], one.pairs) for name, one in raw.items()}
         notes = list(labels.notes)
-        if "test" in self.splits and "test" not in splits:
-            share = f"{100 * self.split.test_fraction:g} %"
-            notes.append(f"there is no split {self.splits['test']!r}: {share} of the rows of train stand for it")
+        for name, share in (("test", self.split.test_fraction), ("validation", self.split.validation_fraction)):
+            if name in self.splits and name not in splits:
+                rows = f"{100 * share:g} % of the rows of train"
+                notes.append(f"there is no split {self.splits[name]!r}: {rows} stand for it")
         splits = self.split.complete(splits)
         columns = (self.text_column, self.pair_column)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
