@@ -72,8 +72,8 @@ def read_labels(words: Mapping[str, Sequence[str]], where: str) -> Labels:
     bare = {name: [word.strip() for word in split] for name, split in words.items()}
     around = [word for name, split in words.items() for word, own in zip(split, bare[name], strict=True) if word != own]
     if around := list(filter(str.strip, around)):
-        rows = "1 row" if len(around) == 1 else f"{len(around):,} rows"
-        notes.append(f"blanks around labels are no part of a class's name: left out in {rows}, e.g. {_shown(around[0])}")
+        in_rows = f"in {len(around):,} row{'s' if len(around) > 1 else ''}, e.g. {_shown(around[0])}"
+        notes.append(f"blanks around labels are no part of a class's name: left out {in_rows}")
     found = {word for split in bare.values() for word in split} - {""}
     _refuse_scores(found, where)
     if any("." in word for word in found) and all(_whole_apart(set(split) - {""}) for split in bare.values()):

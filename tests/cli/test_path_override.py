@@ -9,7 +9,17 @@ import pytest
 from kd_lab.cli.compose import compose
 from kd_lab.cli.path_override import readable
 
-NAMES = ["tüv.csv", "a=b.csv", "a&b (1) [x].csv", "it's.csv", "a b.csv", "{q}.csv", "~/base.csv", 'say "x".csv', "é\\'.csv"]
+NAMES = [
+    "tüv.csv",
+    "a=b.csv",
+    "a&b (1) [x].csv",
+    "it's.csv",
+    "a b.csv",
+    "{q}.csv",
+    "~/base.csv",
+    'say "x".csv',
+    "é\\'.csv",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 
 from kd_lab.core.as_typed import hydra_text, shell_override
 
-NAMES = ["tüv.csv", "a=b.csv", "it's.csv", "a\\'b", "C:\\x\\", "~/b.csv", "x,y", "{q}", "2024", "null", "True", "$h (1).csv"]
+NAMES = [
+    "tüv.csv",
+    "a=b.csv",
+    "it's.csv",
+    "a\\'b",
+    "C:\\x\\",
+    "~/b.csv",
+    "x,y",
+    "{q}",
+    "2024",
+    "null",
+    "True",
+    "$h (1).csv",
+]
 
 
 def read(override: str) -> object:

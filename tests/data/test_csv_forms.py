@@ -99,7 +99,10 @@ def test_a_delimiter_can_be_given_by_letter_and_by_name(write: Any) -> None:
     path = write("text:label\n" + "".join(f"{text}:{label}\n" for text, label in ROWS))
     assert read(Csv(path, delimiter=":").load()) == sorted(ROWS)
     path = write("text;label,label\n" + "".join(f"{text};{label},x\n" for text, label in ROWS))
-    assert Csv(path, text_column="text", label_column="label,label", delimiter="semicolon").load().classes == ("a,x", "b,x")
+    assert Csv(path, text_column="text", label_column="label,label", delimiter="semicolon").load().classes == (
+        "a,x",
+        "b,x",
+    )
 
 
 def test_what_is_at_its_default_renames_nothing(write: Any) -> None:

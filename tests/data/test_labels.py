@@ -85,7 +85,9 @@ def test_minus_one_is_a_class_where_a_judged_row_has_it() -> None:
 
 def test_scores_are_refused_as_regression() -> None:
     """G6: 26 scores were 26 classes."""
-    with pytest.raises(UserError, match=r"column 'label': expected classes, got 26 .*\(0.0, 0.2, 0.4, ...\).*regression"):
+    with pytest.raises(
+        UserError, match=r"column 'label': expected classes, got 26 .*\(0.0, 0.2, 0.4, ...\).*regression"
+    ):
         named(*(str(number % 26 / 5) for number in range(260)))
     stars = tuple(str(half / 2) for half in range(10))
     assert len(named(*stars).classes) == 10

@@ -161,13 +161,18 @@ def test_words_may_be_missing_in_train_and_lists_are_refused(tmp_path: Path) -> 
     assert texts.classes == ("a", "b")
     assert texts.splits["train"].labels.tolist().count(UNLABELLED) == 10
     write(tmp_path / "train.parquet", label=[["a", "z"]] * 20)
-    with pytest.raises(UserError, match="got lists of labels.*task=multi_label"):
+    with pytest.raises(UserError, match=r"got lists of labels.*task=multi_label"):
         Hub(path=str(tmp_path)).load()
 
 
 @pytest.mark.parametrize(
     ("labels", "classes"),
-    [([1.0, 0.0], ("0", "1")), ([True, False], ("False", "True")), (["one", "one "], ("one",)), ([-1, 3, 5, 3], ("3", "5"))],
+    [
+        ([1.0, 0.0], ("0", "1")),
+        ([True, False], ("False", "True")),
+        (["one", "one "], ("one",)),
+        ([-1, 3, 5, 3], ("3", "5")),
+    ],
 )
 def test_labels_of_every_type_are_classes(tmp_path: Path, labels: list[Any], classes: tuple[str, ...]) -> None:
     write(tmp_path / "train.parquet", label=labels * (20 // len(labels)))
