@@ -38,20 +38,24 @@ def read_csv(
     where = f"dataset file {path}"
     with _telling(where, encoding, path):
         told = encoding_of(path, encoding)
-    if columns is None:
-        header, mark = header_of(path, told, list(wanted.values()), delimiter)
-        if header:
-            rows = [] if set(wanted.values()) <= set(header) else first_rows(path, told, mark)
-            refuse_missing(where, header, wanted, _header_cure(rows, wanted))
-    else:
-        header, mark = list(columns), delimiter or sniffed(path, told, len(columns))
-        _refuse_wrong_names(where, header, wanted, first_rows(path, told, mark))
-    with _telling(where, encoding, path), opened(path) as file:
-        source = file if is_packed(path) else path
+        if columns is None:
+            header, mark = header_of(path, told, list(wanted.values()), delimiter)
+            if delimiter is not None and not set(wanted.values()) <= set(header):
+                found, other = header_of(path, told, list(wanted.values()))
+                if set(wanted.values()) <= set(found):
+                    got, cure = f"a header that {other!r} cuts into them", "Leave dataset.delimiter out."
+                    raise UserError(where, expected=f"columns cut by {mark!r}", got=got, cure=cure)
+            if header:
+                rows = [] if set(wanted.values()) <= set(header) else first_rows(path, told, mark)
+                refuse_missing(where, header, wanted, _header_cure(rows, wanted))
+        else:
+            header, mark = list(columns), delimiter or sniffed(path, told, len(columns))
+            _refuse_wrong_names(where, header, wanted, first_rows(path, told, mark))
         head, names = (0, None) if columns is None else (None, header)
-        table = pd.read_csv(
-            source, encoding=told, sep=mark, dtype=str, keep_default_na=False, na_values=[""], header=head, names=names
-        )
+        with opened(path) as file:
+            source = file if is_packed(path) else path
+            options = {"dtype": str, "keep_default_na": False, "na_values": [""], "header": head, "names": names}
+            table = pd.read_csv(source, encoding=told, sep=mark, **options)
     if not (isinstance(table.index, pd.RangeIndex) or _counts(table.index)):  # pandas makes it of fields in excess
         got = "more fields in the rows than in the header" if columns is None else "more fields than dataset.columns"
         held = "commas" if mark == "," else repr(mark)

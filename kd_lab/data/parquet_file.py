@@ -41,7 +41,7 @@ def read_arrow_columns(path: Path, wanted: Iterable[str]) -> pa.Table:
     import pyarrow.ipc
 
     wanted = list(wanted)
-    with pa.memory_map(str(path)) as source:
+    with pa.OSFile(str(path)) as source:
         try:
             file = pyarrow.ipc.open_file(source)
             batches: Iterator[pa.RecordBatch] = (file.get_batch(place) for place in range(file.num_record_batches))
@@ -52,7 +52,13 @@ def read_arrow_columns(path: Path, wanted: Iterable[str]) -> pa.Table:
         schema = file.schema
         if any(schema.names.count(name) != 1 for name in wanted):
             return schema.empty_table()
-        return _joined((batch.select(wanted) for batch in batches), schema, wanted)
+        return _joined(map(_sound, (batch.select(wanted) for batch in batches)), schema, wanted)
+
+
+def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, once no offset in it leads out of it: a file that is damaged would end the process."""
+    batch.validate(full=True)
+    return batch
 
 
 def _joined(batches: Iterable[pa.RecordBatch], schema: pa.Schema, wanted: list[str]) -> pa.Table:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
@@ -103,6 +104,10 @@ def test_a_delimiter_can_be_given_by_letter_and_by_name(write: Any) -> None:
         "a,x",
         "b,x",
     )
+
+
+def test_a_delimiter_that_does_not_cut_the_file_is_refused(write: Any) -> None:
+    assert message(Csv(write(f"text,label\n{BODY}"), delimiter="tab")).endswith("Leave dataset.delimiter out.")
 
 
 def test_what_is_at_its_default_renames_nothing(write: Any) -> None:
@@ -210,3 +215,16 @@ def test_what_was_taken_for_granted_is_a_warning_of_the_tokens(write: Any, bert_
     path = write(f"text,label\n{BODY}".replace("number 3,b", "number 3,b "))
     [warned] = tokenise(Csv(path), bert_tokenizer, own_cache).warnings
     assert warned == "blanks around labels are no part of a class's name: left out in 1 row, e.g. 'b '"
+
+
+def test_a_damaged_arrow_file_ends_no_process(tmp_path: Path) -> None:
+    """Offsets that lead out of the text: read as they are, they end Python by a bus error."""
+    table = pa.table({"text": ["abc", "def" * 10], "label": ["x", "y"]})
+    with pa.ipc.new_file(tmp_path / "rows.arrow", table.schema) as sink:
+        sink.write_table(table)
+    whole = bytearray((tmp_path / "rows.arrow").read_bytes())
+    ends = np.array([3, 33], "<i4").tobytes()
+    assert whole.count(ends) == 1
+    whole = whole.replace(ends, np.array([3, 2**30], "<i4").tobytes())
+    (tmp_path / "rows.arrow").write_bytes(whole)
+    assert "expected Arrow" in message(Csv(str(tmp_path / "rows.arrow")))
