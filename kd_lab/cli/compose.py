@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from kd_lab.cli import path_override
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import default_data, root
 from kd_lab.core.redact import text as without_credentials
@@ -57,7 +58,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     register()
     try:
         with initialize_config_dir(CONF, version_base="1.3"):
-            config: DictConfig = hydra_compose("config", list(overrides))
+            config: DictConfig = hydra_compose("config", path_override.readable(overrides))
             return config
     except MISTAKES as error:
         raise mistake(error) from error

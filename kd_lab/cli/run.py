@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.logging import RichHandler
 
-from kd_lab.cli import check
+from kd_lab.cli import check, path_override
 from kd_lab.cli.compose import CONF, MISTAKES, mistake, register
 from kd_lab.cli.hydra_state import LOGGING_AS_IT_IS
 from kd_lab.core.cache import forget_inputs
@@ -66,6 +66,7 @@ def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError
     Raises:
         UserError: as in `run`.
     """
+    overrides = path_override.readable(overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
     logging_as_it_is = LOGGING_AS_IT_IS if task is job_of_a_program else ()
     sys.argv = ["kd-lab", *overrides, *logging_as_it_is]

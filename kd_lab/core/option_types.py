@@ -34,6 +34,10 @@ def _is_encoding(text: str) -> bool:
         return False
 
 
+def _is_delimiter(text: str) -> bool:
+    return text in DELIMITERS or (len(text) == 1 and text.isprintable() and not text.isalnum() and text not in "\"'.-")
+
+
 def _is_study(text: str) -> bool:
     parts = text.split("/")
     plain = text.isprintable() and "\\" not in text and len(text.encode()) <= 200
@@ -48,6 +52,8 @@ def _is_path(text: str) -> bool:
 NonEmpty = Annotated[str, MinLen(1), MaxLen(1000)]
 PathName = Annotated[str, Rule("a path, each part of it at most 255 bytes long", _is_path)]
 Encoding = Annotated[str, Rule("an encoding that Python knows", _is_encoding)]
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t", "\t": "\t"}  # as one may call them
+Delimiter = Annotated[str, Rule("comma, semicolon, tab, pipe or another letter between fields", _is_delimiter)]
 StudyName = Annotated[
     str, Rule("a name such as clinc or clinc/first: no '..', no leading '/' or '.', at most 200 bytes", _is_study)
 ]

@@ -1,9 +1,8 @@
-"""Any CSV file with a text column and a label column."""
+"""Any CSV file with a text column and a label column; so are files of JSON Lines, Parquet and Arrow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kd_lab.core.as_typed import shell_override
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Encoding, NonEmpty, PathName
-from kd_lab.core.reading import reading
+from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName
 from kd_lab.data import transfer_file
-from kd_lab.data.csv_file import encoding_of, header_of, other_encoding
-from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
-
-_SHOWN = 20  # names of columns that an error lists
-_LONGEST_NUMBER = 300  # digits; Python refuses to read thousands
+from kd_lab.data.csv_table import read_csv, refuse_missing
+from kd_lab.data.dataset import Split, SplitPlan, Texts
+from kd_lab.data.labels import as_word, read_labels, several_labels
+from kd_lab.data.row_file import kind_of, read_rows
 
 
 @dataclass(frozen=True)
 class Csv:
-    """A CSV file, or one for each split.
+    """A CSV file, or one for each split; a file of JSON Lines, JSON, Parquet or Arrow is read the same way.
 
     Args:
         path: the training rows, or all rows where no other file is given.
@@ -35,7 +33,9 @@ class Csv:
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train whose label is empty is such
             text too.
-        encoding: of the files.
+        encoding: of the files; a byte order mark tells it by itself.
+        delimiter: what stands between the fields of a CSV; None finds out whether that is , ; | or a tab.
+        columns: names of all columns of CSV files that have no header line; None takes the first line's.
         split: how to carve.
         name: what results call it.
         source: where to get the file, for the error when it is missing.
@@ -49,6 +49,8 @@ class Csv:
     validation_path: PathName | None = None
     transfer_path: PathName | None = None
     encoding: Encoding = "utf-8"
+    delimiter: Delimiter | None = None
+    columns: tuple[NonEmpty, ...] | None = None
     split: SplitPlan = field(default_factory=SplitPlan)
     name: NonEmpty = "csv"
     source: NonEmpty | None = None
@@ -61,59 +63,78 @@ class Csv:
         if path.is_file():
             return path
         cure = f"Get it from {self.source}, or name its place with" if self.source else "Name the file with"
-        got = "a folder" if path.is_dir() else "no such file"
-        raise UserError(f"dataset file {path}", expected="a CSV file", got=got, cure=f"{cure} dataset.path=FILE.")
+        if path.is_dir():
+            got, more = "a folder", f" A folder with a file for each split is {_as_folder(path)}."
+        else:
+            got, more = "no such file", ""
+        raise UserError(f"dataset file {path}", expected="a CSV file", got=got, cure=f"{cure} dataset.path=FILE.{more}")
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """Files by their content, columns, and the way of splitting."""
         files = {name: file_hash(path) for name, path in self._paths().items()}
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
+        form = {"delimiter": self.delimiter and DELIMITERS.get(self.delimiter, self.delimiter), "names": self.columns}
         transfer = transfer_file.fingerprint_parts(self.transfer_path)
-        return {"files": files, "columns": columns, "split": self.split, "transfer": transfer}
+        return {
+            "files": files,
+            "columns": columns,
+            "split": self.split,
+            "transfer": transfer,
+            **{name: given for name, given in form.items() if given is not None},  # not there, they rename nothing
+        }
 
     def load(self) -> Texts:
         """Reads the files; classes are the labels in order, by number where all are numbers.
 
         Raises:
-            UserError: a file or column is missing, a file is empty or in another encoding, a label is missing.
+            UserError: a file or column is missing, a file is empty or in another encoding, a label is missing, or the
+                labels are scores.
         """
         tables = {name: self._read(path, labelled=name != "train") for name, path in self._paths().items()}
-        found = {label for table in tables.values() for label in table[self.label_column]} - {""}
-        classes = tuple(sorted(found, key=_by_number if all(map(_is_integer, found)) else str))
-        index = {"": UNLABELLED, **{label: number for number, label in enumerate(classes)}}
+        words = {name: table[self.label_column].tolist() for name, table in tables.items()}
+        labels = read_labels(words, f"dataset {self.name}, column {self.label_column!r}")
         splits = {}
         for name, table in tables.items():
-            labels = np.array([index[label] for label in table[self.label_column]], dtype=np.int64)
             pairs = table[self.pair_column].tolist() if self.pair_column else None
-            splits[name] = Split(table[self.text_column].tolist(), labels, pairs)
+            splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs)
         splits = self.split.complete(splits)
         columns = (self.text_column, self.pair_column, self.encoding)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, classes)
+        return Texts(splits, labels.classes, labels.notes)
 
     def _read(self, path: Path, *, labelled: bool) -> pd.DataFrame:
         where = f"dataset file {path}"
-        columns = [self.text_column, self.label_column, *([self.pair_column] if self.pair_column else [])]
-        encoding = encoding_of(path, self.encoding)
-        header, delimiter = header_of(path, encoding, columns)
-        for option, column in zip(("text", "label", "pair"), columns, strict=False):
-            if header and header.count(column) != 1:
-                there = f"{', '.join(map(repr, header[:_SHOWN]))}{', ...' if len(header) > _SHOWN else ''}"[:500]
-                cure = f"Name it with dataset.{option}_column=NAME."
-                if not {name.strip().lower() for name in header} & {name.lower() for name in columns}:
-                    cure += f" Where the first line is a row already, put the names above it: {','.join(columns)}."
-                raise UserError(where, expected=f"a column {column!r}, once", got=there, cure=cure)
-        with _telling(where, self.encoding, path):
-            table = pd.read_csv(
-                path, encoding=encoding, sep=delimiter, dtype=str, keep_default_na=False, na_values=[""]
-            )
-        if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of the fields in excess
-            got = "more fields in the rows than in the header"
-            raise UserError(where, expected="CSV", got=got, cure="Quote texts that hold commas.")
+        wanted = {"text": self.text_column, "label": self.label_column}
+        if self.pair_column:
+            wanted["pair"] = self.pair_column
+        if (kind := kind_of(path)) == "csv":
+            mark = None if self.delimiter is None else DELIMITERS.get(self.delimiter, self.delimiter)
+            table = read_csv(path, wanted, self.encoding, mark, self.columns)
+        else:
+            found = read_rows(path, kind, list(wanted.values()), self.label_column, self.encoding)
+            refuse_missing(where, list(found), wanted)
+            words = {name: self._words(name, found[name], where) for name in wanted.values()}
+            table = pd.DataFrame(words, dtype=object)
         if table.empty:
-            raise UserError(where, expected="rows below the header", got="none", cure="Give a file that has some.")
-        self._refuse_missing(table, columns, where, labelled=labelled)
+            cure = "Give a file that has some."
+            if kind == "csv" and self.columns is None:
+                cure += " Where the first line is a row already, name the columns with dataset.columns."
+            raise UserError(where, expected="rows below the header", got="none", cure=cure)
+        self._refuse_missing(table, list(wanted.values()), where, labelled=labelled)
         return table
+
+    def _words(self, column: str, values: Sequence[Any], where: str) -> list[str | None]:
+        """The values of a column of a file that tells numbers from words."""
+        place = f"{where}, column {column!r}"
+        if column == self.label_column:
+            try:
+                return [as_word(value) or None for value in values]
+            except TypeError as error:
+                raise several_labels(place) from error
+        if strange := {type(value).__name__ for value in values if value is not None} - {"str"}:
+            cure = "Name another column with dataset.text_column=NAME."
+            raise UserError(place, expected="texts", got=" and ".join(sorted(strange)), cure=cure)
+        return list(values)
 
     def _refuse_missing(self, table: pd.DataFrame, columns: Sequence[str], where: str, *, labelled: bool) -> None:
         for column in columns:
@@ -140,21 +161,5 @@ class Csv:
                 )
 
 
-@contextmanager
-def _telling(where: str, encoding: str, path: Path) -> Iterator[None]:
-    """Turns what pandas raises while it reads the file into one clear line."""
-    with reading(where, expected="CSV", cure="Quote texts that hold commas, quotes or line breaks."):
-        try:
-            yield
-        except (UnicodeError, LookupError) as error:
-            raise UserError(where, expected=f"text in {encoding}", got=str(error), cure=other_encoding(path)) from error
-        except pd.errors.EmptyDataError as error:
-            raise UserError(where, expected="a header line and rows", got="an empty file", cure="Fill it.") from error
-
-
-def _is_integer(label: str) -> bool:
-    return label.removeprefix("-").isdecimal() and len(label) <= _LONGEST_NUMBER
-
-
-def _by_number(label: str) -> tuple[int, str]:
-    return int(label), label  # 1 and 01 are two labels
+def _as_folder(path: Path) -> str:
+    return f"dataset=parquet {shell_override('dataset.path', str(path))}"

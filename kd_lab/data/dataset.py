@@ -42,6 +42,7 @@ class Texts(NamedTuple):
 
     splits: dict[str, Split]
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what its reader took for granted, a line each
 
 
 class Dataset(Protocol):

@@ -13,6 +13,7 @@ import numpy as np
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
+from kd_lab.data.labels import several_labels
 
 TEXT, PAIR, LABEL = "text", "pair", "label"  # the files' columns, whatever the frame calls them
 _GIVE = "Give a data frame of pandas, or (texts, labels)."
@@ -147,6 +148,8 @@ def _labels(given: Sequence[Any], where: str) -> list[Any]:
         cure = "Mend or remove the rows; -1 marks a row without a label in train."
         raise UserError(where, expected="a label on every row", got=got, cure=cure)
     plain = [str(one) if isinstance(one, str) else one for one in plain]
+    if any(isinstance(one, list | tuple | set | np.ndarray) for one in plain):
+        raise several_labels(where)
     kinds = sorted({type(one).__name__ for one in plain})
     expected = "labels of one type: words, whole numbers, or true and false"
     if len(kinds) > 1 or not isinstance(plain[0], _LABELS):

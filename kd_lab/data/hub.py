@@ -1,8 +1,8 @@
-"""Data sets in the hub's layout: Parquet files in a local folder first, else from the hub."""
+"""Data sets in the hub's layout: files in a local folder first, else from the hub."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,14 @@ import numpy as np
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, PathName, Splits
-from kd_lab.core.reading import reading
 from kd_lab.data import transfer_file
+from kd_lab.data.arrow_table import columns_of, read_table
+from kd_lab.data.class_names import class_names
 from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
+from kd_lab.data.hub_download import download
 from kd_lab.data.hub_revision import commit as commit_of
-from kd_lab.data.parquet_file import read_columns
+from kd_lab.data.labels import Labels, as_word, read_labels, twins
+from kd_lab.data.split_files import files_by_split, refuse_others
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +30,8 @@ class Hub:
     """One configuration of a data set.
 
     Args:
-        path: a folder with `<split>-*.parquet` files, looked in first; None skips it.
+        path: a folder with files for each split, looked in first: `<split>-*.parquet`, or others that the hub's layout
+            has (Arrow, CSV, JSON Lines; in `data/`, or in a folder that is called as the split); None skips it.
         hub_id: the repository on the hub, looked in next; None skips it.
         config: its configuration on the hub.
         revision: a commit, tag or branch on the hub.
@@ -36,7 +40,8 @@ class Hub:
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train with label -1 is such text
             too.
-        splits: our split -> theirs. One that is left out is carved out of train by `split`.
+        splits: our split -> theirs. One that is left out is carved out of train by `split`, but for a validation split
+            that is there and stands for nothing else; so is a test split that bears our own name and is not there.
         split: how to carve.
         name: what results call it.
         out_of_scope: the class of texts that belong to no other class, judged apart; None where there is none.
@@ -58,9 +63,7 @@ class Hub:
     def _local(self) -> dict[str, list[Path]] | None:
         if self.path is None:
             return None
-        folder = Path(self.path).expanduser()
-        files = {name: sorted(folder.glob(f"{theirs}-*.parquet")) for name, theirs in self.splits.items()}
-        return files if all(files.values()) else None
+        return files_by_split(Path(self.path).expanduser(), self.splits, carve=self.hub_id is None)
 
     def commit(self) -> str | None:
         """The commit that it is read at; None where it is no repository of the hub, or is not to be had."""
@@ -90,57 +93,64 @@ class Hub:
         }
 
     def load(self) -> Texts:
-        """Reads the splits that `splits` names.
+        """Reads the splits that `splits` names, and a validation split that is there.
 
         Raises:
-            UserError: it is in neither place, a file is damaged, a column is missing or of another type, or no class
-                is called `out_of_scope`.
+            UserError: it is in neither place, a file is damaged, a column is missing or of another type, the labels are
+                scores or lists, or no class is called `out_of_scope`.
         """
+        wanted = {"text": self.text_column, "label": self.label_column}
+        if self.pair_column:
+            wanted["pair"] = self.pair_column
         local = self._local()
-        tables = (
-            self._download() if local is None else {name: _read(paths, self._wanted()) for name, paths in local.items()}
-        )
-        raw = {name: self._columns(name, table) for name, table in tables.items()}
-        names = _class_names(
-            tables["train"].schema.field(self.label_column), tables["train"].schema.metadata, self.name
-        )
-        found = {label for _, _, labels in raw.values() for label in labels} - {UNLABELLED}
-        if len(kinds := {type(label).__name__ for label in found}) > 1:
+        if local is None:
+            tables = self._download(list(wanted.values()))
+        else:
+            tables = {name: read_table(paths, wanted) for name, paths in local.items()}
+        raw = {name: columns_of(table, f"dataset {self.name}, split {name}", wanted) for name, table in tables.items()}
+        labels = self._labels(tables["train"], {name: columns.labels for name, columns in raw.items()})
+        if self.out_of_scope is not None:
+            class_number(labels.classes, self.out_of_scope)
+        splits = {name: Split(one.texts, labels.splits[name], one.pairs) for name, one in raw.items()}
+        notes = list(labels.notes)
+        for name, share in (("test", self.split.test_fraction), ("validation", self.split.validation_fraction)):
+            if name in self.splits and name not in splits:
+                rows = f"{100 * share:g} % of the rows of train"
+                notes.append(f"there is no split {self.splits[name]!r}: {rows} stand for it")
+        splits = self.split.complete(splits)
+        columns = (self.text_column, self.pair_column)
+        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
+        return Texts(splits, labels.classes, tuple(notes))
+
+    def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:
+        names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")
+        distinct = {label for labels in found.values() for label in labels} - {UNLABELLED, None}
+        if len(kinds := {type(label).__name__ for label in distinct}) > 1:
             got, cure = f"{' and '.join(sorted(kinds))}", "Give all splits labels of one type."
             raise UserError(f"dataset {self.name}", expected="labels of one type", got=got, cure=cure)
-        if names and (strange := sorted(found - set(range(len(names))))):
+        where = f"dataset {self.name}, column {self.label_column!r}"
+        if names is None:
+            return read_labels({name: list(map(_word, labels)) for name, labels in found.items()}, where)
+        if strange := sorted(distinct - set(range(len(names)))):
             raise UserError(
-                f"dataset {self.name}, column {self.label_column!r}",
+                where,
                 expected=f"a number below {len(names)}, as the file names that many classes",
                 got=repr(strange[0]),
                 cure="Write the file again with all names, or without.",
             )
-        classes = names or tuple(str(label) for label in sorted(found))
-        if self.out_of_scope is not None:
-            class_number(classes, self.out_of_scope)
-        index = {label: number for number, label in enumerate(range(len(names)) if names else sorted(found))}
-        index[UNLABELLED] = UNLABELLED
-        splits = {
-            name: Split(texts, np.array([index[label] for label in labels], dtype=np.int64), pairs)
-            for name, (texts, pairs, labels) in raw.items()
-        }
-        splits = self.split.complete(splits)
-        columns = (self.text_column, self.pair_column)
-        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, classes)
+        numbers = {name: np.array(labels, dtype=np.int64) for name, labels in found.items()}
+        return Labels(names, numbers, tuple(twins(names)))
 
-    def _download(self) -> dict[str, pa.Table]:
-        looked = f"{self.path} (no {'-*.parquet, '.join(self.splits.values())}-*.parquet there)" if self.path else ""
-        reason = "no hub id"
+    def _download(self, wanted: Sequence[str]) -> dict[str, pa.Table]:
+        looked, reason = "", "no hub id"
+        if self.path:
+            looked = f"{self.path} (no {'-*.parquet, '.join(self.splits.values())}-*.parquet there)"
         if self.hub_id:
-            import datasets
-
-            try:
-                revision = self.commit() or self.revision
-                whole = datasets.load_dataset(self.hub_id, self.config, revision=revision)
-                return {name: whole[theirs].with_format("arrow")[:] for name, theirs in self.splits.items()}
-            except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"
-                reason = f"hub id {self.hub_id} ({type(error).__name__})"
+            found, reason = download(self.hub_id, self.config, self.commit() or self.revision, self.splits, wanted)
+            if found is not None:
+                return found
+        elif self.path:
+            refuse_others(Path(self.path).expanduser(), self.splits)
         raise UserError(
             f"dataset {self.name}",
             expected="its files in a local folder or on the hub",
@@ -148,55 +158,9 @@ class Hub:
             cure="Set KD_LAB_DATA or paths.data to the folder that holds it, or go online once.",
         )
 
-    def _wanted(self) -> list[str]:
-        return list(dict.fromkeys(filter(None, (self.text_column, self.label_column, self.pair_column))))
 
-    def _columns(self, name: str, table: pa.Table) -> tuple[list[str], list[str] | None, list[Any]]:
-        import pyarrow as pa
-        import pyarrow.compute
-
-        where = f"dataset {self.name}, split {name}"
-        wanted = {"text_column": self.text_column, "label_column": self.label_column, "pair_column": self.pair_column}
-        for option, column in wanted.items():
-            if column is None:
-                continue
-            if table.column_names.count(column) != 1:
-                raise UserError(
-                    where,
-                    expected=f"a column {column!r}",
-                    got=", ".join(map(repr, table.column_names))[:500] or "no columns",
-                    cure=f"Name it with dataset.{option}=NAME.",
-                )
-            kind = table.schema.field(column).type
-            if option != "label_column" and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-                raise UserError(
-                    f"{where}, column {column!r}",
-                    expected="texts",
-                    got=str(kind),
-                    cure=f"Name another: dataset.{option}.",
-                )
-        labels = table[self.label_column]
-        if pa.types.is_dictionary(labels.type):
-            labels = labels.cast(labels.type.value_type)
-        if not _is_label(labels.type):
-            raise UserError(
-                f"{where}, column {self.label_column!r}",
-                expected="labels: words or whole numbers",
-                got=str(labels.type),
-                cure="Name another: dataset.label_column.",
-            )
-        nan = pa.compute.is_nan(labels) if pa.types.is_floating(labels.type) else None
-        missing = labels.null_count + (pa.compute.sum(nan).as_py() or 0 if nan is not None else 0)
-        if missing:
-            raise UserError(
-                f"{where}, column {self.label_column!r}",
-                expected="a label on every row",
-                got=f"{missing} rows without",
-                cure="Mend or remove the rows; -1 marks a row without a label in train.",
-            )
-        with reading(where, expected="texts in UTF-8", cure="Copy or download the files again."):
-            pairs = table[self.pair_column].to_pylist() if self.pair_column else None
-            return table[self.text_column].to_pylist(), pairs, labels.to_pylist()
+def _word(label: Any) -> str:
+    return "" if label == UNLABELLED else as_word(label)
 
 
 def class_number(classes: Sequence[str], out_of_scope: str) -> int:
@@ -214,35 +178,3 @@ def class_number(classes: Sequence[str], out_of_scope: str) -> int:
             cure="Name one of them, or null where no class means out of scope.",
         )
     return classes.index(out_of_scope)
-
-
-def _read(paths: Iterable[Path], wanted: Sequence[str]) -> pa.Table:
-    import pyarrow as pa
-
-    tables: list[pa.Table] = []
-    for path in paths:
-        with reading(f"dataset file {path}", expected="Parquet", cure="Copy or download it again."):
-            tables.append(read_columns(path, wanted))
-            if tables[-1].schema != tables[0].schema:
-                raise ValueError("columns of other types than in the files before it")
-    return pa.concat_tables(tables)
-
-
-def _is_label(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    tests = ("is_string", "is_large_string", "is_integer", "is_boolean", "is_floating", "is_null")
-    return any(getattr(pa.types, test)(kind) for test in tests)
-
-
-def _class_names(label: pa.Field, metadata: Mapping[bytes, bytes] | None, name: str) -> tuple[str, ...] | None:
-    """The classes that the file's own description names for the column of labels, if it has one."""
-    import datasets
-    import pyarrow as pa
-
-    cure = "Write the file again, e.g. with pandas, which leaves that description out."
-    with reading(f"dataset {name}", expected="a description of columns as the library datasets writes it", cure=cure):
-        feature = datasets.Features.from_arrow_schema(pa.schema([label], metadata)).get(label.name)
-    if not (isinstance(feature, datasets.ClassLabel) and pa.types.is_integer(label.type)):
-        return None
-    return tuple(feature.names)

@@ -15,7 +15,9 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.progress import Advance
 from kd_lab.data.dataset import UNLABELLED, Dataset, Split, Texts, checked, overlap
+from kd_lab.data.label_warnings import label_warnings
 from kd_lab.data.text_hashes import text_hashes
+from kd_lab.data.token_warnings import token_warnings
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.data.unlabelled import without_judged
 
@@ -127,19 +129,21 @@ def _read(dataset: Dataset) -> tuple[Texts, list[str]]:
 
 def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
     texts, left_out = _read(dataset)
-    for name, split in texts.splits.items():
-        _write(name, split, tokenizer, advance, draft)
+    lengths = {name: _write(name, split, tokenizer, advance, draft) for name, split in texts.splits.items()}
     np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))
     about = {
         "classes": texts.classes,
         "vocabulary": tokenizer.vocab_size,
         "pad_id": tokenizer.pad_id,
-        "warnings": [*left_out, *overlap(texts.splits)],
+        "warnings": [
+            *(*texts.notes, *left_out, *overlap(texts.splits), *label_warnings(texts)),
+            *token_warnings(tokenizer, texts.splits, lengths),
+        ],
     }
     (draft / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _write(name: str, split: Split, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
+def _write(name: str, split: Split, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> np.ndarray:
     pieces, segments, lengths = [], [], []
     for rows in tokenizer.encode(split.texts, split.pairs):
         lengths.append(rows.lengths)
@@ -153,3 +157,4 @@ def _write(name: str, split: Split, tokenizer: TokenizerBase, advance: Advance, 
     np.save(draft / f"{name}.labels.npy", split.labels)
     if segments:
         np.save(draft / f"{name}.segments.npy", np.concatenate(segments))
+    return np.diff(offsets)

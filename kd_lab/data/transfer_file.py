@@ -111,8 +111,7 @@ def _table(path: Path, ending: str, encoding: str, wanted: Sequence[str]) -> dic
         table = pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding=encoding)
         table = table.astype(object).where(table.notna(), None)
     else:
-        packed = path.suffix.lower() == ".gz"
-        told = encoding if packed else encoding_of(path, encoding)
-        delimiter = "\t" if ending == ".tsv" else "," if packed else header_of(path, told, wanted)[1]
+        told = encoding_of(path, encoding)
+        delimiter = "\t" if ending == ".tsv" else header_of(path, told, wanted)[1]
         table = pd.read_csv(path, encoding=told, sep=delimiter, dtype=str, keep_default_na=False)
     return {str(name): table[name].tolist() for name in table.columns}

@@ -16,6 +16,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from kd_lab.evaluation.glyphs import fonts_for
+
 NAMED = 20  # classes up to which names and counts can be read
 _LONGEST = 22  # letters of a name
 
@@ -53,9 +55,10 @@ def draw(labels: ArrayLike, predictions: ArrayLike, classes: Sequence[str], path
     accuracy = float(np.trace(counts) / max(counts.sum(), 1))
     axes.set_title(f"accuracy {accuracy:.1%} of {counts.sum():,} rows, {size} classes", fontsize=11, pad=12)
     if few:
-        names = [_readable(name) for name in classes]
-        axes.set_xticks(range(size), names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(size), names)
+        families, names = fonts_for([" ".join(str(name).split()) for name in classes])
+        names = [_readable(name) for name in names]
+        axes.set_xticks(range(size), names, rotation=45, ha="right", rotation_mode="anchor", family=families)
+        axes.set_yticks(range(size), names, family=families)
         axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
         axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
         axes.grid(which="minor", color="white", linewidth=1.5)
@@ -73,6 +76,5 @@ def draw(labels: ArrayLike, predictions: ArrayLike, classes: Sequence[str], path
 
 
 def _readable(name: str) -> str:
-    """A name on one line, cut where it is long, its dollar signs taken for dollars and not for mathematics."""
-    line = " ".join(str(name).split())
-    return (line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…").replace("$", r"\$")
+    """A name, cut where it is long, its dollar signs taken for dollars and not for mathematics."""
+    return (name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…").replace("$", r"\$")

@@ -57,8 +57,8 @@ def test_columns_files_and_pairs_are_those_named(write: Write) -> None:
 
 
 def test_numeric_labels_are_sorted_by_number(write: Write) -> None:
-    path = write("text,label\n" + "".join(f"text {row},{row % 12 - 1}\n" for row in range(36)))
-    assert Csv(path).load().classes == ("-1", *map(str, range(11)))
+    path = write("text,label\n" + "".join(f"text {row},{row % 12 - 2}\n" for row in range(36)))
+    assert Csv(path).load().classes == ("-2", "-1", *map(str, range(10)))
 
 
 def test_labels_that_are_not_all_numbers_are_sorted_as_words(write: Write) -> None:
@@ -133,7 +133,7 @@ def test_no_label_at_all_is_one_clear_line(write: Write) -> None:
         ("text,label\ncafé,a\n".encode("latin-1"), {}, "expected text in utf-8.*dataset.encoding=cp1252"),
         (b"text,label\ncaf\x81,a\n", {}, "expected text in utf-8.*dataset.encoding=latin-1"),  # none of cp1252's
         ("text,text,label\nhello,you,a\n", {}, "a column 'text', once, got 'text', 'text', 'label'"),
-        ("hello,a\nthere,b\n", {}, "put the names above it: text,label"),
+        ("hello,a\nthere,b\n", {}, r"dataset.text_column=NAME. Where the first line is a row .*columns=\[text,label\]"),
         ("text,label\nhello,a\n", {"encoding": "no-such-code"}, "expected text in no-such-code"),
         ("text,label\nhello,a\nthere, you,b\n", {}, "expected CSV.*Quote texts that hold commas"),
         ("text,label\nhello, you,a\nthere, me,b\n", {}, "Quote texts that hold commas"),  # pandas drops "hello"

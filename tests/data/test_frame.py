@@ -50,14 +50,16 @@ def read(found: Rows, cache: Cache) -> tuple[list[str], list[str], list[str] | N
 def test_texts_survive_exactly_that_a_csv_would_change(own_cache: Cache) -> None:
     labels = [*HARD[6:], *HARD[:6]]
     table = pd.DataFrame({"text": HARD, "label": labels, "other": HARD[::-1]})
-    assert read(rows(table, pair="other"), own_cache) == (HARD, labels, HARD[::-1])
-    assert read(rows((HARD, labels)), own_cache) == (HARD, labels, None)
+    named = [label.strip() for label in labels]
+    assert read(rows(table, pair="other"), own_cache) == (HARD, named, HARD[::-1])
+    assert read(rows((HARD, labels)), own_cache) == (HARD, named, None)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip), min_size=1))
 def test_any_text_survives_exactly(own_cache: Cache, texts: list[str]) -> None:
-    assert read(rows((texts, texts[::-1])), own_cache) == (texts, texts[::-1], None)
+    labels = [f"class {text} of its own" for text in texts[::-1]]
+    assert read(rows((texts, labels)), own_cache) == (texts, labels, None)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_labels_of_every_kind_keep_their_names(labels: Any, names: list[str], ow
         (["a", "b"], ["x", " "], "expected a label on every row"),
         (["a", "b"], ["x", 1], "expected labels of one type: .*, got int and str"),
         (["a", "b"], [True, 1], "expected labels of one type: .*, got bool and int"),
-        (["a", "b"], [["x"], ["y"]], "expected labels of one type: .*, got list"),
+        (["a", "b"], [["x"], ["y"]], "expected one label on each row, got lists of labels.*task=multi_label"),
         (["a", "b"], [2**70, 1], f"expected labels of one type: .*, got {2**70}"),
         (["a", "b"], ["x", "\udc00"], r"expected labels of one type: .*, got '.udc00'"),
         ([], [], "train: expected rows, got none"),

@@ -97,6 +97,8 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "config": "other",
     "data.csv.Csv.path": "two.csv",
     "data.tokenizer.Tokenizer.checkpoint": Checkpoint("a/b", path="two"),
+    "columns": ("text", "label"),
+    "delimiter": "tab",
     "device": "cpu",
     "encoding": "latin-1",
     "engine": next(engine for engine in ("onednn", "qnnpack", "fbgemm") if engine != torch.backends.quantized.engine),

@@ -1,0 +1,155 @@
+"""Reads a CSV file as a table of words, or says in one line what is wrong with it and how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kd_lab.core.as_typed import shell_override
+from kd_lab.core.errors import UserError
+from kd_lab.core.reading import reading
+from kd_lab.data.csv_file import encoding_of, first_rows, header_of, is_packed, opened, other_encoding, sniffed
+
+_SHOWN = 20  # names of columns that an error lists
+_LONG = 40  # letters from which a name of a column is taken for a text
+
+
+def read_csv(
+    path: Path,
+    wanted: Mapping[str, str],
+    encoding: str,
+    delimiter: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """All rows as words, NaN where a field is empty.
+
+    Args:
+        wanted: option, such as `text`, -> the column that must be there.
+        delimiter: None finds it.
+        columns: names of the columns of a file without a header line; None takes the first line's.
+
+    Raises:
+        UserError: the file is empty or in another encoding, a column is missing, or the rows are not CSV.
+    """
+    where = f"dataset file {path}"
+    with _telling(where, encoding, path):
+        told = encoding_of(path, encoding)
+        if columns is None:
+            header, mark = header_of(path, told, list(wanted.values()), delimiter)
+            if delimiter is not None and not set(wanted.values()) <= set(header):
+                found, other = header_of(path, told, list(wanted.values()))
+                if set(wanted.values()) <= set(found):
+                    got, cure = f"a header that {other!r} cuts into them", "Leave dataset.delimiter out."
+                    raise UserError(where, expected=f"columns cut by {mark!r}", got=got, cure=cure)
+            if header:
+                rows = [] if set(wanted.values()) <= set(header) else first_rows(path, told, mark)
+                refuse_missing(where, header, wanted, _header_cure(rows, wanted))
+        else:
+            header, mark = list(columns), delimiter or sniffed(path, told, len(columns))
+            _refuse_wrong_names(where, header, wanted, first_rows(path, told, mark))
+        head, names = (0, None) if columns is None else (None, header)
+        with opened(path) as file:
+            source = file if is_packed(path) else path
+            options = {"dtype": str, "keep_default_na": False, "na_values": [""], "header": head, "names": names}
+            table = pd.read_csv(source, encoding=told, sep=mark, **options)
+    if not (isinstance(table.index, pd.RangeIndex) or _counts(table.index)):  # pandas makes it of fields in excess
+        got = "more fields in the rows than in the header" if columns is None else "more fields than dataset.columns"
+        held = "commas" if mark == "," else repr(mark)
+        raise UserError(where, expected="CSV", got=got, cure=f"Quote texts that hold {held}.")
+    if len(header) == len(table.columns):
+        table.columns = pd.Index(header)  # without the blanks around them
+    return table
+
+
+def refuse_missing(where: str, header: Sequence[str], wanted: Mapping[str, str], cure: str | None = None) -> None:
+    """Refuses a table in which a column is not there, or twice.
+
+    Args:
+        header: all names.
+        wanted: option, such as `text`, -> column.
+        cure: what to do instead of naming another column.
+
+    Raises:
+        UserError: naming the columns that are there.
+    """
+    for option, column in wanted.items():
+        if header.count(column) != 1:
+            there = f"{', '.join(map(repr, header[:_SHOWN]))}{', ...' if len(header) > _SHOWN else ''}"[:500]
+            near = next((name for name in header if name.strip().lower() == column.strip().lower()), None)
+            near = None if near is None or header.count(near) > 1 else near
+            eg = f", e.g. {shell_override(f'dataset.{option}_column', near)}" if near is not None else ""
+            named = f"Name it with dataset.{option}_column=NAME{eg}."
+            told = f"a column {column!r}, once"
+            raise UserError(where, expected=told, got=there or "no columns", cure=(cure or "{}").format(named))
+
+
+def _header_cure(rows: Sequence[Sequence[str]], wanted: Mapping[str, str]) -> str:
+    """What to do where a column is missing; "{}" stands for naming another one."""
+    if len(rows) < 2 or {name.strip().lower() for name in rows[0]} & {name.lower() for name in wanted.values()}:
+        return "{}"
+    if len(rows[0]) < len(wanted):
+        return "{}"
+    option = shell_override("dataset.columns", _guessed(rows, wanted)).replace("{", "{{").replace("}", "}}")
+    if _is_row(rows):
+        return f"The first line looks like a row, not like names of columns: name them with {option}."
+    return f"{{}} Where the first line is a row already, name the columns with {option}."
+
+
+def _is_row(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is one like the others: a field that comes again below it, a number, a long text."""
+    for place, name in enumerate(rows[0]):
+        below = [row[place] for row in rows[1:] if place < len(row)]
+        if len(name) > _LONG or name in below or name.replace(".", "", 1).isdecimal():
+            return True
+    return False
+
+
+def _guessed(rows: Sequence[Sequence[str]], wanted: Mapping[str, str]) -> list[str]:
+    """Names of the columns by what stands in them: texts are the longest, of the others labels the least different."""
+    fields = [[row[place] for row in rows if place < len(row)] for place in range(len(rows[0]))]
+    names = [f"column{place}" for place in range(1, len(fields) + 1)]
+    longest = sorted(range(len(fields)), key=lambda place: -sum(map(len, fields[place])) / len(fields[place]))
+    texts = sorted(longest[: len(wanted) - 1])
+    rest = longest[len(wanted) - 1 :]
+    label = min(rest, key=lambda place: (len(set(fields[place])) < 2, len(set(fields[place]))))
+    for option, column in wanted.items():
+        names[label if option == "label" else texts.pop(0)] = column
+    return names
+
+
+def _refuse_wrong_names(
+    where: str, names: Sequence[str], wanted: Mapping[str, str], rows: Sequence[Sequence[str]]
+) -> None:
+    """Refuses `dataset.columns` that do not fit the file or the columns that are asked for."""
+    cure = "Name every column of the file, in order; where its first line has their names, leave dataset.columns out."
+    if rows and [name.strip() for name in rows[0]] == list(names):
+        got = "a first line with these very names"
+        raise UserError(f"{where}, dataset.columns", expected="a file without a header line", got=got, cure=cure)
+    if missing := next((column for column in wanted.values() if list(names).count(column) != 1), None):
+        got = ", ".join(map(repr, names))
+        raise UserError("dataset.columns", expected=f"{missing!r} among them, once", got=got, cure=cure)
+    if rows and not any(len(row) == len(names) for row in rows):
+        expected = f"{len(rows[0])} names, one for each column"
+        raise UserError(f"{where}, dataset.columns", expected=expected, got=str(len(names)), cure=cure)
+
+
+def _counts(index: pd.Index) -> bool:
+    """Whether an index counts the rows from 0 or 1, as R writes it: without a name in the header."""
+    numbers = pd.to_numeric(pd.Series(index), errors="coerce").to_numpy() if index.nlevels == 1 else np.array([-1.0])
+    return bool(numbers[0] in (0, 1) and (numbers == np.arange(len(numbers)) + numbers[0]).all())
+
+
+@contextmanager
+def _telling(where: str, encoding: str, path: Path) -> Iterator[None]:
+    """Turns what pandas raises while it reads the file into one clear line."""
+    with reading(where, expected="CSV", cure="Quote texts that hold commas, quotes or line breaks."):
+        try:
+            yield
+        except (UnicodeError, LookupError) as error:
+            raise UserError(where, expected=f"text in {encoding}", got=str(error), cure=other_encoding(path)) from error
+        except pd.errors.EmptyDataError as error:
+            raise UserError(where, expected="a header line and rows", got="an empty file", cure="Fill it.") from error

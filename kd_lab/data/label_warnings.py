@@ -1,0 +1,53 @@
+"""What is said of labels before anything is learned from them: classes with hardly a row, one text with two labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from kd_lab.data.dataset import UNLABELLED, Split, Texts
+
+FEWEST = 5  # rows of a class in train, below which it is named
+_SHOWN = 5  # classes that a warning names
+_LETTERS = 60  # of a text that a warning quotes
+
+
+def label_warnings(texts: Texts) -> list[str]:
+    """A line on classes with fewer than `FEWEST` rows in train, and one on texts with two labels, in all splits."""
+    return [*_rare(texts), *_contradictions(texts)]
+
+
+def _rare(texts: Texts) -> Iterator[str]:
+    labels = np.asarray(texts.splits["train"].labels)
+    counts = np.bincount(labels[labels != UNLABELLED], minlength=len(texts.classes))
+    if rare := [int(number) for number in np.flatnonzero(counts < FEWEST)]:
+        named = ", ".join(f"{texts.classes[number]!r} {counts[number]}" for number in rare[:_SHOWN])
+        more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""
+        yield f"{len(rare)} of {len(counts)} classes have fewer than {FEWEST} rows in train: {named}{more}"
+
+
+def _contradictions(texts: Texts) -> Iterator[str]:
+    first: dict[str | tuple[str, str], int] = {}
+    other: dict[str | tuple[str, str], int] = {}
+    for row, label in _labelled(texts.splits):
+        if first.setdefault(row, label) != label:
+            other.setdefault(row, label)
+    if other:
+        rows = sum(row in other for row, _ in _labelled(texts.splits))
+        text, label = next(iter(other.items()))
+        quoted = text if isinstance(text, str) else " / ".join(text)
+        quoted = f"{quoted[:_LETTERS]}{'...' if len(quoted) > _LETTERS else ''}"
+        names = " and ".join(repr(texts.classes[number]) for number in (first[text], label))
+        number = f"{len(other):,} texts have" if len(other) > 1 else "1 text has"
+        yield f"{number} more than one label, in {rows:,} rows, e.g. {quoted!r}: {names}"
+
+
+def _labelled(splits: Mapping[str, Split]) -> Iterator[tuple[str | tuple[str, str], int]]:
+    for split in splits.values():
+        rows: Iterable[str | tuple[str, str]] = split.texts
+        if split.pairs is not None:
+            rows = zip(split.texts, split.pairs, strict=True)
+        for row, label in zip(rows, np.asarray(split.labels).tolist(), strict=True):
+            if label != UNLABELLED:
+                yield row, label

@@ -1,0 +1,107 @@
+"""Files of rows that are no CSV: JSON Lines, JSON, Parquet and Arrow; known by their ending or their first bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from kd_lab.core.errors import UserError
+from kd_lab.core.reading import reading
+from kd_lab.data.class_names import class_names
+from kd_lab.data.csv_file import encoding_of, opened
+from kd_lab.data.dataset import UNLABELLED
+from kd_lab.data.parquet_file import read_arrow_columns, read_columns
+
+Kind = Literal["csv", "json", "parquet", "arrow"]
+_ENDINGS: dict[str, Kind] = {
+    **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".arrow", ".feather"), "arrow"),
+}
+ENDINGS = tuple(_ENDINGS)
+PACKED = (".gz", ".bz2", ".xz")
+_STARTS: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1": "arrow", b'{"': "json", b'[{"': "json"}
+_TABLES = (".xlsx", ".xlsm", ".xls", ".ods")
+
+
+def ending(path: Path) -> str:
+    """How the file's name ends, without what says how it is packed; in small letters."""
+    name = path.name.lower()
+    return Path(name.removesuffix(next((one for one in PACKED if name.endswith(one)), ""))).suffix
+
+
+def kind_of(path: Path) -> Kind:
+    """What kind of file it is.
+
+    Raises:
+        UserError: it is a spreadsheet.
+    """
+    if path.suffix.lower() in _TABLES:
+        cure = "Save it as CSV UTF-8 and name that file."
+        raise UserError(f"dataset file {path}", expected="a file of rows", got="a spreadsheet", cure=cure)
+    if (told := _ENDINGS.get(ending(path))) is not None and told != "csv":
+        return told
+    with path.open("rb") as file:
+        start = file.read(8)
+    return next((kind for mark, kind in _STARTS.items() if start.startswith(mark)), "csv")
+
+
+def read_rows(path: Path, kind: Kind, wanted: Sequence[str], label: str, encoding: str) -> dict[str, list[Any]]:
+    """Column -> its values; the names alone, each without values, where one that is wanted is not there.
+
+    Args:
+        kind: all but CSV.
+        label: the column whose numbers become names, where the file itself names its classes.
+        encoding: of JSON.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    where = f"dataset file {path}"
+    words = {"json": f"JSON Lines in {encoding}", "parquet": "Parquet", "arrow": "Arrow"}[kind]
+    with reading(where, expected=words, cure="Mend it, or copy or download it again."):
+        if kind == "json":
+            return _json(path, wanted, encoding_of(path, encoding))
+        table = (read_columns if kind == "parquet" else read_arrow_columns)(path, wanted)
+        found: dict[str, list[Any]] = {name: table[name].to_pylist() for name in wanted if name in table.column_names}
+        if len(found) < len(set(wanted)) or sum(map(len, found.values())) == 0:
+            return {name: [] for name in table.column_names}
+        names = class_names(table.schema.field(label), table.schema.metadata, where)
+    if names is not None:
+        found[label] = [_name(names, number, where) for number in found[label]]
+    return found
+
+
+def _name(names: Sequence[str], number: int | None, where: str) -> str | None:
+    if number is None or number == UNLABELLED:
+        return None
+    if not 0 <= number < len(names):
+        expected = f"labels below {len(names)}, as the file names that many classes"
+        cure = "Write the file again with all names, or without."
+        raise UserError(where, expected=expected, got=str(number), cure=cure)
+    return names[number]
+
+
+def _json(path: Path, wanted: Sequence[str], encoding: str) -> dict[str, list[Any]]:
+    with opened(path) as file:
+        text = file.read().decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+    if text.lstrip().startswith("["):
+        rows = json.loads(text)
+    else:
+        rows = [_row(line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if strange := {type(row).__name__ for row in rows} - {"dict"}:
+        raise ValueError(f"a row that is {strange.pop()}, no object with names")
+    names = dict.fromkeys(name for row in rows for name in row)
+    if any(name not in names for name in wanted):
+        return {name: [] for name in names}
+    return {name: [row.get(name) for row in rows] for name in wanted}
+
+
+def _row(line: str, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from error
