@@ -11,7 +11,15 @@ from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.families import longest_input
-from kd_lab.models.pretrained import evenly, keep_layers, read_net, read_settings, weights_of
+from kd_lab.models.pretrained import (
+    evenly,
+    keep_layers,
+    read_net,
+    read_settings,
+    tell_of_head,
+    weight_names,
+    weights_of,
+)
 from kd_lab.models.spec import BuildContext
 
 _DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "mlp_dropout")
@@ -94,6 +102,7 @@ class CheckpointEncoder:
         if self.dropout is not None:
             settings |= {name: self.dropout for name in _DROPOUT if name in settings}
         net = read_net(folder, settings, context.classes, with_head=False)
+        tell_of_head(weight_names(folder), folder)
         _shorten(net, settings, self.keep_layers, self.layers)
         model = EncoderClassifier({**settings, "num_labels": context.classes})
         model.net.load_state_dict(weights_of(net))

@@ -23,6 +23,7 @@ from kd_lab.models.families import FAMILIES, entries, longest_input
 from kd_lab.models.fused.bf16_layer import use_bf16_layers
 from kd_lab.models.fused.cls_only import all_tokens, narrow_last_layer
 from kd_lab.models.fused.dropout import use_quick_dropout
+from kd_lab.models.pretrained import tell_of_head
 from kd_lab.models.spec import BuildContext
 from kd_lab.models.weight_transfer import base_prefix, take_layers
 from kd_lab.models.weights_file import read_tensors, refuse_giants
@@ -214,7 +215,9 @@ class Encoder:
                 raise UserError(
                     "model.checkpoint", expected="pre-trained weights", got="none", cure="Give some, or init=random."
                 )
-            return read_tensors(self.checkpoint.weights(), cure="Save the model as safetensors again.")
+            found = read_tensors(self.checkpoint.weights(), cure="Save the model as safetensors again.")
+            tell_of_head(found, self.checkpoint.folder())
+            return found
         if not isinstance(context.teacher, EncoderClassifier):
             raise UserError(
                 "model.init=teacher",
@@ -227,6 +230,9 @@ class Encoder:
     def _take(self, model: EncoderClassifier, source: dict[str, Tensor]) -> None:
         target = model.net.base_model.state_dict()
         taken = take_layers(source, self.architecture, self.keep_layers)
+        pieces = model.net.get_input_embeddings().num_embeddings
+        for name in (name for name in taken if name.endswith("word_embeddings.weight")):
+            taken[name] = taken[name][:pieces]  # some checkpoints pad their vocabulary: rows of which nobody asks
         wrong = sorted(
             name
             for name, weight in target.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.utils import logging
 
 from kd_lab.core.errors import UserError
+from kd_lab.core.progress import say
 from kd_lab.core.reading import read_json, reading
 from kd_lab.models.base import CONFIG, WEIGHTS
 from kd_lab.models.families import followed
@@ -107,9 +108,26 @@ def evenly(layers: int, of: int) -> tuple[int, ...]:
     return tuple(round(at * (of - 1) / max(layers - 1, 1)) for at in range(layers))
 
 
+def tell_of_head(names: Iterable[str], folder: Path) -> None:
+    """Says that a fitted head is left out, where the checkpoint has one.
+
+    Args:
+        names: of its weights.
+    """
+    if any(name.startswith("classifier.") for name in names):
+        say(f"warning: {folder} is a fitted classifier: its head is left out, a new one starts; teacher=ready keeps it")
+
+
 def weights_of(net: Any) -> dict[str, Tensor]:
     """Name -> weight, as `EncoderClassifier` keeps them."""
     return dict(net.state_dict())
+
+
+def weight_names(folder: Path) -> list[str]:
+    """Names of the checkpoint's weights."""
+    weights = folder / WEIGHTS
+    with reading(weights, expected="weights as safetensors", cure=_AGAIN), safe_open(weights, framework="pt") as file:
+        return list(file.keys())
 
 
 def _vocab_size(weights: Path) -> int | None:
