@@ -287,6 +287,25 @@ def test_the_demo_has_each_student_by_each_method() -> None:
     assert {method for method, config in by_method.items() if "alpha" not in config.loss} == {"baseline"}
 
 
+def test_the_demo_gives_a_baseline_epochs_of_its_own() -> None:
+    found = {
+        (model, method): compose(["experiments=demo", f"model={model}", f"method={method}"]).trainer.max_epochs
+        for model in ("distilbert_mini", "lstm_attention")
+        for method in ("baseline", "distilled", "distilled_onnx_int8")
+    }
+    epochs = compose(["experiments=demo"]).epochs
+    for (model, method), asked in found.items():
+        assert asked == epochs[model]["labels" if method == "baseline" else "teacher"]
+    assert compose(["experiments=demo", "loss.alpha=1"]).trainer.max_epochs == epochs.distilbert_mini.labels
+
+
+def test_the_demo_has_few_labels_and_ten_times_as_much_text_without() -> None:
+    dataset = compose(["experiments=demo"]).dataset
+    libraries = len(dataset.libraries)
+    assert dataset.labelled == 1500
+    assert libraries * dataset.rows_per_library > 12 * dataset.labelled
+
+
 # mistakes
 
 

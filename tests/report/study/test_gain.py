@@ -26,7 +26,7 @@ def trained(
         "dataset": {"name": "toy", "labelled": options.get("dataset.labelled")},
         "model": {"name": model, "word2vec_seed": options.get("seed", 0)},
         "loss": LOSSES[method],
-        "compression": dict.fromkeys(steps, {}),
+        "compression": {step: {} for step in steps},
     }
     made = cell([f"{name}={value}" for name, value in values.items()], validation, right / ROWS, config=config)
     return made, np.arange(ROWS) < right
