@@ -94,7 +94,8 @@ def to_markdown(
     found = [
         (f"### {block.name}\n\n" if len(blocks) > 1 else "") + _markdown(block.settings, verdicts) for block in blocks
     ]
-    verdict = "".join(f"\n{one.text}\n" for one in [*verdicts, *gains])
+    told = [*(one.text for one in verdicts), *(one.text for one in gains)]
+    verdict = "".join(f"\n{text}\n" for text in told)
     return "\n".join(found) + verdict + (f"\n{tables.bullets(remarks)}" if remarks else "")
 
 

@@ -51,7 +51,7 @@ class StudyReport:
     @property
     def verdict(self) -> str:
         """The verdicts and the gains in words, a line each."""
-        return "\n".join(one.text for one in [*self.verdicts, *self.gains])
+        return "\n".join([*(one.text for one in self.verdicts), *(one.text for one in self.gains)])
 
 
 def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
