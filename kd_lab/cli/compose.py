@@ -38,7 +38,7 @@ def register() -> None:
 
 
 def learns_from(*, _root_: DictConfig) -> str:
-    """What the run's loss asks, "teacher" or "labels": a study may give each epochs of its own, see experiments/demo."""
+    """What a run's loss asks, "teacher" or "labels", so that a study may give each its own epochs: experiments/demo."""
     loss = OmegaConf.to_container(_root_.loss, resolve=True)
     return "labels" if method({"loss": loss}) == "baseline" else "teacher"
 
