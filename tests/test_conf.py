@@ -306,6 +306,24 @@ def test_the_demo_has_each_student_by_each_method() -> None:
     assert {method for method, config in by_method.items() if "alpha" not in config.loss} == {"baseline"}
 
 
+def test_the_demo_gives_a_baseline_what_was_chosen_for_it() -> None:
+    chosen = compose(["experiments=demo"]).chosen
+    for model, method in itertools.product(chosen, ("baseline", "distilled", "distilled_onnx_int8")):
+        config = compose(["experiments=demo", f"model={model}", f"method={method}"])
+        asked = chosen[model]["labels" if method == "baseline" else "teacher"]
+        assert config.trainer.max_epochs == asked.epochs
+        assert (config.optimizer.encoder_lr, config.optimizer.head_lr) == (asked.encoder_lr, asked.head_lr)
+    alone = compose(["experiments=demo", "loss.alpha=1"])
+    assert alone.trainer.max_epochs == chosen.distilbert_mini.labels.epochs
+
+
+def test_the_demo_has_few_labels_and_much_text_without() -> None:
+    dataset = compose(["experiments=demo"]).dataset
+    libraries = len(dataset.libraries)
+    assert dataset.labelled == 500
+    assert libraries * dataset.rows_per_library > 30 * dataset.labelled
+
+
 # mistakes
 
 

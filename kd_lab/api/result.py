@@ -159,7 +159,7 @@ class Sweep:
         from kd_lab.report.study.shown import markdown
 
         told = markdown(self.report)
-        verdict = "" if self.verdict in told else f"\n{self.verdict}\n"
+        verdict = "".join(f"\n{line}\n" for line in self.verdict.splitlines() if line not in told)
         return to_html(f"{told}{verdict}\n{_place(self.folder)}")
 
     def __repr__(self) -> str:

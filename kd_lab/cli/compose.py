@@ -17,6 +17,7 @@ from kd_lab.cli import path_override
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import default_data, root
 from kd_lab.core.redact import text as without_credentials
+from kd_lab.pipeline.summary_table import method
 from kd_lab.tracking.mlflow_store import default_experiment, default_uri
 
 CONF = str(root() / "conf")
@@ -35,6 +36,13 @@ def register() -> None:
     OmegaConf.register_new_resolver("cell_name", cell_name, replace=True)
     OmegaConf.register_new_resolver("tracking_uri", default_uri, replace=True)
     OmegaConf.register_new_resolver("tracking_experiment", default_experiment, replace=True)
+    OmegaConf.register_new_resolver("learns_from", learns_from, replace=True)
+
+
+def learns_from(*, _root_: DictConfig) -> str:
+    """What a run's loss asks, "teacher" or "labels", so that a study may give each its own epochs: experiments/demo."""
+    loss = OmegaConf.to_container(_root_.loss, resolve=True)
+    return "labels" if method({"loss": loss}) == "baseline" else "teacher"
 
 
 def cell_name(overrides: str) -> str:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib.metadata
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kd_lab.core.cores import usable
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Libraries, NonEmpty
 from kd_lab.data.dataset import Split, SplitPlan, Texts
+from kd_lab.data.docstring_files import Rows, read_all
 
 _DISTRIBUTION = {"sklearn": "scikit-learn"}  # import name -> distribution, where they differ
 _NICKNAMES = ("pytorch", "scikit", "np", "pd", "plt", "nx", "hf", "huggingface", "hugging face")
 MASK = "[MASK]"
-_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,15 @@ class Docstrings:
         return {"versions": versions, "sizes": sizes, "split": self.split}
 
     def load(self) -> Texts:
-        """Reads the packages' sources with `ast`; nothing is imported or run.
+        """Reads the packages' sources with `ast`, on all cores; nothing of them is imported or run.
 
         Raises:
             UserError: a library is not installed.
         """
-        mask = _mask_pattern(self.libraries)
-        found: list[tuple[str, str, int]] = []  # (key, text, label)
-        for label, library in enumerate(self.libraries):
-            seen: set[str] = set()
-            for paragraph in _paragraphs(_folder(library)):
-                words = mask.sub(MASK, paragraph).split()[: self.max_words]
-                key = " ".join(re.findall("[a-z]+", " ".join(words).lower())[:8])
-                if len(words) >= self.min_words and key not in seen:
-                    seen.add(key)
-                    found.append((key, " ".join(words), label))
-                if len(seen) >= self.rows_per_library * 5 // 4:  # some are shared with another library and fall out
-                    break
+        enough = self.rows_per_library * 5 // 4  # some are shared with another library and fall out
+        masking = (_mask_pattern(self.libraries).pattern, MASK)
+        asked = [Rows(_folder(one), enough, self.min_words, self.max_words, masking) for one in self.libraries]
+        found = [(key, text, label) for label, rows in enumerate(read_all(asked, usable())) for key, text in rows]
         libraries_of = Counter(key for key, _, _ in found)
         own = [(text, label) for key, text, label in found if libraries_of[key] == 1]
         kept: list[tuple[str, int]] = []
@@ -114,26 +104,3 @@ def _mask_pattern(libraries: tuple[str, ...]) -> re.Pattern[str]:
         for words in ({*libraries, *_DISTRIBUTION.values()}, _NICKNAMES)
     )
     return re.compile(rf"{names}|(?<![a-z])(?:{nicknames})(?![a-z])", re.IGNORECASE)
-
-
-def _paragraphs(folder: Path) -> Iterator[str]:
-    """First paragraphs of the package's docstrings, files in an order that mixes its sub-packages."""
-    files = (path for path in folder.rglob("*.py") if "tests" not in path.parts and "_vendor" not in path.parts)
-    names = {path.relative_to(folder).as_posix(): path for path in files}
-    for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
-        try:
-            tree = ast.parse(names[name].read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError, ValueError):  # a template or a test of broken code
-            continue
-        for node in _documented(tree):
-            paragraph = (ast.get_docstring(node) or "").strip().split("\n\n")[0]
-            if paragraph.isascii() and ">>>" not in paragraph and "copyright" not in paragraph.lower():
-                yield " ".join(paragraph.split())
-
-
-def _documented(node: _Documented) -> Iterator[_Documented]:
-    """The node and the classes and functions defined in it; expressions, nine tenths of a tree, are not looked at."""
-    yield node
-    for child in node.body:
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _documented(child)

@@ -12,6 +12,7 @@ from kd_lab.core.tables import MISSING, one_line
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
+from kd_lab.report.study.gain import Gain
 from kd_lab.report.study.measures import Measure
 from kd_lab.report.study.settings import Setting, short_names, short_value
 from kd_lab.report.study.verdict import Verdict, percent, spread
@@ -82,8 +83,10 @@ def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) 
     return tables.to_rich(title, list(body[0] if body else ()), lines, words=_words(settings), styles=styles)
 
 
-def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], remarks: Sequence[str]) -> str:
-    """The table as GitHub shows it, the verdicts and what else is `remarks` under it; ends with a line break.
+def to_markdown(
+    settings: Sequence[Setting], verdicts: Sequence[Verdict], remarks: Sequence[str], gains: Sequence[Gain] = ()
+) -> str:
+    """The table as GitHub shows it, verdicts, gains and what else is `remarks` under it; ends with a line break.
 
     There is one a data set, under its name.
     """
@@ -91,7 +94,8 @@ def to_markdown(settings: Sequence[Setting], verdicts: Sequence[Verdict], remark
     found = [
         (f"### {block.name}\n\n" if len(blocks) > 1 else "") + _markdown(block.settings, verdicts) for block in blocks
     ]
-    verdict = "".join(f"\n{one.text}\n" for one in verdicts)
+    told = [*(one.text for one in verdicts), *(one.text for one in gains)]
+    verdict = "".join(f"\n{text}\n" for text in told)
     return "\n".join(found) + verdict + (f"\n{tables.bullets(remarks)}" if remarks else "")
 
 

@@ -33,7 +33,7 @@ def show(study: StudyReport, title: str, folder: Path, out: Console | None = Non
 def markdown(study: StudyReport) -> str:
     """The table that `show` prints, as Markdown, with the verdict where settings are compared."""
     if _seeds(study):
-        return settings_table.to_markdown(study.settings, study.verdicts, _notes(study))
+        return settings_table.to_markdown(study.settings, study.verdicts, _notes(study), study.gains)
     return to_markdown(study.cells)
 
 

@@ -15,6 +15,7 @@ from kd_lab.report.study import documents, settings_table
 from kd_lab.report.study.answers import predictions_by_run
 from kd_lab.report.study.collect import study
 from kd_lab.report.study.data_sets import data_sets, file_suffixes
+from kd_lab.report.study.gain import Gain, gains
 from kd_lab.report.study.settings import Setting
 from kd_lab.report.study.settings import settings as grouped
 from kd_lab.report.study.verdict import Verdict, spread, verdicts
@@ -31,6 +32,7 @@ class StudyReport:
         cells: all of them, by model and cell.
         settings: what they are when seeds are taken together.
         verdicts: one a data set.
+        gains: what distillation is worth, of each student that the study has distilled and with labels alone.
         files: name -> path of everything written.
         metrics: for the tracking store: best/accuracy, best/low and best/high (test; interval over seeds, or over rows
             for one seed), cells/finished, cells/failed, cells/pruned, settings/tried, settings/indistinguishable. Those
@@ -41,14 +43,15 @@ class StudyReport:
     cells: Sequence[RunResult]
     settings: Sequence[Setting]
     verdicts: Sequence[Verdict]
+    gains: Sequence[Gain]
     files: Mapping[str, Path]
     metrics: Mapping[str, float]
     best: str | None
 
     @property
     def verdict(self) -> str:
-        """The verdicts in words, a line each."""
-        return "\n".join(one.text for one in self.verdicts)
+        """The verdicts and the gains in words, a line each."""
+        return "\n".join([*(one.text for one in self.verdicts), *(one.text for one in self.gains)])
 
 
 def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
@@ -66,10 +69,10 @@ def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
     settings = grouped(cells)
     alone = sum(bool(setting.cells) for setting in settings) < 2
     predictions = [{} if alone else predictions_by_run(multirun / name, setting) for setting in settings]
-    found = verdicts(settings, predictions)
+    found, worth = verdicts(settings, predictions), gains(settings, predictions)
     folder = multirun / name / FOLDER
     texts = {
-        "table.md": settings_table.to_markdown(settings, found, settings_table.notes(cells, settings)),
+        "table.md": settings_table.to_markdown(settings, found, settings_table.notes(cells, settings), worth),
         "table.tex": documents.latex(settings, found),
         "table.csv": documents.settings_csv(settings, found),
         "cells.csv": documents.cells_csv(cells, settings),
@@ -78,13 +81,13 @@ def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
-        drawn = _draw(settings, folder, texts["cells.csv"]) if figures and not alone else []
+        drawn = _draw(settings, worth, folder, texts["cells.csv"]) if figures and not alone else []
     files = {path.name: path for path in [*(folder / file for file in texts), *drawn]}
     best = found[0].best.label if len(found) == 1 and found[0].best else None
-    return StudyReport(cells, settings, found, files, _metrics(cells, found), best)
+    return StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best)
 
 
-def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
+def _draw(settings: Sequence[Setting], worth: Sequence[Gain], folder: Path, shown: str) -> list[Path]:
     """The figures, of each data set apart.
 
     Those that show the same cells already are left as they are: a thousand settings take seconds.
@@ -98,13 +101,14 @@ def _draw(settings: Sequence[Setting], folder: Path, shown: str) -> list[Path]:
             return paths
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or none to be trusted
-    from kd_lab.report.figures import heatmap, parallel, pareto
+    from kd_lab.report.figures import gain, heatmap, parallel, pareto
 
     blocks, drawn = data_sets(settings), []
     ends = file_suffixes([block.name for block in blocks])
     for block in blocks:
         end, whole = ends[block.name], list(block.settings)
         of = f" on {block.name}" if len(blocks) > 1 else ""
+        drawn += gain.draw([one for one in worth if one.data_set == block.name], folder / f"gain{end}", of)
         drawn += heatmap.draw(whole, folder / f"heatmap{end}", of)
         drawn += parallel.draw(whole, folder / f"parallel{end}", of)
         drawn += pareto.draw(whole, folder / f"pareto{end}", of)

@@ -130,8 +130,8 @@ def _held_against(
 ) -> list[ComparisonWithBest]:
     by_setting = {id(setting): predictions for setting, predictions in group}
     others = [setting for setting, _ in group if setting is not best]
-    noise = _noise(best, [setting for setting, _ in group])
-    found = [_compared(by_setting[id(best)], by_setting[id(other)], noise) for other in others]
+    noise = seeds_noise(best, [setting for setting, _ in group])
+    found = [compared(by_setting[id(best)], by_setting[id(other)], noise) for other in others]
     made = [one for one, _ in found if one is not None]
     pairs = len(group) * (len(group) - 1) // 2
     tests = pairs if any(one.n > 1 for one in made) else len(made)
@@ -142,10 +142,10 @@ def _held_against(
     ]
 
 
-def _compared(
+def compared(
     first: Mapping[Run, Predictions], second: Mapping[Run, Predictions], noise: SeedNoise | None
 ) -> tuple[Comparison | None, str]:
-    """(the comparison, why there is none)."""
+    """(the comparison, first less second; why there is none)."""
     if not first or not second:
         return None, "no predictions"
     try:
@@ -155,8 +155,8 @@ def _compared(
     return found, "" if found else "no seed in common"
 
 
-def _noise(best: Setting, group: Sequence[Setting]) -> SeedNoise | None:
-    """From the settings that have all of the best one's runs."""
+def seeds_noise(best: Setting, group: Sequence[Setting]) -> SeedNoise | None:
+    """How seeds move accuracies, from the settings of the group that have all of the best one's runs."""
     pairs = [paired(best.by_run, setting.by_run) for setting in group]
     runs = min((list(ours) for ours, _ in pairs), key=len)  # by the seeds that all settings have
     whole = [theirs for ours, theirs in pairs if list(ours) == runs and all(run in theirs for run in runs)]
@@ -208,5 +208,9 @@ def _names(others: Sequence[ComparisonWithBest]) -> str:
 
 def _largest(others: Sequence[ComparisonWithBest]) -> str:
     p = max(one.p_corrected for one in others if one.p_corrected is not None)
-    told = "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.045 else f"= {p:.4f}"
-    return f"{'corrected' if len(others) == 1 else 'largest corrected'} p {told}"
+    return f"{'corrected' if len(others) == 1 else 'largest corrected'} p {p_in_words(p)}"
+
+
+def p_in_words(p: float) -> str:
+    """Such as "< 0.001" or "= 0.012"; near the level with places enough to tell on which side it lies."""
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.045 else f"= {p:.4f}"

@@ -1,0 +1,98 @@
+"""What distillation is worth: a student that learned from the teacher against the same one that had labels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kd_lab.core.nested import at
+from kd_lab.core.results import RunResult
+from kd_lab.evaluation.paired_tests import Comparison, Predictions, holm
+from kd_lab.pipeline.summary_table import flat_options, method
+from kd_lab.report.study import measures
+from kd_lab.report.study.data_sets import DataSet, data_sets
+from kd_lab.report.study.runs import Run, is_seed
+from kd_lab.report.study.settings import Setting
+from kd_lab.report.study.verdict import compared, p_in_words, seeds_noise
+
+BASELINE, DISTILLED = "baseline", "distilled"
+_Student = tuple[tuple[str, str], ...]  # (option, value) of its model, seeds left out
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Distillation against labels alone, for one student on one data set, both uncompressed.
+
+    Args:
+        data_set: its name.
+        student: the model's name.
+        distilled, baseline: of several each, those of the highest validation accuracy.
+        comparison: distilled less baseline on the test rows.
+        p_corrected: its p, corrected for all gains of the data set; with several seeds for all pairs of settings.
+        text: all this in one line.
+    """
+
+    data_set: str
+    student: str
+    distilled: Setting
+    baseline: Setting
+    comparison: Comparison
+    p_corrected: float
+    text: str
+
+
+def gains(settings: Sequence[Setting], predictions: Sequence[Mapping[Run, Predictions]]) -> list[Gain]:
+    """The gain of every student that a study has both ways, data set by data set.
+
+    Args:
+        settings: of the study.
+        predictions: of each setting, by run.
+    """
+    by_setting = {id(setting): one for setting, one in zip(settings, predictions, strict=True)}
+    blocks = data_sets([setting for setting in settings if setting.cells])
+    return [gain for block in blocks for gain in _of(block, by_setting, len(blocks) > 1)]
+
+
+def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], several: bool) -> list[Gain]:
+    students: dict[_Student, dict[str, list[Setting]]] = {}
+    for setting in block.settings:
+        cell = setting.cells[0]
+        students.setdefault(_student(cell), {}).setdefault(method(cell.config), []).append(setting)
+    found: list[tuple[Setting, Setting, Comparison, bool]] = []
+    for ways in students.values():
+        sides = [ways.get(way, []) for way in (DISTILLED, BASELINE)]
+        distilled, baseline = (measures.best(side) for side in sides)
+        if distilled is None or baseline is None:
+            continue
+        noise = seeds_noise(distilled, block.settings)
+        comparison, _ = compared(predictions[id(distilled)], predictions[id(baseline)], noise)
+        if comparison is not None:
+            found.append((distilled, baseline, comparison, max(map(len, sides)) > 1))
+    pairs = len(block.settings) * (len(block.settings) - 1) // 2
+    tests = pairs if any(comparison.n > 1 for _, _, comparison, _ in found) else len(found)
+    corrected = holm([comparison.p for _, _, comparison, _ in found], tests)
+    return [_gain(block.name, several, *one, p) for one, p in zip(found, corrected, strict=True)]
+
+
+def _gain(
+    data_set: str,
+    several: bool,
+    distilled: Setting,
+    baseline: Setting,
+    comparison: Comparison,
+    chosen: bool,
+    p_corrected: float,
+) -> Gain:
+    student = str(at(distilled.cells[0].config, "model.name"))
+    points = f"{100 * comparison.difference:+.1f} points [{100 * comparison.low:+.1f}, {100 * comparison.high:+.1f}]"
+    runs = "one seed" if comparison.n == 1 else f"{comparison.n} runs"
+    of = f" ({distilled.label} less {baseline.label}, chosen on validation)" if chosen else ""
+    text = f"{data_set}: " if several else ""
+    text += f"gain of distillation, {student}: {points} of test accuracy over labels alone{of}"
+    text += f", corrected p {p_in_words(p_corrected)}, {runs}"
+    return Gain(data_set, student, distilled, baseline, comparison, p_corrected, text)
+
+
+def _student(cell: RunResult) -> _Student:
+    model = flat_options(cell.config.get("model") or {})
+    return tuple(sorted((key, str(value)) for key, value in model if not is_seed(key)))
