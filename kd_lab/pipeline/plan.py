@@ -190,9 +190,7 @@ class Plan:
                 "kd_lab.evaluation.predictions",
                 self.evaluation,
             ),
-            file_alone_hash(
-                *(f"kd_lab.pipeline.{name}" for name in ("cell", "costs", "run", "plan", "provenance", "teacher"))
-            ),
+            file_alone_hash(*(f"kd_lab.pipeline.{name}" for name in _JUDGING)),
         ]
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart
