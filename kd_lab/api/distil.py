@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from kd_lab.api.result import Run
 from kd_lab.api.run import run
+from kd_lab.core.as_typed import hydra_text
 
 
 def distil(
@@ -17,16 +19,17 @@ def distil(
     text: str = "text",
     label: str = "label",
     pair: str | None = None,
-    teacher: str = "minilm",
-    student: str = "lstm_attention",
+    teacher: str | Path = "minilm",
+    student: str | Path = "lstm_attention",
 ) -> Run:
-    """Fits the teacher and then the student, which learns from both the labels and the teacher.
+    """Makes a student that learns from both the labels and the teacher, which is fitted first unless it is ready.
 
     Args:
         overrides: of anything else, such as "compression=[onnx_int8]" or "loss.temperature=4".
         train, validation, test, unlabelled, text, label, pair: as `kd_lab.run` takes them.
-        teacher: one of `teacher=`; "none" fits on the labels alone.
-        student: one of `model=`.
+        teacher: one of `teacher=`; or the folder of a fitted classifier, or a file of answers, see `teacher=ready` and
+            `teacher=answers`. "none" fits on the labels alone.
+        student: one of `model=`, or the folder of a checkpoint.
 
     Returns:
         the student: `.predict(texts)`, `.save(folder)`, `.metrics`, `.result`.
@@ -43,4 +46,15 @@ def distil(
         "label": label,
         "pair": pair,
     }
-    return run(f"model={student}", f"teacher={teacher}", *loss, *overrides, train=train, **given)
+    chosen = [*_chosen("model", student, "checkpoint"), *_chosen("teacher", teacher, "ready", "answers")]
+    return run(*chosen, *loss, *overrides, train=train, **given)
+
+
+def _chosen(group: str, given: str | Path, of_folder: str, of_file: str | None = None) -> list[str]:
+    """What chooses an option of a group: its name, or the option that takes a folder or a file."""
+    path = Path(given).expanduser()
+    named = isinstance(given, str) and given == path.name and not path.exists()
+    kind = of_folder if path.is_dir() else of_file if path.is_file() else None
+    if named or kind is None:
+        return [f"{group}={given}"]
+    return [f"{group}={kind}", f"{group}.path={hydra_text(str(path.absolute()))}"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from kd_lab.core.option_types import Share, Temperature
 from kd_lab.losses.loss import Loss, checked, temperature_of
 from kd_lab.losses.term.cross_entropy import CrossEntropy
@@ -20,17 +22,28 @@ class Hybrid(Loss):
         alpha: weight of the gold labels, 0 to 1.
         temperature: of the KL term, above 0.
         sequence_weight: share of the sequence term in the teacher's part, 0 to 1.
+        class_weights: "balanced" has the gold labels of rare classes count for more, see `CrossEntropy`.
 
     Raises:
         UserError: one of them is not such a number.
     """
 
-    def __init__(self, alpha: Share, temperature: Temperature, sequence_weight: Share) -> None:
+    def __init__(
+        self,
+        alpha: Share,
+        temperature: Temperature,
+        sequence_weight: Share,
+        class_weights: Literal["balanced"] | None = None,
+    ) -> None:
         alpha = _share("loss.alpha", alpha)
         temperature = temperature_of("loss.temperature", temperature)
         sequence_weight = _share("loss.sequence_weight", sequence_weight)
         super().__init__(
-            terms={"cross_entropy": CrossEntropy(), "kl": KL(temperature), "sequence": Sequence()},
+            terms={
+                "cross_entropy": CrossEntropy(class_weights=class_weights),
+                "kl": KL(temperature),
+                "sequence": Sequence(),
+            },
             weights={
                 "cross_entropy": alpha,
                 "kl": (1 - alpha) * (1 - sequence_weight),
@@ -38,6 +51,7 @@ class Hybrid(Loss):
             },
         )
         self.alpha, self.temperature, self.sequence_weight = alpha, temperature, sequence_weight
+        self.class_weights = class_weights
 
 
 def _share(where: str, value: object) -> float:

@@ -26,6 +26,9 @@ class Term(nn.Module):
     def __init__(self) -> None:  # nn.Module's takes *args, which are no options of a term
         super().__init__()
 
+    def prepare(self, counts: Tensor) -> None:
+        """Told, before a fit, how many labelled rows of train each class has: (C,) int64."""
+
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """The term's size, a scalar in float32 or wider.
 
@@ -105,6 +108,11 @@ class Loss(nn.Module):
     def returns(self) -> frozenset[str]:
         """Fields of `Outputs` that the student must fill."""
         return frozenset[str]().union(*(term.returns for term in self._active().values()))
+
+    def prepare(self, counts: Tensor) -> None:
+        """Tells each term, before a fit, how many labelled rows of train each class has: (C,) int64."""
+        for term in self._active().values():
+            term.prepare(counts)
 
     def check(self, classes: int, teacher: bool) -> None:
         """Refuses, before any work is done, a run that this loss cannot train.

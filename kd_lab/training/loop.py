@@ -83,6 +83,8 @@ def train(
     if not settings.max_epochs:
         model.cpu().eval()
         return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
+    if isinstance(loss, Loss):  # a user's own may be none
+        loss.prepare(_class_counts(tokens))
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
         history = _run(
@@ -90,6 +92,13 @@ def train(
         )
     model.cpu().eval()
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
+
+
+def _class_counts(tokens: Tokens) -> torch.Tensor:
+    """(C,) labelled rows of train of each class."""
+    train = tokens.split("train")
+    labels = np.asarray(train.labels)[train.labelled]
+    return torch.from_numpy(np.bincount(labels, minlength=len(tokens.classes)))
 
 
 def learned_from(train: TokenSplit, loss: Loss, teacher: TeacherOutputs | None = None) -> np.ndarray:

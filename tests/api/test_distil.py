@@ -70,6 +70,18 @@ def test_texts_that_are_none_are_one_clear_line(table: pd.DataFrame, unlabelled:
         kd_lab.run(unlabelled=["a text"])
 
 
+def test_a_folder_is_a_ready_teacher_and_a_file_is_one_of_answers(table: pd.DataFrame, tmp_path: Path) -> None:
+    first = kd_lab.distil(*TEACHER, *SMALL, train=table, **COLUMNS)
+    ready = first.save(tmp_path / "it's ready")
+    quick = [one for one in SMALL if not one.startswith("teacher.")]
+    small = kd_lab.distil(*quick, "teacher.at_chance=go_on", train=table, **COLUMNS, teacher=ready)
+    assert small.result.teacher["model"] == "it's ready"
+    assert small.result.config["teacher"]["_target_"].endswith("ReadyTeacher")
+    table.rename(columns={"says": "text", "kind": "label"}).to_parquet(tmp_path / "said.parquet")
+    told = kd_lab.distil(*quick, train=table, **COLUMNS, teacher=str(tmp_path / "said.parquet"))
+    assert told.result.teacher["answers"]["train"]["agreement"] == 1.0
+
+
 def test_without_a_teacher_it_learns_from_the_labels_alone(table: pd.DataFrame) -> None:
     alone = kd_lab.distil(*QUICK[:5], *QUICK[7:], train=table, **COLUMNS, teacher="none")
     assert list(alone.table["method"]) == ["baseline"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 from kd_lab.core.errors import UserError
@@ -82,3 +83,22 @@ def test_minimum_with_label_smoothing_is_the_entropy_of_the_smoothed_label() -> 
 def test_label_smoothing_must_be_a_fraction(wrong: float) -> None:
     with pytest.raises(UserError, match="label_smoothing"):
         CrossEntropy(wrong)
+
+
+def test_balanced_rows_count_as_much_as_their_class_is_rare() -> None:
+    term = CrossEntropy(class_weights="balanced")
+    counts = torch.tensor([8, 1, 3])
+    term.prepare(counts)
+    logits, labels = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), [0, 0, 1, 2, -1, 0, 2]
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=np.repeat(np.arange(3), counts))
+    known = [row for row, label in enumerate(labels) if label >= 0]
+    rows = [labels[row] for row in known]
+    wanted = log_loss(rows, logits[known].softmax(1).numpy(), sample_weight=weights[rows], labels=[0, 1, 2])
+    assert term(Outputs(logits), batch(labels)).item() == pytest.approx(wanted, rel=1e-5)
+    assert term(Outputs(logits), batch([-1] * 7)).item() == 0
+
+
+def test_rows_count_alike_unless_told_otherwise() -> None:
+    logits, plain = torch.randn(4, 3), CrossEntropy()
+    plain.prepare(torch.tensor([8, 1, 3]))
+    assert torch.equal(plain(Outputs(logits), batch([0, 1, 2, 2])), size(logits, [0, 1, 2, 2]))

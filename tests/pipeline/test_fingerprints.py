@@ -80,6 +80,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "alpha": 0.25,
     "amount": 0.25,
     "at_chance": "go_on",
+    "class_weights": "balanced",
     "confidence": 0.8,
     "confidence_column": "d",
     "labels": {"theirs": "ours"},

@@ -1,5 +1,8 @@
 """A fitted model is trained on under the loss of its fit, while a step of compression holds its weights."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -94,3 +97,11 @@ def test_one_that_was_cut_off_ends_alike(fitted, toy_tokens, tmp_path, monkeypat
             go_on(fitted, toy_tokens, tmp_path / "cut", Watch)
     resumed, _, _ = go_on(fitted, toy_tokens, tmp_path / "cut", Watch)
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_the_loss_hears_how_many_rows_each_class_has(toy_tokens, tmp_path):
+    term = CrossEntropy(class_weights="balanced")
+    spec = replace(SPEC, loss=WeightedSum({"cross_entropy": term}, {"cross_entropy": 1.0}))
+    fit(spec, toy_tokens, None, Cache(tmp_path / "cache"), {"labels": toy_tokens.classes}, {})
+    counts = np.bincount(toy_tokens.split("train").labels, minlength=3)
+    assert np.allclose(term.class_weight_values.cpu(), counts.sum() / (3 * counts))
