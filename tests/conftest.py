@@ -16,6 +16,7 @@ import small_study as small_study_module
 import torch
 from debian import BROWSER, POSTGRES
 from filelock import FileLock
+from toy_texts import SENTENCES, WORDS
 
 from kd_lab.core import trust
 from kd_lab.core.cache import Cache
@@ -27,31 +28,6 @@ from kd_lab.data.tokenizer import Tokenizer
 SHARED = Path(os.environ.get("KD_LAB_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SLOW = os.environ.get("KD_LAB_SLOW") == "1" or "CI" in os.environ
 LEFT_OUT = pytest.StashKey[list[str]]()
-WORDS = {
-    "animals": ["cat", "dog", "horse", "rabbit", "sheep", "goat", "cow", "hen", "duck", "goose", "pig", "fox"],
-    "weather": [
-        "rain",
-        "snow",
-        "hail",
-        "wind",
-        "fog",
-        "frost",
-        "thunder",
-        "sunshine",
-        "drizzle",
-        "storm",
-        "cloud",
-        "mist",
-    ],
-    "food": ["bread", "soup", "cheese", "rice", "pasta", "salad", "apple", "cake", "butter", "honey", "bean", "pear"],
-}
-SENTENCES = (
-    "we saw a lot of {} today",
-    "tell me more about the {} near the old house",
-    "nobody here expected so much {}",
-    "{} again",
-    "is there any {} left for tomorrow morning?",
-)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

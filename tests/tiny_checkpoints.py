@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 import transformers
-from conftest import SENTENCES, WORDS
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from toy_texts import SENTENCES, WORDS
 
 POSITIONS = 66
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}

@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from kd_lab.pipeline.costs import Costs
 from kd_lab.pipeline.fitting import EXACT
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
-from kd_lab.pipeline.written_files import damaged, note, note_again
+from kd_lab.pipeline.written_files import damaged, note, noted_anew
 from kd_lab.serving import export
 from kd_lab.serving.cascade import SELECTIVE
 from kd_lab.serving.complete import COMPLETED, complete
@@ -143,9 +144,8 @@ def track(result: RunResult, folder: Path, settings: Mapping[str, Any]) -> str |
         model = folder / MODEL if kept else None
         title = results.swept_label(folder.parent, result.overrides) or result.cell
         tracking = build(settings, "tracking")
-        run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent))
-        if run and model and (served := tracking.served(run)) is not None:
-            _tell_served(folder, result, served)
+        tell = partial(_tell_served, folder, result) if model else None
+        run: str | None = tracking.mirror(result, files, model, title, parent=results.swept(folder.parent), tell=tell)
     return run
 
 
@@ -184,9 +184,8 @@ def _tell_served(folder: Path, result: RunResult, served: Served) -> None:
     try:
         if damaged(folder) or served_in(saved_model.read_card(folder / MODEL)) == served:
             return
-        with disk_errors(folder):
+        with disk_errors(folder), noted_anew(folder, [f"{MODEL}/{name}" for name in COMPLETED]):
             complete(folder / MODEL, result, served)
-            note_again(folder, [f"{MODEL}/{name}" for name in COMPLETED])
     except UserError as error:  # the result is whole without it
         say(f"warning: {result.name}/{result.cell}: its model's card does not say how it is served: {error}")
 

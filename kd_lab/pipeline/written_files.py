@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from kd_lab.core.results import write_atomically
@@ -19,17 +19,26 @@ def note(folder: Path) -> None:
     write_atomically(folder / FILES, json.dumps({name: _state(folder / name) for name in shown}, indent=1))
 
 
-def note_again(folder: Path, names: Sequence[str]) -> None:
-    """Notes anew what some of a cell's files hold, which were written after the others; nothing where none are noted.
+@contextmanager
+def noted_anew(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Some of a cell's files are written within it, after the others; then what they hold is noted.
+
+    Meanwhile nothing is noted of them: what a kill leaves is not taken for a change of somebody else's.
 
     Args:
-        folder: the cell's.
+        folder: the cell's; where nothing is noted, nothing will be.
         names: of files within it, such as `model/README.md`.
     """
-    with suppress(OSError, ValueError, TypeError):
+    try:
         noted = json.loads((folder / FILES).read_text(encoding="utf-8"))
-        noted |= {name: _state(folder / name) for name in names if name in noted}
-        write_atomically(folder / FILES, json.dumps(noted, indent=1))
+        others = {name: state for name, state in noted.items() if name not in names}
+    except (OSError, ValueError, AttributeError):  # a result of kd_lab 0.1 has no such note
+        yield
+        return
+    write_atomically(folder / FILES, json.dumps(others, indent=1))
+    yield
+    there = {name: _state(folder / name) for name in names if (folder / name).is_file()}
+    write_atomically(folder / FILES, json.dumps(dict(sorted({**others, **there}.items())), indent=1))
 
 
 def damaged(folder: Path) -> list[str]:

@@ -54,11 +54,11 @@ def complete(folder: Path, result: RunResult, served: Served | None = None) -> N
         _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
     _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
     added = {SELECTIVE: at(result.metrics, f"validation.{SELECTIVE}"), SERVED: served._asdict() if served else None}
-    if added := {name: value for name, value in added.items() if value and card.get(name) != value}:
-        card |= added
-        _write(folder / saved_model.CARD, card)
-    text = model_card(result, kind, card["labels"], card["max_tokens"], served_in(card))
+    added = {name: value for name, value in added.items() if value and card.get(name) != value}
+    text = model_card(result, kind, card["labels"], card["max_tokens"], served_in({**card, **added}))
     results.write_atomically(folder / README, text)
+    if added:  # last: what says that the run is known is written when all else is
+        _write(folder / saved_model.CARD, {**card, **added})
 
 
 def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,11 +47,15 @@ class NoTracking:
         """Nothing."""
 
     def mirror(
-        self, result: RunResult, files: Mapping[str, Path], model: Path | None, title: str = "", *, parent: bool = False
+        self,
+        result: RunResult,
+        files: Mapping[str, Path],
+        model: Path | None,
+        title: str = "",
+        *,
+        parent: bool = False,
+        tell: Callable[[Served], None] | None = None,
     ) -> str | None:
-        """None."""
-
-    def served(self, run: str) -> Served | None:
         """None."""
 
     def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
@@ -102,7 +106,14 @@ class MlflowTracking:
             client.update_run(run, "RUNNING")
 
     def mirror(
-        self, result: RunResult, files: Mapping[str, Path], model: Path | None, title: str = "", *, parent: bool = False
+        self,
+        result: RunResult,
+        files: Mapping[str, Path],
+        model: Path | None,
+        title: str = "",
+        *,
+        parent: bool = False,
+        tell: Callable[[Served], None] | None = None,
     ) -> str | None:
         """Logs one run; one that is there already is left alone, one that was cut off is replaced.
 
@@ -112,6 +123,8 @@ class MlflowTracking:
             model: the folder of the fitted model, or None.
             title: what the run is called; the cell's name where it is empty.
             parent: whether it is a cell of a sweep.
+            tell: told how MLflow serves the model, where it keeps it, before the run counts as whole: after a kill it
+                is told again.
 
         Returns:
             MLflow's id of the run, or None where the store failed: that is logged as a warning, never raised.
@@ -123,16 +136,9 @@ class MlflowTracking:
         result = result.public()
         with self._store.forgiving(f"{result.name}/{result.cell}", result.name), self._store.exclusive():
             kept = model if self.log_model else None
-            return self._mirror(self._client(result.name), result, files, kept, title or result.cell, parent)
+            client, title = self._client(result.name), title or result.cell
+            return self._mirror(client, result, files, kept, title, parent, tell if kept else None)
         return None
-
-    def served(self, run: str) -> Served | None:
-        """By which line the model of a run is served, from any folder; None where models are not kept."""
-        file = sqlite_file(self._store.uri)
-        uri = self._store.uri
-        if file is not None and not file.is_absolute():
-            uri = uri.replace(str(file), str(file.resolve()), 1)
-        return Served(redact.text(uri), run) if self.log_model else None
 
     def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
         """Those that the store does not hold whole and as they are; None where it is away.
@@ -223,6 +229,13 @@ class MlflowTracking:
     def _client(self, study: str) -> MlflowClient:
         return connect(live_uri(self._store.uri, study))
 
+    def _served(self, run: str) -> Served:
+        """By which line the model of a run is served, from any folder."""
+        uri, file = self._store.uri, sqlite_file(self._store.uri)
+        if file is not None and not file.is_absolute():
+            uri = uri.replace(str(file), str(file.resolve()), 1)
+        return Served(redact.text(uri), run)
+
     def _experiment(self, client: MlflowClient, study: str) -> str:
         return self._store.experiment(client, self.experiment or study)
 
@@ -234,9 +247,12 @@ class MlflowTracking:
         model: Path | None,
         title: str,
         parent: bool,
+        tell: Callable[[Served], None] | None,
     ) -> str:
         experiment, about = self._experiment(client, result.name), tags(result)
         if kept := find_run(client, experiment, result, files, about):
+            if tell:
+                tell(self._served(kept))
             return kept
         if parent:
             about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)
@@ -248,6 +264,8 @@ class MlflowTracking:
         values = parameters(result.config)
         logged = log_model(client, experiment, run, values, model) if model else None
         log_values(client, run, result, values, logged)
+        if tell:
+            tell(self._served(run))
         client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED", ended)
         return run
 

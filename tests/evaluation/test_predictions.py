@@ -14,7 +14,7 @@ from kd_lab.core.results import RunResult
 from kd_lab.data.dataset import Split, Texts
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.tokenized import Tokens, _make
-from kd_lab.data.tokenizer import EncodedRows
+from kd_lab.data.tokenizer import EncodedRows, Tokenizer
 from kd_lab.evaluation.predictions import FILE, save_predictions
 from kd_lab.evaluation.selective import Judged
 from kd_lab.report.release.gate import _still_there
@@ -71,9 +71,9 @@ def test_predictions_whose_texts_are_cut_short_are_one_clear_line(tmp_path: Path
         answers.read_predictions(tmp_path, one)
 
 
-def test_the_tokens_of_a_data_set_tell_its_test_texts(tmp_path: Path) -> None:
+def test_the_tokens_of_a_data_set_tell_its_test_texts(tmp_path: Path, bert_tokenizer: Tokenizer) -> None:
     class Letters:
-        vocab_size, pad_id, max_tokens = 300, 0, 8
+        vocab_size, pad_id, max_tokens, path = 300, 0, 8, bert_tokenizer.path
 
         def encode(self, texts: list[str], pairs: list[str] | None) -> Iterator[EncodedRows]:
             lengths = np.array([len(text) for text in texts])

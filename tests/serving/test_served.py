@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from kd_lab.core import results
 from kd_lab.pipeline.run import track
 from kd_lab.pipeline.written_files import damaged
 from kd_lab.serving.served import Served, ask, how_served, served_in
-from kd_lab.tracking.mlflow_tracking import MlflowTracking, NoTracking
+from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
 LINE = [
     *("dataset=csv", "teacher=none", "method=baseline", "model=lstm_attention", "model.init=random"),
@@ -89,9 +90,36 @@ def test_a_run_that_was_mirrored_later_is_told_of_too(
     assert damaged(cell) == []
 
 
+@pytest.mark.parametrize("at", ["README.md", "classifier.json", "files.json"])
+def test_a_process_that_ends_while_it_tells_is_no_damage_and_the_next_tells(
+    at: str, toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command([*LINE, f"dataset.path={toy_csv}", "name=late", "tracking=none"]) == 0
+    (found,) = Path("multirun/late").glob("*/result.json")
+    cell, kind = found.parent, "kd_lab.tracking.mlflow_tracking.MlflowTracking"
+    settings = {"_target_": kind, "uri": f"sqlite:///{tmp_path}/late.db", "artifacts": f"{tmp_path}/kept"}
+    seen, replace = [], os.replace
+
+    def end(source: Path, target: Path) -> None:
+        seen.append(Path(target).name)
+        if at in Path(target).name and seen.count(Path(target).name) == (2 if at == "files.json" else 1):
+            raise KeyboardInterrupt  # as a process that ends there
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", end)
+        with pytest.raises(KeyboardInterrupt):
+            track(results.read(cell), cell, settings)
+    assert damaged(cell) == []
+    run = track(results.read(cell), cell, settings)
+    assert any(f"runs:/{run}/model" in line for line in how_served(cell / "model"))
+    assert damaged(cell) == []
+    (cell / "model" / "README.md").write_text("changed", encoding="utf-8")
+    assert damaged(cell) == ["model/README.md"], "it is noted again"
+
+
 def test_a_model_that_mlflow_does_not_keep_is_not_served(tmp_path: Path) -> None:
-    assert NoTracking().served("r") is None
-    assert MlflowTracking(f"sqlite:///{tmp_path}/m.db", "a", log_model=False).served("r") is None
     assert how_served(tmp_path) == []
 
 
@@ -99,9 +127,8 @@ def test_the_store_is_named_so_that_any_folder_will_do_and_without_credentials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert MlflowTracking("sqlite:///runs/m.db", "a").served("r") == Served(f"sqlite:///{tmp_path}/runs/m.db", "r")
-    served = MlflowTracking("https://me:secret@host/x", "a").served("r")
-    assert served is not None
+    assert MlflowTracking("sqlite:///runs/m.db", "a")._served("r") == Served(f"sqlite:///{tmp_path}/runs/m.db", "r")
+    served = MlflowTracking("https://me:secret@host/x", "a")._served("r")
     assert "secret" not in served.line()
     assert "'sqlite:///a b/m.db'" in Served("sqlite:///a b/m.db", "r").line()
 

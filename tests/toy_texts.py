@@ -1,0 +1,29 @@
+"""Words and sentences of the toy data set: three classes, told apart by one word."""
+
+from __future__ import annotations
+
+WORDS = {
+    "animals": ["cat", "dog", "horse", "rabbit", "sheep", "goat", "cow", "hen", "duck", "goose", "pig", "fox"],
+    "weather": [
+        "rain",
+        "snow",
+        "hail",
+        "wind",
+        "fog",
+        "frost",
+        "thunder",
+        "sunshine",
+        "drizzle",
+        "storm",
+        "cloud",
+        "mist",
+    ],
+    "food": ["bread", "soup", "cheese", "rice", "pasta", "salad", "apple", "cake", "butter", "honey", "bean", "pear"],
+}
+SENTENCES = (
+    "we saw a lot of {} today",
+    "tell me more about the {} near the old house",
+    "nobody here expected so much {}",
+    "{} again",
+    "is there any {} left for tomorrow morning?",
+)
