@@ -13,7 +13,7 @@ comma := ,
 SAFE := core/cache* core/drafts core/results training/checkpointing sweeps/completed sweeps/launch \
 	pipeline/run_folder pipeline/publish pipeline/written_files
 SAFE_TESTS := core/test_cache core/test_cache_gc core/test_drafts core/test_results training/test_checkpointing \
-	sweeps/test_completed sweeps/test_launch pipeline/test_run_folder pipeline/test_publish
+	sweeps/test_completed sweeps/test_launch pipeline/test_run_folder pipeline/test_publish pipeline/test_written_files
 
 .PHONY: demo test check coverage format clean
 
