@@ -131,7 +131,10 @@ class Plan:
         if TARGET not in settings:
             return self._spec(f"{where}.", settings.seed)
         if "members" not in settings:
-            found: TeacherSpec = self._part(where)
+            found = self._part(where)
+            if not isinstance(found, ReadyTeacher | AnswersTeacher):
+                got, cure = type(found).__name__, "Choose one by its name, e.g. teacher=ready."
+                raise UserError(f"{where}._target_", expected="a teacher", got=got, cure=cure)
             return found
         plain = {name: value for name, value in resolved_config(settings).items() if name not in (TARGET, "members")}
         inner = {str(name): self._teacher(f"{where}.members.{name}") for name in settings.members}

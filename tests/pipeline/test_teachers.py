@@ -181,6 +181,8 @@ def test_a_checkpoint_without_a_tokenizer_is_one_line() -> None:
         (("teacher=ready", "teacher.path=x", "teacher.seed=3"), "seed"),
         (("teacher=answers", "teacher.path=x", "teacher.confidence=2"), "teacher.confidence"),
         (("teacher=ensemble",), "teacher.members"),
+        (("teacher=answers", "teacher.path=x", "teacher._target_=kd_lab.data.csv.Csv"), "teacher"),
+        (("teacher={_target_: kd_lab.data.docstrings.Docstrings, libraries: [numpy, torch]}",), "expected a teacher"),
         (("teacher=ready", "teacher.path=nowhere"), "nowhere"),
         (("teacher=answers", "teacher.path=nowhere.csv"), "nowhere.csv"),
     ],
