@@ -123,11 +123,12 @@ def test_temperature_must_be_finite_and_above_0(wrong: float) -> None:
     assert caught.value.where == "loss.temperature"
 
 
-def test_its_name_in_the_cache_is_its_three_numbers() -> None:
+def test_its_name_in_the_cache_is_its_options() -> None:
     assert describe(Hybrid(0.5, 2.0, 0.0)) == {
         "class": "kd_lab.losses.hybrid.Hybrid",
         "alpha": 0.5,
         "temperature": 2.0,
         "sequence_weight": 0.0,
+        "class_weights": None,
     }
     assert fingerprint(Hybrid(1, 2, 0)) == fingerprint(Hybrid(1.0, 2.0, 0.0))
