@@ -8,6 +8,7 @@ from typing import Any
 from kd_lab.api.result import Run
 from kd_lab.api.run import run
 from kd_lab.core.as_typed import hydra_text
+from kd_lab.core.paths import root
 
 
 def distil(
@@ -53,7 +54,7 @@ def distil(
 def _chosen(group: str, given: str | Path, of_folder: str, of_file: str | None = None) -> list[str]:
     """What chooses an option of a group: its name, or the option that takes a folder or a file."""
     path = Path(given).expanduser()
-    named = isinstance(given, str) and given == path.name and not path.exists()
+    named = isinstance(given, str) and (root() / "conf" / group / f"{given}.yaml").is_file()
     kind = of_folder if path.is_dir() else of_file if path.is_file() else None
     if named or kind is None:
         return [f"{group}={given}"]

@@ -32,7 +32,7 @@ def register() -> None:
     """Defines the resolvers that conf/ uses."""
     OmegaConf.register_new_resolver("root", lambda: str(root()), replace=True)
     OmegaConf.register_new_resolver("default_data", lambda: str(default_data()), replace=True)
-    OmegaConf.register_new_resolver("last_part", lambda path: path.rstrip("/").rpartition("/")[2], replace=True)
+    OmegaConf.register_new_resolver("last_part", lambda path: str(path).rstrip("/").rpartition("/")[2], replace=True)
     OmegaConf.register_new_resolver("cell_name", cell_name, replace=True)
     OmegaConf.register_new_resolver("tracking_uri", default_uri, replace=True)
     OmegaConf.register_new_resolver("tracking_experiment", default_experiment, replace=True)

@@ -188,7 +188,8 @@ class FittingCell(Plan):
         splits = ("train", "validation")
         if needs <= {"logits"}:
             logits = {split: teacher.logits(split, precision) for split in splits}
-            return Teacher(teacher.fingerprint, self._answers(logits), teacher.fitted)
+            partial = not isinstance(teacher, ModelTeacher)  # which says something of every row
+            return Teacher(teacher.fingerprint, self._answers(logits, partial), teacher.fitted)
         assert isinstance(teacher, ModelTeacher)  # `Plan` refuses others
         live = teacher.load()
         live.returns = needs | {"logits"}
@@ -219,11 +220,15 @@ class FittingCell(Plan):
                 fitted.fingerprint, load or fitted.load, tokens, split, on, self.cache, advance
             )
 
-    def _answers(self, logits: Mapping[str, torch.Tensor]) -> Mapping[str, TeacherOutputs]:
-        """Cached logits of each split, where the student is fitted."""
+    def _answers(self, logits: Mapping[str, torch.Tensor], partial: bool = False) -> Mapping[str, TeacherOutputs]:
+        """Cached logits of each split, where the student is fitted.
+
+        Args:
+            partial: whether rows may be NaN, of which nothing is said.
+        """
         device = self.student.trainer.resolve_device_and_precision()[0]
         cached = {
-            split: teacher_outputs.CachedTeacherOutputs(one, partial=bool(one[:, 0].isnan().any()))
+            split: teacher_outputs.CachedTeacherOutputs(one, partial and bool(one[:, 0].isnan().any()))
             for split, one in logits.items()
         }
         return {split: one.to_device(device) for split, one in cached.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
+from kd_lab.data.csv_file import encoding_of, header_of, opened
 from kd_lab.data.dataset import Split
+from kd_lab.data.labels import as_word
 from kd_lab.data.text_hashes import text_hashes
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def read(
     Raises:
         UserError: there is no such file, or it lacks a column, or its scores are no numbers.
     """
-    table = _table(path)
+    table = _table(path, text)
     columns = [str(name) for name in table.columns]
     for needed in (text, *([pair] if pair else [])):
         if needed not in columns:
@@ -74,7 +76,7 @@ def rows_of(keys: np.ndarray, split: Split) -> np.ndarray:
     return np.where(keys[place] == wanted, place, -1) if len(keys) else np.full(len(wanted), -1)
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, text: str) -> pd.DataFrame:
     import pandas as pd
 
     name = path.name.lower()
@@ -87,7 +89,10 @@ def _table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         if ending == ".jsonl":
             return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
-        return pd.read_csv(path, sep="\t" if ending == ".tsv" else ",", dtype=str, keep_default_na=False)
+        told = encoding_of(path, "utf-8")
+        delimiter = header_of(path, told, [text])[1]
+        with opened(path) as file:
+            return pd.read_csv(file, sep=delimiter, encoding=told, dtype=str, keep_default_na=False)
 
 
 def _keys(texts: pd.Series, pairs: pd.Series | None, path: Path) -> np.ndarray:
@@ -129,7 +134,7 @@ def _votes(
     place = {name: number for number, name in enumerate(classes)}
     lists = [one if isinstance(one, list | tuple | np.ndarray) else (one,) for one in labels]
     rows = np.repeat(np.arange(len(lists)), [len(one) for one in lists])
-    said = [str(vote).strip() if vote is not None else "" for one in lists for vote in one]
+    said = [_named(as_word(vote).strip(), place) for one in lists for vote in one]
     number = np.array([place.get(vote, -1) for vote in said], dtype=np.int64)
     strange = [vote for vote, known in zip(said, number, strict=True) if known < 0 and vote]
     if len(strange) > len(said) / 2:
@@ -150,6 +155,11 @@ def _votes(
     return Answers(
         found, (votes / counts[:, None]).astype(np.float32), sure, True, (len(strange), next(iter(strange), ""))
     )
+
+
+def _named(word: str, classes: Mapping[str, int]) -> str:
+    """A class's name as the data has it: numbers of which some are missing come as 1.0 out of many tables."""
+    return word if word in classes else word.removesuffix(".0")
 
 
 def _grouped(keys: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -71,12 +71,7 @@ class AnswersTeacher:
         Raises:
             UserError: the file cannot be read, or says nothing of train.
         """
-        named = {
-            "answers": self,
-            "dataset": dataset,
-            "split": split,
-            "code": code_hash("kd_lab.training.answers_teacher"),
-        }
+        named = {"answers": self, "dataset": dataset, "code": code_hash("kd_lab.training.answers_teacher")}
 
         def make(draft: Path) -> None:
             texts = tokenized.read(dataset)
@@ -95,20 +90,21 @@ class AnswersTeacher:
                 raise UserError(f"{WHERE} {self.path}", expected="answers to the data's texts", got=got, cure=cure)
             labels = {name: one.labels for name, one in texts.splits.items()}
             sure = self.confidence or _agreement(answers, rows["train"], labels["train"])[0]
-            logits = _logits(answers, rows[split], sure)
-            np.save(draft / "logits.npy", logits)
-            about = {
-                "rows": len(logits),
-                "answered": int((rows[split] >= 0).sum()),
-                "agreement": _agreement(answers, rows[split], labels[split])[1],
-                "confidence": round(sure, 4) if answers.votes and answers.confidence is None else None,
-                "unknown": list(answers.unknown),
-            }
+            about = {}
+            for name, found in rows.items():
+                np.save(draft / f"{name}.npy", _logits(answers, found, sure))
+                about[name] = {
+                    "rows": len(found),
+                    "answered": int((found >= 0).sum()),
+                    "agreement": _agreement(answers, found, labels[name])[1],
+                    "confidence": round(sure, 4) if answers.votes and answers.confidence is None else None,
+                    "unknown": list(answers.unknown),
+                }
             (draft / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
         folder = cache.build("outputs", named, make)
-        logits = np.load(folder / "logits.npy", mmap_mode="c", allow_pickle=False)
-        return logits, json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        logits = np.load(folder / f"{split}.npy", mmap_mode="c", allow_pickle=False)
+        return logits, json.loads((folder / "about.json").read_text(encoding="utf-8"))[split]
 
     def _file(self) -> Path:
         file = Path(self.path).expanduser()

@@ -80,6 +80,9 @@ def test_a_folder_is_a_ready_teacher_and_a_file_is_one_of_answers(table: pd.Data
     table.rename(columns={"says": "text", "kind": "label"}).to_parquet(tmp_path / "said.parquet")
     told = kd_lab.distil(*quick, train=table, **COLUMNS, teacher=str(tmp_path / "said.parquet"))
     assert told.result.teacher["answers"]["train"]["agreement"] == 1.0
+    Path("none").mkdir()  # an option's name is not taken for a folder
+    alone = [one for one in quick if not one.startswith("loss")]
+    assert kd_lab.distil(*alone, train=table, **COLUMNS, teacher="none").result.teacher == {}
 
 
 def test_without_a_teacher_it_learns_from_the_labels_alone(table: pd.DataFrame) -> None:

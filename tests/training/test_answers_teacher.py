@@ -113,6 +113,31 @@ def test_votes_count_by_their_shares_and_what_is_no_class_is_counted(
     assert about["unknown"] == [len(table), "no idea"]
 
 
+def test_delimiter_and_encoding_are_found_and_an_empty_label_is_none(
+    texts: Texts, toy_csv: Path, own_cache: Cache, tmp_path: Path
+) -> None:
+    table = of_train(texts)
+    table.to_csv(tmp_path / "said.csv", index=False, sep=";", encoding="utf-16")
+    assert asked(tmp_path / "said.csv", toy_csv, own_cache)[1]["answered"] == len(table)
+    table.loc[::2, "label"] = None
+    for path, write in ((tmp_path / "a.parquet", table.to_parquet), (tmp_path / "a.csv", table.to_csv)):
+        write(path, index=False)
+        about = asked(path, toy_csv, own_cache)[1]
+        assert about["answered"] == len(table) // 2
+        assert about["unknown"] == [0, ""]
+
+
+def test_numbers_as_labels_are_those_of_the_data(texts: Texts, own_cache: Cache, tmp_path: Path) -> None:
+    table = of_train(texts)
+    table["label"] = table["label"].map({name: number for number, name in enumerate(CLASSES)})
+    table.to_csv(tmp_path / "numbers.csv", index=False)
+    table["label"] = table["label"].astype(float).where(table.index % 2 == 0)
+    table.to_parquet(tmp_path / "said.parquet")
+    about = asked(tmp_path / "said.parquet", tmp_path / "numbers.csv", own_cache)[1]
+    assert about["agreement"] == 1.0
+    assert about["unknown"] == [0, ""]
+
+
 def test_a_row_without_an_answer_is_no_number(texts: Texts, toy_csv: Path, own_cache: Cache, tmp_path: Path) -> None:
     of_train(texts).iloc[::2].to_csv(tmp_path / "said.csv", index=False)
     odds, about = asked(tmp_path / "said.csv", toy_csv, own_cache)
