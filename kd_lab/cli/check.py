@@ -24,10 +24,11 @@ from kd_lab.core import signature, trust
 from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, short_repr, targets
 from kd_lab.core.moved import with_current_names
-from kd_lab.core.option_types import PathName, Seed, StudyName
+from kd_lab.core.option_types import PathName, Seed, StudyName, Task
 
 _PLAIN = {  # options that stand in no class's signature: kind, and a value that is right
     "name": (StudyName, "runs"),
+    "task": (Task, "multi_class"),
     "recovery": (Literal["student", "teacher"], "student"),
     "seed": (Seed, 0),
 }

@@ -17,6 +17,7 @@ from kd_lab.cli import path_override
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import default_data, root
 from kd_lab.core.redact import text as without_credentials
+from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL
 from kd_lab.pipeline.summary_table import method
 from kd_lab.tracking.mlflow_store import default_experiment, default_uri
 
@@ -24,6 +25,8 @@ CONF = str(root() / "conf")
 # A second process of Lightning's would run the whole command line again, and wait for the first one's fit for ever.
 SEVERAL_DEVICES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes", "teacher.trainer.strategy")
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)  # what Hydra raises for what the user wrote
+
+MONITORED = {MULTI_CLASS: "accuracy", MULTI_LABEL: "mean_average_precision"}  # task -> what chooses the best epoch
 
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # launcher -> what brings it
 
@@ -37,6 +40,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("tracking_uri", default_uri, replace=True)
     OmegaConf.register_new_resolver("tracking_experiment", default_experiment, replace=True)
     OmegaConf.register_new_resolver("learns_from", learns_from, replace=True)
+    OmegaConf.register_new_resolver("monitor", MONITORED.get, replace=True)
 
 
 def learns_from(*, _root_: DictConfig) -> str:

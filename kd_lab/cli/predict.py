@@ -41,7 +41,7 @@ def predict(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     _check(options)
     model = TextClassifier(model_folder(options.model), options.threads)
-    answers = answer_columns(model.labels, options.probabilities, options.abstain is not None)
+    answers = answer_columns(model.labels, options.probabilities, options.abstain is not None, model.multi_label)
     table = _table(options, answers) if options.csv else None
     second = TextClassifier(model_folder(options.ask), options.threads) if options.ask else None
     cascade, skipped = Cascade(model, options.abstain, second), 0
@@ -204,7 +204,7 @@ def _writer(
         return
     width = shutil.get_terminal_size().columns
     if sys.stdout.isatty() and fits(model.labels, options.probabilities, width):
-        yield Screen(sys.stdout, model.labels, options.probabilities, width)
+        yield Screen(sys.stdout, model.labels, options.probabilities, width, model.multi_label)
     else:
         yield Writer(sys.stdout, list(columns), answers, "," if options.csv else "\t")
     sys.stdout.flush()

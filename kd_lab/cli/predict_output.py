@@ -27,16 +27,17 @@ class AnswerWriter(Protocol):
         """A row for each text of `inputs`, in order; the answers are those to `inputs.asked`."""
 
 
-def answer_columns(labels: Sequence[str], whole: bool, abstains: bool) -> list[str]:
+def answer_columns(labels: Sequence[str], whole: bool, abstains: bool, several: bool = False) -> list[str]:
     """Names of what is answered.
 
     Args:
         labels: all classes, in the model's order.
+        several: whether a text may bear several of them: a list of them is answered then.
         whole: whether the probabilities of all classes are among it.
         abstains: whether the model may answer none.
     """
     each = [f"probability.{label}" for label in labels] if whole else []
-    return ["label", "probability", *each, *(["abstained"] if abstains else [])]
+    return ["labels" if several else "label", "probability", *each, *(["abstained"] if abstains else [])]
 
 
 class Writer:
@@ -87,7 +88,7 @@ class ParquetWriter:
         import pyarrow as pa
         import pyarrow.parquet
 
-        kinds = {"label": pa.string(), "abstained": pa.bool_()}
+        kinds = {"label": pa.string(), "labels": pa.list_(pa.string()), "abstained": pa.bool_()}
         types = {**columns, **{name: kinds.get(name, pa.float64()) for name in answers}}
         named = {name: pa.type_for_alias(kind) if isinstance(kind, str) else kind for name, kind in types.items()}
         self._texts = {name for name, kind in types.items() if kind is None}
@@ -153,7 +154,6 @@ def _told(inputs: InputTexts, answers: Answers, width: int) -> Iterator[list[Any
     """The answers, row by row; None where a text was passed over, or nobody says a label."""
     places = {row: place for place, row in enumerate(inputs.asked)}
     whole = width > 2 + (answers.abstained is not None)
-    best = answers.probabilities.max(axis=1)
     for row in range(len(inputs.texts)):
         place = places.get(row)
         if place is None:
@@ -161,7 +161,7 @@ def _told(inputs: InputTexts, answers: Answers, width: int) -> Iterator[list[Any
             continue
         each = answers.probabilities[place].tolist() if whole else []
         left = [] if answers.abstained is None else [bool(answers.abstained[place])]
-        yield [answers.labels[place], float(best[place]), *each, *left]
+        yield [answers.labels[place], float(answers.confidence[place]), *each, *left]
 
 
 def _text(value: Any) -> str | None:

@@ -9,6 +9,7 @@ from kd_lab.cli.predict_input import InputTexts
 from kd_lab.core.tables import MISSING
 from kd_lab.serving.cascade import Answers
 
+_SEVERAL = 30  # letters for several labels
 _LEAST = 20  # letters of a text that a terminal must have room for
 
 
@@ -20,12 +21,15 @@ class Screen:
         labels: all classes, in the model's order.
         whole: whether to show the probabilities of all classes.
         width: of the terminal, in letters; see `fits`.
+        several: whether a text may bear several labels.
     """
 
-    def __init__(self, file: TextIO, labels: Sequence[str], whole: bool, width: int) -> None:
+    def __init__(self, file: TextIO, labels: Sequence[str], whole: bool, width: int, several: bool = False) -> None:
         self._file, self._widths = file, _widths(labels, whole)
+        if several:
+            self._widths[0] = min(sum(map(len, labels)) + 2 * len(labels), _SEVERAL)
         self._left = max(_LEAST, width - sum(self._widths) - 2 * len(self._widths) - 1)
-        self._print(["label", "probability", *(labels if whole else ())], "text")
+        self._print(["labels" if several else "label", "probability", *(labels if whole else ())], "text")
 
     def write(self, inputs: InputTexts, answers: Answers) -> None:
         """A line for each text of `inputs`, in order; the answers are those to `inputs.asked`."""
@@ -33,17 +37,28 @@ class Screen:
         for row, text in enumerate(inputs.texts):
             place = places.get(row)
             label = None if place is None else answers.labels[place]
-            odds = () if place is None else answers.probabilities[place]
-            values = (max(odds), *odds) if place is not None else ()
+            values = () if place is None else (answers.confidence[place], *answers.probabilities[place])
             shown = [f"{value:.4f}" for value in values] or [MISSING] * len(self._widths)
             other = f" | {inputs.seconds[row]}" if inputs.seconds else ""
-            self._print([MISSING if label is None else label, *shown[: len(self._widths) - 1]], text + other)
+            told = ", ".join(label) if isinstance(label, list) else label
+            self._print([told or MISSING, *shown[: len(self._widths) - 1]], text + other)
 
     def _print(self, fields: Sequence[Any], text: str) -> None:
         visible = "".join(letter if letter.isprintable() else " " for letter in text[: self._left + 1])
         cut = visible if len(visible) <= self._left else f"{visible[: self._left - 1]}…"
         places = zip(fields, self._widths, strict=True)
-        print(*(f"{field:<{width}}" for field, width in places), cut, sep="  ", file=self._file, flush=True)
+        print(
+            *(f"{_within(str(field), width):<{width}}" for field, width in places),
+            cut,
+            sep="  ",
+            file=self._file,
+            flush=True,
+        )
+
+
+def _within(field: str, width: int) -> str:
+    """The field, cut where it is longer: several labels may be."""
+    return field if len(field) <= width else f"{field[: width - 1]}…"
 
 
 def fits(labels: Sequence[str], whole: bool, width: int) -> bool:

@@ -25,7 +25,7 @@ def labelled(context: CompressionContext, rows: int, size: int, where: str) -> I
     """
     left = rows
     for batch in context.sample(len(context.tokens.split("train")), size):
-        chosen = (batch.labels >= 0).nonzero().flatten()[:left]
+        chosen = batch.labelled.nonzero().flatten()[:left]
         left -= len(chosen)
         if len(chosen):
             yield _rows(batch, chosen)
@@ -124,7 +124,10 @@ def share_kept(scores: Tensor, kept: Tensor) -> float:
 def _loss(model: TorchClassifier, batch: Batch) -> Tensor:
     """Cross-entropy summed over rows, so that a row's gradient does not depend on the rows beside it."""
     with torch.enable_grad():
-        return F.cross_entropy(model(batch).logits, batch.labels, reduction="sum")
+        logits = model(batch).logits
+        if batch.multi_label:
+            return F.binary_cross_entropy_with_logits(logits, batch.labels.to(logits), reduction="sum")
+        return F.cross_entropy(logits, batch.labels, reduction="sum")
 
 
 def _rows(batch: Batch, chosen: Tensor) -> Batch:

@@ -53,6 +53,7 @@ NonEmpty = Annotated[str, MinLen(1), MaxLen(1000)]
 PathName = Annotated[str, Rule("a path, each part of it at most 255 bytes long", _is_path)]
 Encoding = Annotated[str, Rule("an encoding that Python knows", _is_encoding)]
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t", "\t": "\t"}  # as one may call them
+Task = Literal["multi_class", "multi_label"]
 Delimiter = Annotated[str, Rule("comma, semicolon, tab, pipe or another letter between fields", _is_delimiter)]
 StudyName = Annotated[
     str, Rule("a name such as clinc or clinc/first: no '..', no leading '/' or '.', at most 200 bytes", _is_study)

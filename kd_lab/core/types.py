@@ -26,6 +26,16 @@ class Batch(NamedTuple):
     row_ids: Tensor  # (B,) int64, the row's place in its split; the key by which teacher outputs are joined
     input_ids: Tensor  # (B, T) int64, word pieces
     attention_mask: Tensor  # (B, T) int64, 1 for a token, 0 for padding
-    labels: Tensor  # (B,) int64, gold class, or -1 for a row without a label
+    labels: Tensor  # (B,) int64, gold class, or -1 for a row without a label; of several labels a row see `multi_label`
     token_type_ids: Tensor | None = None  # (B, T) int64, 0 first text, 1 second; None for single sentences
     teacher: Outputs | None = None  # what the teacher says about these rows, or None when nobody asked
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may bear several labels: `labels` are (B, C) int64 then, 1 or 0, -1 where nobody has said."""
+        return self.labels.ndim == 2
+
+    @property
+    def labelled(self) -> Tensor:
+        """(B,) bool, the rows of which the gold labels are known."""
+        return (self.labels[:, 0] if self.multi_label else self.labels) >= 0

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
+from kd_lab.data.class_names import is_list
 from kd_lab.data.csv_table import read_csv
+from kd_lab.data.label_sets import as_words
 from kd_lab.data.labels import as_word, several_labels
 from kd_lab.data.parquet_file import read_arrow_columns, read_columns
 from kd_lab.data.row_file import kind_of, read_rows
@@ -22,14 +24,15 @@ class Columns(NamedTuple):
 
     texts: list[Any]  # str, or None where there is none
     pairs: list[Any] | None
-    labels: list[Any]  # all of one type, or None or "" where there is none
+    labels: list[Any]  # all of one type, or None or "" where there is none; lists where a row may bear several
 
 
-def read_table(paths: Iterable[Path], wanted: Mapping[str, str]) -> pa.Table:
+def read_table(paths: Iterable[Path], wanted: Mapping[str, str], several: bool = False) -> pa.Table:
     """The rows of all files, one below the other.
 
     Args:
         wanted: option, such as `text`, -> column.
+        several: whether a row may bear several labels.
 
     Raises:
         UserError: a file is damaged, or its columns are of other types than those of the file before.
@@ -39,18 +42,19 @@ def read_table(paths: Iterable[Path], wanted: Mapping[str, str]) -> pa.Table:
     tables: list[pa.Table] = []
     for path in paths:
         with reading(f"dataset file {path}", expected=_FORMATS[kind_of(path)], cure="Copy or download it again."):
-            tables.append(_read(path, wanted))
+            tables.append(_read(path, wanted, several))
             if tables[-1].schema != tables[0].schema:
                 raise ValueError("columns of other types than in the files before it")
     return pa.concat_tables(tables)
 
 
-def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str]) -> Columns:
+def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str], several: bool = False) -> Columns:
     """The texts, the texts that they are paired with, and the labels.
 
     Args:
         where: the split, for errors.
         wanted: option, such as `text`, -> column.
+        several: whether a row may bear several labels.
 
     Raises:
         UserError: a column is missing or of another type, or rows have no label.
@@ -69,7 +73,7 @@ def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str]) -> Column
         if option != "label" and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             cure = f"Name another: dataset.{option}_column."
             raise UserError(f"{where}, column {column!r}", expected="texts", got=str(kind), cure=cure)
-    labels = _labels(table[wanted["label"]], f"{where}, column {wanted['label']!r}")
+    labels = _labels(table[wanted["label"]], f"{where}, column {wanted['label']!r}", several)
     with reading(where, expected="texts in UTF-8", cure="Copy or download the files again."):
         pairs = _plain(table[wanted["pair"]]).to_pylist() if "pair" in wanted else None
         return Columns(_plain(table[wanted["text"]]).to_pylist(), pairs, labels.to_pylist())
@@ -78,7 +82,7 @@ def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str]) -> Column
 _FORMATS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON Lines", "csv": "CSV"}
 
 
-def _read(path: Path, wanted: Mapping[str, str]) -> pa.Table:
+def _read(path: Path, wanted: Mapping[str, str], several: bool) -> pa.Table:
     import pyarrow as pa
 
     kind, names = kind_of(path), list(wanted.values())
@@ -93,18 +97,21 @@ def _read(path: Path, wanted: Mapping[str, str]) -> pa.Table:
     if not set(names) <= set(found):
         return pa.table({name: pa.array([], pa.null()) for name in found})
     try:
-        found[wanted["label"]] = [as_word(label) for label in found[wanted["label"]]]
+        word = as_words if several else as_word
+        found[wanted["label"]] = [word(label) for label in found[wanted["label"]]]
     except TypeError as error:
         raise several_labels(f"dataset file {path}, column {wanted['label']!r}") from error
     return pa.table({name: pa.array(found[name]) for name in names})
 
 
-def _labels(labels: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+def _labels(labels: pa.ChunkedArray, where: str, several: bool) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute
 
     labels = _plain(labels)
-    if pa.types.is_list(labels.type) or pa.types.is_large_list(labels.type) or pa.types.is_fixed_size_list(labels.type):
+    if is_list(labels.type):
+        if several and _is_label(labels.type.value_type):
+            return labels
         raise several_labels(where)
     if not _is_label(labels.type):
         expected, cure = "labels: words or whole numbers", "Name another: dataset.label_column."

@@ -13,10 +13,11 @@ import pandas as pd
 from kd_lab.core.as_typed import shell_override
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName
+from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName, Task
 from kd_lab.data import transfer_file
 from kd_lab.data.csv_table import read_csv, refuse_missing
-from kd_lab.data.dataset import Split, SplitPlan, Texts
+from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, Split, SplitPlan, Texts
+from kd_lab.data.label_sets import as_words, read_label_sets, several_parts
 from kd_lab.data.labels import as_word, read_labels, several_labels
 from kd_lab.data.row_file import kind_of, read_rows
 
@@ -30,6 +31,8 @@ class Csv:
         text_column, label_column: names in the header line.
         pair_column: the second text of a pair; None for single sentences.
         test_path, validation_path: files of their own; without them the rows are carved out by `split`.
+        task: "multi_label" where a row may bear several labels: lists of them, or a cell with `label_separator`s.
+        label_separator: what stands between the labels of a cell; None takes the first of | ; , that a cell has.
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train whose label is empty is such
             text too.
@@ -51,6 +54,8 @@ class Csv:
     encoding: Encoding = "utf-8"
     delimiter: Delimiter | None = None
     columns: tuple[NonEmpty, ...] | None = None
+    task: Task = MULTI_CLASS
+    label_separator: Delimiter | None = None
     split: SplitPlan = field(default_factory=SplitPlan)
     name: NonEmpty = "csv"
     source: NonEmpty | None = None
@@ -74,6 +79,7 @@ class Csv:
         files = {name: file_hash(path) for name, path in self._paths().items()}
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
         form = {"delimiter": self.delimiter and DELIMITERS.get(self.delimiter, self.delimiter), "names": self.columns}
+        form |= several_parts(self.task, self.label_separator)
         transfer = transfer_file.fingerprint_parts(self.transfer_path)
         return {
             "files": files,
@@ -92,15 +98,17 @@ class Csv:
         """
         tables = {name: self._read(path, labelled=name != "train") for name, path in self._paths().items()}
         words = {name: table[self.label_column].tolist() for name, table in tables.items()}
-        labels = read_labels(words, f"dataset {self.name}, column {self.label_column!r}")
+        where = f"dataset {self.name}, column {self.label_column!r}"
+        several = self.task == MULTI_LABEL
+        labels = read_label_sets(words, where, self.label_separator) if several else read_labels(words, where)
         splits = {}
         for name, table in tables.items():
             pairs = table[self.pair_column].tolist() if self.pair_column else None
             splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs)
-        splits = self.split.complete(splits)
+        splits = self.split.complete(splits, labels.sets)
         columns = (self.text_column, self.pair_column, self.encoding)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, labels.notes)
+        return Texts(splits, labels.classes, labels.notes, labels.sets)
 
     def _read(self, path: Path, *, labelled: bool) -> pd.DataFrame:
         where = f"dataset file {path}"
@@ -128,7 +136,8 @@ class Csv:
         place = f"{where}, column {column!r}"
         if column == self.label_column:
             try:
-                return [as_word(value) or None for value in values]
+                word = as_words if self.task == MULTI_LABEL else as_word
+                return [word(value) or None for value in values]
             except TypeError as error:
                 raise several_labels(place) from error
         if strange := {type(value).__name__ for value in values if value is not None} - {"str"}:

@@ -9,9 +9,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Rows, Seed, ShareBetween
+from kd_lab.core.option_types import Rows, Seed, ShareBetween, Task
+from kd_lab.data.stratify import in_proportion_sets, stratified_sets
 
 UNLABELLED = -1
+MULTI_CLASS: Task = "multi_class"  # one label a row
+MULTI_LABEL: Task = "multi_label"  # any number of them
 
 
 class Split(NamedTuple):
@@ -21,7 +24,7 @@ class Split(NamedTuple):
     """
 
     texts: list[str]
-    labels: np.ndarray  # (N,) int64, class index or -1
+    labels: np.ndarray  # (N,) int64, class index or -1; where a row may bear several labels, the row of `label_sets`
     pairs: list[str] | None = None  # the second text of each row, or None for single sentences
 
     def take(self, rows: np.ndarray) -> Split:
@@ -43,6 +46,7 @@ class Texts(NamedTuple):
     splits: dict[str, Split]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()  # what its reader took for granted, a line each
+    label_sets: np.ndarray | None = None  # (K, C) bool, which labels a row bears, where it may bear several
 
 
 class Dataset(Protocol):
@@ -92,24 +96,30 @@ class SplitPlan:
                 "dataset.split.limit", expected="rows, from 1", got=repr(self.limit), cure="Give more, or null."
             )
 
-    def complete(self, splits: dict[str, Split]) -> dict[str, Split]:
-        """Train, validation and test, carved out of train where they are missing."""
+    def complete(self, splits: dict[str, Split], sets: np.ndarray | None = None) -> dict[str, Split]:
+        """Train, validation and test, carved out of train where they are missing.
+
+        Args:
+            sets: `Texts.label_sets`.
+        """
         splits = dict(splits)
         for name, fraction in (("test", self.test_fraction), ("validation", self.validation_fraction)):
             if name not in splits:
-                kept, taken = stratified(splits["train"].labels, fraction, self.seed)
+                kept, taken = stratified(splits["train"].labels, fraction, self.seed, sets)
                 splits[name] = splits["train"].take(taken)
                 splits["train"] = splits["train"].take(kept)
         if self.limit is None:
             return splits
-        return {name: self._limited(split, self.limit) for name, split in splits.items()}
+        return {name: self._limited(split, self.limit, sets) for name, split in splits.items()}
 
-    def _limited(self, split: Split, limit: int) -> Split:
-        return split if len(split.texts) <= limit else split.take(in_proportion(split.labels, limit, self.seed))
+    def _limited(self, split: Split, limit: int, sets: np.ndarray | None) -> Split:
+        return split if len(split.texts) <= limit else split.take(in_proportion(split.labels, limit, self.seed, sets))
 
 
-def in_proportion(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
+def in_proportion(labels: np.ndarray, limit: int, seed: int, sets: np.ndarray | None = None) -> np.ndarray:
     """Ids of `limit` rows, ascending, chosen at random, each class in proportion; of all where there are no more."""
+    if sets is not None:
+        return in_proportion_sets(labels, sets, limit, seed)
     if len(labels) <= limit:
         return np.arange(len(labels))
     classes, counts = np.unique(labels, return_counts=True)
@@ -121,12 +131,16 @@ def in_proportion(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([row[:number] for row, number in zip(rows, numbers, strict=True)]))
 
 
-def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified(
+    labels: np.ndarray, fraction: float, seed: int, sets: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (kept, taken), both ascending, `fraction` of each class taken at random.
 
     A class with two rows or more keeps at least one and, where its share is half a row or more, gives one. Rows
     without a label are kept.
     """
+    if sets is not None:
+        return stratified_sets(labels, sets, fraction, seed)
     random = np.random.default_rng(seed)
     taken = [np.empty(0, np.int64)]  # of a split without rows, which `checked` refuses
     for label in np.unique(labels[labels != UNLABELLED]):
@@ -156,14 +170,14 @@ def checked(texts: Texts, where: str) -> Texts:
                         "an empty text" if text is None or isinstance(text, str) else f"{type(text).__name__} {text!r}"
                     )
                     raise UserError(f"{place}, row {row}", expected="a text", got=got, cure="Mend or remove that row.")
-    known = set(np.unique(texts.splits["train"].labels)) - {UNLABELLED}
+    known = _borne(texts, "train")
     if len(known) < 2:
         got = f"only {texts.classes[known.pop()]!r}" if known else "no labelled row"
         raise UserError(
             f"{where}, split train", expected="at least two classes", got=got, cure="Check the label column."
         )
     for name, split in texts.splits.items():
-        if strange := sorted(set(np.unique(split.labels)) - known - {UNLABELLED}):
+        if strange := sorted(_borne(texts, name) - known):
             raise UserError(
                 f"{where}, split {name}",
                 expected="only labels that train has",
@@ -178,6 +192,15 @@ def checked(texts: Texts, where: str) -> Texts:
                 cure="Choose a labelled split, e.g. dataset.splits.test=validation.",
             )
     return texts
+
+
+def _borne(texts: Texts, name: str) -> set[int]:
+    """The classes that rows of a split bear."""
+    found = np.unique(texts.splits[name].labels)
+    found = found[found != UNLABELLED]
+    if texts.label_sets is not None:
+        found = np.flatnonzero(texts.label_sets[found].any(axis=0))
+    return set(found.tolist())
 
 
 def _all_have_text(column: Sequence[Any]) -> bool:

@@ -13,11 +13,12 @@ import numpy as np
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
-from kd_lab.data.labels import several_labels
+from kd_lab.data.labels import as_word
 
 TEXT, PAIR, LABEL = "text", "pair", "label"  # the files' columns, whatever the frame calls them
 _GIVE = "Give a data frame of pandas, or (texts, labels)."
 _LABELS = (str, int, float, bool)
+_LISTS = (list, tuple, set, frozenset, np.ndarray)
 _SHOWN = 20  # names of columns that an error lists
 
 
@@ -25,7 +26,7 @@ class Rows(NamedTuple):
     """One split, fit to be written."""
 
     texts: list[str]
-    labels: list[Any]  # all of one of the types in `_LABELS`; none at all of text without labels
+    labels: list[Any]  # all of one of the types in `_LABELS`, or lists of words; none at all of text without labels
     pairs: list[str] | None = None
 
 
@@ -35,7 +36,8 @@ def rows(given: Any, where: str, text: str, label: str, pair: str | None = None)
     Args:
         given: a data frame of pandas, or texts and their labels.
         where: what the caller calls it, for errors.
-        text, label, pair: columns of a data frame; a label is a word, a whole number, a number or true or false.
+        text, label, pair: columns of a data frame; a label is a word, a whole number, a number, true or false, or a
+            list of these where a row may bear several.
 
     Raises:
         UserError: it is neither, a column is missing, a text is none, or a row has no label; -1 marks, in train alone,
@@ -142,14 +144,14 @@ def _is_half(text: str) -> bool:
 def _labels(given: Sequence[Any], where: str) -> list[Any]:
     """The labels as plain values of one type."""
     plain = [one.item() if isinstance(one, np.generic) else one for one in given]
+    if any(isinstance(one, _LISTS) for one in plain):  # several a row
+        return [_list_of_words(one, where) for one in plain]
     missing = [row for row, one in enumerate(plain) if _is_missing(one)]
     if missing:
         got = f"{len(missing)} rows without, the first of them row {missing[0]}"
         cure = "Mend or remove the rows; -1 marks a row without a label in train."
         raise UserError(where, expected="a label on every row", got=got, cure=cure)
     plain = [str(one) if isinstance(one, str) else one for one in plain]
-    if any(isinstance(one, list | tuple | set | np.ndarray) for one in plain):
-        raise several_labels(where)
     kinds = sorted({type(one).__name__ for one in plain})
     expected = "labels of one type: words, whole numbers, or true and false"
     if len(kinds) > 1 or not isinstance(plain[0], _LABELS):
@@ -157,6 +159,17 @@ def _labels(given: Sequence[Any], where: str) -> list[Any]:
     if (found := next(filter(_is_strange, plain), None)) is not None:
         raise UserError(where, expected=expected, got=ascii(found)[:100], cure="Mend or remove the rows.")
     return plain
+
+
+def _list_of_words(given: Any, where: str) -> list[str] | None:
+    """The labels of a row that may bear several; None where nobody has said which."""
+    try:
+        if isinstance(given, _LISTS):
+            return [as_word(one) for one in (given.tolist() if isinstance(given, np.ndarray) else given)]
+        return [word] if (word := as_word(given)) else None
+    except TypeError as error:
+        expected, cure = "lists of labels", "Keep one list a row."
+        raise UserError(where, expected=expected, got=ascii(given)[:100], cure=cure) from error
 
 
 def _is_strange(label: Any) -> bool:

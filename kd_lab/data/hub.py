@@ -11,13 +11,14 @@ import numpy as np
 
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import NonEmpty, PathName, Splits
+from kd_lab.core.option_types import Delimiter, NonEmpty, PathName, Splits, Task
 from kd_lab.data import transfer_file
 from kd_lab.data.arrow_table import columns_of, read_table
-from kd_lab.data.class_names import class_names
-from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
+from kd_lab.data.class_names import class_names, with_names
+from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.data.hub_download import download
 from kd_lab.data.hub_revision import commit as commit_of
+from kd_lab.data.label_sets import as_words, read_label_sets, several_parts
 from kd_lab.data.labels import Labels, as_word, read_labels, twins
 from kd_lab.data.split_files import files_by_split, refuse_others
 
@@ -37,6 +38,8 @@ class Hub:
         revision: a commit, tag or branch on the hub.
         text_column, label_column: names of columns.
         pair_column: the second text of a pair; None for single sentences.
+        task: "multi_label" where a row may bear several labels: lists of them, or a cell with `label_separator`s.
+        label_separator: what stands between the labels of a cell; None takes the first of | ; , that a cell has.
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train with label -1 is such text
             too.
@@ -55,6 +58,8 @@ class Hub:
     revision: NonEmpty = "main"
     pair_column: NonEmpty | None = None
     transfer_path: PathName | None = None
+    task: Task = MULTI_CLASS
+    label_separator: Delimiter | None = None
     splits: Splits = field(default_factory=lambda: {"train": "train", "test": "test"})
     split: SplitPlan = field(default_factory=SplitPlan)
     name: NonEmpty = "hub"
@@ -90,6 +95,7 @@ class Hub:
             "columns": [self.text_column, self.pair_column, self.label_column],
             "split": self.split,
             "transfer": transfer_file.fingerprint_parts(self.transfer_path),
+            **several_parts(self.task, self.label_separator),
         }
 
     def load(self) -> Texts:
@@ -102,12 +108,13 @@ class Hub:
         wanted = {"text": self.text_column, "label": self.label_column}
         if self.pair_column:
             wanted["pair"] = self.pair_column
-        local = self._local()
+        several, local = self.task == MULTI_LABEL, self._local()
         if local is None:
             tables = self._download(list(wanted.values()))
         else:
-            tables = {name: read_table(paths, wanted) for name, paths in local.items()}
-        raw = {name: columns_of(table, f"dataset {self.name}, split {name}", wanted) for name, table in tables.items()}
+            tables = {name: read_table(paths, wanted, several) for name, paths in local.items()}
+        places = {name: f"dataset {self.name}, split {name}" for name in tables}
+        raw = {name: columns_of(table, places[name], wanted, several) for name, table in tables.items()}
         labels = self._labels(tables["train"], {name: columns.labels for name, columns in raw.items()})
         if self.out_of_scope is not None:
             class_number(labels.classes, self.out_of_scope)
@@ -117,13 +124,15 @@ class Hub:
             if name in self.splits and name not in splits:
                 rows = f"{100 * share:g} % of the rows of train"
                 notes.append(f"there is no split {self.splits[name]!r}: {rows} stand for it")
-        splits = self.split.complete(splits)
+        splits = self.split.complete(splits, labels.sets)
         columns = (self.text_column, self.pair_column)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, tuple(notes))
+        return Texts(splits, labels.classes, tuple(notes), labels.sets)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:
         names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")
+        if self.task == MULTI_LABEL:
+            return self._label_sets(names, found)
         distinct = {label for labels in found.values() for label in labels} - {UNLABELLED, None}
         if len(kinds := {type(label).__name__ for label in distinct}) > 1:
             got, cure = f"{' and '.join(sorted(kinds))}", "Give all splits labels of one type."
@@ -140,6 +149,13 @@ class Hub:
             )
         numbers = {name: np.array(labels, dtype=np.int64) for name, labels in found.items()}
         return Labels(names, numbers, tuple(twins(names)))
+
+    def _label_sets(self, names: Sequence[str] | None, found: Mapping[str, Sequence[Any]]) -> Labels:
+        where = f"dataset {self.name}, column {self.label_column!r}"
+        if names is not None:
+            found = {name: [with_names(one, names, where) for one in labels] for name, labels in found.items()}
+        words = {name: list(map(as_words, labels)) for name, labels in found.items()}
+        return read_label_sets(words, where, self.label_separator)
 
     def _download(self, wanted: Sequence[str]) -> dict[str, pa.Table]:
         looked, reason = "", "no hub id"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from kd_lab.data.dataset import UNLABELLED, Split, Texts
+from kd_lab.data.label_sets import named
 
 FEWEST = 5  # rows of a class in train, below which it is named
 _SHOWN = 5  # classes that a warning names
@@ -20,7 +21,8 @@ def label_warnings(texts: Texts) -> list[str]:
 
 def _rare(texts: Texts) -> Iterator[str]:
     labels = np.asarray(texts.splits["train"].labels)
-    counts = np.bincount(labels[labels != UNLABELLED], minlength=len(texts.classes))
+    labels, sets = labels[labels != UNLABELLED], texts.label_sets
+    counts = np.bincount(labels, minlength=len(texts.classes)) if sets is None else sets[labels].sum(axis=0)
     if rare := [int(number) for number in np.flatnonzero(counts < FEWEST)]:
         named = ", ".join(f"{texts.classes[number]!r} {counts[number]}" for number in rare[:_SHOWN])
         more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""
@@ -38,9 +40,14 @@ def _contradictions(texts: Texts) -> Iterator[str]:
         text, label = next(iter(other.items()))
         quoted = text if isinstance(text, str) else " / ".join(text)
         quoted = f"{quoted[:_LETTERS]}{'...' if len(quoted) > _LETTERS else ''}"
-        names = " and ".join(repr(texts.classes[number]) for number in (first[text], label))
+        names = " and ".join(repr(_called(texts, number)) for number in (first[text], label))
         number = f"{len(other):,} texts have" if len(other) > 1 else "1 text has"
-        yield f"{number} more than one label, in {rows:,} rows, e.g. {quoted!r}: {names}"
+        what = "more than one label" if texts.label_sets is None else "more than one set of labels"
+        yield f"{number} {what}, in {rows:,} rows, e.g. {quoted!r}: {names}"
+
+
+def _called(texts: Texts, number: int) -> str:
+    return texts.classes[number] if texts.label_sets is None else named(texts.label_sets[number], texts.classes)
 
 
 def _labelled(splits: Mapping[str, Split]) -> Iterator[tuple[str | tuple[str, str], int]]:

@@ -25,8 +25,9 @@ class Labels(NamedTuple):
     """The labels of all splits, as numbers of classes."""
 
     classes: tuple[str, ...]
-    splits: dict[str, np.ndarray]  # (N,) int64, class index or -1
+    splits: dict[str, np.ndarray]  # (N,) int64, class index or -1; with `sets` the row of these
     notes: tuple[str, ...]  # what the user should know of how they were read
+    sets: np.ndarray | None = None  # (K, C) bool, which labels a row bears, where it may bear several
 
 
 def as_word(value: Any) -> str:
@@ -48,10 +49,7 @@ def as_word(value: Any) -> str:
 
 def several_labels(where: str) -> UserError:
     """The mistake of giving lists of labels."""
-    cure = (
-        "Several labels on a row are task=multi_label, which this version does not have yet: keep one label a row, or "
-        "name another column with dataset.label_column=NAME."
-    )
+    cure = "Several labels on a row are task=multi_label. Else name another column with dataset.label_column=NAME."
     return UserError(where, expected="one label on each row", got="lists of labels", cure=cure)
 
 
@@ -75,7 +73,7 @@ def read_labels(words: Mapping[str, Sequence[str]], where: str) -> Labels:
         in_rows = f"in {len(around):,} row{'s' if len(around) > 1 else ''}, e.g. {_shown(around[0])}"
         notes.append(f"blanks around labels are no part of a class's name: left out {in_rows}")
     found = {word for split in bare.values() for word in split} - {""}
-    _refuse_scores(found, where)
+    refuse_scores(found, where)
     if any("." in word for word in found) and all(_whole_apart(set(split) - {""}) for split in bare.values()):
         bare = {name: [word.partition(".")[0] for word in split] for name, split in bare.items()}
         some = min(word for word in found if "." in word)
@@ -91,7 +89,7 @@ def read_labels(words: Mapping[str, Sequence[str]], where: str) -> Labels:
         bare = {name: ["" if word == "-1" else word for word in split] for name, split in bare.items()}
     elif _is_sentiment(found):
         notes.append("the labels -1, 0 and 1 were taken for three classes; where -1 means none, leave it empty")
-    classes = tuple(sorted(found, key=_order(found)))
+    classes = in_order(found)
     index = {"": UNLABELLED, **{word: number for number, word in enumerate(classes)}}
     numbers = {name: np.array([index[word] for word in split], dtype=np.int64) for name, split in bare.items()}
     return Labels(classes, numbers, (*notes, *twins(classes)))
@@ -119,7 +117,8 @@ def _shown(name: str) -> str:
     return repr(name) if letters else ascii(name)
 
 
-def _refuse_scores(found: Iterable[str], where: str) -> None:
+def refuse_scores(found: Iterable[str], where: str) -> None:
+    """Refuses labels that are so many different numbers, not all of them whole, that they must be scores."""
     numbers = list(found)
     if len(numbers) <= _MOST_LEVELS or not all(map(_NUMBER.fullmatch, numbers)) or all(map(_WHOLE.fullmatch, numbers)):
         return
@@ -146,6 +145,12 @@ def _minus_one_is_none(found: set[str], splits: Mapping[str, Sequence[str]]) -> 
 def _is_sentiment(found: set[str]) -> bool:
     """Whether labels are as likely to be three classes (negative, neutral, positive) as two and none."""
     return found == {"-1", "0", "1"}
+
+
+def in_order(found: Iterable[str]) -> tuple[str, ...]:
+    """The classes as they are numbered."""
+    known = list(found)
+    return tuple(sorted(known, key=_order(known)))
 
 
 def _order(found: Iterable[str]) -> Callable[[str], Any]:

@@ -69,6 +69,6 @@ class BatchLoader:
             row_ids=torch.from_numpy(np.asarray(rows, dtype=np.int64)),
             input_ids=padded(self.split.token_ids, self.pad_id),
             attention_mask=torch.from_numpy(real.astype(np.int64)),
-            labels=torch.from_numpy(np.asarray(self.split.labels[rows])),
+            labels=torch.from_numpy(self.split.gold(np.asarray(rows))),
             token_type_ids=None if segments is None else padded(segments, 0),
         )

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
-from kd_lab.data.class_names import class_names
+from kd_lab.data.class_names import class_names, with_names
 from kd_lab.data.csv_file import encoding_of, opened
-from kd_lab.data.dataset import UNLABELLED
 from kd_lab.data.parquet_file import read_arrow_columns, read_columns
 
 Kind = Literal["csv", "json", "parquet", "arrow"]
@@ -71,18 +70,8 @@ def read_rows(path: Path, kind: Kind, wanted: Sequence[str], label: str, encodin
             return {name: [] for name in table.column_names}
         names = class_names(table.schema.field(label), table.schema.metadata, where)
     if names is not None:
-        found[label] = [_name(names, number, where) for number in found[label]]
+        found[label] = [with_names(number, names, where) for number in found[label]]
     return found
-
-
-def _name(names: Sequence[str], number: int | None, where: str) -> str | None:
-    if number is None or number == UNLABELLED:
-        return None
-    if not 0 <= number < len(names):
-        expected = f"labels below {len(names)}, as the file names that many classes"
-        cure = "Write the file again with all names, or without."
-        raise UserError(where, expected=expected, got=str(number), cure=cure)
-    return names[number]
 
 
 def _json(path: Path, wanted: Sequence[str], encoding: str) -> dict[str, list[Any]]:

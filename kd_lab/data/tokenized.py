@@ -21,7 +21,7 @@ from kd_lab.data.token_warnings import token_warnings
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.data.unlabelled import without_judged
 
-_TEST_TEXTS = "test.texts.npy"
+_TEST_TEXTS, _LABEL_SETS = "test.texts.npy", "label_sets.npy"
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class TokenSplit:
 
     token_ids: np.ndarray  # (sum of lengths,) int32, memory-mapped
     offsets: np.ndarray  # (N + 1,) int64
-    labels: np.ndarray  # (N,) int64
+    labels: np.ndarray  # (N,) int64, a class or -1; see `gold`
     token_type_ids: np.ndarray | None  # (sum of lengths,) int8, or None for single sentences
+    label_sets: np.ndarray | None = None  # (K, C) bool, where a row may bear several labels: `labels` are rows of it
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,6 +46,13 @@ class TokenSplit:
     def labelled(self) -> np.ndarray:
         """(M,) int64, ids of the rows that have a label, ascending."""
         return np.flatnonzero(np.asarray(self.labels) != UNLABELLED)
+
+    def gold(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """What rows bear: (N,) int64, a class or -1; of several labels (N, C) int64, 1 or 0, and -1 where unknown."""
+        numbers = np.array(self.labels[rows], dtype=np.int64)
+        if self.label_sets is None:
+            return numbers
+        return np.where(numbers[:, None] == UNLABELLED, UNLABELLED, self.label_sets[numbers].astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,11 @@ class Tokens:
             array: np.ndarray = np.load(self.folder / f"{name}.{part}.npy", mmap_mode="r", allow_pickle=False)
             return array
 
+        sets = self.folder / _LABEL_SETS
+        label_sets = np.load(sets, allow_pickle=False) if sets.is_file() else None
         has_segments = (self.folder / f"{name}.segments.npy").is_file()
-        return TokenSplit(read("pieces"), read("offsets"), read("labels"), read("segments") if has_segments else None)
+        segments = read("segments") if has_segments else None
+        return TokenSplit(read("pieces"), read("offsets"), read("labels"), segments, label_sets)
 
     def test_texts(self) -> np.ndarray:
         """(N,) uint64, which text each row of test is, see `text_hashes`."""
@@ -131,6 +142,8 @@ def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: P
     texts, left_out = _read(dataset)
     lengths = {name: _write(name, split, tokenizer, advance, draft) for name, split in texts.splits.items()}
     np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))
+    if texts.label_sets is not None:
+        np.save(draft / _LABEL_SETS, texts.label_sets)
     about = {
         "classes": texts.classes,
         "vocabulary": tokenizer.vocab_size,

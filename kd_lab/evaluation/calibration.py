@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from kd_lab.evaluation.counting import BINS
 from kd_lab.evaluation.intervals import wilson
-from kd_lab.evaluation.metrics import BINS
 
 _RIGHT, _GAP, _INK = "#0072B2", "#D55E00", "#1b2a41"  # blue and vermilion differ for the colour-blind too
 _EDGES = torch.linspace(0, 1, BINS + 1).numpy()  # (BINS + 1,) float32, the very edges of the metric `ece`
@@ -60,7 +60,9 @@ def reliability(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike
     return Reliability(rows, right, right / held, np.bincount(place, weights=sure, minlength=BINS) / held)
 
 
-def draw(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike, path: Path) -> None:
+def draw(
+    labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike, path: Path, *, of_labels: bool = False
+) -> None:
     """Writes the reliability diagram (Guo et al. 2017, arXiv:1706.04599, figure 1) as PNG, below 150 KB.
 
     Above, the accuracy of each bin with its 95 % Wilson interval and the gap between it and the bin's mean confidence;
@@ -69,6 +71,8 @@ def draw(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike, path:
     Args:
         labels, predictions, confidence: as in `reliability`.
         path: of the picture.
+        of_labels: whether a row is one label of a text that may bear several: labels are 1 where it bears it, else 0,
+            predictions 1, and confidence the label's probability.
     """
     found = reliability(labels, predictions, confidence)
     filled = found.rows > 0
@@ -84,7 +88,8 @@ def draw(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike, path:
     figure = Figure(figsize=(6.0, 6.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    above.bar(at, accuracy, width, color=_RIGHT, alpha=0.75, edgecolor="white", linewidth=0.8, label="accuracy")
+    right, sureness = ("share of texts that bear it", "probability") if of_labels else ("accuracy", "confidence")
+    above.bar(at, accuracy, width, color=_RIGHT, alpha=0.75, edgecolor="white", linewidth=0.8, label=right)
     above.bar(
         at,
         sure - accuracy,
@@ -94,17 +99,17 @@ def draw(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike, path:
         edgecolor=_GAP,
         hatch="////",
         linewidth=0.8,
-        label="gap to mean confidence",
+        label=f"gap to mean {sureness}",
     )
     above.plot([0, 1], [0, 1], color=_INK, linestyle=(0, (4, 3)), linewidth=1, label="perfectly calibrated")
-    above.vlines(at, limits[:, 0], limits[:, 1], color=_INK, linewidth=1.2, label="95 % interval of the accuracy")
+    above.vlines(at, limits[:, 0], limits[:, 1], color=_INK, linewidth=1.2, label=f"95 % interval of the {right}")
     above.set_ylim(0, 1.02)
-    above.set_ylabel("accuracy")
+    above.set_ylabel(right)
     above.legend(loc="upper left", frameon=False, fontsize=8.5)
     above.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     above.set_title(
-        f"ECE {found.ece:.2%} over {BINS} bins, {total:,} rows\n"
-        f"accuracy {mean_accuracy:.1%}, mean confidence {mean_confidence:.1%}",
+        f"ECE {found.ece:.2%} over {BINS} bins, {total:,} {'labels of texts' if of_labels else 'rows'}\n"
+        f"{right} {mean_accuracy:.1%}, mean {sureness} {mean_confidence:.1%}",
         fontsize=11,
         pad=12,
     )
@@ -113,8 +118,8 @@ def draw(labels: ArrayLike, predictions: ArrayLike, confidence: ArrayLike, path:
         below.annotate(f"{n:,}", (x, n), (0, 2), textcoords="offset points", ha="center", fontsize=6.5, color=_INK)
     below.set_xlim(0, 1)
     below.set_ylim(0, found.rows.max() * 1.18)
-    below.set_xlabel("confidence (largest softmax probability)")
-    below.set_ylabel("rows")
+    below.set_xlabel("probability of a label" if of_labels else "confidence (largest softmax probability)")
+    below.set_ylabel("labels of texts" if of_labels else "rows")
     below.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     for axes in (above, below):

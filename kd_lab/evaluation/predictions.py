@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_lab.core.reading import reading
 from kd_lab.core.results import RunResult
+from kd_lab.evaluation.judging import LabelSets
 from kd_lab.evaluation.selective import Judged
 
 if TYPE_CHECKING:
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
 FILE = "predictions.npz"
 TEST = "test"  # entry of a result's fingerprint: texts and labels of its test rows, in order
-_VALIDATION = "validation_"  # before the names of its arrays
+_VALIDATION, _SETS = "validation_", "sets_"  # before the names of their arrays
 
 
 def save_predictions(
-    folder: Path, result: RunResult, tokens: Tokens, test: Judged, validation: Judged | None = None
+    folder: Path,
+    result: RunResult,
+    tokens: Tokens,
+    test: Judged,
+    validation: Judged | None = None,
+    sets: LabelSets | None = None,
 ) -> None:
     """Writes what was said about test and validation, and names the test rows in the result.
 
@@ -30,12 +36,14 @@ def save_predictions(
         result: gets the rows' name in its fingerprint.
         tokens: whose splits were judged.
         test, validation: what was said, kept as int64 and, the confidence, as float32.
+        sets: the labels of test's rows, where a row may bear several; kept as `sets_gold` and `sets_said`.
     """
     texts = tokens.test_texts()  # (N,) uint64
     kept: dict[str, Any] = {}  # name -> array
     for before, said in (("", test), *([(_VALIDATION, validation)] if validation else [])):
         arrays = {**said._asdict(), "confidence": said.confidence.astype(np.float32)}
         kept |= {f"{before}{name}": array for name, array in arrays.items()}
+    kept |= {f"{_SETS}{name}": bits for name, bits in (sets._asdict() if sets else {}).items()}
     np.savez_compressed(folder / FILE, **kept, texts=texts.astype(np.uint64))
     name = blake2b(texts.astype("<u8").tobytes() + test.labels.astype("<i8").tobytes(), digest_size=8).hexdigest()
     result.fingerprint = {**result.fingerprint, TEST: name}

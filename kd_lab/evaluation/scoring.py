@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from kd_lab.core import cores
 from kd_lab.core.errors import UserError
@@ -16,8 +17,10 @@ from kd_lab.core.option_types import Count, Threads
 from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import intervals, latency, metrics
+from kd_lab.evaluation import intervals, latency, metrics, multi_label
+from kd_lab.evaluation.judging import gold, thresholds_of
 from kd_lab.evaluation.latency import Workload
+from kd_lab.serving.label_decisions import THRESHOLDS, decisions
 
 _BULK = 32  # rows in a batch when throughput is measured
 
@@ -91,11 +94,15 @@ def scores(
         UserError: there is no class of that name.
     """
     unknown = None if out_of_scope is None else class_number(tokens.classes, out_of_scope)
+    thresholds = thresholds_of(tokens, logits)
     found: dict[str, dict[str, Any]] = {}
     for split, said in logits.items():
         judged = ~said[:, 0].isnan()  # a file of answers may say nothing of a row
-        split_logits = said[judged]
-        labels, predictions = gold(tokens, split)[judged], split_logits.argmax(1)
+        split_logits, labels = said[judged], gold(tokens, split)[judged]
+        if labels.ndim == 2:
+            found[split] = _of_label_sets(split_logits, labels.numpy(), thresholds)
+            continue
+        predictions = split_logits.argmax(1)
         right = int((predictions == labels).sum())
         found[split] = {
             **metrics.evaluate(split_logits, labels),
@@ -107,13 +114,48 @@ def scores(
             {} if unknown is None else metrics.scope_counts(predictions, labels, unknown)
         ).items():
             found[split] |= {name: hits / rows, f"{name}_interval": list(intervals.wilson(hits, rows))}
+    if thresholds is not None:
+        found["validation"][THRESHOLDS] = thresholds.tolist()
     return found
+
+
+def _of_label_sets(
+    logits: torch.Tensor, labels: NDArray[np.int64], thresholds: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    """The metrics of a split whose rows may bear several labels, with their 95 % intervals."""
+    said = decisions(logits.numpy(), thresholds)
+    right = int((said == (labels > 0)).all(axis=1).sum())
+    return {
+        **multi_label.evaluate(logits, torch.from_numpy(labels), thresholds),
+        "accuracy_interval": list(intervals.wilson(right, len(labels))),
+        **multi_label.f1_intervals(said, labels),
+        "rows": len(labels),
+    }
+
+
+def first_look(tokens: Tokens, logits: torch.Tensor) -> str:
+    """How good a teacher is on validation, in words; rows of NaN are not judged.
+
+    Args:
+        logits: (N, C) of validation, not all of them NaN.
+    """
+    found = scores(tokens, {"validation": logits})["validation"]
+    if THRESHOLDS in found:
+        return f"micro F1 on validation {100 * found['f1_micro']:.1f} %"
+    return f"accuracy on validation {100 * found['accuracy']:.1f} %"
 
 
 def majority_class_warning(tokens: Tokens, logits: torch.Tensor) -> str | None:
     """A warning where a teacher is no better on validation than the most frequent class: it has nothing to teach."""
     judged = ~logits[:, 0].isnan()
     labels, logits = gold(tokens, "validation")[judged], logits[judged]
+    if labels.ndim == 2:
+        if not multi_label.at_chance(logits.numpy(), labels.numpy()):
+            return None
+        return (
+            "the teacher tells no label's rows from others on validation: its mean average precision is that of "
+            "shuffled rows; its outputs are noise to a student"
+        )
     right = int((logits.argmax(1) == labels).sum())
     rate = metrics.majority_rate(labels, gold(tokens, "train"))
     if intervals.wilson(right, len(labels))[0] > rate:
@@ -122,8 +164,3 @@ def majority_class_warning(tokens: Tokens, logits: torch.Tensor) -> str | None:
         f"the teacher is at the majority-class rate on validation: accuracy {right / len(labels):.3f}, always "
         f"answering the most frequent class {rate:.3f}; its outputs are noise to a student"
     )
-
-
-def gold(tokens: Tokens, split: str) -> torch.Tensor:
-    """Labels (N,) of a split."""
-    return torch.from_numpy(np.array(tokens.split(split).labels))

@@ -16,6 +16,7 @@ class Hybrid(Loss):
 
     `alpha` is the weight of CE; txtai, KD-Lib and OVTrainer mean its complement. A part of weight 0 is left out:
     `alpha=1` needs no teacher. Source: Hinton et al., arXiv:1503.02531, section 2, with the sequence term added.
+    Where a row may bear several labels, each term is a sum over labels, see there.
     For other terms or free weights see `weighted_sum`; for LSTM students `logit_mse` (Tang et al., 1903.12136).
 
     Args:

@@ -22,12 +22,13 @@ class Term(nn.Module):
     needs: ClassVar[frozenset[str]] = frozenset()  # fields of the teacher's Outputs that it reads
     returns: ClassVar[frozenset[str]] = frozenset({"logits"})  # fields of Outputs that the student must fill
     fewest_classes: ClassVar[int] = 2  # with fewer, the term is constant or undefined
+    multi_label: ClassVar[bool] = False  # whether it is defined where a row may bear several labels
 
     def __init__(self) -> None:  # nn.Module's takes *args, which are no options of a term
         super().__init__()
 
-    def prepare(self, counts: Tensor) -> None:
-        """Told, before a fit, how many labelled rows of train each class has: (C,) int64."""
+    def prepare(self, counts: Tensor, rows: int) -> None:
+        """Told, before a fit, how many rows of train bear each class, (C,) int64, and how many have a label at all."""
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """The term's size, a scalar in float32 or wider.
@@ -109,22 +110,26 @@ class Loss(nn.Module):
         """Fields of `Outputs` that the student must fill."""
         return frozenset[str]().union(*(term.returns for term in self._active().values()))
 
-    def prepare(self, counts: Tensor) -> None:
-        """Tells each term, before a fit, how many labelled rows of train each class has: (C,) int64."""
+    def prepare(self, counts: Tensor, rows: int) -> None:
+        """Tells each term, before a fit, what `Term.prepare` says."""
         for term in self._active().values():
-            term.prepare(counts)
+            term.prepare(counts, rows)
 
-    def check(self, classes: int, teacher: bool) -> None:
+    def check(self, classes: int, teacher: bool, multi_label: bool = False) -> None:
         """Refuses, before any work is done, a run that this loss cannot train.
 
         Args:
             classes: C, how many classes the data has.
             teacher: whether the run has a teacher.
+            multi_label: whether a row may bear several of them.
 
         Raises:
-            UserError: a term needs a teacher and there is none, or cannot work with so few classes.
+            UserError: a term needs a teacher and there is none, or cannot work with such classes.
         """
         for name, term in self._active().items():
+            if multi_label and not term.multi_label:
+                cure = "Choose another loss, e.g. loss=hybrid."
+                raise UserError(f"loss term {name!r}", expected="one label a row", got="task=multi_label", cure=cure)
             if term.needs and not teacher:
                 fields = " and ".join(sorted(term.needs))
                 raise UserError(

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.core.progress import say, step
-from kd_lab.data.dataset import Dataset
+from kd_lab.data.dataset import MULTI_LABEL, Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.evaluation import scoring
@@ -108,6 +108,7 @@ class FittingCell(Plan):
             "max_tokens": tokens.max_tokens,
             "pad_id": tokens.pad_id,
             "pairs": tokens.split("train").token_type_ids is not None,
+            **({} if tokens.split("train").label_sets is None else {"task": MULTI_LABEL}),
         }
         outputs = teacher.outputs.get("train") if teacher else None
         learned = learned_from(tokens.split("train"), spec.loss, outputs)
@@ -164,15 +165,13 @@ class FittingCell(Plan):
         judged = ~logits[:, 0].isnan()
         if not judged.any():
             return teacher
-        labels = scoring.gold(tokens, "validation")[judged]
-        accuracy = float((logits[judged].argmax(1) == labels).double().mean())
-        say(f"teacher {name_of(self.teacher)}: accuracy on validation {100 * accuracy:.1f} %")
+        say(f"teacher {name_of(self.teacher)}: {(look := scoring.first_look(tokens, logits))}")
         if text := scoring.majority_class_warning(tokens, logits):
             if isinstance(self.teacher, ReadyTeacher) and self.teacher.at_chance == "stop":
                 raise UserError(
                     f"teacher.path {self.teacher.path}",
                     expected="a teacher that is better on validation than the most frequent class",
-                    got=f"accuracy {accuracy:.3f}, its classes matched {teacher.about().get('labels')}",
+                    got=f"{look}, its classes matched {teacher.about().get('labels')}",
                     cure="Say which class is which by teacher.labels={THEIRS: OURS, ...}, or teacher.at_chance=go_on.",
                 )
             self.warn(text)

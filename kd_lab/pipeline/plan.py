@@ -17,7 +17,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.formats import check_saved
 from kd_lab.core.instantiate import TARGET, build
 from kd_lab.core.moved import with_current_names
-from kd_lab.data.dataset import without_transfer
+from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, without_transfer
 from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
@@ -28,6 +28,7 @@ from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.ensemble_teacher import EnsembleTeacher
 from kd_lab.training.fit import FitSpec
 from kd_lab.training.ready_teacher import ReadyTeacher
+from kd_lab.training.settings import MULTI_LABEL_ONLY
 
 _JUDGING = (
     "cell",
@@ -66,11 +67,24 @@ class Plan:
         self.tokenizer = self._student_reader()
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
         check_saved(check_all(self.steps, self.student.model.kind, self.student.model), "compression")
+        self._check_task()
         self._check_loss()
         self._check_teacher()
         if not self.student.loss.needs:
             self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
+
+    def _check_task(self) -> None:
+        """Refuses, before any fit, a data set or a figure of another task."""
+        task = self.config.get("task", MULTI_CLASS)  # of a cell of an older kd_lab
+        if task != getattr(self.dataset, "task", MULTI_CLASS):
+            cure = "Choose task=multi_class, or dataset=csv, parquet or hub."
+            raise UserError(f"dataset {self.dataset.name}", expected="several labels a row", got="one", cure=cure)
+        fits = [self.student, *(members(self.teacher).values() if self.teacher else ())]
+        for monitor in (one.trainer.monitor for one in fits if isinstance(one, FitSpec)):
+            if monitor in (("mcc",) if task == MULTI_LABEL else MULTI_LABEL_ONLY):
+                expected, cure = f"a figure of task={task}", "Choose trainer.monitor=f1_macro."
+                raise UserError("trainer.monitor", expected=expected, got=monitor, cure=cure)
 
     def _check_loss(self) -> None:
         """Refuses, before any fit, a recovery under a loss of hidden states that would no longer fit each other."""

@@ -70,13 +70,13 @@ def teacher(cell: Cell, asked: CellTeacher, tokens: Tokens, logits: Mapping[str,
     return {**told, **asked.about()}
 
 
-def fidelity(student: torch.Tensor, teacher: torch.Tensor) -> dict[str, float]:
+def fidelity(student: torch.Tensor, teacher: torch.Tensor, several: bool) -> dict[str, float]:
     """How true the student is to the teacher, see `metrics.fidelity`, in rows of which the teacher says something.
 
     Empty where there is none.
     """
     said = ~_silent(teacher)
-    return metrics.fidelity(student[said], teacher[said]) if said.any() else {}
+    return metrics.fidelity(student[said], teacher[said], several) if said.any() else {}
 
 
 def _silent(logits: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,25 +21,27 @@ from kd_lab.core.paths import root
 from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import calibration, confusion, scoring, selective
+from kd_lab.evaluation import calibration, confusion, judging, label_scores, selective
+from kd_lab.evaluation.judging import LabelSets
 from kd_lab.evaluation.predictions import save_predictions
-from kd_lab.evaluation.selective import Judged, judge
+from kd_lab.evaluation.selective import Judged
 from kd_lab.models import saved_model
 from kd_lab.pipeline import provenance, publish, summary_table
 from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.costs import Costs
 from kd_lab.pipeline.fitting import EXACT
 from kd_lab.pipeline.plan import resolved_config
-from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, MODEL, TABLE
+from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, LABELS, MODEL, TABLE
 from kd_lab.pipeline.written_files import damaged, note, noted_anew
 from kd_lab.serving import export
 from kd_lab.serving.cascade import SELECTIVE
 from kd_lab.serving.complete import COMPLETED, complete
+from kd_lab.serving.label_decisions import probabilities_of
 from kd_lab.serving.served import Served, served_in
 from kd_lab.training.checkpointing import Observe, ignore
 
 BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
-KEPT = (TABLE, CONFUSION, CALIBRATION)  # of a cell's files, those that MLflow gets too
+KEPT = (TABLE, CONFUSION, LABELS, CALIBRATION)  # of a cell's files, those that MLflow gets too
 
 
 def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe: Observe = ignore) -> RunResult:
@@ -66,7 +68,8 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         return done
     publish.check_model(folder)
     tokens = cell.tokens()
-    cell.student.loss.check(len(tokens.classes), cell.teacher is not None)
+    several = tokens.split("train").label_sets is not None
+    cell.student.loss.check(len(tokens.classes), cell.teacher is not None, several)
     taught = cell.taught_tokens(tokens)
     asked = cell.asked(tokens, taught)
     teacher = cell.teaching(asked)
@@ -85,15 +88,20 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     result.compression = cell.notes(saved)
     if asked:
         teacher_logits = {split: asked.logits(split, EXACT) for split in JUDGED}
-        result.fidelity = provenance.fidelity(logits["test"], teacher_logits["test"])
+        result.fidelity = provenance.fidelity(logits["test"], teacher_logits["test"], several)
         result.teacher = {**provenance.teacher(cell, asked, tokens, teacher_logits), "cost": teacher_cost}
         result.teacher |= provenance.taught(cell, taught, len(result.history))
-    said = {split: judge(logits[split].numpy(), scoring.gold(tokens, split).numpy()) for split in JUDGED}
-    asks = asked is not None and not teacher_logits["validation"].isnan().any()
-    theirs = teacher_logits["validation"].argmax(1).numpy() if asks else None
-    result.metrics["validation"][SELECTIVE] = selective.table(said["validation"], theirs)
+    thresholds = judging.thresholds_of(tokens, logits)
+    said, sets = zip(*(judging.judged(tokens, split, logits[split], thresholds) for split in JUDGED), strict=True)
+    theirs = None
+    if asked is not None and not teacher_logits["validation"].isnan().any():
+        tuned = judging.thresholds_of(tokens, teacher_logits)
+        theirs = judging.judged(tokens, "validation", teacher_logits["validation"], tuned)[0].predictions
+    judgement = dict(zip(JUDGED, said, strict=True))
+    result.metrics["validation"][SELECTIVE] = selective.table(judgement["validation"], theirs)
     result.durations_s[results.CELL_S] = round(time.perf_counter() - start, 3)
-    publish.publish(folder, lambda draft: _fill(draft, result, said, tokens, saved))
+    seen = Seen(tokens, judgement, sets[JUDGED.index("test")], logits["test"])
+    publish.publish(folder, lambda draft: _fill(draft, result, seen, saved))
     track(result, folder, result.config["tracking"])
     return result
 
@@ -190,12 +198,26 @@ def _tell_served(folder: Path, result: RunResult, served: Served) -> None:
         say(f"warning: {result.name}/{result.cell}: its model's card does not say how it is served: {error}")
 
 
-def _fill(draft: Path, result: RunResult, said: Mapping[str, Judged], tokens: Tokens, model: Path) -> None:
+class Seen(NamedTuple):
+    """What is kept of how a model was judged."""
+
+    tokens: Tokens
+    said: Mapping[str, Judged]  # of each split
+    sets: LabelSets | None  # of test's rows, where they may bear several labels
+    logits: torch.Tensor  # (N, C) of test
+
+
+def _fill(draft: Path, result: RunResult, seen: Seen, model: Path) -> None:
     """Writes the pictures, the answers for test and validation, the model and the result."""
-    labels, answers, confidence = said["test"]
-    save_predictions(draft, result, tokens, said["test"], said["validation"])
-    confusion.draw(torch.from_numpy(labels), torch.from_numpy(answers), tokens.classes, draft / CONFUSION)
-    calibration.draw(labels, answers, confidence.astype(np.float32), draft / CALIBRATION)
+    labels, answers, confidence = seen.said["test"]
+    save_predictions(draft, result, seen.tokens, seen.said["test"], seen.said["validation"], seen.sets)
+    if seen.sets is None:
+        confusion.draw(labels, answers, seen.tokens.classes, draft / CONFUSION)
+        calibration.draw(labels, answers, confidence.astype(np.float32), draft / CALIBRATION)
+    else:
+        label_scores.draw(seen.sets, seen.tokens.classes, draft / LABELS)
+        sure = probabilities_of(seen.logits.numpy()).astype(np.float32).ravel()
+        calibration.draw(seen.sets.gold.ravel(), np.ones(sure.shape, int), sure, draft / CALIBRATION, of_labels=True)
     (draft / TABLE).write_text(summary_table.to_markdown([result]), encoding="utf-8")
     export.make(model, draft / MODEL, result)
     result.write(draft)

@@ -19,7 +19,8 @@ DRAFT = ".new"  # what a run is about to put into its folder
 FILES = ".files.json"  # name -> bytes, time of change and digest of what it has put there
 MODEL, PREDICTIONS, TABLE, ERROR = "model", "predictions.npz", "table.md", "error.txt"
 CONFUSION, CALIBRATION = "confusion.png", "calibration.png"
-SHOWN = {results.FILE, MODEL, PREDICTIONS, TABLE, CONFUSION, CALIBRATION}  # what a cell that has finished holds
+LABELS = "labels.png"  # in place of the confusion of classes, where a row may bear several labels
+SHOWN = {results.FILE, MODEL, PREDICTIONS, TABLE, CONFUSION, LABELS, CALIBRATION}  # what a cell that has finished holds
 CELL = SHOWN | {results.FAILED, LOCK, DRAFT, FILES, ERROR}
 _STUDY = (results.SWEEP, "report", "multirun.yaml")  # what a sweep writes beside its cells, over what is there
 

@@ -21,8 +21,9 @@ SELECTIVE = "selective"  # entry of classifier.json: what `evaluation.selective.
 class Answers(NamedTuple):
     """What is said of some texts."""
 
-    labels: list[str | None]  # None where no model says one
+    labels: list[Any]  # None where no model says one; lists where a text may bear several
     probabilities: NDArray[np.float64]  # (N, C), in the order of the first model's labels, of the model that answers
+    confidence: NDArray[np.float64]  # (N,) the probability of the labels that this model says
     abstained: NDArray[np.bool_] | None = None  # (N,), where the first model was not sure; None without a threshold
 
 
@@ -56,26 +57,34 @@ class Cascade:
                 got=f"{len(second.labels)}, of which {only[0]!r} is only in one of the two",
                 cure="Name a model that was fitted on the same data set.",
             )
+        if second is not None and second.multi_label != model.multi_label:
+            expected, got = ("several labels", "one") if model.multi_label else ("one label", "several")
+            cure = "Name a model that was fitted on the same data set."
+            raise UserError("the second model", expected=f"{expected} a text", got=got, cure=cure)
         self._order = [] if second is None else [second.labels.index(label) for label in model.labels]
 
     def predict(self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32) -> Answers:
         """The answers to texts; takes and raises what `TextClassifier.predict` does."""
-        labels, probabilities = self._model.predict(texts, seconds, batch_size)
-        said: list[str | None] = [*labels]
+        own = self._model.say(texts, seconds, batch_size)
+        said, probabilities, confidence = [*own.labels], own.probabilities, own.confidence
         if self._threshold is None:
             self.kept += len(said)
-            return Answers(said, probabilities)
-        abstained = probabilities.max(axis=1) < self._threshold
+            return Answers(said, probabilities, confidence)
+        abstained = confidence < self._threshold
         rows = np.flatnonzero(abstained).tolist()
         self.kept, self.left = self.kept + len(said) - len(rows), self.left + len(rows)
-        others: Sequence[str | None] = [None] * len(rows)
+        others: Sequence[Any] = [None] * len(rows)
         if self._second is not None and rows:
             pairs = None if seconds is None else [seconds[row] for row in rows]
-            others, theirs = self._second.predict([texts[row] for row in rows], pairs, batch_size)
-            probabilities[rows] = theirs[:, self._order]
+            asked = self._second.say([texts[row] for row in rows], pairs, batch_size)
+            others, probabilities[rows], confidence[rows] = (
+                asked.labels,
+                asked.probabilities[:, self._order],
+                asked.confidence,
+            )
         for row, label in zip(rows, others, strict=True):
             said[row] = label
-        return Answers(said, probabilities, abstained)
+        return Answers(said, probabilities, confidence, abstained)
 
 
 class Measured(NamedTuple):

@@ -11,11 +11,13 @@ from kd_lab.core import results
 from kd_lab.core.formats import ONNX
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
+from kd_lab.data.dataset import MULTI_LABEL
 from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.base import CONFIG, read_config
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.serving.cascade import SELECTIVE
+from kd_lab.serving.label_decisions import THRESHOLDS
 from kd_lab.serving.model_card import model_card
 from kd_lab.serving.onnx_session import INPUTS, MODEL, OnnxSession
 from kd_lab.serving.served import SERVED, Served, served_in
@@ -51,11 +53,13 @@ def complete(folder: Path, result: RunResult, served: Served | None = None) -> N
     if kind == "transformers" or (kind == "onnx" and (folder / CONFIG).is_file()):
         labels = [str(label) for label in card["labels"]]
         named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
-        _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
+        several = {"problem_type": "multi_label_classification"} if card.get("task") == MULTI_LABEL else {}
+        _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named, **several})
     _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
-    added = {SELECTIVE: at(result.metrics, f"validation.{SELECTIVE}"), SERVED: served._asdict() if served else None}
+    added = {name: at(result.metrics, f"validation.{name}") for name in (SELECTIVE, THRESHOLDS)}
+    added[SERVED] = served._asdict() if served else None
     added = {name: value for name, value in added.items() if value and card.get(name) != value}
-    text = model_card(result, kind, card["labels"], card["max_tokens"], served_in({**card, **added}))
+    text = model_card(result, kind, {**card, **added}, served_in({**card, **added}))
     results.write_atomically(folder / README, text)
     if added:  # last: what says that the run is known is written when all else is
         _write(folder / saved_model.CARD, {**card, **added})

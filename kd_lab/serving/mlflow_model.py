@@ -34,7 +34,8 @@ class ServedModel(mlflow.pyfunc.PythonModel):
                 a request takes of these what names the columns, as each of its JSON shapes can.
 
         Returns:
-            a column `label` (string), and a column `probability` of that label.
+            a column `label` (string), and a column `probability` of that label; where a text may bear several a column
+            `labels` (lists of strings), and the probability of just these.
 
         Raises:
             MlflowException: there is no column `text`, a text is empty or no text, or the column `text_pair` is missing
@@ -44,10 +45,11 @@ class ServedModel(mlflow.pyfunc.PythonModel):
         given = PAIR in frame.columns and not frame[PAIR].isna().all()
         pairs = frame[PAIR].tolist() if given else None
         try:
-            labels, probabilities = self.classifier.predict(frame[TEXT].tolist(), pairs)
+            said = self.classifier.say(frame[TEXT].tolist(), pairs)
         except UserError as error:
             raise _refused(str(error)) from error
-        return DataFrame({"label": labels, "probability": probabilities.max(axis=1)})
+        name = "labels" if self.classifier.multi_label else "label"
+        return DataFrame({name: said.labels, "probability": said.confidence})
 
 
 def _frame(given: Any) -> DataFrame:

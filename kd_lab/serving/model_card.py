@@ -10,39 +10,39 @@ from typing import Any
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import one_line, to_markdown
+from kd_lab.data.dataset import MULTI_LABEL
 from kd_lab.serving.cascade import SELECTIVE, measured
 from kd_lab.serving.served import Served, ask
-from kd_lab.serving.snippets import SAYS, SNIPPETS, Kind
+from kd_lab.serving.snippets import SAYS, SEVERAL, SNIPPETS, Kind
 
 _LONGEST = 600  # letters of a step's notes
 
 
-def model_card(
-    result: RunResult, kind: Kind, labels: Sequence[str], max_tokens: int, served: Served | None = None
-) -> str:
+def model_card(result: RunResult, kind: Kind, card: Mapping[str, Any], served: Served | None = None) -> str:
     """Markdown with the front matter that the Hugging Face hub reads; every number is one of `result`.
 
     Args:
         result: of the finished cell that the model belongs to.
         kind: what loads the model.
-        labels: its classes.
-        max_tokens: longer texts are cut.
+        card: its classifier.json: labels, how many of them a text may bear, and max_tokens.
         served: the run whose model MLflow serves; None where there is none yet.
     """
     result = result.public()
+    labels, several = card["labels"], card.get("task") == MULTI_LABEL
     model, data = at(result.config, "model.name"), at(result.config, "dataset.name")
     teacher = result.teacher.get("model")
     steps = list(result.config.get("compression") or {})
     taught = f", taught by {teacher}" if teacher else ""
     smaller = f", compressed by {', '.join(steps)}" if steps else ""
     pairs = bool(at(result.config, "dataset.pair_column"))
+    of_which = ", of which a text may bear several" if several else ""
     parts = [
         _front_matter(result, kind, steps),
         f"# {model} on {data}",
-        f"A classifier of {'pairs of texts' if pairs else 'texts'} into {len(labels)} classes{taught}{smaller}. "
-        f"Inputs longer than {max_tokens} word pieces are cut.",
+        f"A classifier of {'pairs of texts' if pairs else 'texts'} into {len(labels)} classes{of_which}{taught}"
+        f"{smaller}. Inputs longer than {card['max_tokens']} word pieces are cut.",
         "## Use",
-        _use(kind, pairs),
+        _use(kind, pairs, several),
         *([_serving(served, pairs)] if served else []),
         "## Measured",
         _measured(result),
@@ -72,7 +72,7 @@ def _front_matter(result: RunResult, kind: Kind, steps: Sequence[str]) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _use(kind: Kind, pairs: bool) -> str:
+def _use(kind: Kind, pairs: bool, several: bool) -> str:
     ours, text = '["a first text", "another"]', '"a first text" "another"'
     if pairs:
         seconds = '["what it is held against", "and this"]'
@@ -80,7 +80,7 @@ def _use(kind: Kind, pairs: bool) -> str:
         texts, text = both if kind == "onnx" else f"{ours}, {seconds}", "--csv FILE --pair-column NAME"
     else:
         texts = ours
-    snippet = SNIPPETS[kind].format(texts=texts)
+    snippet = (SEVERAL if several else SNIPPETS)[kind].format(texts=texts)
     shell = f"On the command line:\n\n```bash\nkd-lab predict --model . {text}\n```"
     return f"{SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
 
@@ -109,8 +109,10 @@ def _when_sure(result: RunResult) -> list[str]:
 def _measured(result: RunResult) -> str:
     test, cost = result.metrics.get("test", {}), result.cost
     rows = [
-        ("test accuracy", _rate(test, "accuracy")),
+        ("all labels right" if "f1_micro" in test else "test accuracy", _rate(test, "accuracy")),
+        ("micro-F1", _rate(test, "f1_micro")),
         ("macro-F1", _rate(test, "f1_macro")),
+        ("mean average precision", _rate(test, "mean_average_precision")),
         ("accuracy in scope", _rate(test, "accuracy_in_scope")),
         ("recall out of scope", _rate(test, "recall_out_of_scope")),
         ("agreement with the teacher", _rate(result.fidelity, "agreement")),

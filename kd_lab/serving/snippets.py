@@ -49,7 +49,32 @@ from kd_lab.serving.text_classifier import TextClassifier
 labels, probabilities = TextClassifier(Path(".")).predict({texts})  # this folder
 print(labels)
 """
+_TRANSFORMERS_SEVERAL = _TRANSFORMERS.replace("import torch\n", "import json\n\nimport torch\n").replace(
+    """logits.softmax(-1)
+labels = [model.config.id2label[best] for best in probabilities.argmax(-1).tolist()]
+""",
+    """logits.sigmoid()
+card = json.load(open("classifier.json", encoding="utf-8"))  # which has the thresholds
+said = probabilities >= torch.tensor(card["thresholds"])
+labels = [[name for name, there in zip(card["labels"], row) if there] for row in said.tolist()]
+""",
+)
+_ONNX_SEVERAL = _ONNX.replace(
+    """odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+probabilities = odds / odds.sum(axis=1, keepdims=True)
+labels = [card["labels"][best] for best in probabilities.argmax(axis=1)]
+""",
+    """probabilities = 1 / (1 + np.exp(-logits))
+said = probabilities >= np.array(card["thresholds"])
+labels = [[name for name, there in zip(card["labels"], row) if there] for row in said]
+""",
+)
 SNIPPETS: dict[Kind, str] = {"transformers": _TRANSFORMERS, "onnx": _ONNX, "kd_lab": _KD_LAB}
+SEVERAL: dict[Kind, str] = {  # of a model that says any number of labels of a text
+    "transformers": _TRANSFORMERS_SEVERAL,
+    "onnx": _ONNX_SEVERAL,
+    "kd_lab": _KD_LAB,
+}
 SAYS: dict[Kind, str] = {
     "transformers": "With transformers, which needs nothing of kd_lab:",
     "onnx": "With ONNX Runtime and tokenizers, which need neither torch nor kd_lab:",

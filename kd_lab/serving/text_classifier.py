@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
 from kd_lab.core.errors import UserError
+from kd_lab.core.nested import is_number
 from kd_lab.core.reading import in_one_line, reading
+from kd_lab.data.dataset import MULTI_LABEL
 from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.saved_model import AGAIN
 from kd_lab.serving.asked import check_threshold, in_rows
 from kd_lab.serving.backend import Integers, read
+from kd_lab.serving.label_decisions import THRESHOLDS, Said, one_label, several_labels
 
 TOKENIZER = "tokenizer.json"
 
@@ -34,6 +37,8 @@ class TextClassifier:
             tokenizer and its weights do not belong together.
 
     Attributes:
+        multi_label: whether a text may bear several of its labels.
+        thresholds: (C,) of each label then, as tuned on validation; None where none were.
         pairs: whether it was fitted on pairs of texts; None where an earlier kd_lab saved it, whose card does not say:
             such a model answers texts and pairs alike.
         cut: texts so far that were longer than the model's `max_tokens`.
@@ -56,21 +61,12 @@ class TextClassifier:
                 cure="Name the model folder of a finished run.",
             ) from error
         self._folder = folder
+        self.multi_label, self.thresholds = card.get("task") == MULTI_LABEL, _thresholds(folder, card)
         self.pairs = _pairs(folder, card)
         self.cut = 0  # texts so far that were longer than max_tokens
         self._pieces = _read_tokenizer(folder / TOKENIZER, self.max_tokens)
         self._logits = read(folder, threads)
         self._check_whole(folder)
-
-    @overload
-    def predict(
-        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32, abstain: None = None
-    ) -> tuple[list[str], NDArray[np.float64]]: ...
-
-    @overload
-    def predict(
-        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32, *, abstain: float
-    ) -> tuple[list[str | None], NDArray[np.float64]]: ...
 
     def predict(
         self,
@@ -78,17 +74,18 @@ class TextClassifier:
         seconds: Sequence[str] | None = None,
         batch_size: int = 32,
         abstain: float | None = None,
-    ) -> tuple[list[str], NDArray[np.float64]] | tuple[list[str | None], NDArray[np.float64]]:
+    ) -> tuple[list[Any], NDArray[np.float64]]:
         """The most probable label of each text, and the probabilities of all.
 
         Args:
             texts: what to classify; longer ones are cut to the model's `max_tokens`, and counted in `cut`.
             seconds: for a model of text pairs, the other text of each.
             batch_size: texts in a forward pass; those of like length go together.
-            abstain: a probability; where no label has at least that, the label is None. Without it each text has one.
+            abstain: a probability; where what is said has not at least that, it is None. Without it each text has one.
 
         Returns:
-            (N) labels, and (N, C) probabilities, columns in the order of `labels`, both in the order of `texts`.
+            (N) labels, a list of them for each text where it may bear several, and (N, C) probabilities, columns in the
+            order of `labels`, both in the order of `texts`.
 
         Raises:
             UserError: a text is empty or no text, the two sides differ in number, a model of pairs is given texts
@@ -96,14 +93,18 @@ class TextClassifier:
         """
         if abstain is not None:
             check_threshold(abstain)
-        logits = self.logits(texts, seconds, batch_size).astype(np.float64)
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = odds / odds.sum(axis=1, keepdims=True)
-        labels = [self.labels[best] for best in probabilities.argmax(axis=1)]
+        said = self.say(texts, seconds, batch_size)
         if abstain is None:
-            return labels, probabilities
-        sure = probabilities.max(axis=1) >= abstain
-        return [label if kept else None for label, kept in zip(labels, sure, strict=True)], probabilities
+            return said.labels, said.probabilities
+        sure = said.confidence >= abstain
+        return [label if kept else None for label, kept in zip(said.labels, sure, strict=True)], said.probabilities
+
+    def say(self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32) -> Said:
+        """The same, and how sure it is. Takes and raises the same."""
+        logits = self.logits(texts, seconds, batch_size)
+        if self.multi_label:
+            return several_labels(logits, self.labels, self.thresholds)
+        return one_label(logits, self.labels)
 
     def logits(
         self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
@@ -198,6 +199,17 @@ def _pairs(folder: Path, card: dict[str, Any]) -> bool | None:
     if found is None or isinstance(found, bool):
         return found
     raise UserError(str(folder / saved_model.CARD), expected="pairs: true or false", got=repr(found), cure=AGAIN)
+
+
+def _thresholds(folder: Path, card: dict[str, Any]) -> NDArray[np.float64] | None:
+    """Of each label, where a text may bear several; None where the card has none."""
+    found = card.get(THRESHOLDS)
+    if found is None:
+        return None
+    if isinstance(found, list) and len(found) == len(card["labels"]) and all(map(is_number, found)):
+        return np.array(found, np.float64)
+    where, expected = str(folder / saved_model.CARD), "thresholds: a probability for each label"
+    raise UserError(where, expected=expected, got=repr(found)[:100], cure=AGAIN)
 
 
 def _told_labels(config: Path) -> dict[int, str] | None:

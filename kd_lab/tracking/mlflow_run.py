@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from kd_lab.core.nested import is_number
 from kd_lab.core.results import RunResult
+from kd_lab.data.dataset import MULTI_LABEL
+from kd_lab.models import saved_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,7 +58,9 @@ def log_model(client: MlflowClient, experiment: str, run: str, values: dict[str,
 
     column = mlflow.types.ColSpec
     asks = mlflow.types.Schema([column("string", "text"), column("string", "text_pair", required=False)])
-    answers = mlflow.types.Schema([column("string", "label"), column("double", "probability")])
+    several = saved_model.read_card(model).get("task") == MULTI_LABEL
+    said = column(mlflow.types.schema.Array("string"), "labels") if several else column("string", "label")
+    answers = mlflow.types.Schema([said, column("double", "probability")])
     needs = ("kd_lab", "mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "onnxruntime")
     logged = client.create_logged_model(experiment, "model", run, params=values, model_type="classifier")
     with TemporaryDirectory() as folder, warnings.catch_warnings():

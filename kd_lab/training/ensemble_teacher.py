@@ -51,10 +51,11 @@ class EnsembleTeacher:
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
-def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str) -> Tensor:
+def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, several: bool = False) -> Tensor:
     """The mean of several teachers' logits (N, C) each, as logits (N, C) whose mean in each row is 0.
 
-    Where one of them says nothing of a row (NaN) the others' shares grow; NaN where none says anything.
+    Where a row may bear `several` labels, the mean is that of each label by itself, and logits are as they come. Where
+    one of them says nothing of a row (NaN) the others' shares grow; NaN where none says anything.
     """
     said = torch.stack([~one[:, 0].isnan() for one in logits]).double()  # (teachers, N)
     weights = said * torch.tensor(shares, dtype=torch.double)[:, None]
@@ -62,7 +63,12 @@ def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str) ->
     total = torch.zeros(logits[0].shape, dtype=torch.double)
     for one, weight in zip(logits, weights, strict=True):
         known = one.double().nan_to_num()
-        part = known.softmax(1) if mean_of == "probabilities" else known - known.mean(1, keepdim=True)
+        if mean_of == "probabilities":
+            part = known.sigmoid() if several else known.softmax(1)
+        else:
+            part = known if several else known - known.mean(1, keepdim=True)
         total += weight[:, None] * part
+    if several:
+        return (total.logit() if mean_of == "probabilities" else total).float()
     found = total.log() if mean_of == "probabilities" else total
     return (found - found.mean(1, keepdim=True)).float()

@@ -84,7 +84,7 @@ def train(
         model.cpu().eval()
         return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
     if isinstance(loss, Loss):  # a user's own may be none
-        loss.prepare(_class_counts(tokens))
+        loss.prepare(*_class_counts(tokens))
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
         history = _run(
@@ -94,11 +94,12 @@ def train(
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
 
 
-def _class_counts(tokens: Tokens) -> torch.Tensor:
-    """(C,) labelled rows of train of each class."""
+def _class_counts(tokens: Tokens) -> tuple[torch.Tensor, int]:
+    """(C,) rows of train that bear each class, and how many have a label at all."""
     train = tokens.split("train")
-    labels = np.asarray(train.labels)[train.labelled]
-    return torch.from_numpy(np.bincount(labels, minlength=len(tokens.classes)))
+    gold = train.gold(train.labelled)
+    counts = gold.sum(axis=0) if train.label_sets is not None else np.bincount(gold, minlength=len(tokens.classes))
+    return torch.from_numpy(counts), len(gold)
 
 
 def learned_from(train: TokenSplit, loss: Loss, teacher: TeacherOutputs | None = None) -> np.ndarray:

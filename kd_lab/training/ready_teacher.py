@@ -19,6 +19,7 @@ from kd_lab.core.option_types import NonEmpty, PathName, Sha256, Tokens
 from kd_lab.core.reading import read_json
 from kd_lab.data import tokenized
 from kd_lab.data.checkpoint import Checkpoint
+from kd_lab.data.dataset import MULTI_LABEL
 from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.architectures import OURS
@@ -31,6 +32,7 @@ from kd_lab.training.label_match import match
 
 _FILES = ("model.safetensors", CONFIG, "tokenizer.json", saved_model.CARD)  # what it is
 _WHERE = "teacher.path"
+_TASKS = {False: "single_label_classification", True: "multi_label_classification"}  # several labels a text or not
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class ReadyTeacher:
         folder = self.checkpoint.folder()
 
         def make(draft: Path) -> None:
-            model, labels = _read(folder)
+            several = tokens.split("train").label_sets is not None
+            model, labels = _read(folder, several)
             found = match(labels, tokens.classes, self.labels, _WHERE)
             _reorder(model, found.order, len(labels))
             card = {
@@ -114,6 +117,7 @@ class ReadyTeacher:
                 "max_tokens": tokens.max_tokens,
                 "pad_id": tokens.pad_id,
                 "pairs": tokens.split("train").token_type_ids is not None,
+                **({"task": MULTI_LABEL} if several else {}),
             }
             saved_model.save(model, draft / "model", card)
             shutil.copyfile(self.tokenizer.path, draft / "model" / "tokenizer.json")
@@ -129,25 +133,38 @@ def _is_of_the_hub(folder: Path) -> bool:
     return config.get("model_type") in FAMILIES and OURS not in config
 
 
-def _read(folder: Path) -> tuple[TorchClassifier, Sequence[str]]:
-    """The classifier and its labels by class."""
+def _read(folder: Path, several: bool) -> tuple[TorchClassifier, Sequence[str]]:
+    """The classifier and its labels by class.
+
+    Args:
+        several: whether it is to say several labels of a text.
+    """
     config = read_json(folder / CONFIG, expected="a classifier's config", cure="Name a folder of save_pretrained.")
     if not _is_of_the_hub(folder) and (folder / saved_model.CARD).is_file():
         model = saved_model.load(folder)
         if not isinstance(model, TorchClassifier):
             cure = "Name the model before it was compressed."
             raise UserError(_WHERE, expected="a model whose weights torch reads", got=type(model).__name__, cure=cure)
-        return model, [str(label) for label in saved_model.read_card(folder)["labels"]]
+        card = saved_model.read_card(folder)
+        _refuse_other_task(_TASKS[card.get("task") == MULTI_LABEL], several)
+        return model, [str(label) for label in card["labels"]]
     labels = _labels(config)
     settings = read_settings(folder)
-    if config.get("problem_type") not in (None, "single_label_classification") or len(labels) < 2:
-        kind = config.get("problem_type") or "regression"
-        cure = "Choose a classifier that was fitted to tell classes apart."
-        raise UserError(_WHERE, expected="a classifier of one label a text", got=kind, cure=cure)
+    _refuse_other_task(config.get("problem_type") or ("regression" if len(labels) < 2 else _TASKS[several]), several)
     net = read_net(folder, settings, len(labels), with_head=True)
     model = EncoderClassifier({**settings, "num_labels": len(labels)})
     model.net.load_state_dict(weights_of(net))
     return model.eval(), labels
+
+
+def _refuse_other_task(kind: str, several: bool) -> None:
+    """Refuses a model of another task than the data's; `kind` is what transformers call it."""
+    if kind == _TASKS[several]:
+        return
+    other = {_TASKS[True]: "Type task=multi_label.", _TASKS[False]: "Type task=multi_class."}
+    cure = other.get(kind, "Choose a classifier that was fitted to tell classes apart.")
+    expected = f"a classifier of {'several labels' if several else 'one label'} a text"
+    raise UserError(_WHERE, expected=expected, got=kind, cure=cure)
 
 
 def _labels(config: Mapping[str, Any]) -> list[str]:

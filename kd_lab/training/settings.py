@@ -9,6 +9,8 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.machine import best_device, best_precision, has_device
 from kd_lab.core.option_types import Count, Epochs, Weight
 
+MULTI_LABEL_ONLY = ("mean_average_precision", "f1_micro")  # figures of rows that may bear several labels
+
 
 @dataclass(frozen=True)
 class Trainer:
@@ -20,7 +22,8 @@ class Trainer:
         accumulate: forward passes to an update.
         clip_norm: largest norm of the gradient; 0 does not clip.
         patience: epochs without a better `monitor` after which the fit stops.
-        monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation.
+        monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation;
+            where a row may bear several labels "mean_average_precision" and "f1_micro" too, and no "mcc".
         precision: "auto" chooses for the device, else Lightning's name: "32-true", "bf16-mixed", or "16-mixed" on an
             NVIDIA GPU. Weights and their updates are float32 in all of them; see `check`.
         device: "auto", "cuda", "mps" or "cpu".
@@ -31,7 +34,7 @@ class Trainer:
     accumulate: Count = 1
     clip_norm: Weight = 1.0
     patience: Count = 3
-    monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss"] = "accuracy"
+    monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss", "mean_average_precision", "f1_micro"] = "accuracy"
     precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"] = "auto"
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
 
@@ -43,7 +46,7 @@ class Trainer:
                     f"trainer.{name}", expected=f"a whole number from {least}", got=repr(value), cure="Give another."
                 )
         for name, allowed in (
-            ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss")),
+            ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss", *MULTI_LABEL_ONLY)),
             ("device", ("auto", "cuda", "mps", "cpu")),
             ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
         ):

@@ -19,6 +19,7 @@ class HiddenCosine(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"hidden"})
+    multi_label: ClassVar[bool] = True
     returns: ClassVar[frozenset[str]] = frozenset({"logits", "hidden"})
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:

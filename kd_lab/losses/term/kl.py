@@ -21,6 +21,9 @@ class KL(Term):
     al., arXiv:1503.02531, section 2). 0 when student equals teacher, up to a shift of a row's logits, and above 0
     otherwise. As T grows it approaches half the `logit_mse` of logits centred in each row (section 2.1).
 
+    Where a row may bear several labels, the sum over labels of the divergence of two Bernoulli distributions,
+    p = sigmoid(logits / T).
+
     Args:
         temperature: T, above 0; 2 to 10 is usual.
 
@@ -29,6 +32,7 @@ class KL(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+    multi_label: ClassVar[bool] = True
 
     def __init__(self, temperature: Temperature) -> None:
         super().__init__()
@@ -37,6 +41,21 @@ class KL(Term):
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two logits (B, C) to a scalar."""
         student_logits, teacher_logits = self.pair(student, batch, "logits", SAME_CLASSES)
+        if batch.multi_label:
+            return self.temperature**2 * binary_kl(student_logits / self.temperature, teacher_logits / self.temperature)
         log_student = F.log_softmax(student_logits / self.temperature, dim=-1)
         log_teacher = F.log_softmax(teacher_logits / self.temperature, dim=-1)
         return self.temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")
+
+
+def binary_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """mean over rows of the sum over labels of KL(Bernoulli(sigmoid(z_t)) || Bernoulli(sigmoid(z_s))), in nats.
+
+    Args:
+        student_logits, teacher_logits: (B, C).
+    """
+    total = student_logits.new_zeros(())
+    for sign in (1, -1):  # the label is borne, or is not
+        log_student, log_teacher = F.logsigmoid(sign * student_logits), F.logsigmoid(sign * teacher_logits)
+        total = total + (log_teacher.exp() * (log_teacher - log_student)).sum()
+    return total / len(student_logits)

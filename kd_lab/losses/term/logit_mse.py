@@ -20,6 +20,7 @@ class LogitMse(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+    multi_label: ClassVar[bool] = True
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two logits (B, C) to a scalar."""

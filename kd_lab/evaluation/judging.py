@@ -1,0 +1,60 @@
+"""What a model says of the rows of a split: a class each, or, where a row may bear several, a set of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kd_lab.data.tokenized import Tokens
+from kd_lab.evaluation import multi_label
+from kd_lab.evaluation.selective import Judged, judge
+from kd_lab.serving.label_decisions import Bits, confidence, decisions
+
+
+class LabelSets(NamedTuple):
+    """The labels of each row, where it may bear several."""
+
+    gold: Bits  # (N, C)
+    said: Bits  # (N, C)
+
+
+def gold(tokens: Tokens, split: str) -> torch.Tensor:
+    """Labels (N,) of a split, or (N, C) where a row may bear several."""
+    return torch.from_numpy(tokens.split(split).gold())
+
+
+def thresholds_of(tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> NDArray[np.float64] | None:
+    """(C,) tuned on validation; None where a row has one label, or nothing is said of validation.
+
+    Args:
+        logits: split -> (N, C); rows of NaN are not judged.
+    """
+    if tokens.split("train").label_sets is None or "validation" not in logits:
+        return None
+    said = logits["validation"]
+    judged = ~said[:, 0].isnan()
+    return multi_label.tune(said[judged].numpy(), gold(tokens, "validation")[judged].numpy())
+
+
+def judged(
+    tokens: Tokens, split: str, logits: torch.Tensor, thresholds: NDArray[np.float64] | None = None
+) -> tuple[Judged, LabelSets | None]:
+    """What is said of each row of a split, and how surely; the sets of labels where a row may bear several.
+
+    Args:
+        logits: (N, C) of all rows.
+        thresholds: see `thresholds_of`.
+
+    Returns:
+        of sets of labels `multi_label.set_numbers` stand for classes.
+    """
+    labels = gold(tokens, split).numpy()
+    if labels.ndim == 1:
+        return judge(logits.numpy(), labels), None
+    said = decisions(logits.numpy(), thresholds)
+    numbers = multi_label.set_numbers(labels), multi_label.set_numbers(said)
+    return Judged(*numbers, confidence(logits.numpy(), said)), LabelSets(labels > 0, said)

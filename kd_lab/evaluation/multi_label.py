@@ -1,0 +1,135 @@
+"""How good a classifier is where a row may bear several labels, each of which it says from a threshold on.
+
+The thresholds are tuned on validation and stay with the model (Lipton et al. 2014, arXiv:1402.1892, section 3).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multilabel_average_precision,
+    multilabel_f1_score,
+)
+
+from kd_lab.evaluation.counting import BINS, plain_counting
+from kd_lab.evaluation.intervals import CONFIDENCE
+from kd_lab.serving.label_decisions import EVEN, Bits, decisions, probabilities_of
+
+FEWEST = 10  # rows of validation that bear a label, from which it gets a threshold of its own
+
+
+def evaluate(logits: Tensor, labels: Tensor, thresholds: NDArray[np.float64] | None = None) -> dict[str, float]:
+    """The metrics of one split.
+
+    Args:
+        logits: (N, C) float, unnormalised.
+        labels: (N, C) int64, 1 where a row bears the label, else 0.
+        thresholds: (C,), probability from which a label is said; None is `EVEN` for each.
+
+    Returns:
+        `accuracy`: the fraction of rows with exactly their own labels (subset accuracy).
+        `f1_micro`: F1 over all rows' labels at once. `f1_macro`: the plain mean over labels, one that is neither borne
+        nor said counting 0, as in scikit-learn. `f1_weighted`: the mean weighted by the rows that bear a label.
+        `mean_average_precision`: mean over labels that are borne of the area under precision and recall; knows no
+        threshold.
+        `ece`: calibration error of all rows' labels over `BINS` bins of a label's probability.
+        `nll`: mean over rows of the sum over labels of -log p, nats.
+    """
+    logits, labels = logits.detach().double().cpu(), labels.cpu()
+    classes, probabilities = logits.shape[1], logits.sigmoid()
+    said = torch.from_numpy(decisions(logits.numpy(), thresholds).astype(np.int64))
+    borne = labels.any(dim=0)
+    with plain_counting():
+        f1 = {
+            f"f1_{average}": multilabel_f1_score(said, labels, classes, average=average)
+            for average in ("micro", "macro", "weighted")
+        }
+        precision = multilabel_average_precision(probabilities[:, borne], labels[:, borne], int(borne.sum()))
+        found = {
+            "accuracy": (said == labels).all(dim=1).double().mean(),
+            **f1,
+            "mean_average_precision": precision if borne.any() else torch.tensor(0.0),
+            "ece": binary_calibration_error(probabilities.float().flatten(), labels.flatten(), BINS),
+            "nll": F.binary_cross_entropy_with_logits(logits, labels.double(), reduction="sum") / len(logits),
+        }
+    return {name: float(value) for name, value in found.items()}
+
+
+def tune(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """(C,) thresholds by which F1 on these rows, which are validation's, is highest.
+
+    A label that fewer than `FEWEST` rows bear shares the one by which F1 over all labels at once is highest: its own
+    would be chance.
+    """
+    probabilities, borne = probabilities_of(logits), np.asarray(labels) > 0
+    shared = _best(probabilities.ravel(), borne.ravel())
+    columns = zip(probabilities.T, borne.T, strict=True)
+    return np.array([_best(*column) if column[1].sum() >= FEWEST else shared for column in columns])
+
+
+def _best(probabilities: NDArray[np.float64], borne: Bits) -> float:
+    """The threshold with the highest F1, in the middle between two probabilities; the nearest to `EVEN` of equals."""
+    order = np.argsort(-probabilities, kind="stable")
+    sorted_, hits = probabilities[order], borne[order].cumsum()
+    if not len(sorted_) or not hits[-1]:
+        return EVEN
+    below = np.append(sorted_[1:], 0.0)
+    cut = sorted_ > below  # between equal probabilities nothing can be cut
+    f1 = np.where(cut, 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1]), -1.0)
+    middles = (sorted_ + below) / 2
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(middles[best[np.abs(middles[best] - EVEN).argmin()]])
+
+
+def set_numbers(bits: NDArray[Any]) -> NDArray[np.int64]:
+    """(N,) a number for each row's set of labels (N, C), the same for the same set wherever it is met."""
+    packed = np.packbits(np.asarray(bits) > 0, axis=1)
+    distinct, place = np.unique(packed, axis=0, return_inverse=True)
+    digests = [int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "big") >> 1 for row in distinct]
+    return np.array(digests, np.int64)[place.reshape(-1)]
+
+
+def f1_intervals(
+    said: Bits, labels: NDArray[Any], *, samples: int = 1000, seed: int = 0, level: float = CONFIDENCE
+) -> dict[str, list[float]]:
+    """Percentile bootstrap intervals over rows (Efron, Ann. Statist. 7, 1979) of `f1_micro` and `f1_macro`."""
+    borne = np.asarray(labels) > 0
+    rows = len(borne)
+    hits, either = (said & borne).astype(np.float64), said.astype(np.float64) + borne
+    random = np.random.default_rng(seed)
+    found: dict[str, list[float]] = {"f1_micro": [], "f1_macro": []}
+    for _ in range(samples):
+        times = random.multinomial(rows, np.full(rows, 1 / rows)).astype(np.float64)
+        twice, both = 2 * (times @ hits), times @ either  # (C,): twice TP; twice TP, plus FP and FN
+        found["f1_micro"].append(float(twice.sum() / max(both.sum(), 1.0)))
+        found["f1_macro"].append(float(np.divide(twice, both, out=np.zeros_like(twice), where=both > 0).mean()))
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    return {f"{name}_interval": np.quantile(values, ends).tolist() for name, values in found.items()}
+
+
+def at_chance(logits: NDArray[Any], labels: NDArray[Any], *, samples: int = 99, seed: int = 0) -> bool:
+    """Whether the order of rows by probability says no more of their labels than another row's would.
+
+    By permutation: mean average precision is not above that of 95 % of `samples` pairings with shuffled rows.
+    """
+    borne = np.asarray(labels) > 0
+    columns = np.flatnonzero(borne.any(axis=0))
+    order = np.argsort(-np.asarray(logits, np.float64)[:, columns], axis=0, kind="stable")
+    random = np.random.default_rng(seed)
+    own = _average_precision(order, borne[:, columns])
+    others = [_average_precision(order, borne[random.permutation(len(borne))][:, columns]) for _ in range(samples)]
+    return own <= float(np.quantile(others, CONFIDENCE))
+
+
+def _average_precision(order: NDArray[np.int64], borne: Bits) -> float:
+    found = np.take_along_axis(borne, order, axis=0)
+    precision = found.cumsum(axis=0) / np.arange(1, len(found) + 1)[:, None]
+    return float(((precision * found).sum(axis=0) / found.sum(axis=0)).mean())
