@@ -62,6 +62,10 @@ DIFFERENT = {  # values that differ from the signature's default, and why
     ("model/checkpoint", "name"): "a resolver: the last part of the path, for tables that read configs",
     ("teacher/ready", "name"): "as above",
     ("teacher/ready", "max_tokens"): "that of the tokenizer group",
+    ("dataset/csv", "task"): "one option for the whole run: task=multi_label",
+    ("dataset/hub", "task"): "as above",
+    ("dataset/parquet", "task"): "as above",
+    ("trainer/default", "monitor"): "a resolver: accuracy, or what fits several labels a row",
     ("tracking/mlflow", "experiment"): "a resolver: what MLFLOW_EXPERIMENT_NAME says, else None",
     ("model/distilbert_mini", "keep_layers"): "it has half of MiniLM's layers, so it must say which",
 }

@@ -24,6 +24,7 @@ COLUMNS = (
     "p95 ms",
     "speed-up",
 )
+MICRO = "micro-F1"  # before macro-F1, where rows may bear several labels
 _NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
 _WORDS = range(_NAMES)
@@ -36,12 +37,13 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
     """One row for each distinct teacher, then one for each result, all with the same columns in the same order.
 
     The columns are `COLUMNS` and, after the method, whatever tells rows apart: data set, teacher, loss, seed, and any
-    option in which rows of the same making differ. Accuracy is that of test with its 95 % interval; agreement is that
-    with the teacher; latency is that of one example a time; speed-up is over the teacher.
+    option in which rows of the same making differ. Accuracy is that of test with its 95 % interval, of rows that may
+    bear several labels the share that has all of them right, beside which stands micro-F1; agreement is that with the
+    teacher; latency is that of one example a time; speed-up is over the teacher.
     """
     teachers = {result.teacher["fingerprint"]: result for result in reversed(results) if result.teacher}
     told = [("teacher", result) for result in reversed(teachers.values())] + [("", result) for result in results]
-    heads = _telling(results)
+    heads, several = _telling(results), any("f1_micro" in (at(one.metrics, "test") or {}) for one in results)
     found = []
     for role, result in told:
         if role == "teacher":
@@ -53,7 +55,7 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             names = {"model": str(at(result.config, "model.name") or MISSING), "method": method(result.config)}
             extra = {head: str(_flat(result).get(key, MISSING)) for key, head in heads.items()}
             about = {"metrics": result.metrics, "cost": result.cost, "fidelity": result.fidelity, "error": result.error}
-        found.append({**names, **extra, **_numbers(about)})
+        found.append({**names, **extra, **_numbers(about, several)})
     return found
 
 
@@ -88,7 +90,7 @@ def to_markdown(results: Sequence[RunResult]) -> str:
     return f"{table}\n{under}" if under else table
 
 
-def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
+def _numbers(about: Mapping[str, Any], several: bool) -> dict[str, str]:
     test, cost = at(about, "metrics.test") or {}, about.get("cost") or {}
     interval, speedup = test.get("accuracy_interval"), cost.get("speedup")
     accuracy = _percent(test.get("accuracy"))
@@ -100,6 +102,7 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
     counts = [_count(cost[name]) for name in ("parameters", "parameters_nonzero") if cost.get(name) is not None]
     cells = (
         accuracy,
+        *([_percent(test.get("f1_micro"))] if several else []),
         _percent(test.get("f1_macro")),
         _percent(at(about, "fidelity.agreement")),
         " / ".join(counts) or MISSING,
@@ -108,7 +111,10 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
         _decimal(at(cost, "latency_ms.p95"), 2),
         MISSING if speedup is None else f"{speedup:.1f}x",
     )
-    return dict(zip(COLUMNS[_NAMES:], cells, strict=True))
+    heads = [
+        head for name in COLUMNS[_NAMES:] for head in ([MICRO, name] if several and name == "macro-F1" else [name])
+    ]
+    return dict(zip(heads, cells, strict=True))
 
 
 def _telling(results: Sequence[RunResult]) -> dict[str, str]:

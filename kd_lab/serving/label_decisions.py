@@ -21,14 +21,13 @@ def decisions(logits: NDArray[Any], thresholds: NDArray[np.float64] | None = Non
 
 def probabilities_of(logits: NDArray[Any]) -> NDArray[np.float64]:
     """(N, C), of each label by itself."""
-    odds: NDArray[np.float64] = np.exp(-np.logaddexp(0, -np.asarray(logits, np.float64)))
-    return odds
+    return np.asarray(np.exp(-np.logaddexp(0, -np.asarray(logits, np.float64))))
 
 
 def confidence(logits: NDArray[Any], said: Bits) -> NDArray[np.float64]:
     """(N,) the probability that exactly these labels are borne, each counting by itself."""
     signed = np.where(said, 1.0, -1.0) * np.asarray(logits, np.float64)
-    return np.exp(-np.logaddexp(0, -signed).sum(axis=1))
+    return np.asarray(np.exp(-np.logaddexp(0, -signed).sum(axis=1)))
 
 
 class Said(NamedTuple):

@@ -88,7 +88,7 @@ def test_label_smoothing_must_be_a_fraction(wrong: float) -> None:
 def test_balanced_rows_count_as_much_as_their_class_is_rare() -> None:
     term = CrossEntropy(class_weights="balanced")
     counts = torch.tensor([8, 1, 3])
-    term.prepare(counts)
+    term.prepare(counts, 12)
     logits, labels = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), [0, 0, 1, 2, -1, 0, 2]
     weights = compute_class_weight("balanced", classes=np.arange(3), y=np.repeat(np.arange(3), counts))
     known = [row for row, label in enumerate(labels) if label >= 0]
@@ -100,5 +100,5 @@ def test_balanced_rows_count_as_much_as_their_class_is_rare() -> None:
 
 def test_rows_count_alike_unless_told_otherwise() -> None:
     logits, plain = torch.randn(4, 3), CrossEntropy()
-    plain.prepare(torch.tensor([8, 1, 3]))
+    plain.prepare(torch.tensor([8, 1, 3]), 12)
     assert torch.equal(plain(Outputs(logits), batch([0, 1, 2, 2])), size(logits, [0, 1, 2, 2]))

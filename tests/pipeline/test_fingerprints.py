@@ -22,8 +22,16 @@ from kd_lab.pipeline.plan import Plan
 
 # Class -> option -> why another value changes no name.
 NO_NAME = {
-    "data.csv.Csv": {"name": "a label", "source": "a hint in an error"},
-    "data.hub.Hub": {"name": "a label", "out_of_scope": "how answers are judged: in the result's name alone"},
+    "data.csv.Csv": {
+        "name": "a label",
+        "source": "a hint in an error",
+        "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
+    },
+    "data.hub.Hub": {
+        "name": "a label",
+        "out_of_scope": "how answers are judged: in the result's name alone",
+        "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
+    },
     "data.docstrings.Docstrings": {"name": "a label"},
     "models.encoder.Encoder": {"name": "a label"},
     "models.checkpoint_encoder.CheckpointEncoder": {

@@ -19,6 +19,10 @@ from kd_lab.report.study.verdict import Verdict, percent, spread
 
 _F1 = Measure("macro-F1", "%", "metrics.test.f1_macro", 100)
 _BESIDE = (measures.VALIDATION, _F1, measures.AGREEMENT, measures.SIZE, measures.LATENCY)
+_OF_LABELS = (  # of rows that may bear several labels, whose accuracy is the share of rows with all of them right
+    Measure("micro-F1", "%", "metrics.test.f1_micro", 100),
+    Measure("mAP", "%", "metrics.test.mean_average_precision", 100),
+)
 BEST = "best"
 AGAINST = "p against best"
 
@@ -31,6 +35,8 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
     settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation.
     """
     held = standing(verdicts)
+    several = any(one.over_seeds(_OF_LABELS[0].path) for one in settings)
+    beside = (*_OF_LABELS, *_BESIDE) if several else _BESIDE
     found = []
     for setting in settings:
         ran = len(setting.cells) + len(setting.failed)
@@ -41,7 +47,7 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
         row["test accuracy"] = MISSING if accuracy is None else percent(accuracy)
         if len(settings) > 1:
             row[AGAINST] = held.get(id(setting), MISSING)
-        found.append(row | {_head(measure): _short(setting, measure) for measure in _BESIDE})
+        found.append(row | {_head(measure): _short(setting, measure) for measure in beside})
     return found
 
 
