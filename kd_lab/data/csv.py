@@ -15,6 +15,7 @@ from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName
 from kd_lab.data import transfer_file
+from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.csv_table import read_csv, refuse_missing
 from kd_lab.data.dataset import Split, SplitPlan, Texts
 from kd_lab.data.labels import as_word, read_labels, several_labels
@@ -37,6 +38,7 @@ class Csv:
         delimiter: what stands between the fields of a CSV; None finds out whether that is , ; | or a tab.
         columns: names of all columns of CSV files that have no header line; None takes the first line's.
         split: how to carve.
+        augmentation: text made out of the labelled rows of train, which only a teacher judges; None makes none.
         name: what results call it.
         source: where to get the file, for the error when it is missing.
     """
@@ -52,6 +54,7 @@ class Csv:
     delimiter: Delimiter | None = None
     columns: tuple[NonEmpty, ...] | None = None
     split: SplitPlan = field(default_factory=SplitPlan)
+    augmentation: Augmentation | None = None
     name: NonEmpty = "csv"
     source: NonEmpty | None = None
 
@@ -81,6 +84,7 @@ class Csv:
             "split": self.split,
             "transfer": transfer,
             **{name: given for name, given in form.items() if given is not None},  # not there, they rename nothing
+            **named(self.augmentation),
         }
 
     def load(self) -> Texts:
@@ -99,8 +103,9 @@ class Csv:
             splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs)
         splits = self.split.complete(splits)
         columns = (self.text_column, self.pair_column, self.encoding)
+        splits["train"], told = augmented(splits["train"], self.augmentation)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, labels.notes)
+        return Texts(splits, labels.classes, (*labels.notes, *told))
 
     def _read(self, path: Path, *, labelled: bool) -> pd.DataFrame:
         where = f"dataset file {path}"

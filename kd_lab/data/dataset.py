@@ -29,6 +29,12 @@ class Split(NamedTuple):
         pairs = None if self.pairs is None else [self.pairs[row] for row in rows]
         return Split([self.texts[row] for row in rows], self.labels[rows], pairs)
 
+    def with_unlabelled(self, rows: Sequence[Sequence[str]]) -> Split:
+        """The same rows, and below them others that have no label: their texts, of pairs two each."""
+        labels = np.concatenate([self.labels, np.full(len(rows), UNLABELLED, np.int64)])
+        pairs = None if self.pairs is None else [*self.pairs, *(row[1] for row in rows)]
+        return Split([*self.texts, *(row[0] for row in rows)], labels, pairs)
+
     def with_labels(self, limit: int, seed: int) -> Split:
         """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion."""
         labels = np.full_like(self.labels, UNLABELLED)
@@ -60,8 +66,14 @@ class Dataset(Protocol):
 
 
 def without_transfer(dataset: Any) -> Any:
-    """The data set without the text that only a teacher judges; the same object where it names none."""
-    return dataset if getattr(dataset, "transfer_path", None) is None else replace(dataset, transfer_path=None)
+    """The data set without the text that only a teacher judges, be it from files or out of labelled rows.
+
+    The same object where there is none.
+    """
+    given = {name: None for name in ("transfer_path", "augmentation") if getattr(dataset, name, None) is not None}
+    if "augmentation" in given and not dataset.augmentation.factor:
+        del given["augmentation"]
+    return replace(dataset, **given) if given else dataset
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, PathName, Splits
 from kd_lab.data import transfer_file
 from kd_lab.data.arrow_table import columns_of, read_table
+from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.class_names import class_names
 from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.data.hub_download import download
@@ -43,6 +44,7 @@ class Hub:
         splits: our split -> theirs. One that is left out is carved out of train by `split`, but for a validation split
             that is there and stands for nothing else; so is a test split that bears our own name and is not there.
         split: how to carve.
+        augmentation: text made out of the labelled rows of train, which only a teacher judges; None makes none.
         name: what results call it.
         out_of_scope: the class of texts that belong to no other class, judged apart; None where there is none.
     """
@@ -57,6 +59,7 @@ class Hub:
     transfer_path: PathName | None = None
     splits: Splits = field(default_factory=lambda: {"train": "train", "test": "test"})
     split: SplitPlan = field(default_factory=SplitPlan)
+    augmentation: Augmentation | None = None
     name: NonEmpty = "hub"
     out_of_scope: NonEmpty | None = None
 
@@ -90,6 +93,7 @@ class Hub:
             "columns": [self.text_column, self.pair_column, self.label_column],
             "split": self.split,
             "transfer": transfer_file.fingerprint_parts(self.transfer_path),
+            **named(self.augmentation),
         }
 
     def load(self) -> Texts:
@@ -119,8 +123,9 @@ class Hub:
                 notes.append(f"there is no split {self.splits[name]!r}: {rows} stand for it")
         splits = self.split.complete(splits)
         columns = (self.text_column, self.pair_column)
+        splits["train"], told = augmented(splits["train"], self.augmentation)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, tuple(notes))
+        return Texts(splits, labels.classes, (*notes, *told))
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:
         names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")

@@ -15,6 +15,7 @@ from kd_lab.cli.compose import compose
 from kd_lab.compression.quantize.torch_int8 import TorchInt8
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.paths import root
+from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.dataset import SplitPlan
 from kd_lab.losses.term.cross_entropy import CrossEntropy
@@ -56,6 +57,7 @@ PLACES = {
 SHAPE = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 8}
 WEIGHTS = {"cross_entropy": CrossEntropy()}
 GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made
+    "data.augmentation.Augmentation": {"checkpoint": Checkpoint("a/b", sha256="0"), "factor": 10},
     "data.csv.Csv": {"path": "one.csv"},
     "data.hub.Hub": {"hub_id": "a/b"},
     "data.docstrings.Docstrings": {"libraries": ("numpy", "torch")},
@@ -80,6 +82,8 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "alpha": 0.25,
     "amount": 0.25,
     "at_chance": "go_on",
+    "augmentation": Augmentation(Checkpoint("a/b", sha256="0"), factor=3),
+    "mask_word": "<mask>",
     "class_weights": "balanced",
     "confidence": 0.8,
     "confidence_column": "d",
@@ -259,6 +263,14 @@ def test_an_option_changes_the_names_of_what_it_changes_and_no_others(
 ) -> None:
     before, after = names(*base), names(*base, change)
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_rows_made_out_of_others_rename_what_learns_from_them_and_neither_teacher_nor_baseline() -> None:
+    before, after = names(), names("dataset.augmentation.factor=3")
+    assert {name for name in after if before.get(name) != after[name]} == {"transfer", "fit", "compressed", "result"}
+    assert names("dataset.augmentation.seed=1", "dataset/augmentation=tinybert", "dataset.augmentation.factor=0") == before
+    alone = ("teacher=none", "loss=cross_entropy")
+    assert names(*alone) == names(*alone, "dataset.augmentation.factor=3")
 
 
 def test_text_without_labels_renames_what_learns_from_it_and_neither_teacher_nor_baseline(tmp_path: Path) -> None:
