@@ -23,17 +23,19 @@ class Split(NamedTuple):
     texts: list[str]
     labels: np.ndarray  # (N,) int64, class index or -1
     pairs: list[str] | None = None  # the second text of each row, or None for single sentences
+    ids: list[str] | None = None  # what the data set's own column calls each row, "" where it says nothing
 
     def take(self, rows: np.ndarray) -> Split:
         """The rows named, in that order."""
-        pairs = None if self.pairs is None else [self.pairs[row] for row in rows]
-        return Split([self.texts[row] for row in rows], self.labels[rows], pairs)
+        pairs, ids = (None if one is None else [one[row] for row in rows] for one in (self.pairs, self.ids))
+        return Split([self.texts[row] for row in rows], self.labels[rows], pairs, ids)
 
     def with_unlabelled(self, rows: Sequence[Sequence[str]]) -> Split:
         """The same rows, and below them others that have no label: their texts, of pairs two each."""
         labels = np.concatenate([self.labels, np.full(len(rows), UNLABELLED, np.int64)])
         pairs = None if self.pairs is None else [*self.pairs, *(row[1] for row in rows)]
-        return Split([*self.texts, *(row[0] for row in rows)], labels, pairs)
+        ids = None if self.ids is None else [*self.ids, *[""] * len(rows)]
+        return Split([*self.texts, *(row[0] for row in rows)], labels, pairs, ids)
 
     def with_labels(self, limit: int, seed: int) -> Split:
         """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion."""
@@ -49,6 +51,7 @@ class Texts(NamedTuple):
     splits: dict[str, Split]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()  # what its reader took for granted, a line each
+    carved: tuple[str, ...] = ()  # splits that are rows of the file of train, of those that say so
 
 
 class Dataset(Protocol):

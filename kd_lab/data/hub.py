@@ -38,6 +38,7 @@ class Hub:
         revision: a commit, tag or branch on the hub.
         text_column, label_column: names of columns.
         pair_column: the second text of a pair; None for single sentences.
+        id_column: what a row is called, which a file of answers may say instead of its text; None where nothing does.
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train with label -1 is such text
             too.
@@ -62,6 +63,7 @@ class Hub:
     augmentation: Augmentation | None = None
     name: NonEmpty = "hub"
     out_of_scope: NonEmpty | None = None
+    id_column: NonEmpty | None = None
 
     def _local(self) -> dict[str, list[Path]] | None:
         if self.path is None:
@@ -77,7 +79,7 @@ class Hub:
     def fingerprint_parts(self) -> dict[str, Any]:
         """Local files by their content, else the commit on the hub; columns, and the way of splitting.
 
-        `out_of_scope` is no part of it: it decides how answers are judged, not what the texts are.
+        `out_of_scope` is no part of it: it decides how answers are judged, not what the texts are; nor are the ids.
         """
         local = self._local()
         if local is not None:
@@ -106,26 +108,29 @@ class Hub:
         wanted = {"text": self.text_column, "label": self.label_column}
         if self.pair_column:
             wanted["pair"] = self.pair_column
+        if self.id_column:
+            wanted["id"] = self.id_column
         local = self._local()
         if local is None:
-            tables = self._download(list(wanted.values()))
+            tables = self._download(list(dict.fromkeys(wanted.values())))
         else:
             tables = {name: read_table(paths, wanted) for name, paths in local.items()}
         raw = {name: columns_of(table, f"dataset {self.name}, split {name}", wanted) for name, table in tables.items()}
         labels = self._labels(tables["train"], {name: columns.labels for name, columns in raw.items()})
         if self.out_of_scope is not None:
             class_number(labels.classes, self.out_of_scope)
-        splits = {name: Split(one.texts, labels.splits[name], one.pairs) for name, one in raw.items()}
+        splits = {name: Split(one.texts, labels.splits[name], one.pairs, one.ids) for name, one in raw.items()}
         notes = list(labels.notes)
         for name, share in (("test", self.split.test_fraction), ("validation", self.split.validation_fraction)):
             if name in self.splits and name not in splits:
                 rows = f"{100 * share:g} % of the rows of train"
                 notes.append(f"there is no split {self.splits[name]!r}: {rows} stand for it")
         splits = self.split.complete(splits)
+        carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column)
         splits["train"], told = augmented(splits["train"], self.augmentation)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, (*notes, *told))
+        return Texts(splits, labels.classes, (*notes, *told), carved)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:
         names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")

@@ -92,6 +92,9 @@ class Plan:
         if self.teacher is None:
             return
         self._check_augmentation(self.teacher)
+        for one in members(self.teacher).values():
+            if isinstance(one, AnswersTeacher):
+                one.id_columns(self.dataset)
         asked = sorted(self.student.loss.needs - {"logits"})
         alone = "its layers, for model.init=teacher" if self.student.model.starts_from_teacher else ""
         needed = f"its {' and '.join(asked)}, for the loss" if asked else alone
@@ -213,7 +216,8 @@ class Plan:
 
     def teacher_fingerprint(self, spec: TeacherSpec) -> str:
         """The name of a teacher, or of a part of it."""
-        return teacher_fingerprint(spec, lambda one: fingerprint(tokens_parts(self.dataset, self.reader(one))))
+        tokens_of = lambda one: fingerprint(tokens_parts(self.dataset, self.reader(one)))  # noqa: E731
+        return teacher_fingerprint(spec, tokens_of, self.dataset)
 
     @cached_property
     def timing_parts(self) -> dict[str, Any]:

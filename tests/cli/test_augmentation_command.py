@@ -1,4 +1,4 @@
-"""`dataset.augmentation.factor=N`: a student learns from rows made out of others; the teacher and what is judged stay."""
+"""`dataset.augmentation.factor=N`: a student learns from rows made out of others; teacher and what is judged stay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_a_student_learns_from_them_beside_one_that_did_not(capsys: pytest.Captu
     assert command(["-m", *QUICK, "name=both", "dataset.augmentation.factor=0,3"]) == 0
     said = told(capsys)
     assert said.count("done fit teacher") == 1
-    [(made, same)] = set(re.findall(r"augmentation: (\d+) rows out of 129 labelled ones; (\d+) more say the same", said))
+    [(made, same)] = set(
+        re.findall(r"augmentation: (\d+) rows out of 129 labelled ones; (\d+) more say the same", said)
+    )
     assert int(made) + int(same) == 3 * 129
     alone, taught = sorted(results.collect(Path("multirun/both")), key=lambda cell: cell.teacher["unlabelled"])
     left_out = re.findall(r"(\d+) of \d+ rows without a label stand in validation or test", said)

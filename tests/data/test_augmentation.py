@@ -75,7 +75,21 @@ def test_a_row_is_cut_to_an_ngram_with_the_probability_given() -> None:
 
 
 def test_a_word_is_replaced_by_one_of_its_neighbours_and_others_stay(minilm: Checkpoint) -> None:
-    sentence = "the good film was a wonderful story about Paris and unbelievablest 7 people".split()
+    sentence = [
+        "the",
+        "good",
+        "film",
+        "was",
+        "a",
+        "wonderful",
+        "story",
+        "about",
+        "Paris",
+        "and",
+        "unbelievablest",
+        "7",
+        "people",
+    ]
     near = neighbours(sentence, 5, minilm)
     train = Split([" ".join(sentence)], np.array([0]))
     rows = made(train, replace=0.5, factor=200, neighbours=5, checkpoint=minilm)
@@ -139,7 +153,7 @@ def test_two_processes_make_the_same_rows_and_another_seed_others() -> None:
     def told(seed: int, threads: str, hashing: str) -> str:
         environment = {"OMP_NUM_THREADS": threads, "PYTHONHASHSEED": hashing, "PYTHONPATH": ":".join(sys.path)}
         line = [sys.executable, "-c", SCRIPT.replace("SEED", str(seed))]
-        return subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        return subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout
 
     first = told(0, "1", "1")
     assert len(first.strip()) == hashlib.sha256().digest_size * 2
@@ -156,7 +170,14 @@ def test_options_without_effect_are_no_part_of_a_name() -> None:
         assert name(**options) == base, "nothing is replaced"
     assert name(mask=0.0, mask_word="x") == name(mask=0.0)
     assert name(ngram=0.0, longest_ngram=9) == name(ngram=0.0)
-    for options in ({"seed": 1}, {"factor": 3}, {"mask": 0.2}, {"mask_word": "x"}, {"ngram": 0.1}, {"longest_ngram": 9}):
+    for options in (
+        {"seed": 1},
+        {"factor": 3},
+        {"mask": 0.2},
+        {"mask_word": "x"},
+        {"ngram": 0.1},
+        {"longest_ngram": 9},
+    ):
         assert name(**options) != base
     assert fingerprint(Augmentation(NOWHERE, seed=1)) == fingerprint(Augmentation(NOWHERE))
 
@@ -168,7 +189,11 @@ def test_every_data_set_has_it_and_is_named_as_before_without_it(
     rows = toy_csv.read_text()
     for split in ("train", "test"):
         (toy_csv.parent / f"{split}.csv").write_text(rows)
-    given = {Csv: {"path": str(toy_csv)}, Hub: {"path": str(toy_csv.parent)}, Docstrings: {"libraries": ("numpy", "torch")}}
+    given = {
+        Csv: {"path": str(toy_csv)},
+        Hub: {"path": str(toy_csv.parent)},
+        Docstrings: {"libraries": ("numpy", "torch")},
+    }
     plain = kind(**given[kind])
     off = kind(**given[kind], augmentation=Augmentation(NOWHERE))
     more = kind(**given[kind], augmentation=Augmentation(NOWHERE, factor=2, replace=0.0))
@@ -185,5 +210,7 @@ def test_every_data_set_has_it_and_is_named_as_before_without_it(
 
 
 def test_more_than_all_words_cannot_be_changed() -> None:
-    with pytest.raises(UserError, match=r"mask \+ replace up to 1, got 0\.8 \+ 0\.4.*dataset\.augmentation\.replace=0\.2"):
+    with pytest.raises(
+        UserError, match=r"mask \+ replace up to 1, got 0\.8 \+ 0\.4.*dataset\.augmentation\.replace=0\.2"
+    ):
         Augmentation(NOWHERE, mask=0.8, replace=0.4)

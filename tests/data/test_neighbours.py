@@ -40,7 +40,13 @@ def test_a_checkpoint_without_a_known_table_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("word", "other", "told"),
-    [("Good", "bad", "Bad"), ("GOOD", "bad", "BAD"), ("good", "bad", "bad"), ("Rome", "NASA", "NASA"), ("I", "we", "We")],
+    [
+        ("Good", "bad", "Bad"),
+        ("GOOD", "bad", "BAD"),
+        ("good", "bad", "bad"),
+        ("Rome", "NASA", "NASA"),
+        ("I", "we", "We"),
+    ],
 )
 def test_capitals_are_kept(word: str, other: str, told: str) -> None:
     assert in_the_case_of(word, other) == told

@@ -15,10 +15,10 @@ def words(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("It's a film, isn’t it?", ["It's", "a", "film", "isn’t", "it"]),
+        ("It's a film, isn\u2019t it?", ["It's", "a", "film", "isn\u2019t", "it"]),
         ("a [MASK] of e-mail", ["a", "[MASK]", "of", "e", "mail"]),
         ("हिन्दी में", ["हिन्दी", "में"]),
-        ("电影，很好", ["电", "影", "很", "好"]),
+        ("电影\uff0c很好", ["电", "影", "很", "好"]),
         ("tüv 3.5%", ["tüv", "3", "5"]),
         ("...", []),
         ("", []),
