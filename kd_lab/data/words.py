@@ -43,7 +43,7 @@ class Words:
         return self._from(self.spans[first][0], new, range(first, first + length))
 
     def _from(self, at: int, new: Mapping[int, str], places: range) -> str:
-        parts = []
+        parts: list[str] = []
         for place in places:
             start, end = self.spans[place]
             parts += self.text[at:start], new.get(place, self.text[start:end])
