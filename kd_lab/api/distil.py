@@ -20,6 +20,7 @@ def distil(
     text: str = "text",
     label: str = "label",
     pair: str | None = None,
+    id: str | None = None,
     teacher: str | Path = "minilm",
     student: str | Path = "lstm_attention",
 ) -> Run:
@@ -27,7 +28,7 @@ def distil(
 
     Args:
         overrides: of anything else, such as "compression=[onnx_int8]" or "loss.temperature=4".
-        train, validation, test, unlabelled, text, label, pair: as `kd_lab.run` takes them.
+        train, validation, test, unlabelled, text, label, pair, id: as `kd_lab.run` takes them.
         teacher: one of `teacher=`; or the folder of a fitted classifier, or a file of answers, see `teacher=ready` and
             `teacher=answers`. "none" fits on the labels alone.
         student: one of `model=`, or the folder of a checkpoint.
@@ -46,8 +47,11 @@ def distil(
         "text": text,
         "label": label,
         "pair": pair,
+        "id": id,
     }
     chosen = [*_chosen("model", student, "checkpoint"), *_chosen("teacher", teacher, "ready", "answers")]
+    if id is not None and "teacher=answers" in chosen:
+        chosen.append(f"teacher.id_column={hydra_text(id)}")
     return run(*chosen, *loss, *overrides, train=train, **given)
 
 

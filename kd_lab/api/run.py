@@ -20,6 +20,7 @@ def run(
     text: str = "text",
     label: str = "label",
     pair: str | None = None,
+    id: str | None = None,
 ) -> Run:
     """Does what `kd-lab OVERRIDES` does, in this process: what has finished before is not run again.
 
@@ -33,6 +34,7 @@ def run(
         unlabelled: text without labels that only the teacher judges: a data frame, or a list of texts.
         text, label: columns of the data frames.
         pair: their column of second texts; None for single texts.
+        id: their column of ids, by which a file of answers may be joined: "teacher.id_column=ID".
 
     Returns:
         the cell that has finished: `.metrics`, `.model`, `.table`, `.result`, `.folder`.
@@ -45,7 +47,7 @@ def run(
     with process_kept():
         from kd_lab.cli import run as command
 
-        line = [*Texts(train, validation, test, text, label, pair, unlabelled).overrides(overrides), *overrides]
+        line = [*Texts(train, validation, test, text, label, pair, id, unlabelled).overrides(overrides), *overrides]
         _refuse_sweep(line)
         (folder,) = command.cells(line, command.job_of_a_program)
         ran = Run.read(folder)

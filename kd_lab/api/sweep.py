@@ -20,6 +20,7 @@ def sweep(
     text: str = "text",
     label: str = "label",
     pair: str | None = None,
+    id: str | None = None,
 ) -> Sweep:
     """Does what `kd-lab -m OVERRIDES` does, in this process: cells that have finished before are passed by.
 
@@ -29,7 +30,7 @@ def sweep(
     Args:
         overrides: a comma is an axis, such as "loss.temperature=1,2,4", "seed=0,1"; "name=mine" names the study. A
             study of experiments/ has its own: "experiments=demo".
-        train, validation, test, unlabelled, text, label, pair: as `kd_lab.run` takes them.
+        train, validation, test, unlabelled, text, label, pair, id: as `kd_lab.run` takes them.
 
     Returns:
         the cells, the table and the verdict. A cell that failed is among the cells and has an `error`; the others ran.
@@ -42,7 +43,7 @@ def sweep(
         from kd_lab.cli import finish
         from kd_lab.cli import run as command
 
-        own = Texts(train, validation, test, text, label, pair, unlabelled).overrides(overrides)
+        own = Texts(train, validation, test, text, label, pair, id, unlabelled).overrides(overrides)
         folders = command.cells(["-m", *own, *overrides], command.job_of_a_program)
         report = finish.finish_sweep(folders)
         first = results.read(folders[0])

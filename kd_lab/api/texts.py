@@ -18,6 +18,7 @@ class Texts(NamedTuple):
     text: str = "text"
     label: str = "label"
     pair: str | None = None
+    id: str | None = None
     unlabelled: Any = None  # a data frame of pandas, or texts
 
     def overrides(self, beside: Sequence[str]) -> list[str]:
@@ -38,7 +39,7 @@ class Texts(NamedTuple):
         from kd_lab.core.cache import Cache
         from kd_lab.data import frame
 
-        rows = {name: frame.rows(one, name, self.text, self.label, self.pair) for name, one in given.items()}
+        rows = {name: frame.rows(one, name, self.text, self.label, self.pair, self.id) for name, one in given.items()}
         place = compose([one for one in beside if one.startswith("paths.cache=")]).paths.cache
         if self.unlabelled is not None:
             rows["unlabelled"] = frame.unlabelled(self.unlabelled, "unlabelled", self.text, self.pair)
@@ -47,6 +48,7 @@ class Texts(NamedTuple):
         if self.unlabelled is not None:
             found.append("dataset.transfer_path=${dataset.path}/unlabelled-0.parquet")
         found += [] if self.pair is None else [f"dataset.pair_column={frame.PAIR}"]
+        found += [] if self.id is None else [f"dataset.id_column={frame.ID}"]
         found += [] if "test" in given else ["~dataset.splits.test"]  # it is carved out of train
         return found + (["+dataset.splits.validation=validation"] if "validation" in given else [])
 

@@ -14,6 +14,7 @@ from kd_lab.data.label_sets import as_words
 from kd_lab.data.labels import as_word, several_labels
 from kd_lab.data.parquet_file import read_arrow_columns, read_columns
 from kd_lab.data.row_file import kind_of, read_rows
+from kd_lab.data.row_ids import read_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,7 @@ class Columns(NamedTuple):
     texts: list[Any]  # str, or None where there is none
     pairs: list[Any] | None
     labels: list[Any]  # all of one type, or None or "" where there is none; lists where a row may bear several
+    ids: list[str] | None = None
 
 
 def read_table(paths: Iterable[Path], wanted: Mapping[str, str], several: bool = False) -> pa.Table:
@@ -69,14 +71,18 @@ def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str], several: 
                 got=", ".join(map(repr, table.column_names))[:500] or "no columns",
                 cure=f"Name it with dataset.{option}_column=NAME.",
             )
+    for option, column in wanted.items():
         kind = _plain(table[column]).type
-        if option != "label" and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if option not in ("label", "id") and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             cure = f"Name another: dataset.{option}_column."
             raise UserError(f"{where}, column {column!r}", expected="texts", got=str(kind), cure=cure)
     labels = _labels(table[wanted["label"]], f"{where}, column {wanted['label']!r}", several)
+    ids = None
+    if "id" in wanted:
+        ids = read_ids(_plain(table[wanted["id"]]).to_pylist(), f"{where}, column {wanted['id']!r}")
     with reading(where, expected="texts in UTF-8", cure="Copy or download the files again."):
         pairs = _plain(table[wanted["pair"]]).to_pylist() if "pair" in wanted else None
-        return Columns(_plain(table[wanted["text"]]).to_pylist(), pairs, labels.to_pylist())
+        return Columns(_plain(table[wanted["text"]]).to_pylist(), pairs, labels.to_pylist(), ids)
 
 
 _FORMATS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON Lines", "csv": "CSV"}
@@ -85,7 +91,7 @@ _FORMATS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON Lines", "csv":
 def _read(path: Path, wanted: Mapping[str, str], several: bool) -> pa.Table:
     import pyarrow as pa
 
-    kind, names = kind_of(path), list(wanted.values())
+    kind, names = kind_of(path), list(dict.fromkeys(wanted.values()))
     if kind == "parquet":
         return read_columns(path, names)
     if kind == "arrow":
@@ -101,6 +107,8 @@ def _read(path: Path, wanted: Mapping[str, str], several: bool) -> pa.Table:
         found[wanted["label"]] = [word(label) for label in found[wanted["label"]]]
     except TypeError as error:
         raise several_labels(f"dataset file {path}, column {wanted['label']!r}") from error
+    if "id" in wanted and list(wanted.values()).count(wanted["id"]) == 1:  # rows of JSON may say 7 and "7"
+        found[wanted["id"]] = read_ids(found[wanted["id"]], f"dataset file {path}, column {wanted['id']!r}")
     return pa.table({name: pa.array(found[name]) for name in names})
 
 

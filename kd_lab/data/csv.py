@@ -15,11 +15,13 @@ from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName, Task
 from kd_lab.data import transfer_file
+from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.csv_table import read_csv, refuse_missing
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, Split, SplitPlan, Texts
 from kd_lab.data.label_sets import as_words, read_label_sets, several_parts
 from kd_lab.data.labels import as_word, read_labels, several_labels
 from kd_lab.data.row_file import kind_of, read_rows
+from kd_lab.data.row_ids import read_ids
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Csv:
         path: the training rows, or all rows where no other file is given.
         text_column, label_column: names in the header line.
         pair_column: the second text of a pair; None for single sentences.
+        id_column: what a row is called, which a file of answers may say instead of its text; None where nothing does.
         test_path, validation_path: files of their own; without them the rows are carved out by `split`.
         task: "multi_label" where a row may bear several labels: lists of them, or a cell with `label_separator`s.
         label_separator: what stands between the labels of a cell; None takes the first of | ; , that a cell has.
@@ -40,6 +43,7 @@ class Csv:
         delimiter: what stands between the fields of a CSV; None finds out whether that is , ; | or a tab.
         columns: names of all columns of CSV files that have no header line; None takes the first line's.
         split: how to carve.
+        augmentation: text made out of the labelled rows of train, which only a teacher judges; None makes none.
         name: what results call it.
         source: where to get the file, for the error when it is missing.
     """
@@ -57,8 +61,10 @@ class Csv:
     task: Task = MULTI_CLASS
     label_separator: Delimiter | None = None
     split: SplitPlan = field(default_factory=SplitPlan)
+    augmentation: Augmentation | None = None
     name: NonEmpty = "csv"
     source: NonEmpty | None = None
+    id_column: NonEmpty | None = None
 
     def _paths(self) -> dict[str, Path]:
         given = {"train": self.path, "validation": self.validation_path, "test": self.test_path}
@@ -75,7 +81,7 @@ class Csv:
         raise UserError(f"dataset file {path}", expected="a CSV file", got=got, cure=f"{cure} dataset.path=FILE.{more}")
 
     def fingerprint_parts(self) -> dict[str, Any]:
-        """Files by their content, columns, and the way of splitting."""
+        """Files by their content, columns, and the way of splitting; not the ids, of which no token is made."""
         files = {name: file_hash(path) for name, path in self._paths().items()}
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
         form = {"delimiter": self.delimiter and DELIMITERS.get(self.delimiter, self.delimiter), "names": self.columns}
@@ -87,6 +93,7 @@ class Csv:
             "split": self.split,
             "transfer": transfer,
             **{name: given for name, given in form.items() if given is not None},  # not there, they rename nothing
+            **named(self.augmentation),
         }
 
     def load(self) -> Texts:
@@ -104,31 +111,42 @@ class Csv:
         splits = {}
         for name, table in tables.items():
             pairs = table[self.pair_column].tolist() if self.pair_column else None
-            splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs)
+            splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs, self._ids(table))
         splits = self.split.complete(splits, labels.sets)
+        carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column, self.encoding)
+        splits["train"], told = augmented(splits["train"], self.augmentation)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, labels.notes, labels.sets)
+        return Texts(splits, labels.classes, (*labels.notes, *told), carved, labels.sets)
+
+    def _ids(self, table: pd.DataFrame) -> list[str] | None:
+        if self.id_column is None:
+            return None
+        return read_ids(table[self.id_column].tolist(), f"dataset {self.name}, column {self.id_column!r}")
 
     def _read(self, path: Path, *, labelled: bool) -> pd.DataFrame:
         where = f"dataset file {path}"
         wanted = {"text": self.text_column, "label": self.label_column}
         if self.pair_column:
             wanted["pair"] = self.pair_column
+        filled = list(wanted.values())
+        if self.id_column:
+            wanted["id"] = self.id_column
         if (kind := kind_of(path)) == "csv":
             mark = None if self.delimiter is None else DELIMITERS.get(self.delimiter, self.delimiter)
             table = read_csv(path, wanted, self.encoding, mark, self.columns)
         else:
-            found = read_rows(path, kind, list(wanted.values()), self.label_column, self.encoding)
+            found = read_rows(path, kind, list(dict.fromkeys(wanted.values())), self.label_column, self.encoding)
             refuse_missing(where, list(found), wanted)
-            words = {name: self._words(name, found[name], where) for name in wanted.values()}
+            words: dict[str, list[Any]] = {name: self._words(name, found[name], where) for name in filled}
+            words |= {name: found[name] for name in wanted.values() if name not in words}
             table = pd.DataFrame(words, dtype=object)
         if table.empty:
             cure = "Give a file that has some."
             if kind == "csv" and self.columns is None:
                 cure += " Where the first line is a row already, name the columns with dataset.columns."
             raise UserError(where, expected="rows below the header", got="none", cure=cure)
-        self._refuse_missing(table, list(wanted.values()), where, labelled=labelled)
+        self._refuse_missing(table, filled, where, labelled=labelled)
         return table
 
     def _words(self, column: str, values: Sequence[Any], where: str) -> list[str | None]:

@@ -113,11 +113,16 @@ def _guessed(rows: Sequence[Sequence[str]], wanted: Mapping[str, str]) -> list[s
     fields = [[row[place] for row in rows if place < len(row)] for place in range(len(rows[0]))]
     names = [f"column{place}" for place in range(1, len(fields) + 1)]
     longest = sorted(range(len(fields)), key=lambda place: -sum(map(len, fields[place])) / len(fields[place]))
-    texts = sorted(longest[: len(wanted) - 1])
-    rest = longest[len(wanted) - 1 :]
+    several = len(wanted.keys() - {"label", "id"})
+    texts = sorted(longest[:several])
+    rest = longest[several:]
     label = min(rest, key=lambda place: (len(set(fields[place])) < 2, len(set(fields[place]))))
+    left = [place for place in rest if place != label]
     for option, column in wanted.items():
-        names[label if option == "label" else texts.pop(0)] = column
+        if option != "id":
+            names[label if option == "label" else texts.pop(0)] = column
+        elif left:
+            names[max(left, key=lambda place: len(set(fields[place])))] = column
     return names
 
 

@@ -26,11 +26,19 @@ class Split(NamedTuple):
     texts: list[str]
     labels: np.ndarray  # (N,) int64, class index or -1; where a row may bear several labels, the row of `label_sets`
     pairs: list[str] | None = None  # the second text of each row, or None for single sentences
+    ids: list[str] | None = None  # what the data set's own column calls each row, "" where it says nothing
 
     def take(self, rows: np.ndarray) -> Split:
         """The rows named, in that order."""
-        pairs = None if self.pairs is None else [self.pairs[row] for row in rows]
-        return Split([self.texts[row] for row in rows], self.labels[rows], pairs)
+        pairs, ids = (None if one is None else [one[row] for row in rows] for one in (self.pairs, self.ids))
+        return Split([self.texts[row] for row in rows], self.labels[rows], pairs, ids)
+
+    def with_unlabelled(self, rows: Sequence[Sequence[str]]) -> Split:
+        """The same rows, and below them others that have no label: their texts, of pairs two each."""
+        labels = np.concatenate([self.labels, np.full(len(rows), UNLABELLED, np.int64)])
+        pairs = None if self.pairs is None else [*self.pairs, *(row[1] for row in rows)]
+        ids = None if self.ids is None else [*self.ids, *[""] * len(rows)]
+        return Split([*self.texts, *(row[0] for row in rows)], labels, pairs, ids)
 
     def with_labels(self, limit: int, seed: int) -> Split:
         """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion."""
@@ -46,6 +54,7 @@ class Texts(NamedTuple):
     splits: dict[str, Split]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()  # what its reader took for granted, a line each
+    carved: tuple[str, ...] = ()  # splits that are rows of the file of train, of those that say so
     label_sets: np.ndarray | None = None  # (K, C) bool, which labels a row bears, where it may bear several
 
 
@@ -64,8 +73,14 @@ class Dataset(Protocol):
 
 
 def without_transfer(dataset: Any) -> Any:
-    """The data set without the text that only a teacher judges; the same object where it names none."""
-    return dataset if getattr(dataset, "transfer_path", None) is None else replace(dataset, transfer_path=None)
+    """The data set without the text that only a teacher judges, be it from files or out of labelled rows.
+
+    The same object where there is none.
+    """
+    given = {name: None for name in ("transfer_path", "augmentation") if getattr(dataset, name, None) is not None}
+    if "augmentation" in given and not dataset.augmentation.factor:
+        del given["augmentation"]
+    return replace(dataset, **given) if given else dataset
 
 
 @dataclass(frozen=True)

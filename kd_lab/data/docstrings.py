@@ -15,6 +15,7 @@ import numpy as np
 from kd_lab.core.cores import usable
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Libraries, NonEmpty
+from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.dataset import Split, SplitPlan, Texts
 from kd_lab.data.docstring_files import Rows, read_all
 
@@ -38,6 +39,7 @@ class Docstrings:
         labelled: rows of train that keep their label, each class in proportion; the others are text that only a
             teacher judges. None keeps all.
         split: how to carve validation and test.
+        augmentation: text made out of the labelled rows of train, which only a teacher judges; None makes none.
     """
 
     libraries: Libraries
@@ -46,13 +48,14 @@ class Docstrings:
     max_words: Count = 24
     labelled: Count | None = None
     split: SplitPlan = field(default_factory=SplitPlan)
+    augmentation: Augmentation | None = None
     name: NonEmpty = "docstrings"
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """The packages' versions and the options."""
         versions = {library: _version(library) for library in self.libraries}
         sizes = [self.rows_per_library, self.min_words, self.max_words, self.labelled]
-        return {"versions": versions, "sizes": sizes, "split": self.split}
+        return {"versions": versions, "sizes": sizes, "split": self.split, **named(self.augmentation)}
 
     def load(self) -> Texts:
         """Reads the packages' sources with `ast`, on all cores; nothing of them is imported or run.
@@ -75,7 +78,8 @@ class Docstrings:
         splits = self.split.complete({"train": whole})
         if self.labelled is not None:
             splits["train"] = splits["train"].with_labels(self.labelled, self.split.seed)
-        return Texts(splits, tuple(self.libraries))
+        splits["train"], told = augmented(splits["train"], self.augmentation)
+        return Texts(splits, tuple(self.libraries), told)
 
 
 def _version(library: str) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.data.labels import as_word
+from kd_lab.data.row_ids import read_ids
 
-TEXT, PAIR, LABEL = "text", "pair", "label"  # the files' columns, whatever the frame calls them
+TEXT, PAIR, LABEL, ID = "text", "pair", "label", "id"  # the files' columns, whatever the frame calls them
 _GIVE = "Give a data frame of pandas, or (texts, labels)."
 _LABELS = (str, int, float, bool)
 _LISTS = (list, tuple, set, frozenset, np.ndarray)
@@ -28,15 +29,23 @@ class Rows(NamedTuple):
     texts: list[str]
     labels: list[Any]  # all of one of the types in `_LABELS`, or lists of words; none at all of text without labels
     pairs: list[str] | None = None
+    ids: list[str] | None = None
 
 
-def rows(given: Any, where: str, text: str, label: str, pair: str | None = None) -> Rows:
+def rows(
+    given: Any,
+    where: str,
+    text: str,
+    label: str,
+    pair: str | None = None,
+    id: str | None = None,  # as the caller does
+) -> Rows:
     """The rows of a data frame or of lists, exactly as they are.
 
     Args:
         given: a data frame of pandas, or texts and their labels.
         where: what the caller calls it, for errors.
-        text, label, pair: columns of a data frame; a label is a word, a whole number, a number, true or false, or a
+        text, label, pair, id: columns of a data frame; a label is a word, a whole number, a number, true or false, or a
             list of these where a row may bear several.
 
     Raises:
@@ -46,7 +55,7 @@ def rows(given: Any, where: str, text: str, label: str, pair: str | None = None)
     import pandas as pd
 
     if isinstance(given, pd.DataFrame):
-        columns = {"text": text, "label": label, **({"pair": pair} if pair is not None else {})}
+        columns = {"text": text, "label": label, **_given(pair=pair, id=id)}
         found = {option: _column(given, where, option, column) for option, column in columns.items()}
     elif isinstance(given, tuple) and len(given) == 2 and not any(isinstance(one, str) for one in given):
         columns, found = {"text": "texts", "label": "labels"}, {"text": list(given[0]), "label": list(given[1])}
@@ -61,7 +70,8 @@ def rows(given: Any, where: str, text: str, label: str, pair: str | None = None)
     _check_texts(found, where, columns)
     place = f"{where}, {columns['label']!r}"
     pairs = [str(one) for one in found["pair"]] if "pair" in found else None
-    return Rows([str(one) for one in texts], _labels(labels, place), pairs)
+    ids = read_ids(found["id"], f"{where}, {columns['id']!r}") if "id" in found else None
+    return Rows([str(one) for one in texts], _labels(labels, place), pairs, ids)
 
 
 def unlabelled(given: Any, where: str, text: str, pair: str | None = None) -> Rows:
@@ -78,7 +88,7 @@ def unlabelled(given: Any, where: str, text: str, pair: str | None = None) -> Ro
     import pandas as pd
 
     if isinstance(given, pd.DataFrame):
-        columns = {"text": text, **({"pair": pair} if pair is not None else {})}
+        columns = {"text": text, **_given(pair=pair)}
         found = {option: _column(given, where, option, column) for option, column in columns.items()}
     elif isinstance(given, list | pd.Series | np.ndarray) and pair is None:
         columns, found = {"text": "texts"}, {"text": list(given)}
@@ -105,6 +115,10 @@ def keep(splits: Mapping[str, Rows], cache: Cache) -> Path:
             _write(split, draft / f"{name}-0.parquet")
 
     return cache.build("frame", {"rows": digests}, make)
+
+
+def _given(**columns: str | None) -> dict[str, str]:
+    return {option: column for option, column in columns.items() if column is not None}
 
 
 def _check_texts(found: Mapping[str, Sequence[Any]], where: str, columns: Mapping[str, str]) -> None:
@@ -187,7 +201,8 @@ def _is_missing(label: Any) -> bool:
 
 
 def _digest(split: Rows) -> str:
-    text = json.dumps([split.texts, split.pairs, split.labels], ensure_ascii=False, separators=(",", ":"))
+    parts = [split.texts, split.pairs, split.labels, *([] if split.ids is None else [split.ids])]
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -197,4 +212,5 @@ def _write(split: Rows, path: Path) -> None:
 
     columns = {TEXT: split.texts} | ({LABEL: split.labels} if split.labels else {})
     columns |= {PAIR: split.pairs} if split.pairs is not None else {}
+    columns |= {ID: split.ids} if split.ids is not None else {}
     pa.parquet.write_table(pa.table(columns), path)

@@ -14,6 +14,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Delimiter, NonEmpty, PathName, Splits, Task
 from kd_lab.data import transfer_file
 from kd_lab.data.arrow_table import columns_of, read_table
+from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.class_names import class_names, with_names
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.data.hub_download import download
@@ -40,12 +41,14 @@ class Hub:
         pair_column: the second text of a pair; None for single sentences.
         task: "multi_label" where a row may bear several labels: lists of them, or a cell with `label_separator`s.
         label_separator: what stands between the labels of a cell; None takes the first of | ; , that a cell has.
+        id_column: what a row is called, which a file of answers may say instead of its text; None where nothing does.
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train with label -1 is such text
             too.
         splits: our split -> theirs. One that is left out is carved out of train by `split`, but for a validation split
             that is there and stands for nothing else; so is a test split that bears our own name and is not there.
         split: how to carve.
+        augmentation: text made out of the labelled rows of train, which only a teacher judges; None makes none.
         name: what results call it.
         out_of_scope: the class of texts that belong to no other class, judged apart; None where there is none.
     """
@@ -62,8 +65,10 @@ class Hub:
     label_separator: Delimiter | None = None
     splits: Splits = field(default_factory=lambda: {"train": "train", "test": "test"})
     split: SplitPlan = field(default_factory=SplitPlan)
+    augmentation: Augmentation | None = None
     name: NonEmpty = "hub"
     out_of_scope: NonEmpty | None = None
+    id_column: NonEmpty | None = None
 
     def _local(self) -> dict[str, list[Path]] | None:
         if self.path is None:
@@ -79,7 +84,7 @@ class Hub:
     def fingerprint_parts(self) -> dict[str, Any]:
         """Local files by their content, else the commit on the hub; columns, and the way of splitting.
 
-        `out_of_scope` is no part of it: it decides how answers are judged, not what the texts are.
+        `out_of_scope` is no part of it: it decides how answers are judged, not what the texts are; nor are the ids.
         """
         local = self._local()
         if local is not None:
@@ -96,6 +101,7 @@ class Hub:
             "split": self.split,
             "transfer": transfer_file.fingerprint_parts(self.transfer_path),
             **several_parts(self.task, self.label_separator),
+            **named(self.augmentation),
         }
 
     def load(self) -> Texts:
@@ -109,8 +115,10 @@ class Hub:
         if self.pair_column:
             wanted["pair"] = self.pair_column
         several, local = self.task == MULTI_LABEL, self._local()
+        if self.id_column:
+            wanted["id"] = self.id_column
         if local is None:
-            tables = self._download(list(wanted.values()))
+            tables = self._download(list(dict.fromkeys(wanted.values())))
         else:
             tables = {name: read_table(paths, wanted, several) for name, paths in local.items()}
         places = {name: f"dataset {self.name}, split {name}" for name in tables}
@@ -118,16 +126,18 @@ class Hub:
         labels = self._labels(tables["train"], {name: columns.labels for name, columns in raw.items()})
         if self.out_of_scope is not None:
             class_number(labels.classes, self.out_of_scope)
-        splits = {name: Split(one.texts, labels.splits[name], one.pairs) for name, one in raw.items()}
+        splits = {name: Split(one.texts, labels.splits[name], one.pairs, one.ids) for name, one in raw.items()}
         notes = list(labels.notes)
         for name, share in (("test", self.split.test_fraction), ("validation", self.split.validation_fraction)):
             if name in self.splits and name not in splits:
                 rows = f"{100 * share:g} % of the rows of train"
                 notes.append(f"there is no split {self.splits[name]!r}: {rows} stand for it")
         splits = self.split.complete(splits, labels.sets)
+        carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column)
+        splits["train"], told = augmented(splits["train"], self.augmentation)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, tuple(notes), labels.sets)
+        return Texts(splits, labels.classes, (*notes, *told), carved, labels.sets)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:
         names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")

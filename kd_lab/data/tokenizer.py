@@ -73,6 +73,10 @@ class TokenizerBase:
                 return int(found)
         return 0
 
+    def is_piece(self, text: str) -> bool:
+        """Whether a text is one piece, such as the one that masks."""
+        return self._pieces.token_to_id(text) is not None
+
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[EncodedRows]:
         """The rows, a chunk at a time; while a chunk is made into arrays the next one is being encoded."""
         encode = self._pieces.encode_batch_fast

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 from kd_lab.data.csv_file import encoding_of, header_of
-from kd_lab.data.dataset import UNLABELLED, Split
+from kd_lab.data.dataset import Split
 from kd_lab.data.parquet_file import read_columns
 
 ENDINGS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")  # each but the last also with .gz behind it
@@ -63,10 +61,7 @@ def with_transfer(train: Split, path: str | None, text: str, pair: str | None, e
         rows.update(dict.fromkeys(row for row in zip(*columns, strict=True) if all(map(str.strip, row))))
     if not rows:
         raise UserError(f"{OPTION} {path}", expected="texts", got="none", cure="Give a file that has some.")
-    told = list(zip(*rows, strict=True))
-    labels = np.concatenate([train.labels, np.full(len(rows), UNLABELLED, np.int64)])
-    pairs = None if train.pairs is None else [*train.pairs, *told[1]]
-    return Split([*train.texts, *told[0]], labels, pairs)
+    return train.with_unlabelled(list(rows))
 
 
 def _ending(path: Path) -> str:

@@ -84,6 +84,11 @@ class FittingCell(Plan):
     def read_with(self, tokenizer: TokenizerBase, step: str, dataset: Dataset) -> Tokens:
         """A data set as the pieces of a tokenizer."""
         whose = "" if tokenizer is self.tokenizer else " for the teacher"
+        made = getattr(dataset, "augmentation", None)
+        if made is not None and made.factor and made.mask and not tokenizer.is_piece(made.mask_word):
+            by = f"the {'teacher' if whose else 'student'}'s tokenizer"
+            cure = "choose its own by dataset.augmentation.mask_word, or dataset.augmentation.mask=0"
+            self.warn(f"{by} has no piece {made.mask_word}, and reads others for it: {cure}")
         with self.timed(f"{step}{whose}", f"tokenise {dataset.name}{whose}") as advance:
             return tokenise(dataset, tokenizer, self.cache, advance)
 

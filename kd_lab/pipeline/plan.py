@@ -105,6 +105,10 @@ class Plan:
         """Refuses, before any fit, a loss or a start that the teacher has nothing for."""
         if self.teacher is None:
             return
+        self._check_augmentation(self.teacher)
+        for one in members(self.teacher).values():
+            if isinstance(one, AnswersTeacher):
+                one.id_columns(self.dataset)
         asked = sorted(self.student.loss.needs - {"logits"})
         alone = "its layers, for model.init=teacher" if self.student.model.starts_from_teacher else ""
         needed = f"its {' and '.join(asked)}, for the loss" if asked else alone
@@ -117,6 +121,15 @@ class Plan:
         if self.reader(self.teacher) is not self.tokenizer:
             got = "a teacher with another tokenizer"
             raise UserError("teacher", expected=f"the student's pieces, to give {needed}", got=got, cure=cure)
+
+    def _check_augmentation(self, teacher: TeacherSpec) -> None:
+        """Refuses rows made out of others where nobody can say anything of them: a file has no answers to these."""
+        augmentation = getattr(self.taught_on, "augmentation", None)
+        files = all(isinstance(one, AnswersTeacher) for one in members(teacher).values())
+        if augmentation is not None and augmentation.factor and files and self.student.loss.needs:
+            expected = "a teacher that can be asked of the rows that are made"
+            cure = "Choose another teacher, e.g. teacher=minilm, or dataset.augmentation.factor=0."
+            raise UserError("dataset.augmentation.factor", expected=expected, got="a file of answers", cure=cure)
 
     def check_trainers(self) -> None:
         """Refuses, before any fit, what would not be fitted here as it is asked for.
@@ -217,7 +230,8 @@ class Plan:
 
     def teacher_fingerprint(self, spec: TeacherSpec) -> str:
         """The name of a teacher, or of a part of it."""
-        return teacher_fingerprint(spec, lambda one: fingerprint(tokens_parts(self.dataset, self.reader(one))))
+        tokens_of = lambda one: fingerprint(tokens_parts(self.dataset, self.reader(one)))  # noqa: E731
+        return teacher_fingerprint(spec, tokens_of, self.dataset)
 
     @cached_property
     def timing_parts(self) -> dict[str, Any]:

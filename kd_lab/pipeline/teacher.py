@@ -40,19 +40,20 @@ def members(spec: TeacherSpec) -> Mapping[str, TeacherSpec]:
     }
 
 
-def teacher_fingerprint(spec: TeacherSpec, tokens_of: Callable[[TeacherSpec], str]) -> str:
+def teacher_fingerprint(spec: TeacherSpec, tokens_of: Callable[[TeacherSpec], str], dataset: Dataset) -> str:
     """The name of what it makes, known before it is made.
 
     Args:
         tokens_of: fingerprint of the data set as a model reads it.
+        dataset: what it is asked of.
     """
     if isinstance(spec, FitSpec):
         return fingerprint(fit.fingerprint_parts(spec, tokens_of(spec), None))
     if isinstance(spec, ReadyTeacher):
         return fingerprint(spec.fit_parts(tokens_of(spec)))
     if isinstance(spec, AnswersTeacher):
-        return fingerprint({"answers": spec, "code": code_hash("kd_lab.training.answers_teacher")})
-    made = {name: teacher_fingerprint(one, tokens_of) for name, one in spec.members.items()}
+        return fingerprint(spec.fit_parts(dataset))
+    made = {name: teacher_fingerprint(one, tokens_of, dataset) for name, one in spec.members.items()}
     code = code_hash("kd_lab.training.ensemble_teacher")
     return fingerprint({"members": made, "shares": spec.shares, "mean_of": spec.mean_of, "code": code})
 

@@ -11,9 +11,9 @@ import numpy as np
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 from kd_lab.data.csv_file import encoding_of, header_of, opened
-from kd_lab.data.dataset import Split
 from kd_lab.data.labels import as_word
-from kd_lab.data.text_hashes import text_hashes
+from kd_lab.data.row_ids import read_ids
+from kd_lab.training.answer_keys import by_id, by_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,38 +23,65 @@ WHERE = "teacher.path"
 _SMALLEST = 1e-6  # that a probability of 0 is taken for: its logarithm has no end
 _SUMS = 0.02  # by which probabilities may miss 1 in sum: files round them
 _SHOWN = 8
+_NONE = object()
 
 
 class Answers(NamedTuple):
-    """What a file says, a text once."""
+    """What a file says, each text or id once."""
 
-    keys: np.ndarray  # (M,) uint64, ascending, see `text_hashes`
+    keys: np.ndarray  # (M,) uint64, ascending, see `answer_keys`
     scores: np.ndarray  # (M, C) float32: logits, or shares of the votes for each class
     confidence: np.ndarray | None  # (M,) float32, in the label that has most votes, where the file says it
     votes: bool  # whether scores are shares of votes
     unknown: tuple[int, str]  # answers that name no class of the data, and one of them
+    ids: Sequence[str] = ()  # of each row of the file, "" where it has none; none at all where it is joined by texts
+    texts: Sequence[str] = ()  # beside the ids, "" where there is none; none at all where the file has no texts
 
 
 def read(
-    path: Path, classes: Sequence[str], text: str, pair: str | None, label: str, confidence: str | None
+    path: Path,
+    classes: Sequence[str],
+    text: str | None,
+    pair: str | None,
+    label: str,
+    confidence: str | None,
+    id: str | None = None,
 ) -> Answers:
     """The answers in a file: a column for each class (probabilities or logits), or one with a label.
 
-    Rows that say the same text are votes: of labels their shares count, of scores the mean.
+    Rows of the same text, or the same id, are votes: of labels their shares count, of scores the mean.
 
     Args:
         text, pair, label, confidence: columns; a label may be a list of votes.
+        id: the column of ids, which a row is known by; one without an id, by its text. None knows all by their texts.
 
     Raises:
         UserError: there is no such file, or it lacks a column, or its scores are no numbers.
     """
-    table = _table(path, text)
+    table = _table(path, [one for one in (id or text,) if one is not None])
     columns = [str(name) for name in table.columns]
-    for needed in (text, *([pair] if pair else [])):
+    for needed in (id,) if id is not None else (text, *([pair] if pair else [])):
         if needed not in columns:
             cure = "Name the column of the texts by teacher.text_column=NAME."
+            if id is not None:
+                cure = "Name it by teacher.id_column=NAME, or leave the ids out: answers are joined by their text."
             raise UserError(f"{WHERE} {path}", expected=f"a column {needed!r}", got=_listed(columns), cure=cure)
-    keys = _keys(table[text], None if pair is None else table[pair], path)
+    if id is None:
+        keys = by_text(*_texts_alone(table, [one for one in (text, pair) if one is not None], path))
+        return _answers(table, keys, path, classes, label, confidence)
+    ids = read_ids(table[id].tolist(), f"{WHERE} {path}, column {id!r}")
+    texts, pairs = (
+        [one if isinstance(one, str) else "" for one in table[name]] if name in columns else None
+        for name in (text, pair)
+    )
+    keys = by_id(ids, texts if pair is None or pairs is not None else None, pairs)
+    return _answers(table, keys, path, classes, label, confidence)._replace(ids=ids, texts=texts or ())
+
+
+def _answers(
+    table: pd.DataFrame, keys: np.ndarray, path: Path, classes: Sequence[str], label: str, confidence: str | None
+) -> Answers:
+    columns = [str(name) for name in table.columns]
     if set(classes) <= set(columns):
         return _scores(table[list(classes)], keys, path)
     if label in columns:
@@ -69,14 +96,7 @@ def read(
     )
 
 
-def rows_of(keys: np.ndarray, split: Split) -> np.ndarray:
-    """(N,) int64, for each row of a split the number of its text among `keys`, -1 where it is not there."""
-    wanted = text_hashes(_plain(split.texts, split.pairs))
-    place = np.searchsorted(keys, wanted).clip(max=max(len(keys) - 1, 0))
-    return np.where(keys[place] == wanted, place, -1) if len(keys) else np.full(len(wanted), -1)
-
-
-def _table(path: Path, text: str) -> pd.DataFrame:
+def _table(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     name = path.name.lower()
@@ -90,25 +110,26 @@ def _table(path: Path, text: str) -> pd.DataFrame:
         if ending == ".jsonl":
             return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
         told = encoding_of(path, "utf-8")
-        delimiter = header_of(path, told, [text])[1]
+        delimiter = header_of(path, told, wanted)[1]
         with opened(path) as file:
             return pd.read_csv(file, sep=delimiter, encoding=told, dtype=str, keep_default_na=False)
 
 
-def _keys(texts: pd.Series, pairs: pd.Series | None, path: Path) -> np.ndarray:
-    for column in (texts, *([] if pairs is None else [pairs])):
-        if any(not isinstance(one, str) for one in column):
-            strange = next(one for one in column if not isinstance(one, str))
+def _texts_alone(table: pd.DataFrame, names: Sequence[str], path: Path) -> tuple[list[str], list[str] | None]:
+    """The texts, and the second ones of pairs.
+
+    Raises:
+        UserError: one of them is no text.
+    """
+    found: list[list[str]] = []
+    for name in names:
+        column = table[name].tolist()
+        if (strange := next((one for one in column if not isinstance(one, str)), _NONE)) is not _NONE:
             got = f"{type(strange).__name__} {strange!r}"[:200]
-            where = f"{WHERE} {path}, column {column.name!r}"
+            where = f"{WHERE} {path}, column {name!r}"
             raise UserError(where, expected="texts", got=got, cure="Name another column by teacher.text_column=NAME.")
-    return text_hashes(_plain(texts.tolist(), None if pairs is None else pairs.tolist()))
-
-
-def _plain(texts: Sequence[str], pairs: Sequence[str] | None) -> Split:
-    """The same texts, blanks as one between words: files that were written by another tool change no more."""
-    plain = [" ".join(text.split()) for text in texts]
-    return Split(plain, np.empty(0), None if pairs is None else [" ".join(text.split()) for text in pairs])
+        found.append(column)
+    return found[0], found[1] if len(found) > 1 else None
 
 
 def _scores(table: pd.DataFrame, keys: np.ndarray, path: Path) -> Answers:

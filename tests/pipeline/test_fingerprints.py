@@ -15,6 +15,7 @@ from kd_lab.cli.compose import compose
 from kd_lab.compression.quantize.torch_int8 import TorchInt8
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.paths import root
+from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.dataset import SplitPlan
 from kd_lab.losses.term.cross_entropy import CrossEntropy
@@ -26,11 +27,13 @@ NO_NAME = {
         "name": "a label",
         "source": "a hint in an error",
         "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
+        "id_column": "in the name of answers alone",
     },
     "data.hub.Hub": {
         "name": "a label",
         "out_of_scope": "how answers are judged: in the result's name alone",
         "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
+        "id_column": "in the name of answers alone",
     },
     "data.docstrings.Docstrings": {"name": "a label"},
     "models.encoder.Encoder": {"name": "a label"},
@@ -64,6 +67,7 @@ PLACES = {
 SHAPE = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 8}
 WEIGHTS = {"cross_entropy": CrossEntropy()}
 GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made
+    "data.augmentation.Augmentation": {"checkpoint": Checkpoint("a/b", sha256="0"), "factor": 10},
     "data.csv.Csv": {"path": "one.csv"},
     "data.hub.Hub": {"hub_id": "a/b"},
     "data.docstrings.Docstrings": {"libraries": ("numpy", "torch")},
@@ -88,6 +92,8 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "alpha": 0.25,
     "amount": 0.25,
     "at_chance": "go_on",
+    "augmentation": Augmentation(Checkpoint("a/b", sha256="0"), factor=3),
+    "mask_word": "<mask>",
     "class_weights": "balanced",
     "confidence": 0.8,
     "confidence_column": "d",
@@ -98,6 +104,8 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "models.checkpoint_encoder.CheckpointEncoder.layers": 2,
     "root": "elsewhere",
     "training.answers_teacher.AnswersTeacher.path": "two.csv",
+    "training.answers_teacher.AnswersTeacher.split": "train",
+    "id_column": "d",
     "training.ensemble_teacher.EnsembleTeacher.weights": {"a": 1.0, "b": 2.0},
     "architecture": "distilbert",
     "betas": (0.8, 0.99),
@@ -267,6 +275,28 @@ def test_an_option_changes_the_names_of_what_it_changes_and_no_others(
 ) -> None:
     before, after = names(*base), names(*base, change)
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_rows_made_out_of_others_rename_what_learns_from_them_and_neither_teacher_nor_baseline() -> None:
+    before, after = names(), names("dataset.augmentation.factor=3")
+    assert {name for name in after if before.get(name) != after[name]} == {"transfer", "fit", "compressed", "result"}
+    assert (
+        names("dataset.augmentation.seed=1", "dataset/augmentation=tinybert", "dataset.augmentation.factor=0") == before
+    )
+    alone = ("teacher=none", "loss=cross_entropy")
+    assert names(*alone) == names(*alone, "dataset.augmentation.factor=3")
+
+
+def test_ids_to_join_answers_by_rename_what_learns_from_these_and_no_tokens(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label,a,b\na b,x,1,2\nc d,y,2,1\n")
+    base = ("dataset=csv", f"dataset.path={tmp_path}/rows.csv", "teacher=answers", f"teacher.path={tmp_path}/rows.csv")
+    by_text, by_a = names(*base), names(*base, "teacher.id_column=a")
+    changed = {"teacher", "fit", "compressed", "result"}
+    assert {name for name in by_text if by_text[name] != by_a[name]} == changed
+    by_b = names(*base, "teacher.id_column=a", "dataset.id_column=b")
+    assert {name for name in by_a if by_a[name] != by_b[name]} == changed
+    model = ("dataset=csv", f"dataset.path={tmp_path}/rows.csv")
+    assert names(*model) == names(*model, "dataset.id_column=b")
 
 
 def test_text_without_labels_renames_what_learns_from_it_and_neither_teacher_nor_baseline(tmp_path: Path) -> None:

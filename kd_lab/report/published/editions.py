@@ -11,16 +11,18 @@ from kd_lab.evaluation import predictions
 from kd_lab.pipeline.summary_table import flat_options
 from kd_lab.report.study.runs import Run, is_seed, run, split
 
+_UNLABELLED = ("dataset.augmentation.", "dataset.transfer_path")  # more to learn from: what is judged stays
 DATA = "data"  # the axis that tells editions apart, in a study that has several of one data set
 
 
 def options(cell: RunResult) -> dict[str, Any]:
     """Dotted option -> value of a cell's data set, without its seeds and without the places of its files.
 
-    A file may move; another file is another value of an axis, or has other test rows.
+    A file may move; another file is another value of an axis, or has other test rows. Without what says which text that
+    has no labels a student learned from, too: it is judged on the same rows.
     """
     found = flat_options(cell.config.get("dataset") or {}, "dataset.")
-    return {key: value for key, value in found if not is_seed(key) and not _is_place(key)}
+    return {key: value for key, value in found if not (is_seed(key) or _is_place(key) or key.startswith(_UNLABELLED))}
 
 
 def editions(cells: Sequence[RunResult], axes: Sequence[Mapping[str, str]]) -> dict[int, str]:
@@ -51,8 +53,12 @@ def editions(cells: Sequence[RunResult], axes: Sequence[Mapping[str, str]]) -> d
 
 def key(cell: RunResult, values: Mapping[str, str]) -> str:
     """What tells a cell's data set from others, given the cell's values on the study's axes."""
-    own = {axis: value for axis, value in values.items() if axis == DATA or axis.partition(".")[0] == "dataset"}
+    own = {axis: value for axis, value in values.items() if axis == DATA or _tells_apart(axis)}
     return json.dumps([options(cell), own], sort_keys=True, default=str)
+
+
+def _tells_apart(axis: str) -> bool:
+    return axis.partition(".")[0] == "dataset" and not axis.startswith(_UNLABELLED)
 
 
 def _is_place(key: str) -> bool:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.pipeline.summary_table import flat_options
 
 Run = tuple[tuple[str, int], ...]  # (dotted option, value) of every seed, by option
 _ELSEWHERE = {"paths", "tracking", "search", "hydra"}  # parts of a config whose seeds fit no model
 _DATA = "dataset"
+_MADE = "dataset.augmentation."  # options of rows that are made out of others: train's alone
 Held = TypeVar("Held")
 
 
@@ -25,18 +27,19 @@ def is_seed(key: str) -> bool:
 
 
 def run(cell: RunResult) -> Run:
-    """The seeds of a cell."""
+    """The seeds of a cell; that of rows made out of others where it learned from some."""
+    makes = at(cell.config, f"{_MADE}factor") and cell.config.get("teacher") is not None
     found = {
         key: value if isinstance(value, int) else 0
         for key, value in flat_options(cell.config)
-        if is_seed(key) and key.partition(".")[0] not in _ELSEWHERE
+        if is_seed(key) and key.partition(".")[0] not in _ELSEWHERE and (makes or not key.startswith(_MADE))
     }
     return tuple(sorted({"seed": 0, **found}.items()))
 
 
 def split(run: Run) -> Run:
-    """Those of a run's seeds that choose its rows."""
-    return tuple((key, value) for key, value in run if key.partition(".")[0] == _DATA)
+    """Those of a run's seeds that choose the rows of its splits."""
+    return tuple((key, value) for key, value in run if key.partition(".")[0] == _DATA and not key.startswith(_MADE))
 
 
 def paired(first: Mapping[Run, Held], second: Mapping[Run, Held]) -> tuple[Mapping[Run, Held], Mapping[Run, Held]]:
