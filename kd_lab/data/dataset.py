@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Rows, Seed, ShareBetween
+from kd_lab.data.stored_texts import take
 
 UNLABELLED = -1
 
@@ -18,16 +19,17 @@ class Split(NamedTuple):
     """Rows of one split, in order; a row's id is its place.
 
     A row of train without a label (-1) is text that only a teacher judges: a fit that asks no teacher passes over it.
+    Texts are a list, or lie on disk where there may be any number of them, see `stored_texts`.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: np.ndarray  # (N,) int64, class index or -1
-    pairs: list[str] | None = None  # the second text of each row, or None for single sentences
+    pairs: Sequence[str] | None = None  # the second text of each row, or None for single sentences
 
     def take(self, rows: np.ndarray) -> Split:
         """The rows named, in that order."""
-        pairs = None if self.pairs is None else [self.pairs[row] for row in rows]
-        return Split([self.texts[row] for row in rows], self.labels[rows], pairs)
+        pairs = None if self.pairs is None else take(self.pairs, rows)
+        return Split(take(self.texts, rows), self.labels[rows], pairs)
 
     def with_labels(self, limit: int, seed: int) -> Split:
         """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion."""

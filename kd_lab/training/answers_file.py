@@ -23,6 +23,7 @@ WHERE = "teacher.path"
 _SMALLEST = 1e-6  # that a probability of 0 is taken for: its logarithm has no end
 _SUMS = 0.02  # by which probabilities may miss 1 in sum: files round them
 _SHOWN = 8
+_PART = 4096  # rows that are looked up at a time
 
 
 class Answers(NamedTuple):
@@ -71,7 +72,9 @@ def read(
 
 def rows_of(keys: np.ndarray, split: Split) -> np.ndarray:
     """(N,) int64, for each row of a split the number of its text among `keys`, -1 where it is not there."""
-    wanted = text_hashes(_plain(split.texts, split.pairs))
+    starts, pairs = range(0, len(split.texts), _PART), split.pairs
+    parts = (_plain(split.texts[at : at + _PART], pairs if pairs is None else pairs[at : at + _PART]) for at in starts)
+    wanted = np.concatenate([np.empty(0, np.uint64), *map(text_hashes, parts)])
     place = np.searchsorted(keys, wanted).clip(max=max(len(keys) - 1, 0))
     return np.where(keys[place] == wanted, place, -1) if len(keys) else np.full(len(wanted), -1)
 

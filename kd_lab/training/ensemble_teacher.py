@@ -12,6 +12,8 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, Weight
 
+_PART = 2**14  # rows that are combined at a time
+
 
 @dataclass(frozen=True)
 class EnsembleTeacher:
@@ -56,6 +58,14 @@ def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str) ->
 
     Where one of them says nothing of a row (NaN) the others' shares grow; NaN where none says anything.
     """
+    found = torch.empty(logits[0].shape)
+    for start in range(0, len(found), _PART):
+        part = slice(start, start + _PART)
+        found[part] = _combined([one[part] for one in logits], shares, mean_of)
+    return found
+
+
+def _combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str) -> Tensor:
     said = torch.stack([~one[:, 0].isnan() for one in logits]).double()  # (teachers, N)
     weights = said * torch.tensor(shares, dtype=torch.double)[:, None]
     weights = weights / weights.sum(0)  # NaN where none says anything
