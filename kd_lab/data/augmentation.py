@@ -139,7 +139,7 @@ def named(augmentation: Augmentation | None) -> dict[str, Any]:
     return {} if augmentation is None or not augmentation.factor else {"augmentation": augmentation}
 
 
-def _sides(split: Split) -> list[list[str]]:
+def _sides(split: Split) -> list[Sequence[str]]:
     return [split.texts] if split.pairs is None else [split.texts, split.pairs]
 
 

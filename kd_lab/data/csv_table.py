@@ -56,13 +56,39 @@ def read_csv(
             source = file if is_packed(path) else path
             options = {"dtype": str, "keep_default_na": False, "na_values": [""], "header": head, "names": names}
             table = pd.read_csv(source, encoding=told, sep=mark, **options)
-    if not (isinstance(table.index, pd.RangeIndex) or _counts(table.index)):  # pandas makes it of fields in excess
+    if _in_excess(table):
         got = "more fields in the rows than in the header" if columns is None else "more fields than dataset.columns"
         held = "commas" if mark == "," else repr(mark)
         raise UserError(where, expected="CSV", got=got, cure=f"Quote texts that hold {held}.")
     if len(header) == len(table.columns):
         table.columns = pd.Index(header)  # without the blanks around them
     return table
+
+
+def csv_chunks(
+    path: Path, wanted: Sequence[str], encoding: str, delimiter: str | None, rows: int
+) -> Iterator[pd.DataFrame]:
+    """All rows as words, "" where a field is empty, so many at a time; the first chunk may have none.
+
+    Args:
+        wanted: columns by which the delimiter is found; whether they are there is the caller's to look.
+        delimiter: None finds it.
+
+    Raises:
+        ValueError: the rows have more fields than the header; pandas raises others of a file that is no CSV.
+    """
+    told = encoding_of(path, encoding)
+    header, mark = header_of(path, told, wanted, delimiter)
+    with opened(path) as file:
+        source = file if is_packed(path) else path
+        options = {"dtype": str, "keep_default_na": False, "chunksize": rows}
+        with pd.read_csv(source, encoding=told, sep=mark, **options) as tables:
+            for number, table in enumerate(tables):
+                if not number and _in_excess(table):
+                    raise ValueError("more fields in the rows than in the header")
+                if len(set(header)) == len(table.columns):
+                    table.columns = pd.Index(header)  # without the blanks around them
+                yield table
 
 
 def refuse_missing(where: str, header: Sequence[str], wanted: Mapping[str, str], cure: str | None = None) -> None:
@@ -140,6 +166,11 @@ def _refuse_wrong_names(
     if rows and not any(len(row) == len(names) for row in rows):
         expected = f"{len(rows[0])} names, one for each column"
         raise UserError(f"{where}, dataset.columns", expected=expected, got=str(len(names)), cure=cure)
+
+
+def _in_excess(table: pd.DataFrame) -> bool:
+    """Whether rows have more fields than the header, of which pandas makes an index."""
+    return len(table) > 0 and not (isinstance(table.index, pd.RangeIndex) or _counts(table.index))
 
 
 def _counts(index: pd.Index) -> bool:

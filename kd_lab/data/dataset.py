@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Rows, Seed, ShareBetween, Task
+from kd_lab.data.stored_texts import take
 from kd_lab.data.stratify import in_proportion_sets, stratified_sets
 
 UNLABELLED = -1
@@ -21,24 +22,30 @@ class Split(NamedTuple):
     """Rows of one split, in order; a row's id is its place.
 
     A row of train without a label (-1) is text that only a teacher judges: a fit that asks no teacher passes over it.
+    Texts are a list, or lie on disk where there may be any number of them, see `stored_texts`.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: np.ndarray  # (N,) int64, class index or -1; where a row may bear several labels, the row of `label_sets`
-    pairs: list[str] | None = None  # the second text of each row, or None for single sentences
+    pairs: Sequence[str] | None = None  # the second text of each row, or None for single sentences
     ids: list[str] | None = None  # what the data set's own column calls each row, "" where it says nothing
 
     def take(self, rows: np.ndarray) -> Split:
         """The rows named, in that order."""
-        pairs, ids = (None if one is None else [one[row] for row in rows] for one in (self.pairs, self.ids))
-        return Split([self.texts[row] for row in rows], self.labels[rows], pairs, ids)
+        pairs = None if self.pairs is None else take(self.pairs, rows)
+        ids = None if self.ids is None else [self.ids[row] for row in rows]
+        return Split(take(self.texts, rows), self.labels[rows], pairs, ids)
 
     def with_unlabelled(self, rows: Sequence[Sequence[str]]) -> Split:
         """The same rows, and below them others that have no label: their texts, of pairs two each."""
-        labels = np.concatenate([self.labels, np.full(len(rows), UNLABELLED, np.int64)])
         pairs = None if self.pairs is None else [*self.pairs, *(row[1] for row in rows)]
-        ids = None if self.ids is None else [*self.ids, *[""] * len(rows)]
-        return Split([*self.texts, *(row[0] for row in rows)], labels, pairs, ids)
+        return self.with_texts([*self.texts, *(row[0] for row in rows)], pairs)
+
+    def with_texts(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Split:
+        """The same rows and more, whose texts are given with theirs above them; those below have no label."""
+        more = len(texts) - len(self.labels)
+        labels = np.concatenate([self.labels, np.full(more, UNLABELLED, np.int64)])
+        return Split(texts, labels, pairs, None if self.ids is None else [*self.ids, *[""] * more])
 
     def with_labels(self, limit: int, seed: int) -> Split:
         """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PIECE = 4096  # rows that are read at a time
+PIECE = 4096  # rows that are read at a time
+_BUFFER = 2**20  # bytes of a column that are read ahead
 
 
 def read_columns(path: Path, wanted: Iterable[str]) -> pa.Table:
@@ -28,7 +29,23 @@ def read_columns(path: Path, wanted: Iterable[str]) -> pa.Table:
         schema = file.schema_arrow
         if any(schema.names.count(name) != 1 for name in wanted):
             return schema.empty_table()
-        return _joined(file.iter_batches(_PIECE, columns=wanted, use_threads=False), schema, wanted)
+        return _joined(file.iter_batches(PIECE, columns=wanted, use_threads=False), schema, wanted)
+
+
+def column_pieces(path: Path, wanted: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    """Those columns of a Parquet file a piece at a time, however many rows it has; first a piece without rows.
+
+    Where one is not there, or twice, that one alone comes, and has the names of all columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    wanted = list(wanted)
+    with pyarrow.parquet.ParquetFile(path, buffer_size=_BUFFER) as file:
+        schema = file.schema_arrow
+        yield pa.RecordBatch.from_arrays([pa.array([], one.type) for one in schema], schema=schema)
+        if all(schema.names.count(name) == 1 for name in wanted):
+            yield from file.iter_batches(PIECE, columns=wanted, use_threads=False)
 
 
 def read_arrow_columns(path: Path, wanted: Iterable[str]) -> pa.Table:

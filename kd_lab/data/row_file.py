@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
@@ -74,19 +75,43 @@ def read_rows(path: Path, kind: Kind, wanted: Sequence[str], label: str, encodin
     return found
 
 
+def json_lines(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    """The rows of JSON Lines, one after the other.
+
+    Raises:
+        ValueError: a line is no JSON, or no object with names.
+    """
+    with _opened_json(path, encoding) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _named(_row(line, number))
+
+
 def _json(path: Path, wanted: Sequence[str], encoding: str) -> dict[str, list[Any]]:
-    with opened(path) as file:
-        text = file.read().decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    if text.lstrip().startswith("["):
-        rows = json.loads(text)
-    else:
-        rows = [_row(line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if strange := {type(row).__name__ for row in rows} - {"dict"}:
-        raise ValueError(f"a row that is {strange.pop()}, no object with names")
-    names = dict.fromkeys(name for row in rows for name in row)
-    if any(name not in names for name in wanted):
-        return {name: [] for name in names}
-    return {name: [row.get(name) for row in rows] for name in wanted}
+    with _opened_json(path, encoding) as file:
+        is_list = next((line for line in file if line.strip()), "").lstrip().startswith("[")
+    rows: Iterable[dict[str, Any]] = json_lines(path, encoding)
+    if is_list:
+        with _opened_json(path, encoding) as file:
+            rows = map(_named, json.load(file))
+    names: dict[str, None] = {}
+    found: dict[str, list[Any]] = {name: [] for name in wanted}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+        for name, values in found.items():
+            values.append(row.get(name))
+    return found if all(name in names for name in wanted) else {name: [] for name in names}
+
+
+def _opened_json(path: Path, encoding: str) -> TextIO:
+    told = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    return io.TextIOWrapper(opened(path), encoding=told, newline="\n")
+
+
+def _named(row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise ValueError(f"a row that is {type(row).__name__}, no object with names")
+    return row
 
 
 def _row(line: str, number: int) -> Any:

@@ -40,19 +40,19 @@ def token_warnings(
 def _cut(
     pieces: tokenizers.Tokenizer, max_tokens: int, splits: Mapping[str, Split], lengths: Mapping[str, np.ndarray]
 ) -> Iterator[str]:
-    full = [(split, row) for name, split in splits.items() for row in np.flatnonzero(lengths[name] >= max_tokens)]
-    rows = sum(map(len, lengths.values()))
-    if len(full) < CUT * rows or not full:
+    full = {name: np.flatnonzero(lengths[name] >= max_tokens) for name in splits}
+    number, rows = sum(map(len, full.values())), sum(map(len, lengths.values()))
+    if number < CUT * rows or not number:
         return
-    some = _sample(len(full), _size(rows) // 2)
-    by_letters = np.array([len(split.texts[row]) + len(split.pairs[row] if split.pairs else "") for split, row in full])
+    some = _sample(number, _size(rows) // 2)
+    by_letters = np.concatenate([_letters(split.take(full[name])) for name, split in splits.items()])
     longest = np.argsort(-by_letters, kind="stable")[:_LONGEST]
-    measured = _lengths(pieces, [full[place] for place in (*some.tolist(), *longest.tolist())])
+    measured = _lengths(pieces, list(_rows(splits, full, [*some.tolist(), *longest.tolist()])))
     sampled = measured[: len(some)]
-    share = len(full) * float((sampled > max_tokens).mean()) / rows
+    share = number * float((sampled > max_tokens).mean()) / rows
     if share < CUT:  # they fit, to the last piece
         return
-    exactly = "" if len(some) == len(full) else "about "
+    exactly = "" if len(some) == number else "about "
     nine = int(np.quantile(sampled[sampled > max_tokens], 0.9, method="higher"))
     most = int(measured.max())
     ninth = f", {nine} nine in ten of them" if nine < most else ""
@@ -60,6 +60,24 @@ def _cut(
         f"{exactly}{100 * share:.0f} % of {rows:,} texts are longer than tokenizer.max_tokens={max_tokens} and are cut;"
         f" tokenizer.max_tokens={most} would take them all{ninth}, where the model has as many positions"
     )
+
+
+def _letters(split: Split) -> np.ndarray:
+    """(N,) letters of each row."""
+    letters = np.fromiter(map(len, split.texts), np.int64, len(split.texts))
+    return letters if split.pairs is None else letters + np.fromiter(map(len, split.pairs), np.int64, len(split.pairs))
+
+
+def _rows(
+    splits: Mapping[str, Split], among: Mapping[str, np.ndarray], places: Sequence[int]
+) -> Iterator[tuple[Split, int]]:
+    """The rows at these places of those that are named, a split behind the other."""
+    ends = np.cumsum([len(among[name]) for name in splits])
+    names = list(splits)
+    for place in places:
+        which = int(np.searchsorted(ends, place, side="right"))
+        name = names[which]
+        yield splits[name], int(among[name][place - ends[which]])
 
 
 def _lengths(pieces: tokenizers.Tokenizer, rows: Sequence[tuple[Split, int]]) -> np.ndarray:

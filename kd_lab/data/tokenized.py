@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from kd_lab.core.code_hash import code_hash
 from kd_lab.core.progress import Advance
 from kd_lab.data.dataset import UNLABELLED, Dataset, Split, Texts, checked, overlap
 from kd_lab.data.label_warnings import label_warnings
+from kd_lab.data.npy_file import NpyFile
+from kd_lab.data.stored_texts import texts_stored_in
 from kd_lab.data.text_hashes import text_hashes
 from kd_lab.data.token_warnings import token_warnings
 from kd_lab.data.tokenizer import TokenizerBase
@@ -122,25 +125,30 @@ def tokenise(dataset: Dataset, tokenizer: TokenizerBase, cache: Cache, advance: 
     )
 
 
-def read(dataset: Dataset) -> Texts:
+def read(dataset: Dataset, scratch: Path | None = None) -> Texts:
     """The data set's texts, row by row as they are tokenised.
+
+    Args:
+        scratch: where those lie that are stored on disk; None takes the place of temporary files.
 
     Raises:
         UserError: it cannot be read or is not fit to learn from.
     """
-    return _read(dataset)[0]
+    return _read(dataset, scratch)[0]
 
 
-def _read(dataset: Dataset) -> tuple[Texts, list[str]]:
+def _read(dataset: Dataset, scratch: Path | None) -> tuple[Texts, list[str]]:
     """The same, with what was left out."""
-    texts = checked(dataset.load(), f"dataset {dataset.name}")
+    with nullcontext() if scratch is None else texts_stored_in(scratch):
+        texts = checked(dataset.load(), f"dataset {dataset.name}")
     splits, left_out = without_judged(texts.splits)
     return texts._replace(splits=splits), left_out
 
 
 def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> None:
-    texts, left_out = _read(dataset)
+    texts, left_out = _read(dataset, draft)
     lengths = {name: _write(name, split, tokenizer, advance, draft) for name, split in texts.splits.items()}
+    labelled = texts._replace(splits={name: _labelled(split) for name, split in texts.splits.items()})
     np.save(draft / _TEST_TEXTS, text_hashes(texts.splits["test"]))
     if texts.label_sets is not None:
         np.save(draft / _LABEL_SETS, texts.label_sets)
@@ -149,25 +157,36 @@ def _make(dataset: Dataset, tokenizer: TokenizerBase, advance: Advance, draft: P
         "vocabulary": tokenizer.vocab_size,
         "pad_id": tokenizer.pad_id,
         "warnings": [
-            *(*texts.notes, *left_out, *overlap(texts.splits), *label_warnings(texts)),
+            *(*texts.notes, *left_out, *overlap(labelled.splits), *label_warnings(labelled)),
             *token_warnings(tokenizer, texts.splits, lengths),
         ],
     }
     (draft / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
+def _labelled(split: Split) -> Split:
+    """The rows with a label: what has none stands in no other split any more, and says nothing of labels."""
+    has_label = split.labels != UNLABELLED
+    return split if has_label.all() else split.take(np.flatnonzero(has_label))
+
+
 def _write(name: str, split: Split, tokenizer: TokenizerBase, advance: Advance, draft: Path) -> np.ndarray:
-    pieces, segments, lengths = [], [], []
-    for rows in tokenizer.encode(split.texts, split.pairs):
-        lengths.append(rows.lengths)
-        pieces.append(rows.token_ids)
-        if rows.token_type_ids is not None:
-            segments.append(rows.token_type_ids)
-        advance(len(rows.lengths))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
-    np.save(draft / f"{name}.pieces.npy", np.concatenate(pieces))
-    np.save(draft / f"{name}.offsets.npy", offsets)
+    """Writes a split chunk by chunk; how many pieces each row has."""
+    found = []
+    with ExitStack() as files:
+
+        def file(part: str, dtype: type) -> NpyFile:
+            return files.enter_context(NpyFile(draft / f"{name}.{part}.npy", dtype))
+
+        pieces, segments = file("pieces", np.int32), None
+        for rows in tokenizer.encode(split.texts, split.pairs):
+            found.append(rows.lengths)
+            pieces.append(rows.token_ids)
+            if rows.token_type_ids is not None:
+                segments = segments or file("segments", np.int8)
+                segments.append(rows.token_type_ids)
+            advance(len(rows.lengths))
+    lengths = np.concatenate(found)
+    np.save(draft / f"{name}.offsets.npy", np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
     np.save(draft / f"{name}.labels.npy", split.labels)
-    if segments:
-        np.save(draft / f"{name}.segments.npy", np.concatenate(segments))
-    return np.diff(offsets)
+    return lengths

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import glob
-import gzip
-from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.reading import reading
-from kd_lab.data.csv_file import encoding_of, header_of
 from kd_lab.data.dataset import Split
-from kd_lab.data.parquet_file import read_columns
+from kd_lab.data.seen_hashes import SeenHashes
+from kd_lab.data.stored_texts import TextStore
+from kd_lab.data.text_hashes import text_hashes
+from kd_lab.data.transfer_rows import columns_in_chunks
 
 ENDINGS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")  # each but the last also with .gz behind it
 OPTION = "dataset.transfer_path"
+_NO_LABELS = np.empty(0, np.int64)
 
 
 def files(path: str) -> list[Path]:
@@ -47,6 +49,9 @@ def fingerprint_parts(path: str | None) -> list[str] | None:
 def with_transfer(train: Split, path: str | None, text: str, pair: str | None, encoding: str = "utf-8") -> Split:
     """Train, and below it the texts that `path` names as rows without a label; each text once, empty ones left out.
 
+    They are read some at a time and lie on disk, see `stored_texts`, train's own with them: memory holds some 20 bytes
+    of a row.
+
     Args:
         text, pair: columns of files that have some, called as in the data set; a file of a text a line has no pairs.
 
@@ -55,13 +60,21 @@ def with_transfer(train: Split, path: str | None, text: str, pair: str | None, e
     """
     if path is None:
         return train
-    rows: dict[tuple[str, ...], None] = {}
+    wanted = [text, *([] if pair is None else [pair])]
+    stores = [TextStore() for _ in wanted]
+    for store, own in zip(stores, (train.texts, train.pairs), strict=False):
+        store.extend(own or ())
+    seen, number = SeenHashes(), 0
     for one in files(path):
-        columns = _columns(one, [text, *([] if pair is None else [pair])], encoding)
-        rows.update(dict.fromkeys(row for row in zip(*columns, strict=True) if all(map(str.strip, row))))
-    if not rows:
+        for columns in columns_in_chunks(one, _ending(one), wanted, encoding, f"{OPTION} {one}"):
+            new = seen.new(text_hashes(Split(columns[0], _NO_LABELS, *columns[1:])))
+            new &= np.array([all(map(str.strip, row)) for row in zip(*columns, strict=True)], bool)
+            for store, column in zip(stores, columns, strict=True):
+                store.extend(compress(column, new))
+            number += int(new.sum())
+    if not number:
         raise UserError(f"{OPTION} {path}", expected="texts", got="none", cure="Give a file that has some.")
-    return train.with_unlabelled(list(rows))
+    return train.with_texts(stores[0].texts(), None if train.pairs is None else stores[1].texts())
 
 
 def _ending(path: Path) -> str:
@@ -69,44 +82,3 @@ def _ending(path: Path) -> str:
     packed = name.endswith(".gz")
     ending = Path(name.removesuffix(".gz")).suffix
     return "" if packed and ending == ".parquet" else ending
-
-
-def _columns(path: Path, wanted: Sequence[str], encoding: str) -> list[list[str]]:
-    where, ending = f"{OPTION} {path}", _ending(path)
-    with reading(where, expected=f"texts in {encoding}, as {ending}", cure="Mend the file, or leave it out."):
-        if ending == ".txt":
-            found: dict[str, Any] = {wanted[0]: _lines(path, encoding)}
-        elif ending == ".parquet":
-            found = read_columns(path, wanted).to_pydict()
-        else:
-            found = _table(path, ending, encoding, wanted)
-    columns = []
-    for column in wanted:
-        if column not in found:
-            got = ", ".join(map(repr, found)) or "none"
-            cure = "Name its columns as those of the data set are, see dataset.text_column."
-            raise UserError(where, expected=f"a column {column!r}", got=got[:500], cure=cure)
-        strange = next((one for one in found[column] if one is not None and not isinstance(one, str)), None)
-        if strange is not None:
-            got = f"{type(strange).__name__} {strange!r}"[:200]
-            raise UserError(f"{where}, column {column!r}", expected="texts", got=got, cure="Name another column.")
-        columns.append([one or "" for one in found[column]])
-    return columns
-
-
-def _lines(path: Path, encoding: str) -> list[str]:
-    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        return file.read().decode("utf-8-sig" if encoding == "utf-8" else encoding).splitlines()
-
-
-def _table(path: Path, ending: str, encoding: str, wanted: Sequence[str]) -> dict[str, Any]:
-    import pandas as pd
-
-    if ending == ".jsonl":
-        table = pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding=encoding)
-        table = table.astype(object).where(table.notna(), None)
-    else:
-        told = encoding_of(path, encoding)
-        delimiter = "\t" if ending == ".tsv" else header_of(path, told, wanted)[1]
-        table = pd.read_csv(path, encoding=told, sep=delimiter, dtype=str, keep_default_na=False)
-    return {str(name): table[name].tolist() for name in table.columns}

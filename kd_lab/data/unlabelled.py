@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,16 +24,17 @@ def without_judged(splits: dict[str, Split]) -> tuple[dict[str, Split], list[str
     if not len(unlabelled):
         return splits, []
     judged = {key for name in JUDGED for key in _keys(splits[name])}
-    twins = [row for row, key in zip(unlabelled, _keys(train.take(unlabelled)), strict=True) if key in judged]
-    if not twins:
+    kept = np.ones(len(train.labels), bool)
+    kept[unlabelled] = np.fromiter((key not in judged for key in _keys(train.take(unlabelled))), bool, len(unlabelled))
+    if kept.all():
         return splits, []
-    kept = np.setdiff1d(np.arange(len(train.labels)), twins)
-    told = f"{len(twins)} of {len(unlabelled)} rows without a label stand in validation or test and are left out"
-    return {**splits, "train": train.take(kept)}, [told]
+    twins = len(kept) - int(kept.sum())
+    told = f"{twins} of {len(unlabelled)} rows without a label stand in validation or test and are left out"
+    return {**splits, "train": train.take(np.flatnonzero(kept))}, [told]
 
 
 def _keys(split: Split) -> Iterator[str]:
     """What a row says, without what makes two copies of a text differ."""
-    for row, text in enumerate(split.texts):
-        whole = text if split.pairs is None else f"{text}\n{split.pairs[row]}"
+    wholes: Iterable[str] = split.texts if split.pairs is None else map("{}\n{}".format, split.texts, split.pairs)
+    for whole in wholes:
         yield " ".join(_LETTERS.findall(whole.casefold())) or whole

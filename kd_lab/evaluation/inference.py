@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -14,6 +15,7 @@ from kd_lab.models.saved_model import Classifier
 
 ROWS = 128  # in a forward pass
 _TOKENS = 2**17  # in a forward pass on a GPU, which wants more at a time
+_HELD = 2**14  # rows whose logits are held
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at a GPU's first product; a fit after it needs this
 
 
@@ -38,15 +40,38 @@ def predict(
         advance: called with the number of rows done since the last call.
     """
     logits: torch.Tensor | None = None
+    for row_ids, answers in predict_in_parts(model, split, pad_id, device, precision, advance):
+        if logits is None:
+            logits = torch.empty(len(split), answers.shape[1])
+        logits[row_ids] = answers
+    assert logits is not None  # a split is never empty
+    return logits
+
+
+def predict_in_parts(
+    model: Classifier, split: TokenSplit, pad_id: int, device: str, precision: str, advance: Advance = lambda rows: None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(row ids (n,), logits (n, C) float32) of some thousand rows at a time, on the CPU, each row once.
+
+    Args:
+        model, advance: as in `predict`.
+    """
+    held: list[tuple[torch.Tensor, torch.Tensor]] = []
+    rows = 0
     with autocast(device, precision):  # one for all batches: the weights are cast once
         for batch in BatchLoader(split, inference_batch_size(split, device), pad_id):
-            answer = _answer(model, batch, device, precision)
-            if logits is None:
-                logits = torch.empty(len(split), answer.shape[1], device=answer.device)
-            logits[batch.row_ids.to(answer.device)] = answer
-            advance(len(batch.labels))
-    assert logits is not None  # a split is never empty
-    return logits.cpu()
+            held.append((batch.row_ids, _answer(model, batch, device, precision)))
+            rows += len(batch.row_ids)
+            advance(len(batch.row_ids))
+            if rows >= _HELD:  # a GPU is waited for only now
+                yield _joined(held)
+                held, rows = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.cat([row_ids for row_ids, _ in parts]), torch.cat([logits for _, logits in parts]).cpu()
 
 
 def predict_batch(model: Classifier, batch: Batch, device: str, precision: str) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kd_lab.data.piece_counts import occurrences
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.word_embedding import has_word_embedding, put_word_embedding, word_embedding
 
@@ -85,7 +86,7 @@ def only_active_rows(model: TorchClassifier, pieces: list[NDArray[np.integer[Any
     whole = word_embedding(model)
     counts = np.zeros(whole.num_embeddings, np.int64)
     for part in pieces:
-        counts += np.bincount(part, minlength=len(counts))
+        counts += occurrences(part, len(counts))
     counts[pad_id] += 1
     if whole.padding_idx is not None:
         counts[whole.padding_idx] += 1

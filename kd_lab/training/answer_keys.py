@@ -12,6 +12,7 @@ from kd_lab.data.row_ids import id_hashes
 from kd_lab.data.text_hashes import text_hashes
 
 _LETTERS = re.compile(r"[^\W\d_]+")
+_PART = 4096  # rows that are looked up at a time
 _SHOWN = 40  # letters of a text that an error has
 
 
@@ -42,8 +43,10 @@ def rows_of(keys: np.ndarray, split: Split) -> np.ndarray:
     if split.ids is not None:
         found = np.where(np.array(list(map(bool, split.ids)), dtype=bool), _places(keys, id_hashes(split.ids)), -1)
     left = np.flatnonzero(found < 0)
-    pairs = None if split.pairs is None else [split.pairs[row] for row in left]
-    found[left] = _places(keys, by_text([split.texts[row] for row in left], pairs))
+    for start in range(0, len(left), _PART):  # of texts that may lie on disk
+        part = left[start : start + _PART]
+        rows = split.take(part)
+        found[part] = _places(keys, by_text(rows.texts[:], None if rows.pairs is None else rows.pairs[:]))
     return found
 
 

@@ -16,6 +16,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, PathName, ShareBetween, SplitName
 from kd_lab.data import tokenized
 from kd_lab.data.dataset import UNLABELLED, Dataset, Split
+from kd_lab.data.npy_file import NpyFile
 from kd_lab.data.row_ids import refuse_repeated
 from kd_lab.training import answers_file
 from kd_lab.training.answer_keys import other_texts, rows_of, unknown_ids
@@ -23,6 +24,7 @@ from kd_lab.training.answers_file import WHERE, Answers
 
 _UNMEASURED = 0.9  # confidence in a label where nothing says how often it is right
 _SUREST = 0.99
+_PART = 2**14  # rows that are written at a time
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class AnswersTeacher:
 
         def make(draft: Path) -> None:
             given: Any = dataset
-            texts = tokenized.read(dataset if ids is None else replace(given, id_column=ids[1]))
+            texts = tokenized.read(dataset if ids is None else replace(given, id_column=ids[1]), draft)
             splits = texts.splits
             if self.split is not None:
                 asked = {self.split, *(texts.carved if self.split == "train" else ())}
@@ -142,9 +144,11 @@ class AnswersTeacher:
                 raise UserError(f"{WHERE} {self.path}", expected="answers to the data's texts", got=got, cure=cure)
             labels = {name: one.labels for name, one in texts.splits.items()}
             sure = self.confidence or _agreement(answers, rows["train"], labels["train"])[0]
-            about = {}
+            logits, about = _logits(answers, sure), {}
             for name, found in rows.items():
-                np.save(draft / f"{name}.npy", _logits(answers, found, sure))
+                with NpyFile(draft / f"{name}.npy", np.float32, answers.scores.shape[1:]) as file:
+                    for at in range(0, len(found), _PART):
+                        file.append(_of_rows(logits, found[at : at + _PART]))
                 about[name] = {
                     "rows": len(found),
                     "answered": int((found >= 0).sum()),
@@ -194,8 +198,8 @@ def _agreement(answers: Answers, rows: np.ndarray, labels: np.ndarray) -> tuple[
     return float(np.clip((right + 1) / (both.sum() + 2), lowest, _SUREST)), right / int(both.sum())
 
 
-def _logits(answers: Answers, rows: np.ndarray, sure: float) -> np.ndarray:
-    """(N, C) float32; a vote counts for its class as far as one is sure of it, for the others alike for the rest."""
+def _logits(answers: Answers, sure: float) -> np.ndarray:
+    """(M, C) float32, a row an answer; a vote counts for its class as far as one is sure, the rest for the others."""
     scores = answers.scores
     if answers.votes:
         share = np.full(len(scores), sure) if answers.confidence is None else answers.confidence.astype(np.float64)
@@ -203,7 +207,12 @@ def _logits(answers: Answers, rows: np.ndarray, sure: float) -> np.ndarray:
         share = share.clip(lowest, _SUREST)[:, None]
         odds = share * scores + (1 - share) * (1 - scores) / (scores.shape[1] - 1)
         scores = np.log(odds).astype(np.float32)
-    found: np.ndarray = scores[rows.clip(min=0)]
+    return scores
+
+
+def _of_rows(logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(N, C) float32, those of the answers with these numbers; NaN where there is none."""
+    found: np.ndarray = logits[rows.clip(min=0)]
     found[rows < 0] = np.nan
     return found
 

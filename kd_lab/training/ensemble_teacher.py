@@ -12,6 +12,9 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, Weight
 
+_SUREST = 1e-12  # that a probability is kept from 0 and 1: their logits have no end
+_PART = 2**14  # rows that are combined at a time
+
 
 @dataclass(frozen=True)
 class EnsembleTeacher:
@@ -57,6 +60,14 @@ def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, se
     Where a row may bear `several` labels, the mean is that of each label by itself, and logits are as they come. Where
     one of them says nothing of a row (NaN) the others' shares grow; NaN where none says anything.
     """
+    found = torch.empty(logits[0].shape)
+    for start in range(0, len(found), _PART):
+        part = slice(start, start + _PART)
+        found[part] = _combined([one[part] for one in logits], shares, mean_of, several)
+    return found
+
+
+def _combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, several: bool) -> Tensor:
     said = torch.stack([~one[:, 0].isnan() for one in logits]).double()  # (teachers, N)
     weights = said * torch.tensor(shares, dtype=torch.double)[:, None]
     weights = weights / weights.sum(0)  # NaN where none says anything
@@ -69,6 +80,6 @@ def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, se
             part = known if several else known - known.mean(1, keepdim=True)
         total += weight[:, None] * part
     if several:
-        return (total.logit() if mean_of == "probabilities" else total).float()
+        return (total.logit(_SUREST) if mean_of == "probabilities" else total).float()
     found = total.log() if mean_of == "probabilities" else total
     return (found - found.mean(1, keepdim=True)).float()

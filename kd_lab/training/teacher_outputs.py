@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,11 +18,13 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.data.loader import BatchLoader
+from kd_lab.data.npy_file import NpyFile
 from kd_lab.data.tokenized import Tokens, TokenSplit
-from kd_lab.evaluation.inference import autocast, predict, predict_batch
+from kd_lab.evaluation.inference import autocast, predict_batch, predict_in_parts
 from kd_lab.models.base import TorchClassifier
 
 _CHECKED_ROWS = 8
+_SAMPLE = 2**16  # rows by which the logits' spread is known
 _NEAR_BYTES = 2**30  # of logits that a GPU holds as a whole
 _verified: set[Path] = set()  # entries of which this process has computed or recomputed rows
 
@@ -105,8 +108,8 @@ def logits_of(
     named = fingerprint_parts(fit, tokens.fingerprint, split, precision)
 
     def make(draft: Path) -> None:
-        outputs = predict(load().to(device), rows, tokens.pad_id, device, precision, advance)
-        np.save(draft / "logits.npy", outputs.numpy())
+        parts = predict_in_parts(load().to(device), rows, tokens.pad_id, device, precision, advance)
+        _write(parts, draft / "logits.npy")
         np.save(draft / "row_ids.npy", np.arange(len(rows)))
         _verified.add(cache.folder("outputs", named))
 
@@ -129,15 +132,33 @@ def _mismatch(
     folder: Path, logits: torch.Tensor, model: TorchClassifier, rows: TokenSplit, pad_id: int, on: tuple[str, str]
 ) -> Damage | None:
     """Recomputes a few rows: a cache paired with the wrong rows is not learned from."""
-    ids = np.load(folder / "row_ids.npy", allow_pickle=False)
-    if len(logits) != len(rows) or not np.array_equal(ids, np.arange(len(rows))):
+    ids = np.load(folder / "row_ids.npy", mmap_mode="r", allow_pickle=False)
+    if len(logits) != len(rows) or not _counts_up(ids, len(rows)):
         return Damage(folder, "this teacher's logits for these rows", "other row ids")
-    chosen = np.sort(np.random.default_rng().permutation(len(rows))[:_CHECKED_ROWS])
+    some = np.random.default_rng().permutation(len(rows))[:_SAMPLE]
+    chosen, seen = np.sort(some[:_CHECKED_ROWS]), logits[np.sort(some)]
     now = predict_batch(model, BatchLoader(rows, len(chosen), pad_id).batch(chosen), *on)
     worst = float((now - logits[chosen]).abs().max())
     share, rounding = (0.15, 2**-7) if "16" in on[1] else (0.01, 1e-5)  # rounding differs with a row's batch
-    tolerance = share * float(logits.std(dim=0).mean()) + rounding * float(logits.abs().max())
+    tolerance = share * float(seen.std(dim=0).mean()) + rounding * float(seen.abs().max())
     if worst <= tolerance:
         return None
     expected = f"this teacher's logits for these rows (within {tolerance:.3g})"
     return Damage(folder, expected, f"a difference of {worst:.3g} in rows recomputed at random")
+
+
+def _counts_up(ids: np.ndarray, rows: int) -> bool:
+    """Whether these are the numbers of so many rows, in order."""
+    starts = range(0, rows, _SAMPLE)
+    return len(ids) == rows and all(
+        np.array_equal(ids[start : start + _SAMPLE], np.arange(start, min(start + _SAMPLE, rows))) for start in starts
+    )
+
+
+def _write(parts: Iterable[tuple[torch.Tensor, torch.Tensor]], path: Path) -> None:
+    """Row ids (n,) and logits (n, C), part by part, as an array (N, C) in the order of the ids."""
+    with ExitStack() as stack:
+        file: NpyFile | None = None
+        for ids, logits in parts:
+            file = file or stack.enter_context(NpyFile(path, np.float32, tuple(logits.shape[1:])))
+            file.put(ids.numpy(), logits.numpy())

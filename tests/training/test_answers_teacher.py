@@ -15,6 +15,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.data import tokenized
 from kd_lab.data.csv import Csv
 from kd_lab.data.dataset import Texts
+from kd_lab.training import answers_file, answers_teacher
 from kd_lab.training.answers_teacher import AnswersTeacher
 
 CLASSES = ("animals", "food", "weather")
@@ -66,6 +67,25 @@ def test_logits_stay_as_they_are(texts: Texts, toy_csv: Path, own_cache: Cache, 
     )
     logits, _ = AnswersTeacher(str(tmp_path / "said.parquet")).logits_of(Csv(str(toy_csv)), "train", own_cache)
     assert np.array_equal(logits, wanted)
+
+
+def test_text_without_labels_is_answered_too_some_rows_at_a_time(
+    toy_csv: Path, own_cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (answers_file, answers_teacher):
+        monkeypatch.setattr(module, "_PART", 7)
+    more = [f"text {row} without a label" for row in range(50)]
+    (tmp_path / "more.txt").write_text("\n".join(more))
+    said = np.random.default_rng(0).normal(0, 3, (50, 3)).astype(np.float32)
+    pd.concat([pd.DataFrame({"text": more}), pd.DataFrame(said, columns=list(CLASSES))], axis=1)[::-2].to_parquet(
+        tmp_path / "said.parquet"
+    )
+    data = Csv(str(toy_csv), transfer_path=str(tmp_path / "more.txt"))
+    logits, about = AnswersTeacher(str(tmp_path / "said.parquet")).logits_of(data, "train", own_cache)
+    assert np.array_equal(logits[-49::2], said[1::2])
+    assert np.isnan(logits[-50::2]).all()
+    assert np.isnan(logits[:-50]).all()
+    assert about["answered"] == 25
 
 
 def test_a_label_counts_for_as_much_as_it_agrees_with_gold(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kd_lab.core.errors import UserError
+from kd_lab.training import ensemble_teacher
 from kd_lab.training.ensemble_teacher import EnsembleTeacher, combined
 
 NAN = float("nan")
@@ -28,6 +29,14 @@ def test_who_says_nothing_of_a_row_leaves_it_to_the_others() -> None:
     assert torch.allclose(found[1].softmax(0), two[1].softmax(0))
     assert found[2].isnan().all()
     assert not found[:2].isnan().any()
+
+
+def test_rows_are_combined_alike_however_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = torch.randn(7, 3), torch.randn(7, 3)
+    two[4] = NAN
+    whole = combined([one, two], [0.25, 0.75], "logits")
+    monkeypatch.setattr(ensemble_teacher, "_PART", 2)
+    assert torch.equal(combined([one, two], [0.25, 0.75], "logits"), whole)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from kd_lab.compression.options import need_count, need_training
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Epochs, RateShare, Units
+from kd_lab.data.piece_counts import occurrences
 from kd_lab.data.tokenized import Tokens
 from kd_lab.models.architectures import RANK, with_ours
 from kd_lab.models.base import TorchClassifier
@@ -101,7 +101,7 @@ class LowRankEmbedding:
 
 def piece_counts(tokens: Tokens) -> Tensor:
     """How often each word piece occurs in train, (V,) float64."""
-    return torch.from_numpy(np.bincount(tokens.split("train").token_ids, minlength=tokens.vocab_size)).double()
+    return torch.from_numpy(occurrences(tokens.split("train").token_ids, tokens.vocab_size)).double()
 
 
 def factorise(model: TorchClassifier, rank: int, importance: Tensor) -> tuple[TorchClassifier, float, float]:

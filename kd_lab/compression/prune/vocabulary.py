@@ -20,6 +20,7 @@ from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, TokenizerBase
+from kd_lab.data.piece_counts import occurrences
 from kd_lab.data.tokenized import Tokens
 from kd_lab.data.tokenizer_file import read_tokenizer
 from kd_lab.models.base import TorchClassifier
@@ -109,7 +110,7 @@ class TrimVocabulary:
     def _kept(self, content: Mapping[str, Any], tokens: Tokens) -> NDArray[np.int64]:
         """The ids that stay, ascending: the place of an id in this array is its new id."""
         vocabulary = content["model"]["vocab"]
-        counts = np.bincount(tokens.split("train").token_ids)
+        counts = occurrences(tokens.split("train").token_ids)
         prefix = content["model"]["continuing_subword_prefix"]
         kept = {tokens.pad_id, vocabulary[content["model"]["unk_token"]], *np.flatnonzero(counts >= self.min_count)}
         kept |= {token["id"] for token in content["added_tokens"]}
@@ -182,10 +183,10 @@ def _changed(before: Tokens, after: Tokens, kept: NDArray[np.int64]) -> float:
     changed = total = 0
     for name in _SEEN:
         old, new = before.split(name), after.split(name)
-        pieces, again = np.asarray(old.token_ids), kept[new.token_ids]
+        pieces, trimmed = np.asarray(old.token_ids), np.asarray(new.token_ids)
         total += len(old)
         for was, now in zip(pairwise(old.offsets), pairwise(new.offsets), strict=True):
-            changed += not np.array_equal(pieces[slice(*was)], again[slice(*now)])
+            changed += not np.array_equal(pieces[slice(*was)], kept[trimmed[slice(*now)]])
     return changed / total
 
 

@@ -1,0 +1,141 @@
+"""Any number of rows without labels is read, stored and tokenised some at a time, and comes to what it always was."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kd_lab.core.cache import Cache
+from kd_lab.core.paths import root
+from kd_lab.data import parquet_file, stored_texts, transfer_rows
+from kd_lab.data.csv import Csv
+from kd_lab.data.dataset import Split, Texts
+from kd_lab.data.stored_texts import StoredTexts
+from kd_lab.data.tokenized import tokenise
+from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.data.transfer_file import with_transfer
+
+GROWTH_MIB = 20  # of the memory, from 5,000 to 50,000 rows: 4 as it is, 50 where all rows are held
+TRAIN = Split(["one", "two"], np.array([0, 1]))
+LINES = "one\r\ntwo\rthree\n\nvier-ü\x0bx\u2028y\x85\U0001f642 six\r\n\r\nseven\r"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 2**20])
+def test_lines_are_cut_where_they_are_cut_in_the_whole_file(
+    block: int, encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_rows, "_BLOCK", block)
+    (tmp_path / "more.txt").write_bytes(LINES.encode(encoding))
+    found = with_transfer(TRAIN, str(tmp_path / "more.txt"), "text", None, encoding)
+    assert found.texts == ["one", "two", *dict.fromkeys(line for line in LINES.splitlines() if line.strip())]
+
+
+@pytest.mark.parametrize("ending", ["txt", "csv", "tsv", "jsonl", "parquet"])
+def test_a_text_counts_once_wherever_it_comes_again(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((transfer_rows, "PIECE"), (parquet_file, "PIECE"), (stored_texts, "_BLOCK")):
+        monkeypatch.setattr(module, name, 3)
+    texts = [f"text {row % 11}, of many" for row in range(40)]
+    for number, part in enumerate((texts[:25], texts[25:])):
+        write(tmp_path / f"{number}.{ending}", part)
+    found = with_transfer(TRAIN, str(tmp_path / f"*.{ending}"), "text", None)
+    assert isinstance(found.texts, StoredTexts)
+    assert found.texts == ["one", "two", *texts[:11]]
+    assert found.labels.tolist() == [0, 1, *[-1] * 11]
+
+
+def write(path: Path, texts: list[str]) -> None:
+    table = pd.DataFrame({"id": range(len(texts)), "text": texts})
+    if path.suffix == ".parquet":
+        table.to_parquet(path, row_group_size=4)
+    elif path.suffix == ".jsonl":
+        table.to_json(path, orient="records", lines=True)
+    elif path.suffix == ".txt":
+        path.write_text("\n".join(texts))
+    else:
+        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("more.txt", "a\nb".encode("utf-16"), ["a", "b"]),
+        ("more.csv", gzip.compress(b"id,text\n1,a\n"), ["a"]),
+        ("more.csv", b'"id","text"\n"1",1,"a"\n"2",2,"b"\n', ["a", "b"]),
+        ("more.csv", b" id , text\n1,a\n", ["a"]),
+        ("more.csv", b"id,text\n1\n2,NA\n", ["NA"]),
+        ("more.jsonl", b'\xef\xbb\xbf{"text": "a"}\n\n{"id": 1}\n{"text": NaN}\n{"text": "b"}', ["a", "b"]),
+        ("more.jsonl", b'{"text": "half \\ud83d"}\n{"text": "\\ud83d\\ude42"}', ["half ", "\U0001f642"]),
+    ],
+)
+def test_files_are_read_as_a_data_set_s_own_are(name: str, content: bytes, texts: list[str], tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert with_transfer(TRAIN, str(tmp_path / name), "text", None).texts == ["one", "two", *texts]
+
+
+@dataclass(frozen=True)
+class Held:
+    """The rows of another data set, in lists."""
+
+    other: Csv
+    name: str = "held"
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        return {"other": self.other}
+
+    def load(self) -> Texts:
+        texts = self.other.load()
+        splits = {
+            name: Split(list(one.texts), one.labels, None if one.pairs is None else list(one.pairs))
+            for name, one in texts.splits.items()
+        }
+        return texts._replace(splits=splits)
+
+
+@pytest.mark.parametrize("pair", [None, "other"])
+def test_tokens_and_warnings_are_those_of_the_same_rows_in_lists(
+    pair: str | None, bert_tokenizer: Tokenizer, own_cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kd_lab.data.tokenizer._CHUNK", 50)
+    monkeypatch.setattr(stored_texts, "_BLOCK", 30)
+    rows = [(f"the {row} cats, {'quite ' * (row % 25)}", f"who {row}", "ab"[row % 2]) for row in range(200)]
+    pd.DataFrame(rows, columns=["text", "other", "label"]).to_csv(tmp_path / "rows.csv", index=False)
+    own = [{"text": text.upper(), "other": other} for text, other, _ in rows[:90]]  # some stand in validation or test
+    more = [{"text": f"ünknown 🙂 {row} {'word ' * (row % 30)}", "other": f"x {row}"} for row in range(700)]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, [*own, *more, *more[:100]])))
+    data = Csv(str(tmp_path / "rows.csv"), pair_column=pair, transfer_path=str(tmp_path / "more.jsonl"))
+    short = replace(bert_tokenizer, max_tokens=16)
+    ours, theirs = (tokenise(one, short, own_cache) for one in (data, Held(data)))
+    assert [len(ours.split("train")), len(ours.warnings)] == [len(theirs.split("train")), 3]
+    assert "without a label stand in validation or test" in ours.warnings[0]
+    names = [path.name for path in theirs.folder.iterdir() if path.name != "manifest.json"]
+    assert ("train.segments.npy" in names) == (pair is not None)
+    for name in names:
+        assert (ours.folder / name).read_bytes() == (theirs.folder / name).read_bytes(), name
+    assert sum(1 for _ in ours.sentences()) == len(ours.split("train"))
+
+
+def test_memory_hardly_grows_with_the_rows(bert_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    if not Path("/proc/self/status").is_file():
+        pytest.skip("the system does not tell how much memory a process had at its highest")
+    script = Path(__file__).with_name("peak_of_transfer.py")
+    beside = {**os.environ, "PYTHONPATH": str(root()), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    peaks = []
+    for rows in (5_000, 50_000):
+        command = [sys.executable, str(script), str(tmp_path), str(rows), str(bert_tokenizer.path)]
+        done = subprocess.run(command, env=beside, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        peaks.append(float(done.stdout))
+    assert peaks[1] - peaks[0] < GROWTH_MIB
