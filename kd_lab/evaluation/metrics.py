@@ -16,6 +16,7 @@ from torchmetrics.functional.classification import (
 )
 
 from kd_lab.core.errors import FitError, UserError
+from kd_lab.evaluation.balanced_accuracy import balanced_accuracy
 
 BINS = 15  # of the calibration error, equally wide, as in Guo et al. 2017 (arXiv:1706.04599)
 
@@ -29,6 +30,7 @@ def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
     Returns:
         `accuracy`: the fraction of rows whose largest logit is at the label.
+        `balanced_accuracy`: the plain mean of recall over classes that occur among the labels, as in scikit-learn.
         `f1_macro`: the plain mean of F1 over classes that occur among labels or predictions, as in scikit-learn.
         `f1_weighted`: the mean over classes weighted by their number of labels.
         `mcc`: Matthews' correlation in [-1, 1]; 0 where all labels or all predictions are one class, as in
@@ -49,6 +51,7 @@ def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
     with _plain_counting():
         found = {
             "accuracy": multiclass_accuracy(predictions, labels, classes, average="micro"),
+            "balanced_accuracy": balanced_accuracy(predictions, labels),
             "f1_macro": multiclass_f1_score(predictions, labels, classes, average="macro"),
             "f1_weighted": multiclass_f1_score(predictions, labels, classes, average="weighted"),
             "mcc": 0.0 if collapsed else multiclass_matthews_corrcoef(predictions, labels, classes),

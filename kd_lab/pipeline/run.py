@@ -79,8 +79,12 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     if cost.get("contended"):
         cell.warn(BUSY)
 
+    scored = cell.scores(tokens, logits)
+    if cell.student.trainer.max_epochs and (text := scoring.student_at_chance(scored["validation"])):
+        cell.warn(text)
+
     result = provenance.result(cell, folder.name, overrides, student.about())
-    result.metrics = cell.scores(tokens, logits)
+    result.metrics = scored
     result.cost = cost
     result.compression = cell.notes(saved)
     if asked:

@@ -11,6 +11,7 @@ from kd_lab.core import nested, tables
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING, one_line
+from kd_lab.evaluation.balanced_accuracy import uneven
 
 COLUMNS = (
     "model",
@@ -24,6 +25,7 @@ COLUMNS = (
     "p95 ms",
     "speed-up",
 )
+BALANCED = "balanced accuracy"  # a column after that of test accuracy where classes of test are uneven
 _NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
 _WORDS = range(_NAMES)
@@ -35,13 +37,15 @@ _LETTERS = 60  # of an error that fit into a cell
 def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
     """One row for each distinct teacher, then one for each result, all with the same columns in the same order.
 
-    The columns are `COLUMNS` and, after the method, whatever tells rows apart: data set, teacher, loss, seed, and any
-    option in which rows of the same making differ. Accuracy is that of test with its 95 % interval; agreement is that
-    with the teacher; latency is that of one example a time; speed-up is over the teacher.
+    The columns are `COLUMNS`, `BALANCED` among them where the classes of a test split are `uneven`, and, after the
+    method, whatever tells rows apart: data set, teacher, loss, seed, and any option in which rows of the same making
+    differ. Accuracy is that of test with its 95 % interval; agreement is that with the teacher; latency is that of one
+    example a time; speed-up is over the teacher.
     """
     teachers = {result.teacher["fingerprint"]: result for result in reversed(results) if result.teacher}
     told = [("teacher", result) for result in reversed(teachers.values())] + [("", result) for result in results]
     heads = _telling(results)
+    balanced = any(uneven(result.metrics.get("test") or {}) for result in results)
     found = []
     for role, result in told:
         if role == "teacher":
@@ -53,7 +57,7 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             names = {"model": str(at(result.config, "model.name") or MISSING), "method": method(result.config)}
             extra = {head: str(_flat(result).get(key, MISSING)) for key, head in heads.items()}
             about = {"metrics": result.metrics, "cost": result.cost, "fidelity": result.fidelity, "error": result.error}
-        found.append({**names, **extra, **_numbers(about)})
+        found.append({**names, **extra, **_numbers(about, balanced)})
     return found
 
 
@@ -88,7 +92,7 @@ def to_markdown(results: Sequence[RunResult]) -> str:
     return f"{table}\n{under}" if under else table
 
 
-def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
+def _numbers(about: Mapping[str, Any], balanced: bool) -> dict[str, str]:
     test, cost = at(about, "metrics.test") or {}, about.get("cost") or {}
     interval, speedup = test.get("accuracy_interval"), cost.get("speedup")
     accuracy = _percent(test.get("accuracy"))
@@ -108,7 +112,8 @@ def _numbers(about: Mapping[str, Any]) -> dict[str, str]:
         _decimal(at(cost, "latency_ms.p95"), 2),
         MISSING if speedup is None else f"{speedup:.1f}x",
     )
-    return dict(zip(COLUMNS[_NAMES:], cells, strict=True))
+    first, *rest = zip(COLUMNS[_NAMES:], cells, strict=True)
+    return dict([first, *([(BALANCED, _percent(test.get("balanced_accuracy")))] if balanced else []), *rest])
 
 
 def _telling(results: Sequence[RunResult]) -> dict[str, str]:

@@ -110,6 +110,7 @@ def _measured(result: RunResult) -> str:
     test, cost = result.metrics.get("test", {}), result.cost
     rows = [
         ("test accuracy", _rate(test, "accuracy")),
+        ("balanced accuracy", _rate(test, "balanced_accuracy")),
         ("macro-F1", _rate(test, "f1_macro")),
         ("accuracy in scope", _rate(test, "accuracy_in_scope")),
         ("recall out of scope", _rate(test, "recall_out_of_scope")),

@@ -9,6 +9,7 @@ from rich.table import Table
 from kd_lab.core import tables
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING, one_line
+from kd_lab.evaluation.balanced_accuracy import uneven
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
@@ -18,6 +19,7 @@ from kd_lab.report.study.settings import Setting, short_names, short_value
 from kd_lab.report.study.verdict import Verdict, percent, spread
 
 _F1 = Measure("macro-F1", "%", "metrics.test.f1_macro", 100)
+_BALANCED = Measure("balanced accuracy", "%", "metrics.test.balanced_accuracy", 100)
 _BESIDE = (measures.VALIDATION, _F1, measures.AGREEMENT, measures.SIZE, measures.LATENCY)
 BEST = "best"
 AGAINST = "p against best"
@@ -28,9 +30,12 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
 
     Columns are the axes; seeds, those that finished of those that ran; test accuracy as mean ± standard deviation
     with its 95 % interval, over seeds where there are several, over test rows where there is one; of several
-    settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation.
+    settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation, balanced
+    accuracy among them where the classes of test are `uneven`.
     """
     held = standing(verdicts)
+    is_uneven = any(uneven(cell.metrics.get("test") or {}) for setting in settings for cell in setting.cells)
+    beside = [measure for one in _BESIDE for measure in ([_BALANCED, one] if is_uneven and one is _F1 else [one])]
     found = []
     for setting in settings:
         ran = len(setting.cells) + len(setting.failed)
@@ -41,7 +46,7 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
         row["test accuracy"] = MISSING if accuracy is None else percent(accuracy)
         if len(settings) > 1:
             row[AGAINST] = held.get(id(setting), MISSING)
-        found.append(row | {_head(measure): _short(setting, measure) for measure in _BESIDE})
+        found.append(row | {_head(measure): _short(setting, measure) for measure in beside})
     return found
 
 
