@@ -333,7 +333,8 @@ def test_a_teacher_at_the_majority_rate_is_warned_of_in_the_result(toy_csv, work
 
 def test_a_student_at_the_majority_rate_is_warned_of_and_none_of_such_is_best(toy_csv, workplace, capsys):
     still = ["optimizer.encoder_lr=0", "optimizer.head_lr=0", "teacher=none", "loss=cross_entropy", "name=still"]
-    assert command(["-m", *csv(toy_csv), *QUICK, *still, "model.dropout=0.1,0.2"]) == 0
+    alone = [one for one in QUICK if "teacher" not in one]
+    assert command(["-m", *csv(toy_csv), *alone, *still, "model.dropout=0.1,0.2"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "no best: both settings are at the majority-class rate on validation (33.3 %)" in printed
     for cell in results.collect(workplace / "multirun" / "still"):
@@ -349,7 +350,7 @@ def test_uneven_classes_are_told_with_the_options_for_them(toy_csv, workplace, c
     options = ["trainer.monitor=f1_macro", "loss.class_weights=balanced", "trainer.sampling=balanced", "name=even"]
     assert command([*csv(toy_csv), *QUICK, *options]) == 0
     told = capsys.readouterr()
-    assert "uneven" not in told.err
+    assert "classes are uneven" not in told.err
     assert "balanced accuracy" in " ".join(told.out.split())
 
 
