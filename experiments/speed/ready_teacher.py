@@ -57,8 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fitted = spec.prepared(tokens, cache)
         ours, bare = fitted.load().to(device), transformers.AutoModelForSequenceClassification.from_pretrained(saved)
         bare = bare.eval().to(device)
-        rows = inference_batch_size(tokens.split("train"), device)
-        source = BatchLoader(tokens.split("train"), rows, tokens.pad_id)
+        train = tokens.split("train")
+        mean, rows = float(train.lengths.mean()), inference_batch_size(train, device)
+        source = BatchLoader(train, rows, tokens.pad_id)
         batches = [moved(batch, device) for batch in source]
         apart = _difference(ours, bare, batches[-1], device, precision)
         keep_freed_memory()  # as the command does
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {f"ours / bare{name}": measured.ratio(figure, "ours", "bare") for name, figure in _FIGURES.items()},
         {
             "texts": texts,
-            "tokens_mean": float(tokens.split("train").lengths.mean()),
+            "tokens_mean": mean,
             "rows_in_a_pass": rows,
             "device": device,
             "precision": precision,

@@ -73,7 +73,7 @@ def _bars(ax: Axes, classes: Sequence[ClassFigures]) -> None:
 
 def _caption(report: ClassReport, named: int) -> list[str]:
     classes = report.splits[TEST]
-    lines = [f"{report.cell}, {report.why}."]
+    lines = [f"{report.label}, {report.why}."]
     lines.append(f"{len(classes)} classes, {sum(one.support for one in classes):,} rows of test.")
     if named < len(classes):
         lines.append(f"Left: the {named} of the lowest F1.")

@@ -22,6 +22,7 @@ from kd_lab.pipeline.run_folder import MODEL
 from kd_lab.report.study import measures
 from kd_lab.report.study.answers import read_predictions
 from kd_lab.report.study.data_sets import data_sets
+from kd_lab.report.study.labels import labels
 from kd_lab.report.study.settings import Setting
 
 TEST, VALIDATION = "test", "validation"
@@ -35,7 +36,8 @@ class ClassReport:
 
     Args:
         data_set: its name.
-        cell: the cell's.
+        cell: the cell's, which is its folder's.
+        label: what a person calls the cell.
         why: it is this cell, in words.
         names: of the classes, by number; empty where the cell's model is no longer there.
         splits: test and, where a cell kept its answers, validation -> its classes, of the lowest F1 first.
@@ -43,6 +45,7 @@ class ClassReport:
 
     data_set: str
     cell: str
+    label: str
     why: str
     names: Sequence[str]
     splits: Mapping[str, Sequence[ClassFigures]]
@@ -63,7 +66,7 @@ def class_reports(study: Path, settings: Sequence[Setting], chosen: str | None =
     Raises:
         UserError: there is no such cell that finished and kept its answers, or a file of it is damaged.
     """
-    found = []
+    found, called = [], labels([cell for setting in settings for cell in setting.cells])
     for block in data_sets([setting for setting in settings if setting.cells]):
         cells = [cell for setting in block.settings for cell in setting.cells]
         if chosen is not None:
@@ -72,7 +75,7 @@ def class_reports(study: Path, settings: Sequence[Setting], chosen: str | None =
             known = [one for one in block.settings if not measures.is_at_chance(one)] or block.settings
             cells, why = [cell for setting in known for cell in setting.cells], "the best by validation accuracy"
         ranked = sorted(cells, key=_rank)
-        reports = (_report(study, block.name, cell, why) for cell in ranked[:1])
+        reports = (_report(study, block.name, cell, called[cell.cell], why) for cell in ranked[:1])
         found += [one for one in reports if one is not None]
     if chosen is not None and not found:
         there = [cell.cell for setting in settings for cell in setting.cells]
@@ -120,7 +123,7 @@ def to_markdown(reports: Sequence[ClassReport], most: int | None = None) -> str:
         for split, classes in one.splits.items():
             head = f"### {split}: {_title(one)}"
             body = tables.to_markdown(_HEAD, _lines(one, classes[:most]), words=(0, len(_HEAD) - 1))
-            parts.append(f"{head}\n\n{body}\n{summary(one, split, most)}\n")
+            parts.append(f"{head}\n\n{body}\n{summary(one, split, most)}. Cell: {one.cell}\n")
     return "\n".join(parts)
 
 
@@ -139,17 +142,18 @@ def summary(report: ClassReport, split: str, most: int | None = None) -> str:
     middle = f"median {_percent(scores[len(scores) // 2])}, " if len(scores) > 2 else ""
     never = sum(one.predicted == 0 for one in classes)
     silent = f"; {never} never answered" if never else ""
-    return f"{shown} of {split}: F1 {_percent(scores[0])} to {_percent(scores[-1])}, {middle}recall with 95 %{silent}"
+    told = f"F1 {_percent(scores[0])} to {_percent(scores[-1])}, {middle}recall with its 95 % interval"
+    return f"{shown} of {split}: {told}{silent}"
 
 
-def _report(study: Path, data_set: str, cell: RunResult, why: str) -> ClassReport | None:
+def _report(study: Path, data_set: str, cell: RunResult, label: str, why: str) -> ClassReport | None:
     said = read_predictions(study, cell)
     if said is None or not len(said.labels):
         return None
     splits = {TEST: _ranked(per_class(said.labels, said.predictions))}
     if (other := read_validation(study / cell.cell)) is not None:
         splits[VALIDATION] = _ranked(per_class(other.labels, other.predictions))
-    return ClassReport(data_set, cell.cell, why, _names(study / cell.cell / MODEL), splits)
+    return ClassReport(data_set, cell.cell, label, why, _names(study / cell.cell / MODEL), splits)
 
 
 def _rank(cell: RunResult) -> tuple[float, float, str]:
@@ -159,10 +163,10 @@ def _rank(cell: RunResult) -> tuple[float, float, str]:
 
 def _names(model: Path) -> Sequence[str]:
     try:
-        labels = read_card(model).get("labels")
+        names = read_card(model).get("labels")
     except UserError:  # a user may have removed it for its size
         return ()
-    return [str(name) for name in labels] if isinstance(labels, list) else ()
+    return [str(name) for name in names] if isinstance(names, list) else ()
 
 
 def _ranked(classes: Sequence[ClassFigures]) -> list[ClassFigures]:
@@ -171,7 +175,7 @@ def _ranked(classes: Sequence[ClassFigures]) -> list[ClassFigures]:
 
 
 def _title(report: ClassReport) -> str:
-    return f"{report.data_set}, classes by F1: {report.cell} ({report.why})"
+    return f"{report.data_set}, classes by F1: {report.label} ({report.why})"
 
 
 def _lines(report: ClassReport, classes: Sequence[ClassFigures]) -> list[list[str]]:

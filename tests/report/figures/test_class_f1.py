@@ -18,7 +18,7 @@ def known(classes: int) -> ClassReport:
     labels = np.arange(20 * classes) % classes
     said = np.where(draw.random(len(labels)) < labels / classes, labels, draw.integers(0, classes, len(labels)))
     names = [f"class $ {number} 动物" for number in range(classes)]
-    return ClassReport("toy", "a=1", "the best", names, {"test": _ranked(per_class(labels, said))})
+    return ClassReport("toy", "a=1", "mini", "the best", names, {"test": _ranked(per_class(labels, said))})
 
 
 @pytest.mark.parametrize("classes", [2, 75])

@@ -71,7 +71,9 @@ def test_the_file_has_all_classes_of_both_splits_and_the_screen_the_worst(multir
     assert float(two["recall_low"]) < 0.75 < float(two["recall_high"])
     page = report.files["classes.md"].read_text()
     assert page.count("| two 2 |") == 2
-    assert "### validation: toy, classes by F1: a=2 (the best by validation accuracy)" in page
+    assert "### validation: toy, classes by F1: baseline" in page
+    assert "(the best by validation accuracy)" in page
+    assert page.count("Cell: a=2\n") == 2
     shown = class_report.to_rich(report.classes[0], most=2)
     assert shown.row_count == 2
     assert "the 2 worst of 3 classes of test" in class_report.summary(report.classes[0], "test", 2)
