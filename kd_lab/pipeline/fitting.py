@@ -125,11 +125,11 @@ class FittingCell(Plan):
 
     def _say_uneven(self, spec: FitSpec, tokens: Tokens) -> None:
         """Says what there is for uneven classes, once a cell: of its student; a user's own loss may be no `Loss`."""
-        if not isinstance(spec.loss, Loss):
-            return
-        labels = np.asarray(tokens.split("train").labels)
-        if hint := uneven_classes_hint(labels, tokens.classes, spec.trainer, spec.loss):
-            say(f"dataset {self.dataset.name}: {hint}")
+        if isinstance(spec.loss, Loss):
+            labels = np.asarray(tokens.split("train").labels)
+            hint = uneven_classes_hint(labels, tokens.classes, spec.trainer, spec.loss)
+            if hint is not None:
+                say(f"dataset {self.dataset.name}: {hint}")
 
     def _prepared(self, role: str, spec: TeacherSpec, tokens: Tokens, taught: Tokens) -> CellTeacher:
         """The teacher, ready to be asked: fitted where it is to be fitted.

@@ -66,7 +66,8 @@ def class_reports(study: Path, settings: Sequence[Setting], chosen: str | None =
     Raises:
         UserError: there is no such cell that finished and kept its answers, or a file of it is damaged.
     """
-    found, called = [], labels([cell for setting in settings for cell in setting.cells])
+    finished = [cell for setting in settings for cell in setting.cells]
+    found, called = [], labels(finished) if finished else {}
     for block in data_sets([setting for setting in settings if setting.cells]):
         cells = [cell for setting in block.settings for cell in setting.cells]
         if chosen is not None:
@@ -78,7 +79,7 @@ def class_reports(study: Path, settings: Sequence[Setting], chosen: str | None =
         reports = (_report(study, block.name, cell, called[cell.cell], why) for cell in ranked[:1])
         found += [one for one in reports if one is not None]
     if chosen is not None and not found:
-        there = [cell.cell for setting in settings for cell in setting.cells]
+        there = [cell.cell for cell in finished]
         cure = f"Name one, e.g. --classes '{there[0]}'." if there else "Run the study first."
         raise UserError(f"cell {chosen!r}", expected="one that finished and kept its answers", got="none", cure=cure)
     return found
