@@ -37,7 +37,7 @@ _LETTERS = 60  # of an error that fit into a cell
 def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
     """One row for each distinct teacher, then one for each result, all with the same columns in the same order.
 
-    The columns are `COLUMNS`, `BALANCED` among them where the classes of a test split are `uneven`, and, after the
+    The columns are `COLUMNS`, `BALANCED` among them where one of the results `shows_balanced`, and, after the
     method, whatever tells rows apart: data set, teacher, loss, seed, and any option in which rows of the same making
     differ. Accuracy is that of test with its 95 % interval; agreement is that with the teacher; latency is that of one
     example a time; speed-up is over the teacher.
@@ -45,7 +45,7 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
     teachers = {result.teacher["fingerprint"]: result for result in reversed(results) if result.teacher}
     told = [("teacher", result) for result in reversed(teachers.values())] + [("", result) for result in results]
     heads = _telling(results)
-    balanced = any(uneven(result.metrics.get("test") or {}) for result in results)
+    balanced = any(map(shows_balanced, results))
     found = []
     for role, result in told:
         if role == "teacher":
@@ -59,6 +59,14 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             about = {"metrics": result.metrics, "cost": result.cost, "fidelity": result.fidelity, "error": result.error}
         found.append({**names, **extra, **_numbers(about, balanced)})
     return found
+
+
+def shows_balanced(result: RunResult) -> bool:
+    """Whether balanced accuracy is of interest: classes of test are `uneven`, or the fit went by classes alike."""
+    trainer = result.config.get("trainer")
+    chosen = trainer if isinstance(trainer, Mapping) else {}
+    asked = chosen.get("sampling") == "balanced" or chosen.get("monitor") == "balanced_accuracy"
+    return asked or uneven(result.metrics.get("test") or {})
 
 
 def method(config: Mapping[str, Any]) -> str:

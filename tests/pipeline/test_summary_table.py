@@ -219,3 +219,9 @@ def test_balanced_accuracy_has_a_column_where_classes_of_test_are_uneven() -> No
     assert list(uneven)[2:5] == ["test accuracy", "balanced accuracy", "macro-F1"]
     assert uneven["balanced accuracy"] == old["balanced accuracy"] == "61.2 %"
     assert teacher["balanced accuracy"] == MISSING
+
+
+@pytest.mark.parametrize("trainer", [{"sampling": "balanced"}, {"monitor": "balanced_accuracy"}])
+def test_balanced_accuracy_has_a_column_where_a_fit_went_by_it(trainer: dict[str, str]) -> None:
+    test = {"accuracy": 0.9, "balanced_accuracy": 0.6123, "class_ratio": 1.0}
+    assert rows([result({"trainer": trainer}, metrics={"test": test})])[1]["balanced accuracy"] == "61.2 %"

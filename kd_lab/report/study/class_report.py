@@ -70,11 +70,9 @@ def class_reports(study: Path, settings: Sequence[Setting], chosen: str | None =
     found, called = [], labels(finished) if finished else {}
     for block in data_sets([setting for setting in settings if setting.cells]):
         cells = [cell for setting in block.settings for cell in setting.cells]
+        why = "the best by validation accuracy"
         if chosen is not None:
             cells, why = [cell for cell in cells if cell.cell == chosen], "as asked for"
-        else:
-            known = [one for one in block.settings if not measures.is_at_chance(one)] or block.settings
-            cells, why = [cell for setting in known for cell in setting.cells], "the best by validation accuracy"
         ranked = sorted(cells, key=_rank)
         reports = (_report(study, block.name, cell, called[cell.cell], why) for cell in ranked[:1])
         found += [one for one in reports if one is not None]

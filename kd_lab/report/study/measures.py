@@ -41,8 +41,9 @@ def mean(setting: Setting, measure: Measure) -> float | None:
 
 
 def best(settings: Sequence[Setting]) -> Setting | None:
-    """The `highest` of those that are not at chance; None where there is none: of such, none is better than another."""
-    return highest([setting for setting in settings if not is_at_chance(setting)])
+    """The `highest`; None where that is at chance: what always answers one class is no better than another."""
+    found = highest(settings)
+    return None if found is None or is_at_chance(found) else found
 
 
 def is_at_chance(setting: Setting) -> bool:

@@ -9,8 +9,8 @@ from rich.table import Table
 from kd_lab.core import tables
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING, one_line
-from kd_lab.evaluation.balanced_accuracy import uneven
 from kd_lab.evaluation.intervals import over_seeds
+from kd_lab.pipeline.summary_table import shows_balanced
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.gain import Gain
@@ -31,11 +31,11 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
     Columns are the axes; seeds, those that finished of those that ran; test accuracy as mean ± standard deviation
     with its 95 % interval, over seeds where there are several, over test rows where there is one; of several
     settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation, balanced
-    accuracy among them where the classes of test are `uneven`.
+    accuracy among them where a cell `shows_balanced`.
     """
     held = standing(verdicts)
-    is_uneven = any(uneven(cell.metrics.get("test") or {}) for setting in settings for cell in setting.cells)
-    beside = [measure for one in _BESIDE for measure in ([_BALANCED, one] if is_uneven and one is _F1 else [one])]
+    balanced = any(shows_balanced(cell) for setting in settings for cell in setting.cells)
+    beside = [measure for one in _BESIDE for measure in ([_BALANCED, one] if balanced and one is _F1 else [one])]
     found = []
     for setting in settings:
         ran = len(setting.cells) + len(setting.failed)

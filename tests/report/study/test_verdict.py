@@ -172,9 +172,19 @@ def test_among_settings_that_are_all_at_chance_there_is_no_best() -> None:
     assert verdict.text == "no best: all 3 settings are at the majority-class rate on validation (50.0 %)"
 
 
-def test_a_setting_at_chance_is_not_the_best_while_another_is_not() -> None:
-    cells = with_chance(sweep([0.6, 0.58], [0.5, 0.55]), [0.45, 0.52])
-    (verdict,) = judged(cells, [[first(200)], [first(220)]])
+def test_always_answering_a_large_class_is_not_the_best_nor_is_what_is_less_accurate() -> None:
+    cells = with_chance(sweep([0.7, 0.54], [0.69, 0.54]), [0.45, 0.51])
+    (verdict,) = judged(cells, [[first(276)], [first(216)]])
+    assert verdict.best is None
+    assert verdict.text == (
+        "no best: a=0, which has the highest accuracy on validation, is at the majority-class rate on validation "
+        "(50.0 %); 1 of 2 settings is not, if classes are weighed alike (balanced accuracy)"
+    )
+
+
+def test_a_setting_at_chance_takes_nothing_from_the_best() -> None:
+    cells = with_chance(sweep([0.5, 0.8], [0.5, 0.8]), [0.45, 0.75])
+    (verdict,) = judged(cells, [[first(200)], [first(320)]])
     assert verdict.best is not None
     assert verdict.best.label == "a=1"
 
