@@ -15,6 +15,7 @@ COLUMNS = ("what", "ours", "against", "ratio", "target", "reached?", "command")
 _UNITS = {
     "examples_per_s": "{:.0f} examples/s",
     "rows_per_s": "{:.0f} rows/s",
+    "rows_per_cpu_s": "{:.0f} rows/s",
     "texts_per_s": "{:.0f} texts/s",
     "memory_mib": "{:.0f} MiB",
     "peak_mib": "{:.0f} MiB",

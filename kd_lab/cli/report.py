@@ -21,6 +21,7 @@ from kd_lab.core.progress import say
 from kd_lab.core.results import RunResult
 from kd_lab.report.published import check_table, index
 from kd_lab.report.published.check import Check, check
+from kd_lab.report.study import class_report
 from kd_lab.report.study.collect import studies
 from kd_lab.report.study.collect import study as study_cells
 from kd_lab.report.study.mirrored import sync_with_mlflow
@@ -49,6 +50,8 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
     parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    text = "show the worst classes of the best cell, or of CELL; all of them go into the report's classes.md and .csv"
+    parser.add_argument("--classes", nargs="?", const="", metavar="CELL", help=text)
     parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
     parser.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
     parser.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
@@ -72,12 +75,14 @@ def report(arguments: Sequence[str]) -> int:
         code = _frontier(options) if options.frontier else 0
         return max(code, _gate(options)) if options.gate else code
     checked = check(options.multirun, options.name, root() / "experiments") if options.check else None
-    study = write(options.multirun, options.name)
+    study = write(options.multirun, options.name, classes=options.classes or None)
     synced = not options.sync or _sync(options.multirun, study)
     if options.markdown:
         print(markdown(study))
     else:
         show(study, options.name, options.multirun / options.name / FOLDER)
+    if options.classes is not None:
+        _show_classes(study, options.markdown)
     if checked:
         _show_check(checked, options.multirun)
     failed = any(cell.status == "failed" for cell in study.cells)
@@ -137,6 +142,17 @@ def _say(table: Table, lines: Sequence[str]) -> None:
     out.print(table)
     for line in lines:
         out.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _show_classes(study: StudyReport, as_markdown: bool) -> None:
+    """Prints the worst classes, or says that no cell has kept what it answered."""
+    if not study.classes:
+        say("no cell of the study has kept its answers: there is nothing to report of classes")
+    elif as_markdown:
+        print(class_report.to_markdown(study.classes, class_report.SHOWN))
+    else:
+        for one in study.classes:
+            _say(class_report.to_rich(one), [])
 
 
 def _written(files: Sequence[Path]) -> str:

@@ -33,7 +33,7 @@ _PARTS = (
 )  # of config
 _NUMBERS = {  # wherever they stand below metrics, fidelity, cost and teacher
     "accuracy", "f1_macro", "agreement", "kl", "parameters", "parameters_nonzero", "size_mib", "speedup", "p50", "p95",
-    "epoch", "ece", "nll",
+    "epoch", "ece", "nll", "balanced_accuracy", "majority_rate", "class_ratio",
 }  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class Augmentation:
         labelled = np.flatnonzero(train.labels != UNLABELLED)
         if not self.factor or not len(labelled):
             return train, ()
-        sources = [[Words.of(side[row], self.mask_word) for side in _sides(train)] for row in labelled]
+        sources = [[Words.of(side[row], self.mask_word) for side in _sides(train)] for row in labelled.tolist()]
         every = {one[place] for one in chain.from_iterable(sources) for place in range(len(one))} - {self.mask_word}
         near = neighbours(every, self.neighbours, self.checkpoint) if self.replace else {}
         seen = set(map(_plain, zip(*_sides(train), strict=True)))

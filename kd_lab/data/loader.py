@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from kd_lab.core.types import Batch
+from kd_lab.data.balanced_rows import balanced_rows
 from kd_lab.data.tokenized import TokenSplit
 
 _WINDOW = 50  # batches whose rows are sorted by length together: little padding, order still random
@@ -22,12 +23,20 @@ class BatchLoader:
         pad_id: the piece that pads.
         seed: shuffles, anew in each pass; None keeps rows sorted by length, every pass alike.
         rows: ids of the rows that are gone through; None takes all.
+        balanced: whether each pass draws as many rows from these, of every class as many; see `balanced_rows`. Only
+            with a seed.
     """
 
     def __init__(
-        self, split: TokenSplit, size: int, pad_id: int, seed: int | None = None, rows: np.ndarray | None = None
+        self,
+        split: TokenSplit,
+        size: int,
+        pad_id: int,
+        seed: int | None = None,
+        rows: np.ndarray | None = None,
+        balanced: bool = False,
     ) -> None:
-        self.split, self.size, self.pad_id, self.seed = split, size, pad_id, seed
+        self.split, self.size, self.pad_id, self.seed, self.balanced = split, size, pad_id, seed, balanced
         self.rows = np.arange(len(split)) if rows is None else rows
         self.epoch = 0
         self._lengths = split.lengths
@@ -49,7 +58,11 @@ class BatchLoader:
     def _order(self) -> np.ndarray:
         if self.seed is None:
             return self.rows[np.argsort(self._lengths[self.rows], kind="stable")]
-        rows = self.rows[np.random.default_rng([self.seed, self.epoch]).permutation(len(self.rows))]
+        rows = self.rows
+        if self.balanced:
+            draw = np.random.default_rng([self.seed, self.epoch, 2])
+            rows = rows[balanced_rows(np.asarray(self.split.labels)[rows], draw)]
+        rows = rows[np.random.default_rng([self.seed, self.epoch]).permutation(len(rows))]
         window = self.size * _WINDOW
         windows = [rows[start : start + window] for start in range(0, len(rows), window)]
         return np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in windows])

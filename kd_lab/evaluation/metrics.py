@@ -14,6 +14,7 @@ from torchmetrics.functional.classification import (
 
 from kd_lab.core.errors import FitError, UserError
 from kd_lab.evaluation import multi_label
+from kd_lab.evaluation.balanced_accuracy import balanced_accuracy
 from kd_lab.evaluation.counting import BINS, plain_counting
 from kd_lab.losses.term.kl import binary_kl
 
@@ -27,6 +28,7 @@ def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
     Returns:
         `accuracy`: the fraction of rows whose largest logit is at the label.
+        `balanced_accuracy`: the plain mean of recall over classes that occur among the labels, as in scikit-learn.
         `f1_macro`: the plain mean of F1 over classes that occur among labels or predictions, as in scikit-learn.
         `f1_weighted`: the mean over classes weighted by their number of labels.
         `mcc`: Matthews' correlation in [-1, 1]; 0 where all labels or all predictions are one class, as in
@@ -49,6 +51,7 @@ def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
     with plain_counting():
         found = {
             "accuracy": multiclass_accuracy(predictions, labels, classes, average="micro"),
+            "balanced_accuracy": balanced_accuracy(predictions, labels),
             "f1_macro": multiclass_f1_score(predictions, labels, classes, average="macro"),
             "f1_weighted": multiclass_f1_score(predictions, labels, classes, average="weighted"),
             "mcc": 0.0 if collapsed else multiclass_matthews_corrcoef(predictions, labels, classes),

@@ -49,6 +49,24 @@ def save_predictions(
     result.fingerprint = {**result.fingerprint, TEST: name}
 
 
+def read_sets(cell: Path) -> LabelSets | None:
+    """The labels of test's rows, where a row may bear several; None where it bears one.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not (path := cell / FILE).is_file():
+        return None
+    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
+        with np.load(path, allow_pickle=False) as stored:
+            if f"{_SETS}gold" not in stored:
+                return None
+            found = LabelSets(*(stored[f"{_SETS}{name}"] for name in LabelSets._fields))
+        if found.gold.ndim != 2 or found.gold.shape != found.said.shape or found.gold.dtype != bool:
+            raise ValueError(f"labels of {found.gold.shape} for {found.said.shape}")
+    return found
+
+
 def read_validation(cell: Path) -> Judged | None:
     """What was said about validation; None where a cell kept nothing of it, as earlier ones did.
 

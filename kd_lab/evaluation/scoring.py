@@ -18,6 +18,7 @@ from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import intervals, latency, metrics, multi_label
+from kd_lab.evaluation.balanced_accuracy import at_chance, beside_accuracy
 from kd_lab.evaluation.judging import gold, thresholds_of
 from kd_lab.evaluation.latency import Workload
 from kd_lab.serving.label_decisions import THRESHOLDS, decisions
@@ -108,6 +109,7 @@ def scores(
             **metrics.evaluate(split_logits, labels),
             "accuracy_interval": list(intervals.wilson(right, len(labels))),
             "f1_macro_interval": list(intervals.f1_macro_interval(predictions, labels, split_logits.shape[1])),
+            **beside_accuracy(predictions, labels, gold(tokens, "train")),
             "rows": len(labels),
         }
         for name, (hits, rows) in (
@@ -146,7 +148,7 @@ def first_look(tokens: Tokens, logits: torch.Tensor) -> str:
 
 
 def majority_class_warning(tokens: Tokens, logits: torch.Tensor) -> str | None:
-    """A warning where a teacher is no better on validation than the most frequent class: it has nothing to teach."""
+    """A warning where a teacher is at chance on validation, see `at_chance`: it has nothing to teach."""
     judged = ~logits[:, 0].isnan()
     labels, logits = gold(tokens, "validation")[judged], logits[judged]
     if labels.ndim == 2:
@@ -156,11 +158,34 @@ def majority_class_warning(tokens: Tokens, logits: torch.Tensor) -> str | None:
             "the teacher tells no label's rows from others on validation: its mean average precision is that of "
             "shuffled rows; its outputs are noise to a student"
         )
-    right = int((logits.argmax(1) == labels).sum())
-    rate = metrics.majority_rate(labels, gold(tokens, "train"))
-    if intervals.wilson(right, len(labels))[0] > rate:
+    predictions = logits.argmax(1)
+    right = int((predictions == labels).sum())
+    beside = beside_accuracy(predictions, labels, gold(tokens, "train"))
+    if not at_chance({"accuracy_interval": intervals.wilson(right, len(labels)), **beside}):
         return None
     return (
         f"the teacher is at the majority-class rate on validation: accuracy {right / len(labels):.3f}, always "
-        f"answering the most frequent class {rate:.3f}; its outputs are noise to a student"
+        f"answering the most frequent class {beside['majority_rate']:.3f}; its outputs are noise to a student"
+    )
+
+
+def student_at_chance(tokens: Tokens, logits: torch.Tensor, validation: Mapping[str, Any]) -> str | None:
+    """A warning where a student is at chance on validation, see `at_chance`.
+
+    Args:
+        logits: (N, C), its own there.
+        validation: its metrics there, of `scores`.
+    """
+    labels = gold(tokens, "validation").numpy()
+    if labels.ndim == 2 and multi_label.at_chance(logits.numpy(), labels):
+        return (
+            "the student tells no label's rows from others on validation: more epochs (trainer.max_epochs), a higher "
+            "learning rate (optimizer.encoder_lr, optimizer.head_lr) or more rows may get it away from there"
+        )
+    if not at_chance(validation):
+        return None
+    return (
+        f"the student is at the majority-class rate on validation: accuracy {validation['accuracy']:.3f}, always "
+        f"answering the most frequent class {validation['majority_rate']:.3f}; more epochs (trainer.max_epochs), a "
+        "higher learning rate (optimizer.encoder_lr, optimizer.head_lr) or more rows may get it away from there"
     )

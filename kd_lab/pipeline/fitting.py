@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
@@ -17,6 +18,7 @@ from kd_lab.data.dataset import MULTI_LABEL, Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.evaluation import scoring
+from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
 from kd_lab.pipeline.plan import Plan
 from kd_lab.pipeline.teacher import (
@@ -36,6 +38,7 @@ from kd_lab.training.fit import FitSpec, Fitted, Teacher
 from kd_lab.training.lightning_module import TeacherOutputs
 from kd_lab.training.loop import learned_from
 from kd_lab.training.ready_teacher import ReadyTeacher
+from kd_lab.training.uneven_classes import uneven_classes_hint
 
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 
@@ -108,6 +111,8 @@ class FittingCell(Plan):
         """
         if not spec.trainer.max_epochs:
             self.warn(f"the {role} was not fitted (max_epochs=0): only its size and speed mean anything")
+        if role == "student":
+            self._say_uneven(spec, tokens)
         card = {
             "labels": tokens.classes,
             "max_tokens": tokens.max_tokens,
@@ -123,6 +128,14 @@ class FittingCell(Plan):
         with self.timed(f"fit {role}", f"fit {role} {spec.model.name}, rows", total) as advance:
             files = {TOKENIZER: (tokenizer or self.tokenizer).path}
             return fit.fit(spec, tokens, teacher, self.cache, card, files, advance, observe)
+
+    def _say_uneven(self, spec: FitSpec, tokens: Tokens) -> None:
+        """Says what there is for uneven classes, once a cell: of its student; a user's own loss may be no `Loss`."""
+        if isinstance(spec.loss, Loss) and tokens.split("train").label_sets is None:
+            labels = np.asarray(tokens.split("train").labels)
+            hint = uneven_classes_hint(labels, tokens.classes, spec.trainer, spec.loss)
+            if hint is not None:
+                say(f"dataset {self.dataset.name}: {hint}")
 
     def _prepared(self, role: str, spec: TeacherSpec, tokens: Tokens, taught: Tokens) -> CellTeacher:
         """The teacher, ready to be asked: fitted where it is to be fitted.

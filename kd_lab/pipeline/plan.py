@@ -28,7 +28,7 @@ from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.ensemble_teacher import EnsembleTeacher
 from kd_lab.training.fit import FitSpec
 from kd_lab.training.ready_teacher import ReadyTeacher
-from kd_lab.training.settings import MULTI_LABEL_ONLY
+from kd_lab.training.settings import MULTI_CLASS_ONLY, MULTI_LABEL_ONLY
 
 _JUDGING = (
     "cell",
@@ -81,8 +81,12 @@ class Plan:
             cure = "Choose task=multi_class, or dataset=csv, parquet or hub."
             raise UserError(f"dataset {self.dataset.name}", expected="several labels a row", got="one", cure=cure)
         fits = [self.student, *(members(self.teacher).values() if self.teacher else ())]
-        for monitor in (one.trainer.monitor for one in fits if isinstance(one, FitSpec)):
-            if monitor in (("mcc",) if task == MULTI_LABEL else MULTI_LABEL_ONLY):
+        trainers = [one.trainer for one in fits if isinstance(one, FitSpec)]
+        if task == MULTI_LABEL and any(one.sampling == "balanced" for one in trainers):
+            cure = "Choose loss.class_weights=balanced."
+            raise UserError("trainer.sampling", expected="shuffle, of task=multi_label", got="balanced", cure=cure)
+        for monitor in (one.monitor for one in trainers):
+            if monitor in (MULTI_CLASS_ONLY if task == MULTI_LABEL else MULTI_LABEL_ONLY):
                 expected, cure = f"a figure of task={task}", "Choose trainer.monitor=f1_macro."
                 raise UserError("trainer.monitor", expected=expected, got=monitor, cure=cure)
 

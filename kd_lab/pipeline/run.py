@@ -21,7 +21,7 @@ from kd_lab.core.paths import root
 from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import calibration, confusion, judging, label_scores, selective
+from kd_lab.evaluation import calibration, confusion, judging, label_scores, scoring, selective
 from kd_lab.evaluation.judging import LabelSets
 from kd_lab.evaluation.predictions import save_predictions
 from kd_lab.evaluation.selective import Judged
@@ -82,8 +82,13 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     if cost.get("contended"):
         cell.warn(BUSY)
 
+    scored = cell.scores(tokens, logits)
+    text = scoring.student_at_chance(tokens, logits["validation"], scored["validation"])
+    if text and cell.student.trainer.max_epochs:
+        cell.warn(text)
+
     result = provenance.result(cell, folder.name, overrides, student.about())
-    result.metrics = cell.scores(tokens, logits)
+    result.metrics = scored
     result.cost = cost
     result.compression = cell.notes(saved)
     if asked:

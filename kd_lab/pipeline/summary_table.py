@@ -11,6 +11,7 @@ from kd_lab.core import nested, tables
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING, one_line
+from kd_lab.evaluation.balanced_accuracy import uneven
 
 COLUMNS = (
     "model",
@@ -24,7 +25,9 @@ COLUMNS = (
     "p95 ms",
     "speed-up",
 )
-MICRO = "micro-F1"  # before macro-F1, where rows may bear several labels
+BALANCED = "balanced accuracy"  # a column after that of test accuracy where classes of test are uneven
+MICRO = "micro-F1"  # and where rows may bear several labels
+EXTRA = {BALANCED: "balanced_accuracy", MICRO: "f1_micro"}  # such columns -> the metric of test
 _NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
 _WORDS = range(_NAMES)
@@ -36,14 +39,15 @@ _LETTERS = 60  # of an error that fit into a cell
 def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
     """One row for each distinct teacher, then one for each result, all with the same columns in the same order.
 
-    The columns are `COLUMNS` and, after the method, whatever tells rows apart: data set, teacher, loss, seed, and any
-    option in which rows of the same making differ. Accuracy is that of test with its 95 % interval, of rows that may
-    bear several labels the share that has all of them right, beside which stands micro-F1; agreement is that with the
-    teacher; latency is that of one example a time; speed-up is over the teacher.
+    The columns are `COLUMNS`, those of `EXTRA` among them that one of the results `shows`, and, after the method,
+    whatever tells rows apart: data set, teacher, loss, seed, and any option in which rows of the same making differ.
+    Accuracy is that of test with its 95 % interval, of rows that may bear several labels the share that has all of them
+    right; agreement is that with the teacher; latency is that of one example a time; speed-up is over the teacher.
     """
     teachers = {result.teacher["fingerprint"]: result for result in reversed(results) if result.teacher}
     told = [("teacher", result) for result in reversed(teachers.values())] + [("", result) for result in results]
-    heads, several = _telling(results), any("f1_micro" in (at(one.metrics, "test") or {}) for one in results)
+    heads = _telling(results)
+    more = [head for head in EXTRA if any(head in shows(result) for result in results)]
     found = []
     for role, result in told:
         if role == "teacher":
@@ -55,8 +59,22 @@ def rows(results: Sequence[RunResult]) -> list[dict[str, str]]:
             names = {"model": str(at(result.config, "model.name") or MISSING), "method": method(result.config)}
             extra = {head: str(_flat(result).get(key, MISSING)) for key, head in heads.items()}
             about = {"metrics": result.metrics, "cost": result.cost, "fidelity": result.fidelity, "error": result.error}
-        found.append({**names, **extra, **_numbers(about, several)})
+        found.append({**names, **extra, **_numbers(about, more)})
     return found
+
+
+def shows_balanced(result: RunResult) -> bool:
+    """Whether balanced accuracy is of interest: classes of test are `uneven`, or the fit went by classes alike."""
+    trainer = result.config.get("trainer")
+    chosen = trainer if isinstance(trainer, Mapping) else {}
+    asked = chosen.get("sampling") == "balanced" or chosen.get("monitor") == "balanced_accuracy"
+    return asked or uneven(result.metrics.get("test") or {})
+
+
+def shows(result: RunResult) -> list[str]:
+    """Which of `EXTRA` are of interest for a result."""
+    several = "f1_micro" in (result.metrics.get("test") or {})
+    return [head for head, there in ((BALANCED, shows_balanced(result)), (MICRO, several)) if there]
 
 
 def method(config: Mapping[str, Any]) -> str:
@@ -90,7 +108,7 @@ def to_markdown(results: Sequence[RunResult]) -> str:
     return f"{table}\n{under}" if under else table
 
 
-def _numbers(about: Mapping[str, Any], several: bool) -> dict[str, str]:
+def _numbers(about: Mapping[str, Any], more: Sequence[str]) -> dict[str, str]:
     test, cost = at(about, "metrics.test") or {}, about.get("cost") or {}
     interval, speedup = test.get("accuracy_interval"), cost.get("speedup")
     accuracy = _percent(test.get("accuracy"))
@@ -102,7 +120,6 @@ def _numbers(about: Mapping[str, Any], several: bool) -> dict[str, str]:
     counts = [_count(cost[name]) for name in ("parameters", "parameters_nonzero") if cost.get(name) is not None]
     cells = (
         accuracy,
-        *([_percent(test.get("f1_micro"))] if several else []),
         _percent(test.get("f1_macro")),
         _percent(at(about, "fidelity.agreement")),
         " / ".join(counts) or MISSING,
@@ -111,10 +128,8 @@ def _numbers(about: Mapping[str, Any], several: bool) -> dict[str, str]:
         _decimal(at(cost, "latency_ms.p95"), 2),
         MISSING if speedup is None else f"{speedup:.1f}x",
     )
-    heads = [
-        head for name in COLUMNS[_NAMES:] for head in ([MICRO, name] if several and name == "macro-F1" else [name])
-    ]
-    return dict(zip(heads, cells, strict=True))
+    first, *rest = zip(COLUMNS[_NAMES:], cells, strict=True)
+    return dict([first, *((head, _percent(test.get(EXTRA[head]))) for head in more), *rest])
 
 
 def _telling(results: Sequence[RunResult]) -> dict[str, str]:

@@ -110,6 +110,7 @@ def _measured(result: RunResult) -> str:
     test, cost = result.metrics.get("test", {}), result.cost
     rows = [
         ("all labels right" if "f1_micro" in test else "test accuracy", _rate(test, "accuracy")),
+        ("balanced accuracy", _rate(test, "balanced_accuracy")),
         ("micro-F1", _rate(test, "f1_micro")),
         ("macro-F1", _rate(test, "f1_macro")),
         ("mean average precision", _rate(test, "mean_average_precision")),

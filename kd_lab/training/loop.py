@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.core.progress import Advance
+from kd_lab.data.balanced_rows import class_counts
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, TokenSplit
 from kd_lab.losses.loss import Loss
@@ -84,7 +85,7 @@ def train(
         model.cpu().eval()
         return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
     if isinstance(loss, Loss):  # a user's own may be none
-        loss.prepare(*_class_counts(tokens))
+        loss.prepare(*_class_counts(tokens, settings))
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
         history = _run(
@@ -94,11 +95,13 @@ def train(
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
 
 
-def _class_counts(tokens: Tokens) -> tuple[torch.Tensor, int]:
-    """(C,) rows of train that bear each class, and how many have a label at all."""
+def _class_counts(tokens: Tokens, settings: Trainer) -> tuple[torch.Tensor, int]:
+    """(C,) rows of train that bear each class, as an epoch goes through them; and how many have a label at all."""
     train = tokens.split("train")
     gold = train.gold(train.labelled)
-    counts = gold.sum(axis=0) if train.label_sets is not None else np.bincount(gold, minlength=len(tokens.classes))
+    counts = gold.sum(axis=0) if train.label_sets is not None else class_counts(gold, len(tokens.classes))
+    if settings.sampling == "balanced":  # alike, but for the one row by which an epoch's draw may differ
+        counts = np.where(counts > 0, max(1, counts.sum() // max(1, (counts > 0).sum())), 0)
     return torch.from_numpy(counts), len(gold)
 
 
@@ -133,7 +136,8 @@ def _run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
     split = tokens.split("train")
     learned = learned_from(split, loss, teacher_outputs.get("train"))
-    rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned)
+    balanced = settings.sampling == "balanced"
+    rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned, balanced=balanced)
     validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
     total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.machine import best_device, best_precision, has_device
 from kd_lab.core.option_types import Count, Epochs, Weight
 
-MULTI_LABEL_ONLY = ("mean_average_precision", "f1_micro")  # figures of rows that may bear several labels
+MULTI_CLASS_ONLY = ("balanced_accuracy", "mcc")  # figures of rows that bear one label
+MULTI_LABEL_ONLY = ("mean_average_precision", "f1_micro")  # of rows that may bear several
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,14 @@ class Trainer:
         accumulate: forward passes to an update.
         clip_norm: largest norm of the gradient; 0 does not clip.
         patience: epochs without a better `monitor` after which the fit stops.
-        monitor: "accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is better), on validation;
-            where a row may bear several labels "mean_average_precision" and "f1_micro" too, and no "mcc".
+        monitor: "accuracy", "balanced_accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is
+            better), on validation; where a row may bear several labels "mean_average_precision" and "f1_micro" too, and
+            neither "balanced_accuracy" nor "mcc".
         precision: "auto" chooses for the device, else Lightning's name: "32-true", "bf16-mixed", or "16-mixed" on an
             NVIDIA GPU. Weights and their updates are float32 in all of them; see `check`.
         device: "auto", "cuda", "mps" or "cpu".
+        sampling: "shuffle" goes through every row once in an epoch; "balanced" draws as many, of every class equally
+            often, see `balanced_rows`. Beside it `class_weights=balanced` changes nothing: the classes drawn are even.
     """
 
     max_epochs: Epochs = 4
@@ -34,9 +38,12 @@ class Trainer:
     accumulate: Count = 1
     clip_norm: Weight = 1.0
     patience: Count = 3
-    monitor: Literal["accuracy", "f1_macro", "mcc", "nll", "loss", "mean_average_precision", "f1_micro"] = "accuracy"
+    monitor: Literal[
+        "accuracy", "balanced_accuracy", "f1_macro", "mcc", "nll", "loss", "mean_average_precision", "f1_micro"
+    ] = "accuracy"
     precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"] = "auto"
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    sampling: Literal["shuffle", "balanced"] = "shuffle"
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "accumulate", "patience"):
@@ -46,13 +53,18 @@ class Trainer:
                     f"trainer.{name}", expected=f"a whole number from {least}", got=repr(value), cure="Give another."
                 )
         for name, allowed in (
-            ("monitor", ("accuracy", "f1_macro", "mcc", "nll", "loss", *MULTI_LABEL_ONLY)),
+            ("monitor", ("accuracy", "f1_macro", "nll", "loss", *MULTI_CLASS_ONLY, *MULTI_LABEL_ONLY)),
             ("device", ("auto", "cuda", "mps", "cpu")),
             ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
+            ("sampling", ("shuffle", "balanced")),
         ):
             if getattr(self, name) not in allowed:
                 got = repr(getattr(self, name))
                 raise UserError(f"trainer.{name}", expected=f"one of {', '.join(allowed)}", got=got, cure="Choose one.")
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """All options; rows that are shuffled, as they always were, rename nothing."""
+        return {name: value for name, value in vars(self).items() if (name, value) != ("sampling", "shuffle")}
 
     def resolve_device_and_precision(self) -> tuple[str, str]:
         """(device, precision) that really run here."""

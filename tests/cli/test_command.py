@@ -328,7 +328,30 @@ def test_a_teacher_at_the_majority_rate_is_warned_of_in_the_result(toy_csv, work
     still = ["teacher.optimizer.encoder_lr=0", "teacher.optimizer.head_lr=0"]
     assert command([*csv(toy_csv), *QUICK, *still]) == 0
     [cell] = results.collect(workplace / "multirun" / "runs")
-    assert any("majority-class rate" in warning for warning in cell.warnings)
+    assert any("the teacher is at the majority-class rate" in warning for warning in cell.warnings)
+
+
+def test_a_student_at_the_majority_rate_is_warned_of_and_none_of_such_is_best(toy_csv, workplace, capsys):
+    still = ["optimizer.encoder_lr=0", "optimizer.head_lr=0", "teacher=none", "loss=cross_entropy", "name=still"]
+    alone = [one for one in QUICK if "teacher" not in one]
+    assert command(["-m", *csv(toy_csv), *alone, *still, "model.dropout=0.1,0.2"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no best: both settings are at the majority-class rate on validation (33.3 %)" in printed
+    for cell in results.collect(workplace / "multirun" / "still"):
+        assert any("the student is at the majority-class rate on validation" in text for text in cell.warnings)
+
+
+def test_uneven_classes_are_told_with_the_options_for_them(toy_csv, workplace, capsys):
+    lines = toy_csv.read_text().splitlines()
+    toy_csv.write_text("\n".join([*lines[:61], *lines[61:121], *lines[121:181:4]]))
+    assert command([*csv(toy_csv), *QUICK]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("trainer.monitor=f1_macro, loss.class_weights=balanced and trainer.sampling=balanced") == 1
+    options = ["trainer.monitor=f1_macro", "loss.class_weights=balanced", "trainer.sampling=balanced", "name=even"]
+    assert command([*csv(toy_csv), *QUICK, *options]) == 0
+    told = capsys.readouterr()
+    assert "classes are uneven" not in told.err
+    assert "balanced accuracy" in " ".join(told.out.split())
 
 
 def test_without_an_evaluation_no_process_is_timed_and_a_later_one_fits_nothing_anew(

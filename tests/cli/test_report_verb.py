@@ -41,3 +41,25 @@ def test_a_failed_cell_makes_the_exit_code_one_and_a_pruned_one_does_not(tmp_pat
     assert report(["study", f"--multirun={tmp_path}"]) == 0
     keep(tmp_path, [lost(["a=3"])], [None])
     assert report(["study", f"--multirun={tmp_path}"]) == 1
+
+
+def test_classes_shows_the_worst_of_the_best_cell_or_of_the_one_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(tmp_path, [cell(["a=1"], 0.9), cell(["a=2"])], RIGHT[:2])
+    assert "classes by F1" not in printed(capsys, "study", f"--multirun={tmp_path}")
+    text = printed(capsys, "study", f"--multirun={tmp_path}", "--classes")
+    assert "(the best by validation accuracy)" in text
+    assert "3 classes of test: F1" in text
+    text = printed(capsys, "study", f"--multirun={tmp_path}", "--markdown", "--classes", "a=2")
+    assert "(as asked for)" in text
+    assert "Cell: a=2" in text
+    assert "a=2" in (tmp_path / "study" / "report" / "classes.csv").read_text()
+
+
+def test_classes_of_a_study_that_kept_no_answers_is_said_to_be_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(tmp_path, [cell(["a=1"])], [None])
+    assert report(["study", f"--multirun={tmp_path}", "--classes"]) == 0
+    assert "nothing to report of classes" in capsys.readouterr().err

@@ -138,6 +138,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "precision": "32-true",
     "compression.quantize.openvino.OpenVino.precision": "bf16",
     "revision": "v2",
+    "sampling": "balanced",
     "schedule": "cosine",
     "scope": "layer",
     "sha256": "1",

@@ -164,6 +164,8 @@ def test_mlflow_serves_lists_and_the_report_shows_f1(capsys: pytest.CaptureFixtu
     table = Path("multirun/served/report/table.md").read_text(encoding="utf-8")
     assert "micro-F1" in table
     assert "mAP" in table
+    classes = Path("multirun/served/report/classes.csv").read_text(encoding="utf-8")
+    assert all(label in classes for label in LABELS), "a report a label"
 
 
 @pytest.mark.parametrize("shuffled", [LABELS, ("food", "weather", "animals")])

@@ -207,3 +207,21 @@ def test_no_results_make_an_empty_table() -> None:
     assert rows([]) == []
     assert to_rich([], title="none").row_count == 0
     assert to_markdown([]).count("\n") == 2
+
+
+def test_balanced_accuracy_has_a_column_where_classes_of_test_are_uneven() -> None:
+    def of(ratio: float | None) -> RunResult:
+        test = {"accuracy": 0.9, "balanced_accuracy": 0.6123, **({} if ratio is None else {"class_ratio": ratio})}
+        return result(metrics={"test": test})
+
+    assert all("balanced accuracy" not in row for row in rows([of(None), of(3.0)]))
+    teacher, old, uneven = rows([of(None), of(3.5)])
+    assert list(uneven)[2:5] == ["test accuracy", "balanced accuracy", "macro-F1"]
+    assert uneven["balanced accuracy"] == old["balanced accuracy"] == "61.2 %"
+    assert teacher["balanced accuracy"] == MISSING
+
+
+@pytest.mark.parametrize("trainer", [{"sampling": "balanced"}, {"monitor": "balanced_accuracy"}])
+def test_balanced_accuracy_has_a_column_where_a_fit_went_by_it(trainer: dict[str, str]) -> None:
+    test = {"accuracy": 0.9, "balanced_accuracy": 0.6123, "class_ratio": 1.0}
+    assert rows([result({"trainer": trainer}, metrics={"test": test})])[1]["balanced accuracy"] == "61.2 %"

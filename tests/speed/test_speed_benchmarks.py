@@ -67,6 +67,15 @@ def test_teacher_outputs(tiny, tmp_path):
     assert found["medians"]["ours"]["rows"] == found["medians"]["bare"]["rows"] == found["settings"]["rows"]["train"]
 
 
+def test_a_ready_teacher_is_the_same_model_as_the_bare_one(toy_csv, tmp_path):
+    arguments = ["--texts", "300", "dataset=csv", f"dataset.path={toy_csv}"]
+    found = measure("ready_teacher", tmp_path, arguments)
+    assert found["medians"]["ours"]["rows"] == found["medians"]["bare"]["rows"] == found["settings"]["texts"] == 300
+    assert found["ratios"].keys() == {"ours / bare", "ours / bare, processor time"}
+    assert found["settings"]["logits_apart"] < 1e-2
+    assert "| a ready teacher's pass" in render(tmp_path)
+
+
 @pytest.mark.slow
 def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_path):
     student = measure("student", tmp_path, tiny)

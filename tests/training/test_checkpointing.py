@@ -60,6 +60,19 @@ def assert_same(one: Fitted, two: Fitted) -> None:
     assert one.about()["history"] == two.about()["history"]
 
 
+def test_a_fit_on_balanced_rows_that_was_cut_off_ends_alike(toy_csv, bert_tokenizer, own_cache, tmp_path):
+    lines = toy_csv.read_text().splitlines()
+    toy_csv.write_text("\n".join([*lines[:61], *lines[61:121:3], *lines[121:181:5]]))
+    toy_tokens = tokenise(Csv(str(toy_csv)), bert_tokenizer, own_cache)
+    balanced = {"sampling": "balanced"}
+    whole = fitted(toy_tokens, tmp_path / "whole", "lstm", trainer=balanced)
+    with pytest.raises(Cut):
+        fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=balanced, observe=cut_after(1))
+    assert_same(whole, fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=balanced))
+    shuffled = fitted(toy_tokens, tmp_path / "shuffled", "lstm")
+    assert whole.about()["history"] != shuffled.about()["history"]
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_fit_cut_off_in_an_epoch_goes_on_from_the_last_whole_one(toy_tokens, tmp_path, model, epoch):

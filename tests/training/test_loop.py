@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kd_lab.core.cache import Cache
+from kd_lab.core.errors import UserError
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.lstm_attention import LstmAttention
@@ -105,3 +106,22 @@ def test_the_loss_hears_how_many_rows_each_class_has(toy_tokens, tmp_path):
     fit(spec, toy_tokens, None, Cache(tmp_path / "cache"), {"labels": toy_tokens.classes}, {})
     counts = np.bincount(toy_tokens.split("train").labels, minlength=3)
     assert np.allclose(term.class_weight_values.cpu(), counts.sum() / (3 * counts))
+
+
+def test_with_balanced_sampling_class_weights_have_nothing_left_to_weigh(toy_tokens, tmp_path):
+    term = CrossEntropy(class_weights="balanced")
+    loss = WeightedSum({"cross_entropy": term}, {"cross_entropy": 1.0})
+    spec = replace(SPEC, loss=loss, trainer=replace(SPEC.trainer, sampling="balanced"))
+    fit(spec, toy_tokens, None, Cache(tmp_path / "cache"), {"labels": toy_tokens.classes}, {})
+    assert term.class_weight_values.tolist() == [1.0] * len(toy_tokens.classes)
+
+
+def test_balanced_accuracy_chooses_the_best_epoch(toy_tokens, tmp_path):
+    spec = replace(SPEC, trainer=replace(SPEC.trainer, monitor="balanced_accuracy", max_epochs=3))
+    fitted = fit(spec, toy_tokens, None, Cache(tmp_path / "cache"), {"labels": toy_tokens.classes}, {})
+    assert all(0 <= epoch["validation/balanced_accuracy"] <= 1 for epoch in fitted.about()["history"])
+
+
+def test_a_sampling_that_is_not_there_is_refused():
+    with pytest.raises(UserError, match=r"trainer\.sampling"):
+        Trainer(sampling="even")

@@ -61,7 +61,7 @@ def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], se
     found: list[tuple[Setting, Setting, Comparison, bool]] = []
     for ways in students.values():
         sides = [ways.get(way, []) for way in (DISTILLED, BASELINE)]
-        distilled, baseline = (measures.best(side) for side in sides)
+        distilled, baseline = (measures.highest(side) for side in sides)
         if distilled is None or baseline is None:
             continue
         noise = seeds_noise(distilled, block.settings)

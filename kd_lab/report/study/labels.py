@@ -15,7 +15,7 @@ def labels(cells: Sequence[RunResult]) -> dict[str, str]:
     Of the model's name and what was done, what all cells share is left out.
     """
     rows = summary_table.rows(cells)[-len(cells) :]  # teachers stand before them
-    extra = [name for name in rows[0] if name not in (*summary_table.COLUMNS, summary_table.MICRO)]
+    extra = [name for name in rows[0] if name not in (*summary_table.COLUMNS, *summary_table.EXTRA)]
     shared = {name: len({row[name].split(" + ")[0] for row in rows}) == 1 for name in ("model", "method")}
     found = {}
     for cell, row in zip(cells, rows, strict=True):

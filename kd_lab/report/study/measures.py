@@ -11,6 +11,7 @@ from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING
 from kd_lab.evaluation import intervals
+from kd_lab.evaluation.balanced_accuracy import at_chance
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
 from kd_lab.report.study.runs import split
 from kd_lab.report.study.settings import Setting
@@ -40,6 +41,17 @@ def mean(setting: Setting, measure: Measure) -> float | None:
 
 
 def best(settings: Sequence[Setting]) -> Setting | None:
+    """The `highest`; None where that is at chance: what always answers one class is no better than another."""
+    found = highest(settings)
+    return None if found is None or is_at_chance(found) else found
+
+
+def is_at_chance(setting: Setting) -> bool:
+    """Whether each of its finished cells is at chance on validation, see `at_chance`; results may not tell."""
+    return bool(setting.cells) and all(at_chance(cell.metrics.get("validation") or {}) for cell in setting.cells)
+
+
+def highest(settings: Sequence[Setting]) -> Setting | None:
     """The setting of highest mean validation accuracy, the first of equals: what one would pick without the test.
 
     Settings are held against each other on the splits that all of them have: one that ran on an easy split alone would
@@ -99,7 +111,7 @@ def bounds(path: str) -> Bounds | None:
     """
     part, _, rest = path.partition(".")
     name = rest.rpartition(".")[2]
-    if part in ("cost", "durations_s") or name in ("nll", "kl", "rows"):
+    if part in ("cost", "durations_s") or name in ("nll", "kl", "rows", "classes", "class_ratio"):
         return POSITIVE
     if part in ("metrics", "fidelity"):
         return SIGNED if name == "mcc" else RATE

@@ -10,6 +10,7 @@ from kd_lab.core import tables
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING, one_line
 from kd_lab.evaluation.intervals import over_seeds
+from kd_lab.pipeline.summary_table import MICRO, shows, shows_balanced
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.gain import Gain
@@ -18,6 +19,7 @@ from kd_lab.report.study.settings import Setting, short_names, short_value
 from kd_lab.report.study.verdict import Verdict, percent, spread
 
 _F1 = Measure("macro-F1", "%", "metrics.test.f1_macro", 100)
+_BALANCED = Measure("balanced accuracy", "%", "metrics.test.balanced_accuracy", 100)
 _BESIDE = (measures.VALIDATION, _F1, measures.AGREEMENT, measures.SIZE, measures.LATENCY)
 _OF_LABELS = (  # of rows that may bear several labels, whose accuracy is the share of rows with all of them right
     Measure("micro-F1", "%", "metrics.test.f1_micro", 100),
@@ -32,11 +34,14 @@ def rows(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> list[dict[
 
     Columns are the axes; seeds, those that finished of those that ran; test accuracy as mean ± standard deviation
     with its 95 % interval, over seeds where there are several, over test rows where there is one; of several
-    settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation.
+    settings the corrected p of the comparison with the best; other numbers as mean ± standard deviation, balanced
+    accuracy among them where a cell `shows_balanced`.
     """
     held = standing(verdicts)
-    several = any(one.over_seeds(_OF_LABELS[0].path) for one in settings)
-    beside = (*_OF_LABELS, *_BESIDE) if several else _BESIDE
+    cells = [cell for setting in settings for cell in setting.cells]
+    more = [] if not any(map(shows_balanced, cells)) else [_BALANCED]
+    more += _OF_LABELS if any(MICRO in shows(cell) for cell in cells) else []
+    beside = [measure for one in _BESIDE for measure in ([*more, one] if one is _F1 else [one])]
     found = []
     for setting in settings:
         ran = len(setting.cells) + len(setting.failed)

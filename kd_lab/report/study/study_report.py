@@ -11,8 +11,9 @@ from kd_lab.core.cache import fingerprint
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.results import RunResult
-from kd_lab.report.study import documents, settings_table
+from kd_lab.report.study import class_report, documents, settings_table
 from kd_lab.report.study.answers import predictions_by_run
+from kd_lab.report.study.class_report import ClassReport, class_reports
 from kd_lab.report.study.collect import study
 from kd_lab.report.study.data_sets import data_sets, file_suffixes
 from kd_lab.report.study.gain import Gain, gains
@@ -38,6 +39,7 @@ class StudyReport:
             for one seed), cells/finished, cells/failed, cells/pruned, settings/tried, settings/indistinguishable. Those
             of the best are there where there is one data set.
         best: label of the setting chosen on validation; None where there is none, or one for each of several data sets.
+        classes: of each data set's best cell, or of the one that was asked for.
     """
 
     cells: Sequence[RunResult]
@@ -47,6 +49,7 @@ class StudyReport:
     files: Mapping[str, Path]
     metrics: Mapping[str, float]
     best: str | None
+    classes: Sequence[ClassReport] = ()
 
     @property
     def verdict(self) -> str:
@@ -54,22 +57,24 @@ class StudyReport:
         return "\n".join([*(one.text for one in self.verdicts), *(one.text for one in self.gains)])
 
 
-def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
+def write(multirun: Path, name: str, *, figures: bool = True, classes: str | None = None) -> StudyReport:
     """Makes the report and writes its files.
 
     Args:
         multirun: where studies lie.
         name: the study.
         figures: whether to draw.
+        classes: the cell of which a report a class is made; None for each data set's best.
 
     Raises:
-        UserError: there is no such study, a file of it is damaged, or there is no room to write.
+        UserError: there is no such study or cell, a file of it is damaged, or there is no room to write.
     """
     cells = study(multirun, name)
     settings = grouped(cells)
     alone = sum(bool(setting.cells) for setting in settings) < 2
     predictions = [{} if alone else predictions_by_run(multirun / name, setting) for setting in settings]
     found, worth = verdicts(settings, predictions), gains(settings, predictions)
+    by_class = class_reports(multirun / name, settings, classes)
     folder = multirun / name / FOLDER
     texts = {
         "table.md": settings_table.to_markdown(settings, found, settings_table.notes(cells, settings), worth),
@@ -77,17 +82,22 @@ def write(multirun: Path, name: str, *, figures: bool = True) -> StudyReport:
         "table.csv": documents.settings_csv(settings, found),
         "cells.csv": documents.cells_csv(cells, settings),
     }
+    if by_class:
+        texts |= {"classes.md": class_report.to_markdown(by_class), "classes.csv": class_report.to_csv(by_class)}
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
-        drawn = _draw(settings, worth, folder, texts["cells.csv"]) if figures and not alone else []
+        shown = [texts["cells.csv"], [one.cell for one in by_class]]
+        drawn = _draw(settings, worth, by_class, folder, shown) if figures else []
     files = {path.name: path for path in [*(folder / file for file in texts), *drawn]}
     best = found[0].best.label if len(found) == 1 and found[0].best else None
-    return StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best)
+    return StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best, by_class)
 
 
-def _draw(settings: Sequence[Setting], worth: Sequence[Gain], folder: Path, shown: str) -> list[Path]:
+def _draw(
+    settings: Sequence[Setting], worth: Sequence[Gain], by_class: Sequence[ClassReport], folder: Path, shown: object
+) -> list[Path]:
     """The figures, of each data set apart.
 
     Those that show the same cells already are left as they are: a thousand settings take seconds.
@@ -101,13 +111,17 @@ def _draw(settings: Sequence[Setting], worth: Sequence[Gain], folder: Path, show
             return paths
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or none to be trusted
-    from kd_lab.report.figures import gain, heatmap, parallel, pareto
+    from kd_lab.report.figures import class_f1, gain, heatmap, parallel, pareto
 
-    blocks, drawn = data_sets(settings), []
+    blocks, drawn, alone = data_sets(settings), [], sum(bool(setting.cells) for setting in settings) < 2
     ends = file_suffixes([block.name for block in blocks])
     for block in blocks:
         end, whole = ends[block.name], list(block.settings)
         of = f" on {block.name}" if len(blocks) > 1 else ""
+        reports = [one for one in by_class if one.data_set == block.name]
+        drawn += class_f1.draw(next(iter(reports), None), folder / f"classes{end}", of)
+        if alone:
+            continue
         drawn += gain.draw([one for one in worth if one.data_set == block.name], folder / f"gain{end}", of)
         drawn += heatmap.draw(whole, folder / f"heatmap{end}", of)
         drawn += parallel.draw(whole, folder / f"parallel{end}", of)

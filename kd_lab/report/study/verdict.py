@@ -49,7 +49,8 @@ class Verdict:
 
     Args:
         data_set: its name, which differs from those of the study's other data sets.
-        best: of the highest mean validation accuracy, the first of equals; None where no cell has one.
+        best: of the highest mean validation accuracy, the first of equals; None where that is at chance, or no cell has
+            one.
         others: the best held against each other setting that finished, in order.
         tried: settings that finished.
         text: all this in one line.
@@ -117,12 +118,34 @@ def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Predictions]
         return Verdict(name, group[0][0], [], 1, where + _figures(group[0][0]))
     best = measures.best([setting for setting, _ in group])
     if best is None:
+        if at_chance := [setting for setting, _ in group if measures.is_at_chance(setting)]:
+            return Verdict(name, None, [], tried, f"{where}no best: {_chance(group, at_chance)}")
         scored = any(setting.over_seeds(measures.VALIDATION.path) for setting, _ in group)
         lacking = "the settings have no split in common" if scored else "no setting has a validation accuracy"
         return Verdict(name, None, [], tried, f"{where}no best: {lacking} to choose by")
     others = _held_against(best, group)
     told = "; ".join(_comparisons(others))
     return Verdict(name, best, others, tried, f"{where}best: {best.label}, {_figures(best)}, {told}")
+
+
+def _chance(group: Sequence[tuple[Setting, object]], at_chance: Sequence[Setting]) -> str:
+    """Why none is the best where the one of the highest validation accuracy is at chance."""
+    rate = f"at the majority-class rate on validation{_rate(group)}"
+    if len(at_chance) == len(group):
+        return f"{'both' if len(group) == 2 else f'all {len(group)}'} settings are {rate}"
+    highest = measures.highest([setting for setting, _ in group])
+    assert highest is not None  # it is one of those at chance
+    others = len(group) - len(at_chance)
+    return (
+        f"{highest.label}, which has the highest accuracy on validation, is {rate}; {others} of {len(group)} settings "
+        f"{'is' if others == 1 else 'are'} not, if classes are weighed alike (balanced accuracy)"
+    )
+
+
+def _rate(group: Sequence[tuple[Setting, object]]) -> str:
+    """Such as " (33.3 %)"; nothing where the settings' splits differ in it."""
+    rates = {at(cell, "metrics.validation.majority_rate") for setting, _ in group for cell in setting.cells}
+    return f" ({100 * rates.pop():.1f} %)" if len(rates) == 1 else ""
 
 
 def _held_against(
@@ -169,8 +192,9 @@ def _figures(setting: Setting) -> str:
     runs = runs_in_words(setting.by_run)
     wide = " (so few that the interval is wide)" if found is not None and found.n == 2 and not by_rows(found) else ""
     seeds = "" if found is None else f", {runs}" if found.n == 1 else f" over {runs}{wide}"
+    chance = ", at the majority-class rate on validation" if measures.is_at_chance(setting) else ""
     lost = f", {len(setting.failed)} of its cells did not finish" if setting.failed else ""
-    return f"test accuracy {percent(found)}{seeds}{lost}"
+    return f"test accuracy {percent(found)}{seeds}{chance}{lost}"
 
 
 def _comparisons(others: Sequence[ComparisonWithBest]) -> list[str]:

@@ -34,7 +34,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 def test_every_document_is_written_and_named(multirun: Path) -> None:
     report = write(multirun, "study", figures=False)
-    assert set(report.files) == {"table.md", "table.tex", "table.csv", "cells.csv"}
+    assert set(report.files) == {"table.md", "table.tex", "table.csv", "cells.csv", "classes.md", "classes.csv"}
     assert all(path.parent == multirun / "study" / "report" and path.is_file() for path in report.files.values())
     assert report.best == "t=1"
     assert report.verdict.startswith("best: t=1, test accuracy 81.0 % ± 1.4 [65.1, 90.7] over 2 seeds (so few")

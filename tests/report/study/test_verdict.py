@@ -150,3 +150,52 @@ def false_claims(settings_: int, seeds: int, seed_sd: float, studies: int) -> fl
 def test_among_settings_that_do_not_differ_one_is_called_better_in_at_most_a_twentieth_of_studies() -> None:
     assert false_claims(settings_=10, seeds=1, seed_sd=0.0, studies=150) <= 0.05
     assert false_claims(settings_=10, seeds=3, seed_sd=0.3, studies=150) <= 0.05  # 0.15 if pairs were tested alone
+
+
+def with_chance(cells: list[RunResult], low: list[float]) -> list[RunResult]:
+    """The same, judged on validation where the most frequent of 2 classes has half of the rows; `low` of intervals."""
+    for one, end in zip(cells, low, strict=True):
+        one.metrics["validation"] |= {
+            "accuracy_interval": [end, 0.9],
+            "balanced_accuracy_interval": [end, 0.9],
+            "majority_rate": 0.5,
+            "classes": 2,
+        }
+    return cells
+
+
+def test_among_settings_that_are_all_at_chance_there_is_no_best() -> None:
+    cells = with_chance(sweep([0.55, 0.6, 0.5], [0.5, 0.55, 0.6]), [0.4, 0.49, 0.3])
+    (verdict,) = judged(cells, [[first(200)], [first(220)], [first(240)]])
+    assert verdict.best is None
+    assert not verdict.others
+    assert verdict.text == "no best: all 3 settings are at the majority-class rate on validation (50.0 %)"
+
+
+def test_always_answering_a_large_class_is_not_the_best_nor_is_what_is_less_accurate() -> None:
+    cells = with_chance(sweep([0.7, 0.54], [0.69, 0.54]), [0.45, 0.51])
+    (verdict,) = judged(cells, [[first(276)], [first(216)]])
+    assert verdict.best is None
+    assert verdict.text == (
+        "no best: a=0, which has the highest accuracy on validation, is at the majority-class rate on validation "
+        "(50.0 %); 1 of 2 settings is not, if classes are weighed alike (balanced accuracy)"
+    )
+
+
+def test_a_setting_at_chance_takes_nothing_from_the_best() -> None:
+    cells = with_chance(sweep([0.5, 0.8], [0.5, 0.8]), [0.45, 0.75])
+    (verdict,) = judged(cells, [[first(200)], [first(320)]])
+    assert verdict.best is not None
+    assert verdict.best.label == "a=1"
+
+
+def test_a_single_setting_at_chance_is_told_to_be() -> None:
+    (verdict,) = judged(with_chance(sweep([0.5], [0.5]), [0.4]), [[first(200)]])
+    assert verdict.text.endswith("one seed, at the majority-class rate on validation")
+
+
+def test_one_seed_that_is_not_at_chance_is_enough() -> None:
+    cells = with_chance(sweep([0.55, 0.5], [0.5, 0.5], seeds=2), [0.45, 0.51, 0.4, 0.4])
+    (verdict,) = judged(cells, [[first(200)] * 2, [first(200)] * 2])
+    assert verdict.best is not None
+    assert verdict.best.label == "a=0"
