@@ -22,6 +22,7 @@ from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
 from kd_lab.evaluation.scoring import Evaluation
+from kd_lab.losses.loss import Loss
 from kd_lab.pipeline.teacher import TeacherSpec, members, reads_with, teacher_fingerprint
 from kd_lab.training import fit
 from kd_lab.training.answers_teacher import AnswersTeacher
@@ -68,7 +69,7 @@ class Plan:
         check_saved(check_all(self.steps, self.student.model.kind, self.student.model), "compression")
         self._check_loss()
         self._check_teacher()
-        if not self.student.loss.needs:
+        if not (self.student.loss.needs or getattr(self.student.loss, "uses_unlabelled", False)):
             self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
 
@@ -77,12 +78,13 @@ class Plan:
         if self.config.recovery not in ("student", "teacher"):
             cure = "Choose one: whose outputs a step of compression learns from while it trains on."
             raise UserError("recovery", expected="student or teacher", got=repr(self.config.recovery), cure=cure)
-        changing = [name for name in ("trim_vocabulary", "prune_lstm") if name in self.steps]
+        heads = () if self.student.loss.needs <= {"logits", "hidden", "all_hidden"} else ("prune_heads",)
+        changing = [name for name in ("trim_vocabulary", "prune_lstm", *heads) if name in self.steps]
         by_fit = apply.epochs(self.steps) and self.config.recovery == "teacher"
         if changing and by_fit and self.student.loss.needs - {"logits"}:
             raise UserError(
                 f"compression.{changing[0]}",
-                expected="a loss of logits alone: after this step the teacher reads other pieces or has another width",
+                expected="a loss of logits alone: after this step the teacher reads other pieces, has another width or other heads",
                 got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
                 cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
             )
@@ -103,6 +105,10 @@ class Plan:
         if self.reader(self.teacher) is not self.tokenizer:
             got = "a teacher with another tokenizer"
             raise UserError("teacher", expected=f"the student's pieces, to give {needed}", got=got, cure=cure)
+        if asked and isinstance(self.student.loss, Loss):  # a user's own may be none
+            teacher = self.teacher.model if isinstance(self.teacher, FitSpec) else self.teacher
+            shapes = (getattr(one, "shape", None) for one in (self.student.model, teacher))
+            self.student.loss.check_models(*shapes)
 
     def check_trainers(self) -> None:
         """Refuses, before any fit, what would not be fitted here as it is asked for.
