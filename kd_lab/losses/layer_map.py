@@ -7,6 +7,7 @@ from typing import Literal
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import ModelShape
+from kd_lab.losses.fitting_losses import other_loss
 
 Which = Literal["every", "last"]
 
@@ -46,5 +47,5 @@ def check_depth(name: str, student: ModelShape, teacher: ModelShape, fewest: int
             f"loss term {name!r}",
             expected=f"a student of {fewest} to {teacher.layers} layers, as its teacher has",
             got=str(student.layers),
-            cure="Choose loss=minilm_v2, which compares the last ones alone, or loss=hybrid.",
+            cure=other_loss(student, teacher),
         )

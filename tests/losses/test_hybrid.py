@@ -145,9 +145,7 @@ def scheduled(**ends: object) -> Hybrid:
     ("schedule", "shares"),
     [("linear", [0, 0.25, 0.5, 0.75, 1]), ("cosine", [0, (1 - math.sqrt(0.5)) / 2, 0.5, (1 + math.sqrt(0.5)) / 2, 1])],
 )
-def test_alpha_and_temperature_go_from_one_end_to_the_other_over_the_epochs(
-    schedule: str, shares: list[float]
-) -> None:
+def test_alpha_and_temperature_go_from_one_end_to_the_other_over_the_epochs(schedule: str, shares: list[float]) -> None:
     loss = scheduled(alpha_end=0.6, temperature_end=2.0, schedule=schedule)
     for epoch, share in enumerate(shares):
         loss.at_epoch(epoch, 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import ModelShape
+from kd_lab.core.types import ModelShape, Outputs
 from kd_lab.losses.layer_map import check_depth, check_which, teacher_layers
 
 
@@ -35,7 +35,7 @@ def test_no_two_layers_share_a_teachers_layer() -> None:
 
 
 def test_a_deeper_student_is_refused() -> None:
-    shape = ModelShape(frozenset(), 8, layers=3)
+    shape = ModelShape(frozenset(Outputs._fields), 8, layers=3)
     check_depth("pkd", shape, shape, fewest=2)
     with pytest.raises(UserError, match="'pkd': expected a student of 1 to 3 layers, as its teacher has, got 4"):
         check_depth("pkd", shape._replace(layers=4), shape)

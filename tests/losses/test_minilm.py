@@ -12,6 +12,7 @@ from scipy.special import rel_entr, softmax
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.fitting_losses import RELATION_HEADS
 from kd_lab.losses.term.minilm import MiniLm
 from kd_lab.losses.term.minilm_v2 import MiniLmV2
 
@@ -51,7 +52,9 @@ def test_minilm_v2_agrees_with_a_loop_over_texts_and_relation_heads() -> None:
     for field in ("queries", "keys", "values"):
         each = []
         for row, length in enumerate(LENGTHS):
-            whole = [np.concatenate(list(getattr(one, field)[row, :, :length].numpy()), -1) for one in (student, teacher)]
+            whole = [
+                np.concatenate(list(getattr(one, field)[row, :, :length].numpy()), -1) for one in (student, teacher)
+            ]
             for head in range(2):
                 parts = (np.split(vectors, 2, axis=-1)[head] for vectors in whole)
                 each += divergences(*(relation(part) for part in parts))
@@ -88,17 +91,25 @@ def test_a_batch_of_padding_gives_zero_with_a_live_graph() -> None:
 
 
 def test_other_heads_are_refused_by_the_first_and_taken_by_the_second() -> None:
-    shape = ModelShape(frozenset(), 384, layers=3, heads=12)
+    shape = ModelShape(frozenset(Outputs._fields), 384, layers=3, heads=12)
     MiniLm().check_models("m", shape, shape._replace(width=768, layers=2))
-    with pytest.raises(UserError, match=r"'m': expected a student with the teacher's 6 heads, got 12.*loss=minilm_v2"):
+    with pytest.raises(
+        UserError, match=r"'m': expected a student with the teacher's 6 heads, got 12\. Choose loss=minilm_v2 or"
+    ):
         MiniLm().check_models("m", shape, shape._replace(heads=6))
     MiniLmV2().check_models("m", shape, shape._replace(heads=6, width=768))
 
 
 def test_relation_heads_that_do_not_divide_a_width_are_refused_with_the_most_that_do() -> None:
-    shape = ModelShape(frozenset(), 312, layers=3, heads=12)
-    with pytest.raises(UserError, match=r"width 312 and the teacher's 768, got 48\. Choose loss\.terms\.m\.relation_heads=24\."):
+    shape = ModelShape(frozenset(Outputs._fields), 312, layers=3, heads=12)
+    with pytest.raises(
+        UserError, match=r"width 312 and the teacher's 768, got 48\. Choose loss\.terms\.m\.relation_heads=24\."
+    ):
         MiniLmV2().check_models("m", shape, shape._replace(width=768))
     MiniLmV2(24).check_models("m", shape, shape._replace(width=768))
     with pytest.raises(UserError, match="relation_heads=6"):
         MiniLmV2()(said(0), batch(said(1)))
+
+
+def test_the_default_number_of_relation_heads_is_that_by_which_cures_go() -> None:
+    assert MiniLmV2().relation_heads == RELATION_HEADS

@@ -50,7 +50,7 @@ def test_embeddings_the_last_layer_and_other_tokens_do_not_count() -> None:
 
 
 def test_another_width_is_refused_with_the_loss_that_bridges_it() -> None:
-    shape = ModelShape(frozenset(), 8, layers=3)
+    shape = ModelShape(frozenset(Outputs._fields), 8, layers=3)
     PKD().check_models("pkd", shape, shape)
     with pytest.raises(UserError, match=r"'pkd': expected a student of the teacher's width 16, got 8.*loss=tinybert"):
         PKD().check_models("pkd", shape, shape._replace(width=16))

@@ -82,14 +82,16 @@ def test_a_step_on_the_projection_alone_comes_nearer() -> None:
 
 
 def test_what_was_not_built_says_so() -> None:
-    with pytest.raises(UserError, match=r"expected a projection from the student's width 6 to the teacher's 6, got none"):
+    with pytest.raises(
+        UserError, match=r"expected a projection from the student's width 6 to the teacher's 6, got none"
+    ):
         TinyBertHidden()(said(0), batch(said(1)))
 
 
 def test_another_number_of_heads_is_refused() -> None:
-    shape = ModelShape(frozenset(), 8, layers=3, heads=4)
-    TinyBertAttention().check_models("t", shape, shape._replace(width=16))
-    TinyBertHidden().check_models("t", shape, shape._replace(width=16, heads=2))
+    shape = ModelShape(frozenset(Outputs._fields), 48, layers=3, heads=4)
+    TinyBertAttention().check_models("t", shape, shape._replace(width=96))
+    TinyBertHidden().check_models("t", shape, shape._replace(width=96, heads=2))
     with pytest.raises(UserError, match=r"'t': expected a student with the teacher's 2 heads, got 4.*loss=minilm_v2"):
         TinyBertAttention().check_models("t", shape, shape._replace(heads=2))
     for term in (TinyBertAttention(), TinyBertHidden()):

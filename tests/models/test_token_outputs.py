@@ -69,9 +69,7 @@ def test_each_family_gives_what_its_shape_says_in_the_shapes_of_the_legend(
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "electra"])
-def test_states_and_attention_are_those_of_transformers_own_code(
-    family: str, tmp_path: Path, own_cache: Cache
-) -> None:
+def test_states_and_attention_are_those_of_transformers_own_code(family: str, tmp_path: Path, own_cache: Cache) -> None:
     theirs = tiny.write(tmp_path / family, family)
     theirs.set_attn_implementation("eager")
     given = batch()
@@ -122,7 +120,9 @@ def test_only_the_layers_that_are_asked_are_listened_to_and_only_meanwhile(
         fused.clear()
         with torch.autocast("cpu", torch.bfloat16):
             said(model, frozenset({"logits", *asked}))
-        linear = [part for part in model.modules() if isinstance(part, torch.nn.Linear)]  # layers have transformers' own
+        linear = [
+            part for part in model.modules() if isinstance(part, torch.nn.Linear)
+        ]  # layers have transformers' own
         assert not any(part._forward_hooks for part in linear)
         return list(fused)
 

@@ -36,7 +36,9 @@ class DKD(Term):
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
     fewest_classes: ClassVar[int] = 3
 
-    def __init__(self, temperature: Temperature = 4.0, target_weight: Weight = 1.0, others_weight: Weight = 8.0) -> None:
+    def __init__(
+        self, temperature: Temperature = 4.0, target_weight: Weight = 1.0, others_weight: Weight = 8.0
+    ) -> None:
         super().__init__()
         self.temperature = temperature_of("loss.terms.dkd.temperature", temperature)
         self.target_weight = _weight("target_weight", target_weight)

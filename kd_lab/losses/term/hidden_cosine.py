@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.fitting_losses import other_loss
 from kd_lab.losses.loss import Term
 
 
@@ -29,7 +30,7 @@ class HiddenCosine(Term):
                 f"loss term {name!r}",
                 expected=f"a student of the teacher's width {teacher.width}",
                 got=str(student.width),
-                cure="Choose loss=hybrid, or for an encoder loss=tinybert, which learns a projection.",
+                cure=other_loss(student, teacher),
             )
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:

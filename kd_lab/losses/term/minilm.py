@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.fitting_losses import other_loss
 from kd_lab.losses.loss import Term
 from kd_lab.losses.relations import divergence, scores
 
@@ -51,5 +52,5 @@ def check_heads(name: str, student: ModelShape, teacher: ModelShape) -> None:
             f"loss term {name!r}",
             expected=f"a student with the teacher's {teacher.heads} heads",
             got=str(student.heads),
-            cure="Choose loss=minilm_v2, which makes heads of its own, or loss=hybrid.",
+            cure=other_loss(student, teacher),
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Units
 from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.fitting_losses import RELATION_HEADS
 from kd_lab.losses.loss import Term
 from kd_lab.losses.relations import divergence, scores
 
@@ -67,7 +68,7 @@ class MiniLmV2(Term):
     def _check(self, name: str, ours: int, theirs: int) -> None:
         both = math.gcd(ours, theirs)
         if both % self.relation_heads:
-            most = max(heads for heads in range(1, 49) if both % heads == 0)
+            most = max(heads for heads in range(1, RELATION_HEADS + 1) if both % heads == 0)
             raise UserError(
                 f"loss term {name!r}",
                 expected=f"relation_heads that divide the student's width {ours} and the teacher's {theirs}",

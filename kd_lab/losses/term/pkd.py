@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.fitting_losses import other_loss
 from kd_lab.losses.layer_map import Which, check_depth, check_which, teacher_layers
 from kd_lab.losses.loss import Term
 
@@ -40,7 +41,7 @@ class PKD(Term):
                 f"loss term {name!r}",
                 expected=f"a student of the teacher's width {teacher.width}",
                 got=str(student.width),
-                cure="Choose loss=tinybert, which learns a projection, or loss=hybrid.",
+                cure=other_loss(student, teacher),
             )
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
