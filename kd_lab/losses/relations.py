@@ -18,7 +18,8 @@ def scores(vectors: Tensor, mask: Tensor) -> Tensor:
     """
     with torch.autocast(vectors.device.type, enabled=False):
         real = vectors.masked_fill((mask == 0)[:, None, :, None], 0.0)
-        return real @ real.transpose(-1, -2) / vectors.shape[-1] ** 0.5
+        found: Tensor = real @ real.transpose(-1, -2) / vectors.shape[-1] ** 0.5
+    return found
 
 
 def divergence(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -68,7 +68,8 @@ class EncoderClassifier(TorchClassifier):
         segments = {"token_type_ids": batch.token_type_ids} if uses_segments else {}
         asked = self.returns - {"logits"}
         all_tokens(self.net, self.config["model_type"], asked=bool(asked))
-        with listening(self.net, self.config, asked) if asked else nullcontext({}) as heard:
+        nobody: AbstractContextManager[dict[str, Tensor]] = nullcontext({})
+        with listening(self.net, self.config, asked) if asked else nobody as heard:
             outputs = self.net(
                 input_ids=batch.input_ids,
                 attention_mask=self._mask(batch.attention_mask),

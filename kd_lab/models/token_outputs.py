@@ -53,7 +53,8 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape:
     fields = {"logits", *HIDDEN}
     if family in _FAMILIES:
         fields |= {"queries", "keys", "values"} | (set() if family in _BIASED else {"attention", "all_attention"})
-    return ModelShape(frozenset(fields), *(int(config[name]) for name in names), _heads(config))
+    width, layers = (int(config[name]) for name in names)
+    return ModelShape(frozenset(fields), width, layers, _heads(config))
 
 
 def _heads(config: Mapping[str, Any]) -> int:
@@ -123,10 +124,12 @@ def _keeping(heard: dict[tuple[str, int], Tensor], key: tuple[str, int]) -> Call
 
 def _split(states: Tensor, size: int) -> Tensor:
     """(B, T, A D) -> (B, A, T, D) in float32."""
-    return states.float().unflatten(-1, (-1, size)).transpose(1, 2)
+    rows, tokens, units = states.shape
+    return states.float().reshape(rows, tokens, units // size, size).transpose(1, 2)
 
 
 def _scores(queries: Tensor, keys: Tensor) -> Tensor:
     """(B, A, T, T), in float32 under autocast too."""
     with torch.autocast(queries.device.type, enabled=False):
-        return queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
+        found: Tensor = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    return found

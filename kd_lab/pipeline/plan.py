@@ -84,7 +84,7 @@ class Plan:
         if changing and by_fit and self.student.loss.needs - {"logits"}:
             raise UserError(
                 f"compression.{changing[0]}",
-                expected="a loss of logits alone: after this step the teacher reads other pieces, has another width or other heads",
+                expected="a loss of logits alone: after this step pieces, width or heads are not the teacher's",
                 got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
                 cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
             )

@@ -219,7 +219,7 @@ def test_refuses_a_teacher_of_another_shape(name: str) -> None:
 @every_term
 def test_refuses_a_single_class(name: str) -> None:
     loss = Loss({name: TERMS[name], "kl": KL(2.0)}, {name: 1.0, "kl": 1.0})
-    with pytest.raises(UserError, match="expected at least [23] classes, got 1"):
+    with pytest.raises(UserError, match=r"expected at least [23] classes, got 1"):
         loss.check(classes=1, teacher=True)
     loss.check(classes=3, teacher=True)
 

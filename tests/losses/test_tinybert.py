@@ -77,7 +77,7 @@ def test_a_step_on_the_projection_alone_comes_nearer() -> None:
     before.backward()
     with torch.no_grad():
         for weight in term.parameters():
-            weight -= 0.1 * weight.grad
+            weight.sub_(0.1 * weight.grad)
     assert term(student, batch(teacher)) < before
 
 

@@ -79,6 +79,8 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made
 OTHER: dict[str, Any] = {  # another value of an option, by its name or by class and name
     "alpha": 0.25,
     "temperature_end": 1.0,
+    "losses.term.dist.Dist.columns": 2.0,
+    "losses.term.dkd.DKD.temperature": 3.0,
     "losses.term.pkd.PKD.layers": "last",
     "losses.term.tinybert_attention.TinyBertAttention.layers": "last",
     "losses.term.tinybert_hidden.TinyBertHidden.layers": "last",

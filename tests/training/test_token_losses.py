@@ -1,4 +1,4 @@
-"""Losses of tokens in a fit: they fall, what they own is fitted and resumed and not saved; rows that no teacher judges."""
+"""Losses of tokens in a fit: they fall, what they own is fitted and resumed and not saved; rows without a teacher."""
 
 from __future__ import annotations
 

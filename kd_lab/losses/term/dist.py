@@ -70,8 +70,9 @@ def _distance(ours: Tensor, theirs: Tensor) -> Tensor:
     told = y.norm(dim=-1) > _FLAT * level * y.shape[-1] ** 0.5
     x, y = x[told], y[told]
     tiny = torch.finfo(x.dtype).tiny ** 0.5
-    r = (x * y).sum(-1) / (x.norm(dim=-1).clamp(min=tiny) * y.norm(dim=-1))
-    return (1 - r).sum() / len(ours)
+    r: Tensor = (x * y).sum(-1) / (x.norm(dim=-1).clamp(min=tiny) * y.norm(dim=-1))
+    total: Tensor = (1 - r).sum()
+    return total / len(ours)
 
 
 def _centred(values: Tensor) -> tuple[Tensor, Tensor]:

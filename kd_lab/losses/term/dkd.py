@@ -19,11 +19,11 @@ UNLABELLED = -1
 class DKD(Term):
     """T^2 * mean over rows of target_weight * KL(b_t || b_s) + others_weight * KL(q_t || q_s), in nats.
 
-    b = (p of the target, 1 - it); q = softmax(logits / T) over the other classes alone. The target is the gold label, of
-    a row without one the teacher's answer. `kl` is the sum in which KL(q_t || q_s) counts as little as a sure teacher
-    leaves to the other classes; here its weight is free (Zhao et al., arXiv:2203.08679, equation 7, where the weights are
-    alpha and beta; 1 and 8 at T = 4 are theirs for CIFAR-100). 0 when student equals teacher, up to a shift of a row's
-    logits. With 2 classes q is 1 and the second part always 0: refused.
+    b = (p of the target, 1 - it); q = softmax(logits / T) over the other classes alone. The target is the gold label,
+    of a row without one the teacher's answer. `kl` is the sum in which KL(q_t || q_s) counts as little as a sure
+    teacher leaves to the other classes; here its weight is free (Zhao et al., arXiv:2203.08679, equation 7, where the
+    weights are alpha and beta; 1 and 8 at T = 4 are theirs for CIFAR-100). 0 when student equals teacher, up to a shift
+    of a row's logits. With 2 classes q is 1 and the second part always 0: refused.
 
     Args:
         temperature: T, above 0.

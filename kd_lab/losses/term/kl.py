@@ -54,7 +54,7 @@ class KL(Term):
 
 
 def mean_by_confidence(rows: Tensor, teacher_logits: Tensor) -> Tensor:
-    """sum of c * rows / sum of c, c = max p_t at temperature 1: the mean in which a row that the teacher doubts counts less.
+    """sum of c * rows / sum of c, c = max p_t at temperature 1: a row that the teacher doubts counts less.
 
     Args:
         rows: (B,) float.

@@ -36,9 +36,9 @@ class MiniLm(Term):
         Raises:
             UserError: the numbers of heads or tokens differ.
         """
-        attention = self.pair(student, batch, "attention", _CURE)
-        values = (scores(one, batch.attention_mask) for one in self.both(student, batch, "values"))
-        return divergence(*attention, batch.attention_mask) + divergence(*values, batch.attention_mask)
+        a_s, a_t = self.pair(student, batch, "attention", _CURE)
+        v_s, v_t = (scores(one, batch.attention_mask) for one in self.both(student, batch, "values"))
+        return divergence(a_s, a_t, batch.attention_mask) + divergence(v_s, v_t, batch.attention_mask)
 
 
 def check_heads(name: str, student: ModelShape, teacher: ModelShape) -> None:

@@ -18,12 +18,12 @@ _FIELDS = ("queries", "keys", "values")
 
 
 class MiniLmV2(Term):
-    """KL(Q_t || Q_s) + KL(K_t || K_s) + KL(V_t || V_s) of the last layer, each a mean over real tokens and heads, in nats.
+    """KL(Q_t || Q_s) + KL(K_t || K_s) + KL(V_t || V_s) of the last layer, each a mean over tokens and heads, in nats.
 
     Q = softmax(q q' / sqrt(D)) over real tokens, as are K and V; q of all heads are put together and split anew into
-    `relation_heads`, D = H / relation_heads, so that numbers of heads, widths and layers may differ. 0 when student equals
-    teacher. The teacher must read the same tokens. Source: Wang et al., arXiv:2012.15828, equations 5 to 9; 48 heads
-    are theirs for a base-size teacher.
+    `relation_heads`, D = H / relation_heads, so that numbers of heads, widths and layers may differ. 0 when student
+    equals teacher. The teacher must read the same tokens. Source: Wang et al., arXiv:2012.15828, equations 5 to 9; 48
+    heads are theirs for a base-size teacher.
 
     Args:
         relation_heads: how many; they must divide the width of both.
@@ -55,8 +55,8 @@ class MiniLmV2(Term):
                 got = str(theirs.shape[2])
                 raise UserError(f"loss term {self.file_name!r}", expected=expected, got=got, cure=cure)
             self._check(self.file_name, *(one.shape[1] * one.shape[3] for one in (ours, theirs)))
-            relations = (scores(self._split(one), batch.attention_mask) for one in (ours, theirs))
-            total = total + divergence(*relations, batch.attention_mask)
+            r_s, r_t = (scores(self._split(one), batch.attention_mask) for one in (ours, theirs))
+            total = total + divergence(r_s, r_t, batch.attention_mask)
         return total
 
     def _split(self, vectors: Tensor) -> Tensor:

@@ -17,9 +17,9 @@ from kd_lab.losses.loss import Term
 class PKD(Term):
     """mean over rows and layers but the last of |h_s/|h_s| - h_t/|h_t||^2, from 0 to 4.
 
-    h: the first token's state (H,). 0 when student equals teacher, or is a positive multiple of it. The last layer is left
-    out, as the logits say what it does. Source: Sun et al., arXiv:1908.09355, equation 7, summed over layers there. The
-    teacher must be as wide as the student and read the same tokens; a student has 2 layers at least.
+    h: the first token's state (H,). 0 when student equals teacher, or is a positive multiple of it. The last layer is
+    left out, as the logits say what it does. Source: Sun et al., arXiv:1908.09355, equation 7, summed over layers
+    there. The teacher must be as wide as the student and read the same tokens; a student has 2 layers at least.
 
     Args:
         layers: "every" holds the student's layers against the teacher's spread evenly (PKD-Skip), "last" against the

@@ -22,11 +22,11 @@ class RKD(Term):
     """distances * mean over pairs of h(d_s - d_t) + angles * mean over triplets of h(cos_s - cos_t).
 
     The points are the logits (C,) of the batch's rows; d is the distance of two, divided by the mean of all that are
-    above 0; cos that of the angle at the second of three; h(x) = x^2 / 2 up to |x| = 1, |x| - 1/2 beyond. 0 when student
-    equals teacher, or is it moved, turned or scaled as a whole. Source: Park et al., arXiv:1904.05068, equations 4 to 10;
-    weights 25 and 50 are theirs beside a task loss. They take embeddings; logits are what the cache holds and what a
-    student of any kind and tokenizer has. What turns all points the same way costs nothing: which class is which must be
-    said by another term.
+    above 0; cos that of the angle at the second of three; h(x) = x^2 / 2 up to |x| = 1, |x| - 1/2 beyond. 0 when
+    student equals teacher, or is it moved, turned or scaled as a whole. Source: Park et al., arXiv:1904.05068,
+    equations 4 to 10; weights 25 and 50 are theirs beside a task loss. They take embeddings; logits are what the cache
+    holds and what a student of any kind and tokenizer has. What turns all points the same way costs nothing: which
+    class is which must be said by another term.
 
     Args:
         distances, angles: weights, finite, at least 0, not both 0.
