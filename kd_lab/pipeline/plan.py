@@ -17,6 +17,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.formats import check_saved
 from kd_lab.core.instantiate import TARGET, build
 from kd_lab.core.moved import with_current_names
+from kd_lab.core.types import ModelShape
 from kd_lab.data.dataset import without_transfer
 from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
@@ -107,8 +108,7 @@ class Plan:
             raise UserError("teacher", expected=f"the student's pieces, to give {needed}", got=got, cure=cure)
         if asked and isinstance(self.student.loss, Loss):  # a user's own may be none
             teacher = self.teacher.model if isinstance(self.teacher, FitSpec) else self.teacher
-            shapes = (getattr(one, "shape", None) for one in (self.student.model, teacher))
-            self.student.loss.check_models(*shapes)
+            self.student.loss.check_models(_shape(self.student.model), _shape(teacher))
 
     def check_trainers(self) -> None:
         """Refuses, before any fit, what would not be fitted here as it is asked for.
@@ -248,6 +248,15 @@ def _alike(one: TokenizerBase, other: TokenizerBase) -> bool:
         return True
     there = one.path.is_file() and other.path.is_file()
     return there and one.max_tokens == other.max_tokens and same_tokenizer(one.path, other.path)
+
+
+def _shape(model: Any) -> ModelShape | None:
+    """What a loss can ask a model for; None where it does not say so before it is built."""
+    try:
+        shape: ModelShape | None = getattr(model, "shape", None)
+    except UserError:  # its checkpoint is not here: said when its weights are needed
+        return None
+    return shape
 
 
 def _check_length(model: Any, tokenizer: TokenizerBase, where: str) -> None:

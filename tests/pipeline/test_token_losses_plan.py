@@ -102,3 +102,11 @@ def test_text_without_labels_is_learned_from_by_entropy_with_no_teacher() -> Non
     assert plan(*line, "loss=entropy").taught_on is not plan(*line, "loss=entropy").dataset
     alone = plan(*line, "loss=cross_entropy")
     assert alone.taught_on is alone.dataset
+
+
+def test_a_plan_of_a_cell_whose_checkpoint_is_not_here_can_be_opened() -> None:
+    """A report opens plans of cells that ran on other machines."""
+    given = ("teacher=checkpoint", "model=checkpoint", "tokenizer.max_tokens=32", "loss=minilm")
+    tiny.write(Path("there"), "bert")
+    plan(*given, "model.path=there", "teacher.path=there")
+    plan(*given, "model.path=gone", "teacher.path=gone")
