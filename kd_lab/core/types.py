@@ -1,6 +1,7 @@
 """The values that travel between layers.
 
-Shape legend, used everywhere: `B` examples, `T` tokens, `C` classes, `H` width.
+Shape legend, used everywhere: `B` examples, `T` tokens, `C` classes, `H` width, `L` layers, `A` attention heads, `D`
+units of one head.
 """
 
 from __future__ import annotations
@@ -16,8 +17,22 @@ class Outputs(NamedTuple):
 
     logits: Tensor  # (B, C) float, unnormalised
     hidden: Tensor | None = None  # (B, T, H) float, last layer's token states, or None when nobody asked
-    attention: Tensor | None = None  # (B, heads, T, T) float, last layer's weights, or None when nobody asked
+    attention: Tensor | None = None  # (B, A, T, T) float, last layer's scores q.k / sqrt(D), before mask and softmax
     answered: Tensor | None = None  # (B,) bool, rows of which a teacher says something; None where it does of all
+    queries: Tensor | None = None  # (B, A, T, D) float, last layer's, as keys and values; None when nobody asked
+    keys: Tensor | None = None
+    values: Tensor | None = None
+    all_hidden: Tensor | None = None  # (B, L + 1, T, H) float, the embeddings, then each layer's token states
+    all_attention: Tensor | None = None  # (B, L, A, T, T) float, each layer's scores, see attention
+
+
+class ModelShape(NamedTuple):
+    """What a loss can ask a model for, known before the model is built."""
+
+    gives: frozenset[str]  # fields of `Outputs`
+    width: int  # H
+    layers: int = 0  # L; 0 where the model has none that a loss can ask for
+    heads: int = 0  # A of each layer
 
 
 class Batch(NamedTuple):

@@ -103,7 +103,7 @@ def fidelity(student_logits: Tensor, teacher_logits: Tensor, several: bool = Fal
     student, teacher = student_logits.detach().double().cpu(), teacher_logits.detach().double().cpu()
     if several:
         agreement = ((student > 0) == (teacher > 0)).all(dim=1).double().mean()
-        return {"agreement": float(agreement), "kl": max(0.0, float(binary_kl(student, teacher)))}
+        return {"agreement": float(agreement), "kl": max(0.0, float(binary_kl(student, teacher).mean()))}
     agreement = (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
     kl = F.kl_div(student.log_softmax(dim=1), teacher.log_softmax(dim=1), reduction="batchmean", log_target=True)
     return {"agreement": float(agreement), "kl": max(0.0, float(kl))}

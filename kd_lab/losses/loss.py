@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Batch, ModelShape, Outputs
 
 T = TypeVar("T", Outputs, Batch)
 NO_TEACHER = "Choose a teacher, e.g. teacher=minilm."
@@ -23,12 +23,47 @@ class Term(nn.Module):
     returns: ClassVar[frozenset[str]] = frozenset({"logits"})  # fields of Outputs that the student must fill
     fewest_classes: ClassVar[int] = 2  # with fewer, the term is constant or undefined
     multi_label: ClassVar[bool] = False  # whether it is defined where a row may bear several labels
+    stands_alone: ClassVar[bool] = True  # False where such terms alone do not say which class is right
+    uses_unlabelled: ClassVar[bool] = False  # whether rows without a label count though no teacher judges them
+    has_weights: ClassVar[bool] = False  # whether `build` makes weights of its own, which are fitted and not saved
 
     def __init__(self) -> None:  # nn.Module's takes *args, which are no options of a term
         super().__init__()
 
     def prepare(self, counts: Tensor, rows: int) -> None:
         """Told, before a fit, how many rows of train bear each class, (C,) int64, and how many have a label at all."""
+
+    def build(self, student: Outputs, batch: Batch) -> None:
+        """Makes the term's own weights anew, before a fit, for outputs of these shapes; see `has_weights`."""
+
+    def check_classes(self, name: str, classes: int) -> None:
+        """Refuses data of so few classes that the term is constant or undefined.
+
+        Args:
+            name: what the loss calls the term.
+
+        Raises:
+            UserError: there are too few.
+        """
+        if classes < self.fewest_classes:
+            raise UserError(
+                f"loss term {name!r}",
+                expected=f"at least {self.fewest_classes} classes",
+                got=str(classes),
+                cure="Look at dataset.label_column, or choose another loss, e.g. loss=hybrid."
+                if classes < 2
+                else "Choose another loss, e.g. loss=hybrid.",
+            )
+
+    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
+        """Refuses, before any fit, a student and a teacher whose outputs cannot be compared.
+
+        Args:
+            name: what the loss calls the term.
+
+        Raises:
+            UserError: they cannot.
+        """
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """The term's size, a scalar in float32 or wider.
@@ -47,17 +82,30 @@ class Term(nn.Module):
         Raises:
             UserError: one of the two is missing, or their shapes differ (then with `cure`).
         """
-        name = type(self).__module__.rpartition(".")[-1]
-        of_student = require(student, field, "student", name)
-        of_teacher = require(batch.teacher, field, "teacher", name)
+        of_student, of_teacher = self.both(student, batch, field)
         if of_student.shape != of_teacher.shape:
             raise UserError(
-                f"loss term {name!r}",
+                f"loss term {self.file_name!r}",
                 expected=f"teacher {field} of the student's shape {list(of_student.shape)}",
                 got=f"{list(of_teacher.shape)}",
                 cure=cure,
             )
+        return of_student, of_teacher
+
+    def both(self, student: Outputs, batch: Batch, field: str) -> tuple[Tensor, Tensor]:
+        """As `pair`, of any shapes.
+
+        Raises:
+            UserError: one of the two is missing.
+        """
+        of_student = require(student, field, "student", self.file_name)
+        of_teacher = require(batch.teacher, field, "teacher", self.file_name)
         return wide(of_student), wide(of_teacher.detach())
+
+    @property
+    def file_name(self) -> str:
+        """That of the file it lies in, for errors."""
+        return type(self).__module__.rpartition(".")[-1]
 
 
 class Loss(nn.Module):
@@ -66,12 +114,14 @@ class Loss(nn.Module):
     Args:
         terms: name -> term.
         weights: name -> weight, at least 0; the same names.
+        later: names of terms whose weight is above 0 in some later epoch: they count all along.
     """
 
-    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float]) -> None:
+    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float], later: Collection[str] = ()) -> None:
         super().__init__()
         self.terms = nn.ModuleDict(dict(terms.items()))
         self.weights = dict(weights.items())
+        self.used = [name for name, weight in weights.items() if weight != 0 or name in later]
 
     def forward(self, student: Outputs, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """(total, {term: its size before weighting, detached}), all scalars.
@@ -115,6 +165,24 @@ class Loss(nn.Module):
         for term in self._active().values():
             term.prepare(counts, rows)
 
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether rows without a label count though no teacher judges them."""
+        return any(term.uses_unlabelled for term in self._active().values())
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a term has weights of its own, for `build` to make."""
+        return any(term.has_weights for term in self._active().values())
+
+    def build(self, student: Outputs, batch: Batch) -> None:
+        """Has each term make its own weights anew, before a fit, for outputs of these shapes."""
+        for term in self._active().values():
+            term.build(student, batch)
+
+    def at_epoch(self, epoch: int, epochs: int) -> None:
+        """Told, before each epoch of a fit, that it is the `epoch`th, from 0, of `epochs`."""
+
     def check(self, classes: int, teacher: bool, multi_label: bool = False) -> None:
         """Refuses, before any work is done, a run that this loss cannot train.
 
@@ -135,19 +203,40 @@ class Loss(nn.Module):
                 raise UserError(
                     f"loss term {name!r}", expected=f"a teacher, for its {fields}", got="none", cure=NO_TEACHER
                 )
-            if classes < term.fewest_classes:
-                raise UserError(
-                    f"loss term {name!r}",
-                    expected=f"at least {term.fewest_classes} classes",
-                    got=str(classes),
-                    cure="Look at dataset.label_column, or choose another loss, e.g. loss=hybrid."
-                    if classes < 2
-                    else "Choose another loss, e.g. loss=hybrid.",
-                )
+            term.check_classes(name, classes)
+        if not any(term.stands_alone for term in self._active().values()):
+            raise UserError(
+                f"loss of {' and '.join(self._active())}",
+                expected="a term beside it that says which class is right",
+                got="none: one class for every text would do",
+                cure="Choose loss=hybrid, or add one, e.g. +loss/term@loss.terms.kl=kl +loss.weights.kl=1.",
+            )
+
+    def check_models(self, student: ModelShape | None, teacher: ModelShape | None) -> None:
+        """Refuses, before any fit, a student and a teacher whose outputs this loss cannot compare.
+
+        Args:
+            student, teacher: None where it is not known what they give: then found out in the first step.
+
+        Raises:
+            UserError: one of them does not give what a term needs, or both differ where they must be alike.
+        """
+        for name, term in self._active().items():
+            for who, shape, fields in (("student", student, term.returns), ("teacher", teacher, term.needs)):
+                lacking = sorted(fields - shape.gives) if shape else []
+                if shape and lacking:
+                    raise UserError(
+                        f"loss term {name!r}",
+                        expected=f"a {who} that gives {' and '.join(lacking)}",
+                        got=f"one that gives {', '.join(sorted(shape.gives))}",
+                        cure="Choose loss=hybrid, which needs logits alone.",
+                    )
+            if student and teacher:
+                term.check_models(name, student, teacher)
 
     def _active(self) -> dict[str, Term]:
         """The terms that count, by name."""
-        return {name: cast("Term", term) for name, term in self.terms.items() if self.weights[name] != 0}
+        return {name: cast("Term", self.terms[name]) for name in self.used}
 
 
 def _answered(student: Outputs, batch: Batch) -> tuple[Outputs, Batch] | None:

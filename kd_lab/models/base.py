@@ -32,7 +32,7 @@ class TorchClassifier(nn.Module):
         self.returns: frozenset[str] = frozenset({"logits"})
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (B, C) as float32, and hidden states (B, T, H) when `returns` asks for them."""
+        """Logits (B, C) as float32, and the fields of `Outputs` that `returns` asks for and the class gives."""
         raise NotImplementedError
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import Any
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import LayerNumbers, Layers, NonEmpty, PathName, Sha256, ShareBelowOne
+from kd_lab.core.types import ModelShape
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
@@ -21,6 +22,7 @@ from kd_lab.models.pretrained import (
     weights_of,
 )
 from kd_lab.models.spec import BuildContext
+from kd_lab.models.token_outputs import shape_of
 
 _DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "mlp_dropout")
 
@@ -79,6 +81,17 @@ class CheckpointEncoder:
             UserError: the checkpoint is not to be had.
         """
         return longest_input(read_settings(self.reads_with.folder()))
+
+    @property
+    def shape(self) -> ModelShape:
+        """What a loss can ask it for.
+
+        Raises:
+            UserError: the checkpoint is not to be had.
+        """
+        found = shape_of(read_settings(self.reads_with.folder()))
+        kept = self.layers if self.keep_layers is None else len(self.keep_layers)
+        return found if kept is None else found._replace(layers=kept)
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """Its options, and the checkpoint by its content."""

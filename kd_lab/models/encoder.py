@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import torch
 import transformers
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,7 +17,7 @@ from transformers.initialization import no_init_weights
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import LayerNumbers, Layers, NonEmpty, Positions, ShareBelowOne, Units
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.models.architectures import LAYOUTS, OURS, take_shape
 from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config, take_weights
@@ -25,6 +27,7 @@ from kd_lab.models.fused.cls_only import all_tokens, narrow_last_layer
 from kd_lab.models.fused.dropout import use_quick_dropout
 from kd_lab.models.pretrained import tell_of_head
 from kd_lab.models.spec import BuildContext
+from kd_lab.models.token_outputs import HIDDEN, listening, shape_of
 from kd_lab.models.weight_transfer import base_prefix, take_layers
 from kd_lab.models.weights_file import read_tensors, refuse_giants
 
@@ -60,18 +63,24 @@ class EncoderClassifier(TorchClassifier):
         return not self.config.get(OURS)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Logits (B, C) and, when asked for, the last layer's token states (B, T, H)."""
+        """Logits (B, C) and, when asked for, what `token_outputs` can hear of tokens."""
         uses_segments = self.two_segments and batch.token_type_ids is not None
         segments = {"token_type_ids": batch.token_type_ids} if uses_segments else {}
-        wants_hidden = "hidden" in self.returns
-        all_tokens(self.net, self.config["model_type"], asked=wants_hidden)
-        outputs = self.net(
-            input_ids=batch.input_ids,
-            attention_mask=self._mask(batch.attention_mask),
-            output_hidden_states=wants_hidden,
-            **segments,
-        )
-        return Outputs(outputs.logits.float(), outputs.hidden_states[-1].float() if wants_hidden else None)
+        asked = self.returns - {"logits"}
+        all_tokens(self.net, self.config["model_type"], asked=bool(asked))
+        nobody: AbstractContextManager[dict[str, Tensor]] = nullcontext({})
+        with listening(self.net, self.config, asked) if asked else nobody as heard:
+            outputs = self.net(
+                input_ids=batch.input_ids,
+                attention_mask=self._mask(batch.attention_mask),
+                output_hidden_states=bool(asked & HIDDEN),
+                **segments,
+            )
+        if "hidden" in asked:
+            heard["hidden"] = outputs.hidden_states[-1].float()
+        if "all_hidden" in asked:
+            heard["all_hidden"] = torch.stack([states.float() for states in outputs.hidden_states], dim=1)
+        return Outputs(outputs.logits.float(), **heard)
 
     def _mask(self, mask: Tensor) -> Tensor:
         """(B, T), or for a GPU (B, 1, 1, T): Hugging Face's code would look into the other and wait for the answer."""
@@ -172,6 +181,11 @@ class Encoder:
         settings = {"model_type": self.architecture, "max_position_embeddings": self.max_positions}
         return longest_input({**settings, "pad_token_id": 1})
 
+    @property
+    def shape(self) -> ModelShape:
+        """What a loss can ask it for."""
+        return shape_of(self._shape())
+
     def fingerprint_parts(self) -> dict[str, Any]:
         """Its options but the name; the checkpoint only where its weights are used."""
         options = {key: value for key, value in vars(self).items() if key != "name"}
@@ -197,17 +211,19 @@ class Encoder:
             "num_labels": context.classes,
         }
         if self.architecture == "distilbert":
-            shape = {"n_layers": self.layers, "dim": self.width, "n_heads": self.heads, "hidden_dim": self.feed_forward}
             rates = {"dropout": self.dropout, "attention_dropout": self.dropout, "seq_classif_dropout": self.dropout}
         else:
-            shape = {
-                "num_hidden_layers": self.layers,
-                "hidden_size": self.width,
-                "num_attention_heads": self.heads,
-                "intermediate_size": self.feed_forward,
-            }
             rates = {"hidden_dropout_prob": self.dropout, "attention_probs_dropout_prob": self.dropout}
-        return {**settings, **shape, **rates}
+        return {**settings, **self._shape(), **rates}
+
+    def _shape(self) -> dict[str, Any]:
+        names = (
+            ("n_layers", "dim", "n_heads", "hidden_dim")
+            if self.architecture == "distilbert"
+            else ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+        )
+        sizes = (self.layers, self.width, self.heads, self.feed_forward)
+        return {"model_type": self.architecture, **dict(zip(names, sizes, strict=True))}
 
     def _source(self, context: BuildContext) -> dict[str, Tensor]:
         if self.init == "pretrained":

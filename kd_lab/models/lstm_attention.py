@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Epochs, Layers, NonEmpty, Seed, ShareBelowOne, Units
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.models.base import TorchClassifier, masked_softmax
 from kd_lab.models.factorised_embedding import FactorisedEmbedding
 from kd_lab.models.fused.dropout import QuickDropout
@@ -110,6 +110,11 @@ class LstmAttention:
     def starts_from_teacher(self) -> bool:
         """Never: it has no layer that an encoder has."""
         return False
+
+    @property
+    def shape(self) -> ModelShape:
+        """What a loss can ask it for: the last layer's states alone."""
+        return ModelShape(frozenset({"logits", "hidden"}), self.hidden)
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """Its options but the name."""

@@ -37,7 +37,8 @@ class ModelSpec(Protocol):
         """Whether `build` reads the fitted teacher's weights."""
 
     # Optional: `reads_with`, the checkpoint whose tokenizer makes the pieces that the weights know, or None;
-    # `longest_input`, tokens that the model has positions for.
+    # `longest_input`, tokens that the model has positions for; `shape`, the `ModelShape` that a loss is held against
+    # before any fit.
 
     def build(self, context: BuildContext) -> TorchClassifier:
         """A model in training mode, its random weights drawn from torch's global generator."""

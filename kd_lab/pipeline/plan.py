@@ -17,11 +17,13 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.formats import check_saved
 from kd_lab.core.instantiate import TARGET, build
 from kd_lab.core.moved import with_current_names
+from kd_lab.core.types import ModelShape
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, without_transfer
 from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
 from kd_lab.evaluation.scoring import Evaluation
+from kd_lab.losses.loss import Loss
 from kd_lab.pipeline.teacher import TeacherSpec, members, reads_with, teacher_fingerprint
 from kd_lab.training import fit
 from kd_lab.training.answers_teacher import AnswersTeacher
@@ -70,7 +72,7 @@ class Plan:
         self._check_task()
         self._check_loss()
         self._check_teacher()
-        if not self.student.loss.needs:
+        if not (self.student.loss.needs or getattr(self.student.loss, "uses_unlabelled", False)):
             self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
 
@@ -95,12 +97,13 @@ class Plan:
         if self.config.recovery not in ("student", "teacher"):
             cure = "Choose one: whose outputs a step of compression learns from while it trains on."
             raise UserError("recovery", expected="student or teacher", got=repr(self.config.recovery), cure=cure)
-        changing = [name for name in ("trim_vocabulary", "prune_lstm") if name in self.steps]
+        heads = () if self.student.loss.needs <= {"logits", "hidden", "all_hidden"} else ("prune_heads",)
+        changing = [name for name in ("trim_vocabulary", "prune_lstm", *heads) if name in self.steps]
         by_fit = apply.epochs(self.steps) and self.config.recovery == "teacher"
         if changing and by_fit and self.student.loss.needs - {"logits"}:
             raise UserError(
                 f"compression.{changing[0]}",
-                expected="a loss of logits alone: after this step the teacher reads other pieces or has another width",
+                expected="a loss of logits alone: after this step pieces, width or heads are not the teacher's",
                 got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
                 cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
             )
@@ -125,6 +128,9 @@ class Plan:
         if self.reader(self.teacher) is not self.tokenizer:
             got = "a teacher with another tokenizer"
             raise UserError("teacher", expected=f"the student's pieces, to give {needed}", got=got, cure=cure)
+        if asked and isinstance(self.student.loss, Loss):  # a user's own may be none
+            teacher = self.teacher.model if isinstance(self.teacher, FitSpec) else self.teacher
+            self.student.loss.check_models(_shape(self.student.model), _shape(teacher))
 
     def _check_augmentation(self, teacher: TeacherSpec) -> None:
         """Refuses rows made out of others where nobody can say anything of them: a file has no answers to these."""
@@ -274,6 +280,15 @@ def _alike(one: TokenizerBase, other: TokenizerBase) -> bool:
         return True
     there = one.path.is_file() and other.path.is_file()
     return there and one.max_tokens == other.max_tokens and same_tokenizer(one.path, other.path)
+
+
+def _shape(model: Any) -> ModelShape | None:
+    """What a loss can ask a model for; None where it does not say so before it is built."""
+    try:
+        shape: ModelShape | None = getattr(model, "shape", None)
+    except UserError:  # its checkpoint is not here: said when its weights are needed
+        return None
+    return shape
 
 
 def _check_length(model: Any, tokenizer: TokenizerBase, where: str) -> None:

@@ -33,6 +33,7 @@ _NAMES = 2  # of the columns say what a row is; what tells rows apart stands aft
 _WORDS = range(_NAMES)
 _STYLES = {"teacher": "bold"}
 _UNTOLD = {"name", "search", "paths", "tracking", "evaluation"}  # parts of a config that do not make a row another row
+_WITHOUT_TEACHER = ("CrossEntropy", "Entropy", MISSING)  # terms that ask no teacher
 _LETTERS = 60  # of an error that fit into a cell
 
 
@@ -185,7 +186,8 @@ def _terms(loss: Mapping[str, Any]) -> list[str]:
 
 
 def _distils(loss: Mapping[str, Any]) -> bool:
-    return loss.get("alpha") != 1 and any(term not in ("CrossEntropy", MISSING) for term in _terms(loss))
+    on_labels = loss.get("alpha") == 1 and loss.get("alpha_end") in (None, 1)
+    return not on_labels and any(term not in _WITHOUT_TEACHER for term in _terms(loss))
 
 
 def _percent(rate: float | None) -> str:

@@ -80,6 +80,11 @@ class Distillation(pl.LightningModule):
         """Recordings hold memory."""
         self._replay = None
 
+    def on_train_epoch_start(self) -> None:
+        """The loss may change from epoch to epoch."""
+        if isinstance(self.loss, Loss):  # a user's own may be none
+            self.loss.at_epoch(self.current_epoch, self.trainer.max_epochs or 1)
+
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Joins what the teacher has said: with the rows it is moved to the device."""
         teacher = self._outputs_of_split()

@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.core.progress import Advance
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.data.balanced_rows import class_counts
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, TokenSplit
@@ -86,6 +87,8 @@ def train(
         return {"history": [], "seconds": 0.0, "device": device, "precision": precision}
     if isinstance(loss, Loss):  # a user's own may be none
         loss.prepare(*_class_counts(tokens, settings))
+        if loss.has_weights:
+            loss.build(*_one_row(model, loss, tokens, teacher_outputs))
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
         history = _run(
@@ -105,8 +108,26 @@ def _class_counts(tokens: Tokens, settings: Trainer) -> tuple[torch.Tensor, int]
     return torch.from_numpy(counts), len(gold)
 
 
+def _one_row(
+    model: TorchClassifier, loss: Loss, tokens: Tokens, teacher_outputs: Mapping[str, TeacherOutputs]
+) -> tuple[Outputs, Batch]:
+    """What model and teacher say of a row of train, for their shapes alone."""
+    batch = BatchLoader(tokens.split("train"), 1, tokens.pad_id).batch(np.array([0]))
+    if ask := teacher_outputs.get("train"):
+        batch = batch._replace(teacher=ask(batch))
+    model.returns = loss.returns
+    with torch.no_grad():
+        outputs: Outputs = model.cpu().eval()(batch)
+    return outputs, batch
+
+
 def learned_from(train: TokenSplit, loss: Loss, teacher: TeacherOutputs | None = None) -> np.ndarray:
-    """(N,) ids of the rows of train that a fit goes through: those without a label only where a teacher judges them."""
+    """(N,) ids of the rows of train that a fit goes through.
+
+    Those without a label are among them where a teacher judges them, or the loss has a use for them without one.
+    """
+    if getattr(loss, "uses_unlabelled", False):  # a user's own may be no `Loss`
+        return np.arange(len(train))
     if not loss.needs:
         return train.labelled
     answered = getattr(teacher, "answered", None)

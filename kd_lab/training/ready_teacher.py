@@ -17,6 +17,7 @@ from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, PathName, Sha256, Tokens
 from kd_lab.core.reading import read_json
+from kd_lab.core.types import ModelShape
 from kd_lab.data import tokenized
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.dataset import MULTI_LABEL
@@ -27,6 +28,7 @@ from kd_lab.models.base import CONFIG, TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.families import FAMILIES, longest_input
 from kd_lab.models.pretrained import read_net, read_settings, weights_of
+from kd_lab.models.token_outputs import shape_of
 from kd_lab.training.fit import Fitted
 from kd_lab.training.label_match import match
 
@@ -80,6 +82,12 @@ class ReadyTeacher:
         """Tokens that it has positions for; None where it has no limit."""
         folder = self.checkpoint.folder()
         return longest_input(read_settings(folder)) if _is_of_the_hub(folder) else None
+
+    @property
+    def shape(self) -> ModelShape | None:
+        """What a loss can ask it for; None where that is found out when it is loaded."""
+        folder = self.checkpoint.folder()
+        return shape_of(read_settings(folder)) if _is_of_the_hub(folder) else None
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """The files by their content, and which of its classes is which."""

@@ -132,3 +132,64 @@ def test_its_name_in_the_cache_is_its_options() -> None:
         "class_weights": None,
     }
     assert fingerprint(Hybrid(1, 2, 0)) == fingerprint(Hybrid(1.0, 2.0, 0.0))
+
+
+# schedules
+
+
+def scheduled(**ends: object) -> Hybrid:
+    return Hybrid(**{"alpha": 0.2, "temperature": 8.0, "sequence_weight": 0.5, **ends})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [("linear", [0, 0.25, 0.5, 0.75, 1]), ("cosine", [0, (1 - math.sqrt(0.5)) / 2, 0.5, (1 + math.sqrt(0.5)) / 2, 1])],
+)
+def test_alpha_and_temperature_go_from_one_end_to_the_other_over_the_epochs(schedule: str, shares: list[float]) -> None:
+    loss = scheduled(alpha_end=0.6, temperature_end=2.0, schedule=schedule)
+    for epoch, share in enumerate(shares):
+        loss.at_epoch(epoch, 5)
+        constant = Hybrid(0.2 + 0.4 * share, 8.0 - 6.0 * share, 0.5)
+        (total, sizes), (expected, apart) = loss(STUDENT, batch()), constant(STUDENT, batch())
+        torch.testing.assert_close(total, expected)
+        torch.testing.assert_close(sizes, apart)
+    loss.at_epoch(0, 5)
+    assert loss(STUDENT, batch())[0] == Hybrid(0.2, 8.0, 0.5)(STUDENT, batch())[0], "another fit begins at the start"
+
+
+def test_one_epoch_is_the_start_and_without_ends_nothing_changes() -> None:
+    for loss, epochs in ((scheduled(alpha_end=0.6, temperature_end=2.0), 1), (scheduled(), 3)):
+        loss.at_epoch(epochs - 1, epochs)
+        assert loss(STUDENT, batch())[0] == scheduled()(STUDENT, batch())[0]
+
+
+def test_a_term_that_counts_later_needs_its_teacher_from_the_start() -> None:
+    loss = Hybrid(1.0, 2.0, 0.0, alpha_end=0.5)
+    assert loss.needs == {"logits"}
+    total, sizes = loss(STUDENT, batch())
+    assert total == sizes["cross_entropy"]
+    assert set(sizes) == {"cross_entropy", "kl"}
+    assert Hybrid(0.5, 2.0, 0.0, alpha_end=1.0).needs == {"logits"}
+    assert Hybrid(1.0, 2.0, 0.0, alpha_end=1.0).needs == frozenset()
+
+
+def test_an_end_is_in_the_name_where_it_is_given_and_nowhere_else() -> None:
+    assert fingerprint(scheduled()) == fingerprint(scheduled(schedule="cosine"))
+    names = [
+        fingerprint(scheduled(**given))
+        for given in ({}, {"alpha_end": 0.5}, {"temperature_end": 2.0}, {"alpha_end": 0.5, "schedule": "cosine"})
+    ]
+    assert len(set(names)) == 4
+    loss = scheduled(alpha_end=0.5, temperature_end=2.0)
+    before = fingerprint(loss)
+    loss.at_epoch(1, 3)
+    assert fingerprint(loss) == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"alpha_end": 1.5}, {"alpha_end": True}, {"temperature_end": 0.0}, {"schedule": "steps"}]
+)
+def test_what_is_no_end_or_no_schedule_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError) as caught:
+        scheduled(**wrong)
+    assert caught.value.where == f"loss.{next(iter(wrong))}"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 from torch import Tensor
 
+from kd_lab.core.cache import describe, fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.term.kl import KL
@@ -117,3 +118,18 @@ def test_does_not_need_labels() -> None:
 def test_temperature_must_be_a_finite_number_above_zero(wrong: float) -> None:
     with pytest.raises(UserError, match="temperature: expected a finite number above 0"):
         KL(wrong)
+
+
+def test_confidence_weighting_is_the_mean_over_the_teachers_certainty() -> None:
+    student, teacher = pair(6)
+    sure = softmax(teacher.numpy(), axis=-1).max(-1)
+    ours, theirs = (softmax(logits.numpy() / 2, axis=-1) for logits in (student, teacher))
+    rows = 4 * rel_entr(theirs, ours).sum(-1)
+    found = KL(2.0, confidence_weighting=True)(Outputs(student), batch(teacher))
+    assert found.item() == pytest.approx((sure * rows).sum() / sure.sum())
+    assert found.item() != pytest.approx(rows.mean(), rel=1e-3)
+
+
+def test_confidence_weighting_is_in_the_name_where_it_is_used_and_nowhere_else() -> None:
+    assert describe(KL(2.0)) == {"class": "kd_lab.losses.term.kl.KL", "temperature": 2.0}
+    assert fingerprint(KL(2.0)) == fingerprint(KL(2.0, False)) != fingerprint(KL(2.0, True))

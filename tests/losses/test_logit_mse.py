@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.special import softmax
 from sklearn.metrics import mean_squared_error
 from torch import Tensor
 
+from kd_lab.core.cache import describe
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.term.logit_mse import LogitMse
 
@@ -41,3 +43,14 @@ def test_is_zero_with_no_gradient_at_equality() -> None:
 def test_a_shift_of_all_logits_counts() -> None:
     teacher = torch.randn(5, 3)
     assert size(teacher + 2, teacher).item() == pytest.approx(4, rel=1e-5)
+
+
+def test_confidence_weighting_is_the_mean_over_the_teachers_certainty_and_renames_nothing_else() -> None:
+    student, teacher = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rows = torch.ones(9, 2, dtype=torch.int64)
+    batch = Batch(torch.arange(9), rows, rows, torch.full((9,), -1), teacher=Outputs(teacher))
+    sure = softmax(teacher.numpy(), axis=-1).max(-1)
+    expected = mean_squared_error(teacher.numpy(), student.numpy(), sample_weight=sure)
+    assert LogitMse(confidence_weighting=True)(Outputs(student), batch).item() == pytest.approx(expected)
+    assert describe(LogitMse()) == {"class": "kd_lab.losses.term.logit_mse.LogitMse"}
+    assert describe(LogitMse(True)) == {**describe(LogitMse()), "confidence_weighting": True}

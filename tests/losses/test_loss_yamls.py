@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from every_field import said
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from kd_lab.core.cache import describe
 from kd_lab.core.paths import root
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Batch
 from kd_lab.losses.loss import Loss, Term
 
 CONF = root() / "conf"
@@ -27,10 +28,12 @@ def composed(config: str, *overrides: str) -> DictConfig:
 def test_loss_computes_a_finite_number(name: str) -> None:
     loss = instantiate(composed(f"loss/{name}").loss)
     assert isinstance(loss, Loss)
-    loss.check(classes=2, teacher=True)
+    loss.check(classes=3, teacher=True)
     mask = torch.ones(3, 4, dtype=torch.int64)
-    ours, theirs = (Outputs(torch.randn(3, 2), torch.randn(3, 4, 5)) for _ in range(2))
-    total, sizes = loss(ours, Batch(torch.arange(3), mask, mask, torch.tensor([0, 1, -1]), teacher=theirs))
+    ours, theirs = (said(seed, torch.float32, rows=3, tokens=4, classes=3, width=96, heads=4) for seed in range(2))
+    batch = Batch(torch.arange(3), mask, mask, torch.tensor([0, 1, -1]), teacher=theirs)
+    loss.build(ours, batch)
+    total, sizes = loss(ours, batch)
     assert total.isfinite()
     assert set(sizes) == set(loss.terms) - {name for name, weight in loss.weights.items() if weight == 0}
     describe(loss)

@@ -72,7 +72,7 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made
     "data.hub.Hub": {"hub_id": "a/b"},
     "data.docstrings.Docstrings": {"libraries": ("numpy", "torch")},
     "data.tokenizer.Tokenizer": {"checkpoint": Checkpoint("a/b", path="one")},
-    "losses.hybrid.Hybrid": {"alpha": 0.5, "temperature": 2.0, "sequence_weight": 0.5},
+    "losses.hybrid.Hybrid": {"alpha": 0.5, "temperature": 2.0, "sequence_weight": 0.5, "alpha_end": 0.9},
     "losses.term.kl.KL": {"temperature": 2.0},
     "losses.weighted_sum.WeightedSum": {"terms": WEIGHTS, "weights": {"cross_entropy": 1.0}},
     "models.encoder.Encoder": {
@@ -90,6 +90,12 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made
 }
 OTHER: dict[str, Any] = {  # another value of an option, by its name or by class and name
     "alpha": 0.25,
+    "temperature_end": 1.0,
+    "losses.term.dist.Dist.columns": 2.0,
+    "losses.term.dkd.DKD.temperature": 3.0,
+    "losses.term.pkd.PKD.layers": "last",
+    "losses.term.tinybert_attention.TinyBertAttention.layers": "last",
+    "losses.term.tinybert_hidden.TinyBertHidden.layers": "last",
     "amount": 0.25,
     "at_chance": "go_on",
     "augmentation": Augmentation(Checkpoint("a/b", sha256="0"), factor=3),

@@ -7,7 +7,9 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.fitting_losses import other_loss
 from kd_lab.losses.loss import Term
 
 
@@ -21,6 +23,16 @@ class HiddenCosine(Term):
     needs: ClassVar[frozenset[str]] = frozenset({"hidden"})
     multi_label: ClassVar[bool] = True
     returns: ClassVar[frozenset[str]] = frozenset({"logits", "hidden"})
+
+    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
+        """See `Term`."""
+        if student.width != teacher.width:
+            raise UserError(
+                f"loss term {name!r}",
+                expected=f"a student of the teacher's width {teacher.width}",
+                got=str(student.width),
+                cure=other_loss(student, teacher),
+            )
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two hidden (B, T, H) and the attention mask (B, T) to a scalar.

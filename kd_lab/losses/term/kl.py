@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,6 +26,8 @@ class KL(Term):
 
     Args:
         temperature: T, above 0; 2 to 10 is usual.
+        confidence_weighting: whether a row counts as much as the teacher is sure of it: the mean is then over weights
+            c = max p_t at temperature 1, as in `sequence`.
 
     Raises:
         UserError: temperature is not such a number.
@@ -34,28 +36,52 @@ class KL(Term):
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
     multi_label: ClassVar[bool] = True
 
-    def __init__(self, temperature: Temperature) -> None:
+    def __init__(self, temperature: Temperature, confidence_weighting: bool = False) -> None:
         super().__init__()
         self.temperature = temperature_of("loss.terms.kl.temperature", temperature)
+        self.confidence_weighting = confidence_weighting
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """Its options; one that came later only where it is used, so that older fits keep their names."""
+        later = {"confidence_weighting": True} if self.confidence_weighting else {}
+        return {"temperature": self.temperature, **later}
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two logits (B, C) to a scalar."""
         student_logits, teacher_logits = self.pair(student, batch, "logits", SAME_CLASSES)
         if batch.multi_label:
-            return self.temperature**2 * binary_kl(student_logits / self.temperature, teacher_logits / self.temperature)
+            rows = binary_kl(student_logits / self.temperature, teacher_logits / self.temperature)
+            weighed = mean_by_confidence(rows, teacher_logits, True) if self.confidence_weighting else rows.mean()
+            return self.temperature**2 * weighed
         log_student = F.log_softmax(student_logits / self.temperature, dim=-1)
         log_teacher = F.log_softmax(teacher_logits / self.temperature, dim=-1)
-        return self.temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")
+        if not self.confidence_weighting:
+            return self.temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")
+        rows = F.kl_div(log_student, log_teacher, log_target=True, reduction="none").sum(-1)
+        return self.temperature**2 * mean_by_confidence(rows, teacher_logits)
+
+
+def mean_by_confidence(rows: Tensor, teacher_logits: Tensor, multi_label: bool = False) -> Tensor:
+    """sum of c * rows / sum of c, c = max p_t at temperature 1: a row that the teacher doubts counts less.
+
+    Where a row may bear several labels, c is the mean over labels of the probability of what the teacher says of each.
+
+    Args:
+        rows: (B,) float.
+        teacher_logits: (B, C) float.
+    """
+    confidence = teacher_logits.abs().sigmoid().mean(-1) if multi_label else teacher_logits.softmax(-1).amax(-1)
+    return (confidence * rows).sum() / confidence.sum()
 
 
 def binary_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """mean over rows of the sum over labels of KL(Bernoulli(sigmoid(z_t)) || Bernoulli(sigmoid(z_s))), in nats.
+    """(B,) the sum over labels of KL(Bernoulli(sigmoid(z_t)) || Bernoulli(sigmoid(z_s))), in nats.
 
     Args:
         student_logits, teacher_logits: (B, C).
     """
-    total = student_logits.new_zeros(())
+    rows = student_logits.new_zeros(len(student_logits))
     for sign in (1, -1):  # the label is borne, or is not
         log_student, log_teacher = F.logsigmoid(sign * student_logits), F.logsigmoid(sign * teacher_logits)
-        total = total + (log_teacher.exp() * (log_teacher - log_student)).sum()
-    return total / len(student_logits)
+        rows = rows + (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
+    return rows

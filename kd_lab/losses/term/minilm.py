@@ -1,0 +1,57 @@
+"""MiniLM: whom the last layer's tokens attend to, and how their values relate."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.fitting_losses import other_loss
+from kd_lab.losses.loss import Term
+from kd_lab.losses.relations import divergence, scores
+
+_CURE = "Give the student the teacher's heads and tokenizer, or choose loss=minilm_v2."
+
+
+class MiniLm(Term):
+    """KL(A_t || A_s) + KL(V_t || V_s) of the last layer, each a mean over real tokens and heads, in nats.
+
+    A = softmax(q k' / sqrt(D)), V = softmax(v v' / sqrt(D)), over real tokens; D is each model's own, so the widths may
+    differ, as may the numbers of layers. 0 when student equals teacher. The teacher must have as many heads as the
+    student and read the same tokens. Source: Wang et al., arXiv:2002.10957, equations 5 to 9.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"attention", "values"})
+    multi_label: ClassVar[bool] = True
+    returns: ClassVar[frozenset[str]] = frozenset({"logits", "attention", "values"})
+
+    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
+        """See `Term`."""
+        check_heads(name, student, teacher)
+
+    def forward(self, student: Outputs, batch: Batch) -> Tensor:
+        """From two attention (B, A, T, T) and values (B, A, T, D), D of each its own, to a scalar.
+
+        Raises:
+            UserError: the numbers of heads or tokens differ.
+        """
+        a_s, a_t = self.pair(student, batch, "attention", _CURE)
+        v_s, v_t = (scores(one, batch.attention_mask) for one in self.both(student, batch, "values"))
+        return divergence(a_s, a_t, batch.attention_mask) + divergence(v_s, v_t, batch.attention_mask)
+
+
+def check_heads(name: str, student: ModelShape, teacher: ModelShape) -> None:
+    """Refuses a teacher with another number of heads, for the term called `name`.
+
+    Raises:
+        UserError: it has.
+    """
+    if student.heads != teacher.heads:
+        raise UserError(
+            f"loss term {name!r}",
+            expected=f"a student with the teacher's {teacher.heads} heads",
+            got=str(student.heads),
+            cure=other_loss(student, teacher),
+        )

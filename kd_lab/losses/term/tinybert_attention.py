@@ -1,0 +1,52 @@
+"""TinyBERT's attention: the scores of matched layers, before softmax."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.layer_map import Which, check_depth, check_which, teacher_layers
+from kd_lab.losses.loss import Term
+from kd_lab.losses.term.minilm import check_heads
+
+
+class TinyBertAttention(Term):
+    """mean over pairs of real tokens, heads and layers of (s_s - s_t)^2; s = q k' / sqrt(D), padding does not count.
+
+    0 when student equals teacher. Scores before softmax, which converge faster (Jiao et al., arXiv:1909.10351, equation
+    7; summed over layers there). The teacher must have as many heads as the student and read the same tokens.
+
+    Args:
+        layers: as in `tinybert_hidden`.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"all_attention"})
+    multi_label: ClassVar[bool] = True
+    returns: ClassVar[frozenset[str]] = frozenset({"logits", "all_attention"})
+
+    def __init__(self, layers: Which = "every") -> None:
+        super().__init__()
+        self.layers = check_which("loss.terms.tinybert_attention.layers", layers)
+
+    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
+        """See `Term`."""
+        check_depth(name, student, teacher)
+        check_heads(name, student, teacher)
+
+    def forward(self, student: Outputs, batch: Batch) -> Tensor:
+        """From two all_attention (B, L, A, T, T), L of each its own, and the mask (B, T) to a scalar.
+
+        Raises:
+            UserError: the numbers of heads or tokens differ.
+        """
+        ours, theirs = self.both(student, batch, "all_attention")
+        matched = [layer - 1 for layer in teacher_layers(ours.shape[1], theirs.shape[1], self.layers)]
+        one, other = (Outputs(student.logits, attention=scores) for scores in (ours, theirs[:, matched]))
+        cure = "Give the student the teacher's heads and tokenizer, or leave this term out."
+        s_s, s_t = self.pair(one, batch._replace(teacher=other), "attention", cure)
+        real = batch.attention_mask.bool()
+        pairs = real[:, :, None] & real[:, None, :]
+        distance = (s_s.permute(0, 3, 4, 1, 2)[pairs] - s_t.permute(0, 3, 4, 1, 2)[pairs]).square()  # (N, L, A)
+        return distance.sum() / (distance.shape[1] * distance.shape[2] * pairs.sum().clamp(min=1))
