@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from kd_lab.core.cache import Cache
@@ -18,7 +19,9 @@ class BuildContext(NamedTuple):
     tokens: str  # fingerprint of the tokenised training split
     sentences: Callable[[], Iterable[list[str]]]  # the training split's word pieces (ids as decimal strings)
     cache: Cache  # where a model keeps what it makes once, such as word vectors
-    teacher: TorchClassifier | None = None  # the fitted teacher, where the model starts from its layers
+    teacher: TorchClassifier | None = None  # the fitted teacher, where the model starts from its weights
+    teacher_fingerprint: str | None = None  # its name
+    tokenizer: Path | None = None  # the tokenizer.json that made the pieces
 
 
 class ModelSpec(Protocol):
@@ -37,7 +40,7 @@ class ModelSpec(Protocol):
         """Whether `build` reads the fitted teacher's weights."""
 
     # Optional: `reads_with`, the checkpoint whose tokenizer makes the pieces that the weights know, or None;
-    # `longest_input`, tokens that the model has positions for.
+    # `longest_input`, tokens that the model has positions for; `refuse_new_pieces`, see `Static`.
 
     def build(self, context: BuildContext) -> TorchClassifier:
         """A model in training mode, its random weights drawn from torch's global generator."""

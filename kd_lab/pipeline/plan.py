@@ -92,11 +92,12 @@ class Plan:
         if self.teacher is None:
             return
         asked = sorted(self.student.loss.needs - {"logits"})
-        alone = "its layers, for model.init=teacher" if self.student.model.starts_from_teacher else ""
+        alone = "its weights, for their start in the student" if self.student.model.starts_from_teacher else ""
         needed = f"its {' and '.join(asked)}, for the loss" if asked else alone
         if not needed:
             return
-        cure = "Choose loss=kl or logit_mse, or another teacher." if asked else "Choose model.init=pretrained."
+        start = "Choose another start, e.g. model.init=random."
+        cure = "Choose loss=kl or logit_mse, or another teacher." if asked else start
         if not isinstance(self.teacher, FitSpec | ReadyTeacher):
             got = "a file of answers" if isinstance(self.teacher, AnswersTeacher) else "several"
             raise UserError("teacher", expected=f"a model that gives {needed}", got=got, cure=cure)
