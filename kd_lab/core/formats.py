@@ -42,6 +42,7 @@ FORMATS = {
         "kd_lab.compression.sparse_classifier.SparseClassifier",
     ),
     "static/1": Format("kd_lab.models.static.StaticClassifier"),
+    "tfidf/1": Format("kd_lab.models.tfidf.TfidfClassifier"),
     "torch_bf16/1": Format(
         "kd_lab.compression.quantize.torch_bf16_classifier.TorchBf16Classifier",
         "kd_lab.compression.torch_bf16_classifier.TorchBf16Classifier",

@@ -88,6 +88,7 @@ ShareBetween = Annotated[float, Gt(0), Lt(1)]
 LearningRate = Annotated[float, Ge(0)]  # one that is far too high ends soon: its loss is no number
 RateShare = Annotated[float, Gt(0), Le(1000)]  # of another learning rate
 Temperature = Annotated[float, Gt(0), Le(10_000)]
+Penalty = Annotated[float, Gt(0), Le(1_000_000)]
 Weight = Annotated[float, Ge(0), Le(1_000_000)]
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kd_lab.core.errors import UserError
@@ -15,10 +14,9 @@ from kd_lab.core.types import Batch, Outputs
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
+from kd_lab.models.ngrams import ngram_numbers
 from kd_lab.models.spec import BuildContext
 from kd_lab.models.word_vectors import Init, StartsFromWordVectors
-
-_FACTOR = 116_049_371  # fastText's, by which the number of an n-gram is drawn from those of its words
 
 
 class StaticClassifier(EmbeddingClassifier):
@@ -57,25 +55,6 @@ class StaticClassifier(EmbeddingClassifier):
 def _sum(vectors: Tensor, mask: Tensor) -> Tensor:
     """(B, H), the sum over the tokens of each row."""
     return (vectors * mask[..., None].to(vectors.dtype)).sum(1)
-
-
-def ngram_numbers(ids: Tensor, mask: Tensor, longest: int, buckets: int) -> list[tuple[Tensor, Tensor]]:
-    """Numbers (B, T) from 0 to `buckets` of the n-grams that end at each token, n from 2 up, and which of them are.
-
-    Args:
-        ids: (B, T) pieces.
-        mask: (B, T), 0 for padding.
-        longest: the largest n.
-    """
-    found = []
-    tokens = ids.shape[1]
-    numbers, there = ids, mask
-    for _ in range(longest - 1):
-        # shifted by one place to the right; padding before the first token, where no n-gram ends
-        numbers, there = F.pad(numbers, (1, 0))[:, :tokens], F.pad(there, (1, 0))[:, :tokens] * mask
-        numbers = (numbers * _FACTOR + ids) % buckets
-        found.append((numbers, there))
-    return found
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,12 @@ class Plan:
         if self.config.recovery not in ("student", "teacher"):
             cure = "Choose one: whose outputs a step of compression learns from while it trains on."
             raise UserError("recovery", expected="student or teacher", got=repr(self.config.recovery), cure=cure)
+        if getattr(self.student.model, "fits_itself", False) and self.student.loss.needs:
+            cure = "Choose teacher=none loss=cross_entropy, or another model."
+            got = f"a loss that needs the teacher's {', '.join(sorted(self.student.loss.needs))}"
+            raise UserError(
+                f"model {self.student.model.name}", expected="labels alone to learn from", got=got, cure=cure
+            )
         changing = [name for name in ("trim_vocabulary", "prune_lstm") if name in self.steps]
         by_fit = apply.epochs(self.steps) and self.config.recovery == "teacher"
         if changing and by_fit and self.student.loss.needs - {"logits"}:

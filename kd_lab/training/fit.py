@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 
 from kd_lab.core.cache import Cache
@@ -159,14 +160,16 @@ def _train(
         teacher=source.fitted.load() if source and source.fitted else None,
         teacher_fingerprint=source.fingerprint if source else None,
         tokenizer=tokenizer,
+        labels=lambda: np.asarray(tokens.split("train").labels),
     )
     model = spec.model.build(context)
     check_saved(type(model), "model")
+    fits_itself = getattr(spec.model, "fits_itself", False)
     about = train(
         model,
         spec.loss,
         spec.optimizer,
-        spec.trainer,
+        replace(spec.trainer, max_epochs=0) if fits_itself else spec.trainer,
         spec.seed,
         tokens,
         _outputs(spec, teacher),
