@@ -75,6 +75,7 @@ def check_all(steps: Mapping[str, Step], kind: type, model: ModelSpec | None = N
     """
     lasting = []  # names of the steps that leave a torch model, for cures
     for name, step in steps.items():
+        _need_taken(name, kind)
         kind = step.check(kind, model)
         if issubclass(kind, TorchClassifier):
             lasting.append(name)
@@ -108,6 +109,14 @@ def apply_all(steps: Mapping[str, Step], classifier: Classifier, context: Compre
         if trained is not None and isinstance(step, Claiming) and name in context.notes:
             context.notes[name] |= step.still(trained)
     return classifier
+
+
+def _need_taken(name: str, kind: type) -> None:
+    """Refuses a step that a class of classifiers, which says in `takes` what it takes, does not."""
+    takes: tuple[str, ...] | None = getattr(kind, "takes", None)
+    if takes is not None and name not in takes:
+        got, cure = kind.__name__, f"It takes {', '.join(takes)}: compression=[{takes[0]}]."
+        raise UserError(f"compression.{name}", expected="a network", got=got, cure=cure)
 
 
 def _need_one_int8(steps: Mapping[str, Step]) -> None:

@@ -13,7 +13,7 @@ def matrices(model: nn.Module) -> list[Weight]:
     """The weights that are pruned, as (module, name of its parameter), in the model's order."""
     found: list[Weight] = []
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.LSTM):
+        if isinstance(module, nn.Linear | nn.LSTM | nn.GRU):
             found += [(module, name) for name, _ in module.named_parameters(recurse=False) if name.startswith("weight")]
     return found
 

@@ -19,10 +19,12 @@ class Format(NamedTuple):
 
 
 FORMATS = {
+    "cnn/1": Format("kd_lab.models.cnn.CnnClassifier"),
     "encoder/1": Format(
         "kd_lab.models.encoder.EncoderClassifier",
         "kd_lab.models.encoder.EncoderClassifier",
     ),
+    "gru_attention/1": Format("kd_lab.models.gru_attention.GruAttentionClassifier"),
     "lstm_attention/1": Format(
         "kd_lab.models.lstm_attention.LstmAttentionClassifier",
         "kd_lab.models.lstm_attention.LstmAttentionClassifier",
@@ -39,6 +41,8 @@ FORMATS = {
         "kd_lab.compression.prune.sparse_classifier.SparseClassifier",
         "kd_lab.compression.sparse_classifier.SparseClassifier",
     ),
+    "static/1": Format("kd_lab.models.static.StaticClassifier"),
+    "tfidf/1": Format("kd_lab.models.tfidf.TfidfClassifier"),
     "torch_bf16/1": Format(
         "kd_lab.compression.quantize.torch_bf16_classifier.TorchBf16Classifier",
         "kd_lab.compression.torch_bf16_classifier.TorchBf16Classifier",

@@ -78,6 +78,8 @@ Gpus = Annotated[float, Ge(0), Le(1024)]
 Units = Annotated[int, Ge(1), Le(32_768)]
 Layers = Annotated[int, Ge(1), Le(256)]
 LayerNumbers = Annotated[tuple[Annotated[int, Ge(0), Lt(10_000)], ...], MinLen(1)]
+NGrams = Annotated[int, Ge(1), Le(5)]
+WindowWidths = Annotated[tuple[Annotated[int, Ge(1), Le(100)], ...], MinLen(1)]
 Positions = Annotated[int, Ge(1), Le(1_000_000)]
 Epochs = Annotated[int, Ge(0), Le(100_000)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -87,6 +89,7 @@ ShareBetween = Annotated[float, Gt(0), Lt(1)]
 LearningRate = Annotated[float, Ge(0)]  # one that is far too high ends soon: its loss is no number
 RateShare = Annotated[float, Gt(0), Le(1000)]  # of another learning rate
 Temperature = Annotated[float, Gt(0), Le(10_000)]
+Penalty = Annotated[float, Gt(0), Le(1_000_000)]
 Weight = Annotated[float, Ge(0), Le(1_000_000)]
 
 

@@ -6,14 +6,14 @@ from torch import nn
 
 from kd_lab.core.errors import UserError
 from kd_lab.models.base import TorchClassifier
+from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.factorised_embedding import FactorisedEmbedding
-from kd_lab.models.lstm_attention import LstmAttentionClassifier
 
 
 def has_word_embedding(model: TorchClassifier) -> bool:
     """Whether the model is of a class whose embedding is known."""
-    return isinstance(model, EncoderClassifier | LstmAttentionClassifier)
+    return isinstance(model, EncoderClassifier | EmbeddingClassifier)
 
 
 def embedding_module(model: TorchClassifier) -> nn.Module:
@@ -25,11 +25,11 @@ def embedding_module(model: TorchClassifier) -> nn.Module:
     if isinstance(model, EncoderClassifier):
         found: nn.Module = model.net.get_input_embeddings()
         return found
-    if isinstance(model, LstmAttentionClassifier):
+    if isinstance(model, EmbeddingClassifier):
         return model.embedding
     raise UserError(
         "compression",
-        expected="an encoder or the LSTM with attention, whose word embedding is known",
+        expected="an encoder or a student of word vectors, whose word embedding is known",
         got=type(model).__name__,
         cure="Choose another model, e.g. model=distilbert_mini.",
     )
@@ -83,7 +83,7 @@ def put_word_embedding(model: TorchClassifier, new: nn.Embedding) -> None:
         place.pieces = new
     elif isinstance(model, EncoderClassifier):
         model.net.set_input_embeddings(new)
-    elif isinstance(model, LstmAttentionClassifier):
+    elif isinstance(model, EmbeddingClassifier):
         model.embedding = new
 
 

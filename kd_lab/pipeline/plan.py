@@ -83,6 +83,9 @@ class Plan:
             cure = "Choose task=multi_class, or dataset=csv, parquet or hub."
             raise UserError(f"dataset {self.dataset.name}", expected="several labels a row", got="one", cure=cure)
         fits = [self.student, *(members(self.teacher).values() if self.teacher else ())]
+        if task == MULTI_LABEL and getattr(self.student.model, "fits_itself", False):
+            got, cure = f"{self.student.model.name}, which says one", "Choose another model, e.g. model=static."
+            raise UserError("model", expected="a student that says several labels a row", got=got, cure=cure)
         trainers = [one.trainer for one in fits if isinstance(one, FitSpec)]
         if task == MULTI_LABEL and any(one.sampling == "balanced" for one in trainers):
             cure = "Choose loss.class_weights=balanced."
@@ -97,6 +100,12 @@ class Plan:
         if self.config.recovery not in ("student", "teacher"):
             cure = "Choose one: whose outputs a step of compression learns from while it trains on."
             raise UserError("recovery", expected="student or teacher", got=repr(self.config.recovery), cure=cure)
+        if getattr(self.student.model, "fits_itself", False) and self.student.loss.needs:
+            cure = "Choose teacher=none loss=cross_entropy, or another model."
+            got = f"a loss that needs the teacher's {', '.join(sorted(self.student.loss.needs))}"
+            raise UserError(
+                f"model {self.student.model.name}", expected="labels alone to learn from", got=got, cure=cure
+            )
         heads = () if self.student.loss.needs <= {"logits", "hidden", "all_hidden"} else ("prune_heads",)
         changing = [name for name in ("trim_vocabulary", "prune_lstm", *heads) if name in self.steps]
         by_fit = apply.epochs(self.steps) and self.config.recovery == "teacher"
@@ -117,11 +126,12 @@ class Plan:
             if isinstance(one, AnswersTeacher):
                 one.id_columns(self.dataset)
         asked = sorted(self.student.loss.needs - {"logits"})
-        alone = "its layers, for model.init=teacher" if self.student.model.starts_from_teacher else ""
+        alone = "its weights, for their start in the student" if self.student.model.starts_from_teacher else ""
         needed = f"its {' and '.join(asked)}, for the loss" if asked else alone
         if not needed:
             return
-        cure = "Choose loss=kl or logit_mse, or another teacher." if asked else "Choose model.init=pretrained."
+        start = "Choose another start, e.g. model.init=random."
+        cure = "Choose loss=kl or logit_mse, or another teacher." if asked else start
         if not isinstance(self.teacher, FitSpec | ReadyTeacher):
             got = "a file of answers" if isinstance(self.teacher, AnswersTeacher) else "several"
             raise UserError("teacher", expected=f"a model that gives {needed}", got=got, cure=cure)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 
 from kd_lab.core.cache import Cache
@@ -22,6 +23,7 @@ from kd_lab.losses.loss import Loss
 from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.spec import BuildContext, ModelSpec
+from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training.checkpointing import Observe, ignore
 from kd_lab.training.lightning_module import TeacherOutputs
 from kd_lab.training.loop import train
@@ -123,7 +125,7 @@ def fit(
     def make(draft: Path) -> None:
         scratch = cache.unfinished("fit", named)
         try:
-            model, about = _train(spec, tokens, teacher, cache, scratch, advance, observe)
+            model, about = _train(spec, tokens, teacher, cache, scratch, extras.get(TOKENIZER), advance, observe)
         except (Diverged, GivenUp):  # it would end so again; after anything else the next run goes on from here
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -142,10 +144,12 @@ def _train(
     teacher: Teacher | None,
     cache: Cache,
     scratch: Path,
+    tokenizer: Path | None,
     advance: Advance,
     observe: Observe,
 ) -> tuple[TorchClassifier, dict[str, Any]]:
     pl.seed_everything(spec.seed, verbose=False)
+    source = teacher if teacher and teacher.fitted and spec.model.starts_from_teacher else None
     context = BuildContext(
         classes=len(tokens.classes),
         vocab_size=tokens.vocab_size,
@@ -153,15 +157,19 @@ def _train(
         tokens=tokens.fingerprint,
         sentences=tokens.sentences,
         cache=cache,
-        teacher=teacher.fitted.load() if teacher and teacher.fitted and spec.model.starts_from_teacher else None,
+        teacher=source.fitted.load() if source and source.fitted else None,
+        teacher_fingerprint=source.fingerprint if source else None,
+        tokenizer=tokenizer,
+        labels=lambda: np.asarray(tokens.split("train").labels),
     )
     model = spec.model.build(context)
     check_saved(type(model), "model")
+    fits_itself = getattr(spec.model, "fits_itself", False)
     about = train(
         model,
         spec.loss,
         spec.optimizer,
-        spec.trainer,
+        replace(spec.trainer, max_epochs=0) if fits_itself else spec.trainer,
         spec.seed,
         tokens,
         _outputs(spec, teacher),

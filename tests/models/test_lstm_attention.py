@@ -217,7 +217,9 @@ def test_what_is_loaded_is_what_was_saved_to_the_bit(own_cache: Cache, tmp_path:
 
 
 def test_an_unknown_start_is_refused() -> None:
-    with pytest.raises(UserError, match=r"model\.init: expected word2vec or random, got 'pretrained'"):
+    with pytest.raises(
+        UserError, match=r"model\.init: expected word2vec, random, teacher, .* or file, got 'pretrained'"
+    ):
         LstmAttention(init="pretrained")  # type: ignore[arg-type]
 
 

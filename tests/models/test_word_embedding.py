@@ -111,5 +111,5 @@ def test_another_width_is_an_error(build: Build, rank: int | None) -> None:
 
 
 def test_other_classes_are_refused() -> None:
-    with pytest.raises(UserError, match=r"expected an encoder or the LSTM.*got TorchClassifier"):
+    with pytest.raises(UserError, match=r"expected an encoder or a student of word vectors.*got TorchClassifier"):
         word_embedding(TorchClassifier({}))

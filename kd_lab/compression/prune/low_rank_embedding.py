@@ -17,8 +17,8 @@ from kd_lab.data.piece_counts import occurrences
 from kd_lab.data.tokenized import Tokens
 from kd_lab.models.architectures import RANK, with_ours
 from kd_lab.models.base import TorchClassifier
+from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
-from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
 from kd_lab.models.surgery import reshape
@@ -62,7 +62,7 @@ class LowRankEmbedding:
         need_torch("low_rank_embedding", kind, "Put low_rank_embedding before torch_int8, onnx and onnx_int8.")
         if isinstance(model, Encoder):
             self._below(model.width)
-        elif isinstance(model, LstmAttention):
+        elif issubclass(kind, EmbeddingClassifier) and model is not None and hasattr(model, "embedding"):
             self._below(model.embedding)
         return kind
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, share_kept, taylor_of_columns
 from kd_lab.compression.options import count_of, need_count, need_kind, need_share, need_training
+from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
@@ -52,12 +53,16 @@ class PruneLstm:
             "Put prune_lstm before torch_int8, onnx and onnx_int8; for encoders there are prune_heads and prune_width."
         )
         need_kind("prune_lstm", kind, LstmAttentionClassifier, "the LSTM with attention, of float weights", cure)
+        if getattr(model, "bidirectional", False):
+            raise _both_ways()
         return kind
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> LstmAttentionClassifier:
         """The student with fewer hidden units, trained on."""
         self.check(type(classifier))
         assert isinstance(classifier, LstmAttentionClassifier)
+        if classifier.config.get("bidirectional"):
+            raise _both_ways()
         model = copy.deepcopy(classifier).cpu().eval()
         before = int(model.config["hidden"])
         count = count_of(self.keep, before)
@@ -79,6 +84,11 @@ class PruneLstm:
     def still(self, model: TorchClassifier) -> dict[str, int]:
         """The number of hidden units at the end of all steps."""
         return {"hidden": int(model.config["hidden"])}
+
+
+def _both_ways() -> UserError:
+    cure = "Use model.bidirectional=false, or compression=[prune_l1]."
+    return UserError("compression.prune_lstm", expected="an LSTM from left to right", got="one both ways", cure=cure)
 
 
 def readers(layers: int) -> list[list[str]]:

@@ -26,7 +26,7 @@ from kd_lab.models.spec import ModelSpec
 class PruneL1:
     """Unstructured magnitude pruning: at once (Han et al., arXiv:1506.02626), or gradual (`GradualPruning`).
 
-    The matrices of linear and LSTM layers are pruned, the head's included; embeddings, biases and norms are not.
+    The matrices of linear, LSTM and GRU layers are pruned, the head's included; embeddings, biases and norms are not.
     The zeros are stored like any other weight: only the step `sparse` makes the file smaller, and dense kernels get
     no faster. A weight that is zero beforehand counts as pruned. Steps that train on afterwards keep the zeros.
 

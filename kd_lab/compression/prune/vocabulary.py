@@ -72,6 +72,8 @@ class TrimVocabulary:
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
         need_torch("trim_vocabulary", kind, "Put trim_vocabulary before it, e.g. compression=[trim_vocabulary,onnx].")
+        if refuse := getattr(model, "refuse_new_pieces", None):
+            refuse("trim_vocabulary")
         return kind
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> TorchClassifier:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_attention import write_with
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
-from kd_lab.compression.quantize.onnx_lstm import OnnxLstm, can_replace
+from kd_lab.compression.quantize.onnx_lstm import OnnxRecurrent, can_replace
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
@@ -35,8 +35,8 @@ class _Logits(nn.Module):
         self.classifier = copy.deepcopy(classifier).cpu()
         self.classifier.returns = frozenset({"logits"})
         for name, module in list(self.classifier.named_modules()):
-            if isinstance(module, nn.LSTM) and can_replace(module):
-                self.classifier.set_submodule(name, OnnxLstm(module))
+            if isinstance(module, nn.LSTM | nn.GRU) and can_replace(module):
+                self.classifier.set_submodule(name, OnnxRecurrent(module))
         write_with(self.classifier, fused)
         self.eval()
 

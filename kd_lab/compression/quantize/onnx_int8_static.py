@@ -16,7 +16,7 @@ from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count
 from kd_lab.core.types import Batch
-from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
+from kd_lab.models.recurrent_attention import RecurrentAttentionClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
 from kd_lab.serving.onnx_session import INPUTS
@@ -52,11 +52,12 @@ class OnnxInt8Static:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""
         if not issubclass(kind, OnnxClassifier):
             need_torch("onnx_int8_static", kind, "Leave the other quantization out: compression=[onnx_int8_static].")
-        if issubclass(kind, LstmAttentionClassifier) or isinstance(model, LstmAttention):
+        fitted = model.kind if model is not None else kind  # `kind` may be the graph that a step made of it
+        if issubclass(fitted, RecurrentAttentionClassifier):
             raise UserError(
                 "compression.onnx_int8_static",
-                expected="an encoder: ONNX Runtime has no static INT8 for LSTM layers",
-                got=kind.__name__,
+                expected="an encoder, static or cnn: ONNX Runtime has no static INT8 for LSTM and GRU layers",
+                got=fitted.__name__,
                 cure="Use compression=[onnx_int8].",
             )
         return OnnxClassifier
