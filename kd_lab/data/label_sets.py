@@ -50,14 +50,11 @@ def read_label_sets(words: Mapping[str, Sequence[str]], where: str, separator: s
     Raises:
         UserError: the labels are scores, or a list cannot be read.
     """
-    mark = None if separator is None else DELIMITERS.get(separator, separator)
     notes = []
-    if mark is None:
-        plain = [word for split in words.values() for word in split if not _is_list(word)]
-        mark = next((one for one in _MARKS if any(one in word for word in plain)), None)
-        if mark is not None:
-            notes.append(f"labels were cut at {mark!r}; where they are cut by another, name dataset.label_separator")
-    found = {name: [_cut(word, mark, where) for word in split] for name, split in words.items()}
+    mark = separator_of([word for split in words.values() for word in split], separator)
+    if mark is not None and separator is None:
+        notes.append(f"labels were cut at {mark!r}; where they are cut by another, name dataset.label_separator")
+    found = {name: [labels_of(word, mark, where) for word in split] for name, split in words.items()}
     every = {label for split in found.values() for row in split for label in row or ()}
     refuse_scores(every, where)
     classes = in_order(every)
@@ -78,9 +75,29 @@ def read_label_sets(words: Mapping[str, Sequence[str]], where: str, separator: s
     return Labels(classes, splits, (*notes, *twins(classes)), sets)
 
 
+def gold(numbers: np.ndarray, sets: np.ndarray | None) -> np.ndarray:
+    """What rows bear: (N,) int64, a class or -1; of several labels (N, C) int64, 1 or 0, and -1 where unknown.
+
+    Args:
+        numbers: (N,) a class or -1; with `sets` the row of these, or -1.
+        sets: (K, C) bool, where a row may bear several labels.
+    """
+    if sets is None:
+        return numbers
+    return np.where(numbers[:, None] == UNLABELLED, UNLABELLED, sets[numbers].astype(np.int64))
+
+
 def named(row: np.ndarray, classes: Sequence[str]) -> str:
     """A set of labels (C,) bool for eyes."""
     return ", ".join(name for name, there in zip(classes, row, strict=True) if there) or "none"
+
+
+def separator_of(words: Sequence[str], named: str | None = None) -> str | None:
+    """What labels of a cell are cut at: what is named, else the first of | ; , that a cell has which is no list."""
+    if named is not None:
+        return DELIMITERS.get(named, named)
+    plain = [word for word in words if not _is_list(word)]
+    return next((one for one in _MARKS if any(one in word for word in plain)), None)
 
 
 def _is_list(word: str) -> bool:
@@ -88,7 +105,12 @@ def _is_list(word: str) -> bool:
     return word.startswith("[") and word.endswith("]")
 
 
-def _cut(word: str, mark: str | None, where: str) -> tuple[str, ...] | None:
+def labels_of(word: str, mark: str | None, where: str) -> tuple[str, ...] | None:
+    """The labels of a cell; None where it is empty.
+
+    Raises:
+        UserError: it begins and ends like a list, and is none.
+    """
     if not (word := word.strip()):
         return None
     if _is_list(word):

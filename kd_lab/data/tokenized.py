@@ -16,6 +16,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.progress import Advance
 from kd_lab.data.dataset import UNLABELLED, Dataset, Split, Texts, checked, overlap
+from kd_lab.data.label_sets import gold
 from kd_lab.data.label_warnings import label_warnings
 from kd_lab.data.npy_file import NpyFile
 from kd_lab.data.stored_texts import texts_stored_in
@@ -51,11 +52,8 @@ class TokenSplit:
         return np.flatnonzero(np.asarray(self.labels) != UNLABELLED)
 
     def gold(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """What rows bear: (N,) int64, a class or -1; of several labels (N, C) int64, 1 or 0, and -1 where unknown."""
-        numbers = np.array(self.labels[rows], dtype=np.int64)
-        if self.label_sets is None:
-            return numbers
-        return np.where(numbers[:, None] == UNLABELLED, UNLABELLED, self.label_sets[numbers].astype(np.int64))
+        """What rows bear, see `label_sets.gold`."""
+        return gold(np.array(self.labels[rows], dtype=np.int64), self.label_sets)
 
 
 @dataclass(frozen=True)

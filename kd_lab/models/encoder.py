@@ -33,7 +33,7 @@ from kd_lab.models.weights_file import read_tensors, refuse_giants
 
 _ENTRIES = {  # of config.json; others could have transformers fetch code, such as attention kernels
     OURS, "model_type", "vocab_size", "pad_token_id", "max_position_embeddings", "num_labels", "id2label", "label2id",
-    "type_vocab_size", "layer_norm_eps", "hidden_act", "activation", "initializer_range", "dropout",
+    "problem_type", "type_vocab_size", "layer_norm_eps", "hidden_act", "activation", "initializer_range", "dropout",
     "attention_dropout", "seq_classif_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob",
     *(entry for layout in LAYOUTS.values() for entry in layout[-4:]),
 }  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 from kd_lab.data.csv_file import encoding_of, header_of, opened
+from kd_lab.data.label_sets import as_words, labels_of, separator_of
 from kd_lab.data.labels import as_word
 from kd_lab.data.row_ids import read_ids
 from kd_lab.training.answer_keys import by_id, by_text
@@ -46,6 +47,7 @@ def read(
     label: str,
     confidence: str | None,
     id: str | None = None,
+    several: bool = False,
 ) -> Answers:
     """The answers in a file: a column for each class (probabilities or logits), or one with a label.
 
@@ -53,6 +55,8 @@ def read(
 
     Args:
         text, pair, label, confidence: columns; a label may be a list of votes.
+        several: whether a row may bear several labels: each column of scores is then of a label by itself, a list is
+            what one row says, and shares are those of rows that say a label.
         id: the column of ids, which a row is known by; one without an id, by its text. None knows all by their texts.
 
     Raises:
@@ -68,25 +72,31 @@ def read(
             raise UserError(f"{WHERE} {path}", expected=f"a column {needed!r}", got=_listed(columns), cure=cure)
     if id is None:
         keys = by_text(*_texts_alone(table, [one for one in (text, pair) if one is not None], path))
-        return _answers(table, keys, path, classes, label, confidence)
+        return _answers(table, keys, path, classes, label, confidence, several)
     ids = read_ids(table[id].tolist(), f"{WHERE} {path}, column {id!r}")
     texts, pairs = (
         [one if isinstance(one, str) else "" for one in table[name]] if name in columns else None
         for name in (text, pair)
     )
     keys = by_id(ids, texts if pair is None or pairs is not None else None, pairs)
-    return _answers(table, keys, path, classes, label, confidence)._replace(ids=ids, texts=texts or ())
+    return _answers(table, keys, path, classes, label, confidence, several)._replace(ids=ids, texts=texts or ())
 
 
 def _answers(
-    table: pd.DataFrame, keys: np.ndarray, path: Path, classes: Sequence[str], label: str, confidence: str | None
+    table: pd.DataFrame,
+    keys: np.ndarray,
+    path: Path,
+    classes: Sequence[str],
+    label: str,
+    confidence: str | None,
+    several: bool,
 ) -> Answers:
     columns = [str(name) for name in table.columns]
     if set(classes) <= set(columns):
-        return _scores(table[list(classes)], keys, path)
+        return _scores(table[list(classes)], keys, path, several)
     if label in columns:
         given = table[confidence] if confidence is not None and confidence in columns else None
-        return _votes(table[label], given, keys, classes, path)
+        return (_sets if several else _votes)(table[label], given, keys, classes, path)
     lacking = [name for name in classes if name not in columns]
     raise UserError(
         f"{WHERE} {path}",
@@ -132,7 +142,7 @@ def _texts_alone(table: pd.DataFrame, names: Sequence[str], path: Path) -> tuple
     return found[0], found[1] if len(found) > 1 else None
 
 
-def _scores(table: pd.DataFrame, keys: np.ndarray, path: Path) -> Answers:
+def _scores(table: pd.DataFrame, keys: np.ndarray, path: Path, several: bool) -> Answers:
     with reading(f"{WHERE} {path}", expected="a number for each class in each row", cure="Mend the file."):
         numbers = table.to_numpy(dtype=np.float64)
     broken = ~np.isfinite(numbers).all(axis=1)
@@ -140,13 +150,42 @@ def _scores(table: pd.DataFrame, keys: np.ndarray, path: Path) -> Answers:
         row = int(np.flatnonzero(broken)[0])
         got = f"{table.iloc[row].tolist()} in row {row}"[:200]
         raise UserError(f"{WHERE} {path}", expected="a number for each class", got=got, cure="Leave that row out.")
-    if (numbers >= 0).all() and (abs(numbers.sum(axis=1) - 1) <= _SUMS).all():
+    if several and ((numbers >= 0) & (numbers <= 1)).all():
+        found, counts, numbers = _grouped(keys, numbers)
+        share = (numbers / counts[:, None]).clip(_SMALLEST, 1 - _SMALLEST)
+        return Answers(found, np.log(share / (1 - share)).astype(np.float32), None, False, (0, ""))
+    if not several and (numbers >= 0).all() and (abs(numbers.sum(axis=1) - 1) <= _SUMS).all():
         found, counts, numbers = _grouped(keys, numbers)
         return Answers(
             found, np.log((numbers / counts[:, None]).clip(_SMALLEST)).astype(np.float32), None, False, (0, "")
         )
     found, counts, numbers = _grouped(keys, numbers)
     return Answers(found, (numbers / counts[:, None]).astype(np.float32), None, False, (0, ""))
+
+
+def _sets(
+    labels: pd.Series, confidence: pd.Series | None, keys: np.ndarray, classes: Sequence[str], path: Path
+) -> Answers:
+    """As `_votes`, where a row may bear several labels: a row without any is an answer, an empty field is none."""
+    where = f"{WHERE} {path}, column {labels.name!r}"
+    words = [as_words(one) for one in labels]
+    mark = separator_of(words)
+    cells = [labels_of(word, mark, where) for word in words]
+    answered = np.array([cell is not None for cell in cells], bool)
+    place = {name: number for number, name in enumerate(classes)}
+    said = [[_named(one, place) for one in cell] for cell in cells if cell is not None]
+    strange = [one for row in said for one in row if one not in place]
+    _refuse_strange(strange, sum(map(len, said)), classes, path)
+    bits = np.zeros((len(said), len(classes)))
+    for row, names in enumerate(said):
+        bits[row, [place[one] for one in names if one in place]] = 1
+    found, counts, votes = _grouped(keys[answered], bits)
+    sure = None
+    if confidence is not None:
+        told = _confidence(confidence, path)[answered]
+        sure = (_grouped(keys[answered], told[:, None])[2][:, 0] / counts).astype(np.float32)
+    unknown = (len(strange), next(iter(strange), ""))
+    return Answers(found, (votes / counts[:, None]).astype(np.float32), sure, True, unknown)
 
 
 def _votes(
@@ -158,24 +197,34 @@ def _votes(
     said = [_named(as_word(vote).strip(), place) for one in lists for vote in one]
     number = np.array([place.get(vote, -1) for vote in said], dtype=np.int64)
     strange = [vote for vote, known in zip(said, number, strict=True) if known < 0 and vote]
-    if len(strange) > len(said) / 2:
-        got = f"{strange[0]!r} and the like in {len(strange):,} of {len(said):,} answers"
-        cure = "Name the column of the labels by teacher.label_column=NAME, or write the data's names."
-        raise UserError(f"{WHERE} {path}", expected=f"the data's classes ({_listed(classes)})", got=got, cure=cure)
+    _refuse_strange(strange, len(said), classes, path)
     known = number >= 0
     one_hot = np.zeros((int(known.sum()), len(classes)))
     one_hot[np.arange(len(one_hot)), number[known]] = 1
     found, counts, votes = _grouped(keys[rows[known]], one_hot)
     sure = None
     if confidence is not None:
-        with reading(f"{WHERE} {path}, column {confidence.name!r}", expected="numbers from 0 to 1", cure="Mend it."):
-            told = confidence.to_numpy(dtype=np.float64)
-            if not ((told >= 0) & (told <= 1)).all():
-                raise ValueError(f"one of {float(told[~((told >= 0) & (told <= 1))][0]):g}")
+        told = _confidence(confidence, path)
         sure = (_grouped(keys[rows[known]], told[rows[known]][:, None])[2][:, 0] / counts).astype(np.float32)
     return Answers(
         found, (votes / counts[:, None]).astype(np.float32), sure, True, (len(strange), next(iter(strange), ""))
     )
+
+
+def _refuse_strange(strange: Sequence[str], said: int, classes: Sequence[str], path: Path) -> None:
+    """Refuses a column of which most labels are none of the data's."""
+    if len(strange) > said / 2:
+        got = f"{strange[0]!r} and the like in {len(strange):,} of {said:,} answers"
+        cure = "Name the column of the labels by teacher.label_column=NAME, or write the data's names."
+        raise UserError(f"{WHERE} {path}", expected=f"the data's classes ({_listed(classes)})", got=got, cure=cure)
+
+
+def _confidence(column: pd.Series, path: Path) -> np.ndarray:
+    with reading(f"{WHERE} {path}, column {column.name!r}", expected="numbers from 0 to 1", cure="Mend it."):
+        told: np.ndarray = column.to_numpy(dtype=np.float64)
+        if not ((told >= 0) & (told <= 1)).all():
+            raise ValueError(f"one of {float(told[~((told >= 0) & (told <= 1))][0]):g}")
+    return told
 
 
 def _named(word: str, classes: Mapping[str, int]) -> str:

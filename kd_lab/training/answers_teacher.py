@@ -16,6 +16,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, PathName, ShareBetween, SplitName
 from kd_lab.data import tokenized
 from kd_lab.data.dataset import UNLABELLED, Dataset, Split
+from kd_lab.data.label_sets import gold
 from kd_lab.data.npy_file import NpyFile
 from kd_lab.data.row_ids import refuse_repeated
 from kd_lab.training import answers_file
@@ -35,7 +36,8 @@ class AnswersTeacher:
 
     Args:
         path: CSV, TSV, JSON Lines or Parquet, also with .gz: a text or an id in each row, and either a column for each
-            class (probabilities or logits) or a label. Several rows of one text or id, or a list of labels, are votes.
+            class (probabilities or logits) or a label. Several rows of one text or id, or a list of labels, are votes;
+            where a row may bear several labels, a list is what one row says of it.
         name: what results call it; None takes the file's name.
         text_column, pair_column: of the texts; they are joined by these where there are no ids. Beside ids the texts,
             where there are some, must be those of the data; None looks at none.
@@ -132,6 +134,7 @@ class AnswersTeacher:
                 self.label_column,
                 self.confidence_column,
                 None if ids is None else ids[0],
+                texts.label_sets is not None,
             )
             beside = self._checked(answers, splits)
             rows = {name: np.full(len(one.texts), -1) for name, one in texts.splits.items()}
@@ -142,9 +145,9 @@ class AnswersTeacher:
                 if ids is not None:
                     cure = "Name the data's own column of these ids by dataset.id_column=NAME."
                 raise UserError(f"{WHERE} {self.path}", expected="answers to the data's texts", got=got, cure=cure)
-            labels = {name: one.labels for name, one in texts.splits.items()}
+            labels = {name: gold(one.labels, texts.label_sets) for name, one in texts.splits.items()}
             sure = self.confidence or _agreement(answers, rows["train"], labels["train"])[0]
-            logits, about = _logits(answers, sure), {}
+            logits, about = _logits(answers, sure, texts.label_sets is not None), {}
             for name, found in rows.items():
                 with NpyFile(draft / f"{name}.npy", np.float32, answers.scores.shape[1:]) as file:
                     for at in range(0, len(found), _PART):
@@ -155,6 +158,7 @@ class AnswersTeacher:
                     "agreement": _agreement(answers, found, labels[name])[1],
                     "confidence": round(sure, 4) if answers.votes and answers.confidence is None else None,
                     "unknown": list(answers.unknown),
+                    **({} if texts.label_sets is None else {"several": True}),
                     **beside,
                 }
             (draft / "about.json").write_text(json.dumps(about), encoding="utf-8")
@@ -189,23 +193,38 @@ class AnswersTeacher:
 
 
 def _agreement(answers: Answers, rows: np.ndarray, labels: np.ndarray) -> tuple[float, float | None]:
-    """How often an answer is the gold label, drawn towards a half by one row of each kind; and as it is, if known."""
-    both = (rows >= 0) & (labels != UNLABELLED)
+    """How often an answer is the gold label, drawn towards a half by one row of each kind; and as it is, if known.
+
+    Where a row may bear several: how often it is right of a label, and of all labels of a row.
+    """
+    several = labels.ndim == 2
+    both = (rows >= 0) & ((labels[:, 0] if several else labels) != UNLABELLED)
     if not both.any():
         return _UNMEASURED, None
+    if several:
+        same = (answers.scores[rows[both]] > (0.5 if answers.votes else 0.0)) == (labels[both] > 0)
+        sure = (int(same.sum()) + 1) / (same.size + 2)
+        return float(np.clip(sure, 0.5, _SUREST)), float(same.all(axis=1).mean())
     right = int((answers.scores[rows[both]].argmax(axis=1) == labels[both]).sum())
     lowest = 1 / answers.scores.shape[1]
     return float(np.clip((right + 1) / (both.sum() + 2), lowest, _SUREST)), right / int(both.sum())
 
 
-def _logits(answers: Answers, sure: float) -> np.ndarray:
-    """(M, C) float32, a row an answer; a vote counts for its class as far as one is sure, the rest for the others."""
+def _logits(answers: Answers, sure: float, several: bool) -> np.ndarray:
+    """(M, C) float32, a row an answer; a vote counts for its class as far as one is sure, the rest for the others.
+
+    Where a row may bear `several` labels, for each label, or against it, by itself.
+    """
     scores = answers.scores
     if answers.votes:
         share = np.full(len(scores), sure) if answers.confidence is None else answers.confidence.astype(np.float64)
-        lowest = 1 / scores.shape[1]
+        lowest = 0.5 if several else 1 / scores.shape[1]
         share = share.clip(lowest, _SUREST)[:, None]
-        odds = share * scores + (1 - share) * (1 - scores) / (scores.shape[1] - 1)
+        if several:
+            odds = share * scores + (1 - share) * (1 - scores)
+            odds = odds / (1 - odds)
+        else:
+            odds = share * scores + (1 - share) * (1 - scores) / (scores.shape[1] - 1)
         scores = np.log(odds).astype(np.float32)
     return scores
 
@@ -221,7 +240,7 @@ def told(name: str, split: str, about: Mapping[str, Any]) -> str:
     """What a user should hear of the answers to a split, in a line."""
     parts = [f"{about['answered']:,} of {about['rows']:,} rows of {split} answered"]
     if about["agreement"] is not None:
-        parts.append(f"{100 * about['agreement']:.1f} % as the gold label")
+        parts.append(f"{100 * about['agreement']:.1f} % as the gold label{'s' if about.get('several') else ''}")
     if about["confidence"] is not None:
         parts.append(f"a label counts for {100 * about['confidence']:.0f} %")
     if about["unknown"][0]:

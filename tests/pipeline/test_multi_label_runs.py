@@ -31,10 +31,14 @@ QUICK = [
     *("trainer.device=cpu", "trainer.batch_size=64", "optimizer.head_lr=1e-2"),
 ]
 LSTM = [
-    *("model@teacher.model=lstm_attention", "teacher.model.hidden=8", "teacher.model.init=random"),
-    *("teacher.optimizer.head_lr=2e-2", "teacher.trainer.max_epochs=20", "teacher.trainer.patience=20"),
+    *("model@teacher.model=lstm_attention", "teacher.model.hidden=16", "teacher.model.embedding=16"),
+    *("teacher.model.init=random", "teacher.optimizer.head_lr=2e-2", "teacher.trainer.max_epochs=20"),
+    *("teacher.trainer.patience=20", "teacher.trainer.batch_size=16"),
 ]
-LONG = ["trainer.max_epochs=20", "trainer.patience=20", "trainer.batch_size=32", "optimizer.head_lr=2e-2"]
+LONG = [
+    *("trainer.max_epochs=20", "trainer.patience=20", "trainer.batch_size=16", "optimizer.head_lr=2e-2"),
+    *("model.hidden=16", "model.embedding=16"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -175,6 +179,40 @@ def test_a_ready_teacher_of_several_labels_is_asked_by_name(shuffled: tuple[str,
     cell = ran("ready", "loss=logit_mse", "trainer.max_epochs=1", *line)
     assert cell.teacher["labels"] == "by name"
     assert "f1_micro" in cell.teacher["metrics"]["test"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_lists_that_somebody_gave_teach(ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [json.loads(row) for row in Path("several.jsonl").read_text().splitlines()]
+    table = pd.DataFrame([{**row, "label": row["label"] or []} for row in rows if "[" not in row["text"]])
+    table = table[[one % 5 != 0 for one in range(len(table))]]
+    path = Path(f"said.{ending}")
+    if ending == "jsonl":
+        table.to_json(path, orient="records", lines=True)
+    elif ending == "csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_parquet(path)
+    cell = ran(f"said_{ending}", "teacher=answers", f"teacher.path={path}", "loss=logit_mse", "tracking=none")
+    about = cell.teacher["answers"]["train"]
+    assert about["rows"] - about["answered"] == pytest.approx(about["rows"] / 5, abs=15)
+    assert about["agreement"] == 1.0
+    assert "100.0 % as the gold labels" in told(capsys)
+
+
+def test_shares_of_votes_become_probabilities_of_each_label(tmp_path: Path) -> None:
+    from kd_lab.training import answers_file
+    from kd_lab.training.answers_teacher import _logits
+
+    said = [{"text": "a", "label": ["x"]}, {"text": "a", "label": ["x", "y"]}, {"text": "b", "label": []}]
+    Path("votes.jsonl").write_text("\n".join(map(json.dumps, [*said, {"text": "c", "label": None}])))
+    found = answers_file.read(Path("votes.jsonl"), ("x", "y"), "text", None, "label", None, several=True)
+    assert sorted(found.scores.tolist()) == [[0.0, 0.0], [1.0, 0.5]]
+    odds = 1 / (1 + np.exp(-_logits(found, 0.9, several=True)))
+    assert sorted(odds.tolist()) == [pytest.approx([0.1, 0.1]), pytest.approx([0.9, 0.5])]
+    pd.DataFrame({"text": ["a", "b"], "x": [0.2, 1.0], "y": [0.7, 0.9]}).to_csv("scores.csv", index=False)
+    scores = answers_file.read(Path("scores.csv"), ("x", "y"), "text", None, "label", None, several=True).scores
+    assert sorted((1 / (1 + np.exp(-scores))).tolist()) == [pytest.approx([0.2, 0.7]), pytest.approx([1.0, 0.9])]
 
 
 def test_a_model_of_another_task_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.data import tokenized
 from kd_lab.data.csv import Csv
 from kd_lab.data.dataset import Texts
-from kd_lab.training import answers_file, answers_teacher
+from kd_lab.training import answer_keys, answers_teacher
 from kd_lab.training.answers_teacher import AnswersTeacher
 
 CLASSES = ("animals", "food", "weather")
@@ -72,7 +72,7 @@ def test_logits_stay_as_they_are(texts: Texts, toy_csv: Path, own_cache: Cache, 
 def test_text_without_labels_is_answered_too_some_rows_at_a_time(
     toy_csv: Path, own_cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (answers_file, answers_teacher):
+    for module in (answer_keys, answers_teacher):
         monkeypatch.setattr(module, "_PART", 7)
     more = [f"text {row} without a label" for row in range(50)]
     (tmp_path / "more.txt").write_text("\n".join(more))
