@@ -84,8 +84,8 @@ BREAKS = (
     Break(
         "alpha is the weight of the teacher",
         "kd_lab/losses/hybrid.py",
-        '"cross_entropy": alpha,\n                "kl": (1 - alpha) * (1 - sequence_weight),',
-        '"cross_entropy": 1 - alpha,\n                "kl": alpha * (1 - sequence_weight),',
+        '"cross_entropy": alpha,\n        "kl": (1 - alpha) * (1 - sequence_weight),',
+        '"cross_entropy": 1 - alpha,\n        "kl": alpha * (1 - sequence_weight),',
         ("losses/test_hybrid.py",),
     ),
     Break(

@@ -12,7 +12,8 @@ import tiny_checkpoints as tiny
 from kd_lab.cli.compose import compose
 from kd_lab.core.errors import UserError
 from kd_lab.losses.loss import Loss
-from kd_lab.pipeline.plan import Plan
+from kd_lab.pipeline.plan import Plan, resolved_config
+from kd_lab.pipeline.summary_table import method
 
 RANDOM = ("model.init=random", "model.keep_layers=null")
 SHALLOW = ("teacher.model.layers=2", "teacher.model.keep_layers=[0,1]")
@@ -110,3 +111,20 @@ def test_a_plan_of_a_cell_whose_checkpoint_is_not_here_can_be_opened() -> None:
     tiny.write(Path("there"), "bert")
     plan(*given, "model.path=there", "teacher.path=there")
     plan(*given, "model.path=gone", "teacher.path=gone")
+
+
+@pytest.mark.parametrize(
+    ("given", "done"),
+    [
+        (("loss.alpha_end=0.1", "loss.temperature_end=1", "loss.schedule=cosine"), "distilled"),
+        (("loss.alpha=1", "loss.alpha_end=0.5"), "distilled"),
+        (("loss.alpha=1",), "baseline"),
+        (("loss=kl", "loss.terms.kl.confidence_weighting=true"), "distilled"),
+        (("loss=entropy",), "baseline"),
+        (("loss=minilm",), "distilled"),
+    ],
+)
+def test_what_teaches_is_read_off_the_config(given: tuple[str, ...], done: str) -> None:
+    made = plan(*given)
+    assert method(resolved_config(made.config)) == done
+    assert bool(made.student.loss.needs) == (done == "distilled")

@@ -37,7 +37,7 @@ class DKD(Term):
     fewest_classes: ClassVar[int] = 3
 
     def __init__(
-        self, temperature: Temperature = 4.0, target_weight: Weight = 1.0, others_weight: Weight = 8.0
+        self, temperature: Temperature = 4.0, target_weight: Weight = 1.0, others_weight: Weight = 1.0
     ) -> None:
         super().__init__()
         self.temperature = temperature_of("loss.terms.dkd.temperature", temperature)
