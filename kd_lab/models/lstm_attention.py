@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,7 +155,7 @@ class LstmAttention:
         from gensim.models import Word2Vec
 
         trained = Word2Vec(
-            list(context.sentences()),
+            _EachTime(context.sentences),
             vector_size=self.embedding,
             epochs=self.word2vec_epochs,
             seed=self.word2vec_seed,
@@ -164,3 +165,13 @@ class LstmAttention:
         ).wv
         ids = torch.tensor([int(piece) for piece in trained.index_to_key])
         save_file({"ids": ids, "vectors": torch.from_numpy(np.asarray(trained.vectors))}, draft / "vectors.safetensors")
+
+
+@dataclass(frozen=True)
+class _EachTime:
+    """Sentences that are read anew in each pass: there may be more than memory should hold."""
+
+    sentences: Callable[[], Iterable[list[str]]]
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return iter(self.sentences())
