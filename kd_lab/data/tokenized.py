@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.data.unlabelled import without_judged
 
 _TEST_TEXTS, _LABEL_SETS = "test.texts.npy", "label_sets.npy"
+_ROWS = 4096  # sentences that are read at a time
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,11 @@ class Tokens:
     def sentences(self) -> Iterator[list[str]]:
         """The training split's pieces as decimal strings, row by row, for word vectors."""
         train = self.split("train")
-        for start, end in zip(train.offsets[:-1], train.offsets[1:], strict=True):
-            yield [str(piece) for piece in train.token_ids[start:end]]
+        for first in range(0, len(train), _ROWS):
+            ends = train.offsets[first : first + _ROWS + 1].tolist()
+            pieces = list(map(str, train.token_ids[ends[0] : ends[-1]].tolist()))
+            for start, end in pairwise(ends):
+                yield pieces[start - ends[0] : end - ends[0]]
 
 
 def fingerprint_parts(dataset: Dataset, tokenizer: TokenizerBase) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def _train(context: BuildContext, width: int, epochs: int, seed: int, draft: Pat
     from gensim.models import Word2Vec
 
     vectors = Word2Vec(
-        list(context.sentences()),
+        _EachTime(context.sentences),
         vector_size=width,
         epochs=epochs,
         seed=seed,
@@ -42,3 +44,13 @@ def _train(context: BuildContext, width: int, epochs: int, seed: int, draft: Pat
     ).wv
     ids = torch.tensor([int(piece) for piece in vectors.index_to_key])
     save_file({"ids": ids, "vectors": torch.from_numpy(np.asarray(vectors.vectors))}, draft / "vectors.safetensors")
+
+
+@dataclass(frozen=True)
+class _EachTime:
+    """Sentences that are read anew in each pass: there may be more than memory should hold."""
+
+    sentences: Callable[[], Iterable[list[str]]]
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return iter(self.sentences())

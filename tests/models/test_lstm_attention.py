@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gensim.models import Word2Vec
 from safetensors.torch import load_file
 
 from kd_lab.core.cache import Cache, fingerprint
@@ -150,17 +151,29 @@ LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5).build(around)
     assert all(torch.equal(found[0][name], found[1][name]) for name in ("ids", "vectors"))
 
 
+def test_sentences_that_are_read_anew_in_each_pass_give_the_vectors_of_a_list(tmp_path: Path) -> None:
+    spec, many = replace(SMALL, init="word2vec"), SENTENCES * 200
+    spec.build(context(Cache(tmp_path))._replace(sentences=lambda: (list(one) for one in many)))
+    found = load_file(next(tmp_path.rglob("*.safetensors")))
+    options = {"vector_size": spec.embedding, "epochs": spec.word2vec_epochs, "seed": spec.word2vec_seed}
+    expected = Word2Vec(many, min_count=1, sg=1, workers=1, **options).wv
+    assert found["ids"].tolist() == [int(piece) for piece in expected.index_to_key]
+    assert np.array_equal(found["vectors"].numpy(), expected.vectors)
+
+
 def test_they_are_trained_once_for_all_seeds_of_a_fit(tmp_path: Path) -> None:
     cache, asked = Cache(tmp_path), []
 
     def sentences() -> list[list[str]]:
-        asked.append("once")
+        asked.append("a pass")
         return SENTENCES
 
+    passes = []
     for seed in (0, 1):
         torch.manual_seed(seed)
         replace(SMALL, init="word2vec").build(context(cache)._replace(sentences=sentences))
-    assert asked == ["once"]
+        passes.append(len(asked))
+    assert passes == [1 + SMALL.word2vec_epochs] * 2
     seen = slice(3, 23)
     assert torch.equal(vectors(cache, seed=0)[seen], vectors(cache, seed=1)[seen])
     assert not torch.equal(vectors(cache)[seen], vectors(cache, word2vec_seed=1)[seen])
