@@ -63,13 +63,16 @@ def other_texts(ids: Sequence[str], texts: Sequence[str], splits: Mapping[str, S
     Texts are the same where they differ in case, digits, punctuation and blanks alone.
     """
     known = {one: text for split in splits.values() for one, text in zip(split.ids or (), split.texts, strict=False)}
-    beside = [(one, text, known[one]) for one, text in zip(ids, texts, strict=True) if one and text and one in known]
-    differing = [(one, theirs, ours) for one, theirs, ours in beside if theirs != ours and _bare(theirs) != _bare(ours)]
+    differing = compared = 0
     told = ""
-    if differing:
-        one, theirs, ours = differing[0]
-        told = f"{one!r} is {_short(theirs)} there and {_short(ours)} in the data"
-    return len(differing), len(beside), told
+    for one, theirs in zip(ids, texts, strict=True):
+        if not one or not theirs or (ours := known.get(one)) is None:
+            continue
+        compared += 1
+        if theirs != ours and _bare(theirs) != _bare(ours):
+            differing += 1
+            told = told or f"{one!r} is {_short(theirs)} there and {_short(ours)} in the data"
+    return differing, compared, told
 
 
 def _places(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -118,11 +120,31 @@ def _table(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
         if ending == ".parquet":
             return pd.read_parquet(path)
         if ending == ".jsonl":
-            return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+            return pd.DataFrame(_json_columns(path), dtype=object)  # a large id stays the whole number that it is
         told = encoding_of(path, "utf-8")
         delimiter = header_of(path, told, wanted)[1]
         with opened(path) as file:
             return pd.read_csv(file, sep=delimiter, encoding=told, dtype=str, keep_default_na=False)
+
+
+def _json_columns(path: Path) -> dict[str, list[Any]]:
+    """Column -> its values, None where a row has none; a line at a time, as a million rows of texts are many."""
+    columns: dict[str, list[Any]] = {}
+    rows = 0
+    told = encoding_of(path, "utf-8")
+    with opened(path) as file:
+        for line in io.TextIOWrapper(file, encoding="utf-8-sig" if told == "utf-8" else told):
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"a row that is {type(row).__name__}, no object with names")
+            for name in [name for name in row if name not in columns]:
+                columns[name] = [None] * rows
+            for name, values in columns.items():
+                values.append(row.get(name))
+            rows += 1
+    return columns
 
 
 def _texts_alone(table: pd.DataFrame, names: Sequence[str], path: Path) -> tuple[list[str], list[str] | None]:

@@ -17,7 +17,7 @@ from kd_lab.evaluation.predictions import FILE
 from kd_lab.pipeline.summary_table import rows as table_rows
 from kd_lab.report.figures import pareto_front, style
 from kd_lab.report.study import data_sets, measures
-from kd_lab.report.study.runs import paired, run, runs_in_words
+from kd_lab.report.study.runs import paired, run, runs_in_words, split
 from kd_lab.report.study.settings import Setting, settings
 from kd_lab.report.study.study_report import write
 
@@ -257,6 +257,27 @@ def test_an_option_of_the_data_makes_another_data_set_and_a_moved_file_does_not(
 
     assert found(limit=100) == found(text_column="title") == 2
     assert found(path="/elsewhere/x.csv") == found(split={"seed": 3}) == 1
+
+
+def test_more_text_to_learn_from_makes_another_setting_of_the_same_data_set() -> None:
+    def taught(factor: int | None, seed: int = 0, teacher: object = "minilm") -> RunResult:
+        """A cell of an older kd_lab where there is no factor."""
+        made = {} if factor is None else {"augmentation": {"factor": factor, "seed": seed}}
+        given = [] if factor is None else [f"dataset.augmentation.factor={factor}", f"dataset.augmentation.seed={seed}"]
+        data = {"name": "csv", "path": "x.csv", "split": {"seed": 3}, **made}
+        return cell(given, config={"seed": 1, "dataset": data, "teacher": teacher})
+
+    found = settings([taught(None), taught(0), taught(10), taught(10, seed=1)])
+    assert [(*one.values.values(), len(one.cells)) for one in found] == [("0", 1), ("10", 2), ("-", 1)]
+    assert len(data_sets.data_sets(found)) == 1, "they are judged on the same rows"
+    plain = (("dataset.split.seed", 3), ("seed", 1))
+    assert run(taught(None)) == run(taught(0)) == run(taught(10, teacher=None)) == plain
+    assert run(taught(10, seed=1)) == (("dataset.augmentation.seed", 1), *plain)
+    assert split(run(taught(10, seed=1))) == (("dataset.split.seed", 3),)
+    files = [of_file("x.csv", 1), of_file("x.csv", 1)]
+    files[1].overrides.append("dataset.transfer_path=more.txt")
+    assert len(settings(files)) == 2
+    assert len(data_sets.data_sets(settings(files))) == 1
 
 
 def test_models_of_several_splits_do_not_share_a_frontier() -> None:
