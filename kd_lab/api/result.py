@@ -135,7 +135,7 @@ class Sweep:
 
     @property
     def best(self) -> Run | None:
-        """The first run of the setting that was chosen on validation; None of several data sets, or of none."""
+        """The first run of the setting that was chosen on validation; None where the verdict names none, or several."""
         verdicts = self.report.verdicts
         if len(verdicts) != 1 or verdicts[0].best is None:
             return None

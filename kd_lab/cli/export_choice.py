@@ -12,6 +12,7 @@ from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
+from kd_lab.evaluation.balanced_accuracy import at_chance
 
 _SHOWN = 20  # values that an error lists
 
@@ -48,7 +49,9 @@ def best(study: Path, name: str, settings: Sequence[str]) -> tuple[str, str]:
     accuracy = f"{100 * (_accuracy(chosen) or 0):.2f} %"
     why = f"the best of {len(asked)} finished cells{having} by validation accuracy, {accuracy}"
     if len(asked) == 1:
-        why = f"the only finished cell{having}"
+        why = f"the only finished cell{having}, validation accuracy {accuracy}"
+    if at_chance(chosen.metrics["validation"]):
+        why += ", which is the majority-class rate"
     return chosen.cell, why + (f"; of {equal} as good the smallest" if equal > 1 else "")
 
 

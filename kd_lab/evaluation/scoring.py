@@ -184,8 +184,10 @@ def student_at_chance(tokens: Tokens, logits: torch.Tensor, validation: Mapping[
         )
     if not at_chance(validation):
         return None
+    low, high = validation["accuracy_interval"]
     return (
-        f"the student is at the majority-class rate on validation: accuracy {validation['accuracy']:.3f}, always "
-        f"answering the most frequent class {validation['majority_rate']:.3f}; more epochs (trainer.max_epochs), a "
-        "higher learning rate (optimizer.encoder_lr, optimizer.head_lr) or more rows may get it away from there"
+        f"the student is at the majority-class rate on validation: accuracy {validation['accuracy']:.3f} "
+        f"[{low:.3f}, {high:.3f}] on {validation['rows']:,} rows, always answering the most frequent class "
+        f"{validation['majority_rate']:.3f}; more epochs (trainer.max_epochs), a higher learning rate "
+        "(optimizer.encoder_lr, optimizer.head_lr) or more rows may get it away from there"
     )

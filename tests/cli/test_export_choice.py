@@ -44,6 +44,14 @@ def test_the_best_on_validation_is_taken_and_of_equals_the_smallest(study: Path)
     assert why == "the best of 3 finished cells by validation accuracy, 90.00 %; of 2 as good the smallest"
 
 
+def test_the_best_of_cells_at_the_majority_class_rate_is_said_to_be_no_better(study: Path) -> None:
+    found = results.read(study / "c")
+    found.metrics["validation"] |= {"accuracy_interval": [0.8, 0.95], "majority_rate": 0.9, "classes": 2}
+    found.metrics["validation"]["balanced_accuracy_interval"] = [0.5, 0.5]
+    found.write(study / "c")
+    assert "by validation accuracy, 90.00 %, which is the majority-class rate" in best(study, "s", [])[1]
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
