@@ -62,8 +62,8 @@ class LowRankEmbedding:
         need_torch("low_rank_embedding", kind, "Put low_rank_embedding before torch_int8, onnx and onnx_int8.")
         if isinstance(model, Encoder):
             self._below(model.width)
-        elif issubclass(kind, EmbeddingClassifier) and hasattr(model, "embedding"):
-            self._below(model.embedding)
+        elif issubclass(kind, EmbeddingClassifier) and (width := getattr(model, "embedding", None)) is not None:
+            self._below(width)
         return kind
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> TorchClassifier:
