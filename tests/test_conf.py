@@ -339,7 +339,7 @@ def test_the_demo_has_few_labels_and_much_text_without() -> None:
         (
             ["model=foo"],
             "override model",
-            "distilbert_mini, distilmpnet, lstm_attention, minilm, mpnet, got foo",
+            "distilmpnet, gru_attention, lstm_attention, minilm, mpnet, static, tfidf, tiny_transformer, got foo",
         ),
         (
             ["teacher=foo"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,9 @@ class LstmAttention(StartsFromWordVectors):
     word2vec_seed: Seed = 0
     vectors: PathName | None = None
     bidirectional: bool = False
+
+    centred: ClassVar[bool] = False  # as the seed had them
+    spread: ClassVar[float] = 1.0
 
     @property
     def kind(self) -> type[TorchClassifier]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -35,9 +35,14 @@ class StartsFromWordVectors:
     - "file": `vectors`, a file in word2vec's or GloVe's format.
 
     The teacher's have its width; where the student's is smaller their principal components are taken, and what is
-    wider stays random. A student that starts from its teacher reads the teacher's pieces. All are scaled to unit
-    variance; a piece without a vector keeps its random one.
+    wider stays random. A student that starts from its teacher reads the teacher's pieces. A piece without a vector
+    keeps its random one. All are centred, since what they have in common can be twice as long as what tells them apart
+    (Mu and Viswanath, arXiv:1702.01417), and scaled to one spread, small enough that a few hundred updates can turn
+    them: Kim draws his from -0.25 to 0.25 (arXiv:1408.5882, section 3.1).
     """
+
+    centred: ClassVar[bool] = True  # whether Word2Vec's vectors are, too
+    spread: ClassVar[float] = 0.1  # standard deviation of all entries, of random vectors too
 
     embedding: int
     init: Init
@@ -87,18 +92,21 @@ class StartsFromWordVectors:
 
     def started(self, model: Student, context: BuildContext) -> Student:
         """The student in training mode, its word vectors those of `init`."""
-        if self.init != "random":
-            assert not isinstance(model.embedding, FactorisedEmbedding)
-            with torch.no_grad():
+        assert not isinstance(model.embedding, FactorisedEmbedding)
+        with torch.no_grad():
+            model.embedding.weight.mul_(self.spread)
+            if self.init != "random":
                 model.embedding.weight.copy_(self._vectors(context, model.embedding.weight))
         return model.train()
 
     def _vectors(self, context: BuildContext, start: Tensor) -> Tensor:
-        """(V, H): vectors scaled to unit variance; `start` where a piece has none, and 0 for the padding's."""
+        """(V, H): vectors of one spread; `start` where a piece has none, and 0 for the padding's."""
         ids, found = self._found(context)
+        if self.centred or self.init != "word2vec":
+            found = found - found.mean(0)
         vectors = start.detach().clone()
         width = found.shape[1]
-        vectors[ids, :width] = found / found.std()
+        vectors[ids, :width] = found / found.std() * self.spread
         vectors[context.pad_id] = 0.0
         return vectors
 

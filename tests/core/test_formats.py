@@ -32,10 +32,8 @@ def test_a_model_says_what_it_said_when_it_was_saved(cell: Path) -> None:
     assert np.allclose(logits, told["logits"][cell.name], atol=2e-3 if "8" in cell.name else 1e-4)
 
 
-@pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.name)
-def test_every_format_is_among_what_is_kept(edition: Path) -> None:
-    cards = [saved_model.read_card(cell / "model")["format"] for cell in MODELS if edition in cell.parents]
-    assert set(cards) == set(FORMATS)
+def test_every_format_is_among_what_is_kept() -> None:
+    assert {saved_model.read_card(cell / "model")["format"] for cell in MODELS} == set(FORMATS)
 
 
 @pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.name)
@@ -47,7 +45,8 @@ def test_a_model_that_mlflow_keeps_answers(edition: Path) -> None:
 
 def test_a_format_leads_to_its_class_and_back() -> None:
     for name, one in FORMATS.items():
-        assert format_of(class_of(name)) == name == known_format(name) == known_format(one.formerly)
+        assert format_of(class_of(name)) == name == known_format(name)
+        assert not one.formerly or known_format(one.formerly) == name
 
 
 @pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.name)

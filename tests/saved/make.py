@@ -1,8 +1,9 @@
 """Saves a folder of every kind that kd_lab can save, to be kept: what a later version must still read.
 
-    python tests/saved/make.py EDITION
+    python tests/saved/make.py EDITION [GROUP ...]
 
 Run it when what is saved changes, for a new edition; the old ones stay. Everything is small: a few words, one layer.
+Where groups of `STEPS` are named, those alone are saved: what a later version added.
 """
 
 from __future__ import annotations
@@ -40,12 +41,17 @@ STEPS = {  # what turns a fitted model into one of another class
         ["onnx", "onnx_int8", "onnx_int8_static", "openvino", "openvino_int8", "torch_int8", "torch_bf16", "sparse"],
     ),
     "lstm": (LSTM, ["", "onnx_int8", "torch_int8", "sparse"]),
+    **{
+        name: ([f"model={name}", "model.init=random", "model.embedding=8", *more, "seed=0"], ["", "onnx_int8"])
+        for name, more in {"static": [], "cnn": ["model.maps=4"], "gru_attention": ["model.hidden=8"]}.items()
+    },
+    "tfidf": (["model=tfidf", "model.ngrams=1", "loss=cross_entropy", "seed=0"], [""]),
     "low_rank": ([*LSTM, "compression.low_rank_embedding.rank=2"], ["low_rank_embedding"]),
 }
 
 
-def main(edition: str) -> None:
-    """Writes `tests/saved/EDITION`."""
+def main(edition: str, groups: list[str]) -> None:
+    """Writes `tests/saved/EDITION`; without groups all of them."""
     target = HERE / edition
     target.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
@@ -53,7 +59,7 @@ def main(edition: str) -> None:
         os.environ["KD_LAB_CACHE"] = f"{scratch}/cache"
         _write_texts(Path("small.csv"))
         study = Path("multirun") / NAME
-        _run(study)
+        _run(study, groups or list(STEPS))
         _keep(study, target)
     print(f"{target}: {sum(path.stat().st_size for path in target.rglob('*') if path.is_file()) / 2**20:.1f} MiB")
 
@@ -63,11 +69,13 @@ def _write_texts(path: Path) -> None:
     path.write_text("text,label\n" + "".join(rows), encoding="utf-8")
 
 
-def _run(study: Path) -> None:
+def _run(study: Path, groups: list[str]) -> None:
     from kd_lab.__main__ import command
 
-    for model, ends in STEPS.values():
-        axis = ",".join(f"[{','.join(filter(None, ['trim_vocabulary', end]))}]" for end in ends)
+    for group in groups:
+        model, ends = STEPS[group]
+        first = None if group == "tfidf" else "trim_vocabulary"
+        axis = ",".join(f"[{','.join(filter(None, [first, end]))}]" for end in ends)
         if command(["-m", *SMALL, *model, f"compression={axis}"]):
             raise SystemExit("a cell failed")
     print(sorted(path.name for path in study.iterdir()))
@@ -90,4 +98,4 @@ def _keep(study: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,6 @@ from kd_lab.compression.options import need_count, need_training
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Epochs, RateShare, Units
-from kd_lab.data.piece_counts import occurrences
 from kd_lab.data.tokenized import Tokens
 from kd_lab.models.architectures import RANK, with_ours
 from kd_lab.models.base import TorchClassifier
@@ -62,8 +62,8 @@ class LowRankEmbedding:
         need_torch("low_rank_embedding", kind, "Put low_rank_embedding before torch_int8, onnx and onnx_int8.")
         if isinstance(model, Encoder):
             self._below(model.width)
-        elif issubclass(kind, EmbeddingClassifier) and model is not None and hasattr(model, "embedding"):
-            self._below(model.embedding)
+        elif issubclass(kind, EmbeddingClassifier) and (width := getattr(model, "embedding", None)) is not None:
+            self._below(width)
         return kind
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> TorchClassifier:
@@ -101,7 +101,7 @@ class LowRankEmbedding:
 
 def piece_counts(tokens: Tokens) -> Tensor:
     """How often each word piece occurs in train, (V,) float64."""
-    return torch.from_numpy(occurrences(tokens.split("train").token_ids, tokens.vocab_size)).double()
+    return torch.from_numpy(np.bincount(tokens.split("train").token_ids, minlength=tokens.vocab_size)).double()
 
 
 def factorise(model: TorchClassifier, rank: int, importance: Tensor) -> tuple[TorchClassifier, float, float]:
