@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kd_lab.cli.compose import CONF, MISTAKES, SEVERAL_DEVICES, mistake
+from kd_lab.cli.method_override import check_method
 from kd_lab.cli.run_place import check_folder
 from kd_lab.cli.unknown_option import named_in, unknown_option
 from kd_lab.core import signature, trust
@@ -67,6 +68,7 @@ def command(arguments: Sequence[str]) -> Path | None:
         config = _loaded(asked)
     except MISTAKES as error:
         raise _mistake(error, asked) from error
+    check_method(asked.overrides)
     try:
         _check_made_by_hydra(config.hydra)
         if not asked.multirun and config.hydra.mode != RunMode.MULTIRUN:
