@@ -63,6 +63,7 @@ DIFFERENT = {  # values that differ from the signature's default, and why
     ("teacher/ready", "name"): "as above",
     ("teacher/ready", "max_tokens"): "that of the tokenizer group",
     ("tracking/mlflow", "experiment"): "a resolver: what MLFLOW_EXPERIMENT_NAME says, else None",
+    ("model/tiny_transformer", "init"): "there is no checkpoint of it: it starts from random",
     ("model/distilbert_mini", "keep_layers"): "it has half of MiniLM's layers, so it must say which",
 }
 each_option = pytest.mark.parametrize("option", OPTIONS)
