@@ -67,6 +67,7 @@ DIFFERENT = {  # values that differ from the signature's default, and why
     ("dataset/parquet", "task"): "as above",
     ("trainer/default", "monitor"): "a resolver: accuracy, or what fits several labels a row",
     ("tracking/mlflow", "experiment"): "a resolver: what MLFLOW_EXPERIMENT_NAME says, else None",
+    ("model/tiny_transformer", "init"): "there is no checkpoint of it: it starts from random",
     ("model/distilbert_mini", "keep_layers"): "it has half of MiniLM's layers, so it must say which",
 }
 each_option = pytest.mark.parametrize("option", OPTIONS)
