@@ -17,13 +17,19 @@ from kd_lab.core.as_typed import hydra_text
 
 _LAST = r"(?:path|\w+_path|\w+_column|delimiter|name)"
 _NAMES = re.compile(rf"(\+{{0,2}}(?:name|paths\.\w+|(?:[\w@/]+\.)+{_LAST}))=(.*)", re.DOTALL)
+_SPLITS = re.compile(r"dataset\.splits(?:\.validation=|=.*\bvalidation\s*:)", re.DOTALL)
 _SEVERAL = frozenset({"-m", "--multirun"})
 
 
 def readable(overrides: Sequence[str]) -> list[str]:
     """The same overrides, with quotes where Hydra needs them around a name of a file, a column or a study."""
     axes = bool(_SEVERAL.intersection(overrides))
-    return [_quoted(one, axes) for one in overrides]
+    return [_added(_quoted(one, axes)) for one in overrides]
+
+
+def _added(override: str) -> str:
+    """A validation split is named like the others, though no data set's default has one for Hydra to override."""
+    return f"++{override}" if _SPLITS.match(override) else override
 
 
 def _quoted(override: str, axes: bool) -> str:

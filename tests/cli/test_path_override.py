@@ -53,3 +53,17 @@ def test_what_hydra_reads_and_other_options_stay(override: str) -> None:
 @pytest.mark.parametrize(("typed", "read"), [(";", ";"), ("|", "|"), ("tab", "tab"), ("\\t", "\\t"), (",", ",")])
 def test_a_delimiter_is_what_was_typed(typed: str, read: str) -> None:
     assert compose(["dataset=csv", "dataset.path=a", f"dataset.delimiter={typed}"]).dataset.delimiter == read
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "dataset.splits={train:a,validation:b,test:c}",
+        "dataset.splits={test: c, train: a, validation: b}",
+        ["dataset.splits={train: a, test: c}", "dataset.splits.validation=b"],
+    ],
+)
+def test_splits_are_given_whole_though_no_default_has_validation(given: str | list[str]) -> None:
+    line = [given] if isinstance(given, str) else given
+    config = compose(["dataset=parquet", "dataset.path=there", *line])
+    assert config.dataset.splits == {"train": "a", "validation": "b", "test": "c"}
