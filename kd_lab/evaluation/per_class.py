@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,19 @@ def per_class(labels: ArrayLike, predictions: ArrayLike) -> list[ClassFigures]:
     support, predicted = np.bincount(gold, minlength=size), np.bincount(said, minlength=size)
     hits = np.bincount(gold[gold == said], minlength=size)
     wrong = _most_often_taken_for(gold, said)
+    return _figures(support, predicted, hits, wrong)
+
+
+def per_label(sets: LabelSets) -> list[ClassFigures]:
+    """The same of each label that occurs, where a row may bear several; a label is not taken for another."""
+    borne, said, hits = (part.sum(axis=0) for part in (sets.gold, sets.said, sets.gold & sets.said))
+    return _figures(borne, said, hits, {})
+
+
+def _figures(
+    support: np.ndarray, predicted: np.ndarray, hits: np.ndarray, taken_for: Mapping[int, tuple[int, int]]
+) -> list[ClassFigures]:
+    """Of each class that occurs, out of (C,) counts: rows of it, rows that were answered so, rows that are both."""
     return [
         ClassFigures(
             number,
@@ -44,27 +58,9 @@ def per_class(labels: ArrayLike, predictions: ArrayLike) -> list[ClassFigures]:
             float(hits[number] / support[number]) if support[number] else None,
             wilson(int(hits[number]), int(support[number])) if support[number] else None,
             float(2 * hits[number] / (support[number] + predicted[number])),
-            wrong.get(number),
+            taken_for.get(number),
         )
         for number in map(int, np.flatnonzero(support + predicted))
-    ]
-
-
-def per_label(sets: LabelSets) -> list[ClassFigures]:
-    """The same of each label that occurs, where a row may bear several; a label is not taken for another."""
-    borne, said, hits = (part.sum(axis=0) for part in (sets.gold, sets.said, sets.gold & sets.said))
-    return [
-        ClassFigures(
-            number,
-            int(borne[number]),
-            int(said[number]),
-            float(hits[number] / said[number]) if said[number] else None,
-            float(hits[number] / borne[number]) if borne[number] else None,
-            wilson(int(hits[number]), int(borne[number])) if borne[number] else None,
-            float(2 * hits[number] / (borne[number] + said[number])),
-            None,
-        )
-        for number in map(int, np.flatnonzero(borne + said))
     ]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kd_lab.core.reading import reading
 from kd_lab.core.results import RunResult
@@ -55,14 +58,9 @@ def read_sets(cell: Path) -> LabelSets | None:
     Raises:
         UserError: the file is damaged.
     """
-    if not (path := cell / FILE).is_file():
-        return None
-    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
-        with np.load(path, allow_pickle=False) as stored:
-            if f"{_SETS}gold" not in stored:
-                return None
-            found = LabelSets(*(stored[f"{_SETS}{name}"] for name in LabelSets._fields))
-        if found.gold.ndim != 2 or found.gold.shape != found.said.shape or found.gold.dtype != bool:
+    with _stored(cell, _SETS, LabelSets._fields) as arrays:
+        found = None if arrays is None else LabelSets(*arrays)
+        if found and (found.gold.ndim != 2 or found.gold.shape != found.said.shape or found.gold.dtype != bool):
             raise ValueError(f"labels of {found.gold.shape} for {found.said.shape}")
     return found
 
@@ -73,13 +71,21 @@ def read_validation(cell: Path) -> Judged | None:
     Raises:
         UserError: the file is damaged.
     """
-    if not (path := cell / FILE).is_file():
-        return None
-    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
-        with np.load(path, allow_pickle=False) as stored:
-            if f"{_VALIDATION}labels" not in stored:
-                return None
-            found = Judged(*(stored[f"{_VALIDATION}{name}"] for name in Judged._fields))
-        if len({array.shape for array in found}) > 1 or found.labels.ndim != 1 or not found.labels.size:
+    with _stored(cell, _VALIDATION, Judged._fields) as arrays:
+        found = None if arrays is None else Judged(*arrays)
+        if found and (len({one.shape for one in found}) > 1 or found.labels.ndim != 1 or not found.labels.size):
             raise ValueError(f"{found.labels.shape} labels for {found.predictions.shape} predictions")
     return found
+
+
+@contextmanager
+def _stored(cell: Path, prefix: str, names: Sequence[str]) -> Iterator[list[NDArray[Any]] | None]:
+    """The arrays of these names that a cell kept, None where it kept none; what is wrong with them is the file's."""
+    path = cell / FILE
+    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
+        if not path.is_file():
+            yield None
+            return
+        with np.load(path, allow_pickle=False) as stored:
+            there = f"{prefix}{names[0]}" in stored
+            yield [stored[f"{prefix}{name}"] for name in names] if there else None

@@ -17,20 +17,18 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.formats import check_saved
 from kd_lab.core.instantiate import TARGET, build
 from kd_lab.core.moved import with_current_names
-from kd_lab.core.types import ModelShape
-from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, without_transfer
+from kd_lab.data.dataset import MULTI_CLASS, without_transfer
 from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
 from kd_lab.evaluation.scoring import Evaluation
-from kd_lab.losses.loss import Loss
+from kd_lab.pipeline.refusals import check_recovery, check_task, check_teacher
 from kd_lab.pipeline.teacher import TeacherSpec, members, reads_with, teacher_fingerprint
 from kd_lab.training import fit
 from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.ensemble_teacher import EnsembleTeacher
 from kd_lab.training.fit import FitSpec
 from kd_lab.training.ready_teacher import ReadyTeacher
-from kd_lab.training.settings import MULTI_CLASS_ONLY, MULTI_LABEL_ONLY
 
 _JUDGING = (
     "cell",
@@ -69,87 +67,16 @@ class Plan:
         self.tokenizer = self._student_reader()
         self.steps = {name: self._part(f"compression.{name}") for name in config.compression}
         check_saved(check_all(self.steps, self.student.model.kind, self.student.model), "compression")
-        self._check_task()
-        self._check_loss()
-        self._check_teacher()
+        check_task(config.get("task", MULTI_CLASS), self.dataset, self.student, self.teacher)  # none of older cells
+        check_recovery(config.recovery, self.student, self.steps)
+        check_teacher(self.student, self.teacher, self.taught_on, self._reads_alike)
         if not (self.student.loss.needs or getattr(self.student.loss, "uses_unlabelled", False)):
             self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
 
-    def _check_task(self) -> None:
-        """Refuses, before any fit, a data set or a figure of another task."""
-        task = self.config.get("task", MULTI_CLASS)  # of a cell of an older kd_lab
-        if task != getattr(self.dataset, "task", MULTI_CLASS):
-            cure = "Choose task=multi_class, or dataset=csv, parquet or hub."
-            raise UserError(f"dataset {self.dataset.name}", expected="several labels a row", got="one", cure=cure)
-        fits = [self.student, *(members(self.teacher).values() if self.teacher else ())]
-        if task == MULTI_LABEL and getattr(self.student.model, "fits_itself", False):
-            got, cure = f"{self.student.model.name}, which says one", "Choose another model, e.g. model=static."
-            raise UserError("model", expected="a student that says several labels a row", got=got, cure=cure)
-        trainers = [one.trainer for one in fits if isinstance(one, FitSpec)]
-        if task == MULTI_LABEL and any(one.sampling == "balanced" for one in trainers):
-            cure = "Choose loss.class_weights=balanced."
-            raise UserError("trainer.sampling", expected="shuffle, of task=multi_label", got="balanced", cure=cure)
-        for monitor in (one.monitor for one in trainers):
-            if monitor in (MULTI_CLASS_ONLY if task == MULTI_LABEL else MULTI_LABEL_ONLY):
-                expected, cure = f"a figure of task={task}", "Choose trainer.monitor=f1_macro."
-                raise UserError("trainer.monitor", expected=expected, got=monitor, cure=cure)
-
-    def _check_loss(self) -> None:
-        """Refuses, before any fit, a recovery under a loss of hidden states that would no longer fit each other."""
-        if self.config.recovery not in ("student", "teacher"):
-            cure = "Choose one: whose outputs a step of compression learns from while it trains on."
-            raise UserError("recovery", expected="student or teacher", got=repr(self.config.recovery), cure=cure)
-        if getattr(self.student.model, "fits_itself", False) and self.student.loss.needs:
-            cure = "Choose teacher=none loss=cross_entropy, or another model."
-            got = f"a loss that needs the teacher's {', '.join(sorted(self.student.loss.needs))}"
-            raise UserError(
-                f"model {self.student.model.name}", expected="labels alone to learn from", got=got, cure=cure
-            )
-        heads = () if self.student.loss.needs <= {"logits", "hidden", "all_hidden"} else ("prune_heads",)
-        changing = [name for name in ("trim_vocabulary", "prune_lstm", *heads) if name in self.steps]
-        by_fit = apply.epochs(self.steps) and self.config.recovery == "teacher"
-        if changing and by_fit and self.student.loss.needs - {"logits"}:
-            raise UserError(
-                f"compression.{changing[0]}",
-                expected="a loss of logits alone: after this step pieces, width or heads are not the teacher's",
-                got=f"a loss that needs {', '.join(sorted(self.student.loss.needs))}",
-                cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
-            )
-
-    def _check_teacher(self) -> None:
-        """Refuses, before any fit, a loss or a start that the teacher has nothing for."""
-        if self.teacher is None:
-            return
-        self._check_augmentation(self.teacher)
-        for one in members(self.teacher).values():
-            if isinstance(one, AnswersTeacher):
-                one.id_columns(self.dataset)
-        asked = sorted(self.student.loss.needs - {"logits"})
-        alone = "its weights, for their start in the student" if self.student.model.starts_from_teacher else ""
-        needed = f"its {' and '.join(asked)}, for the loss" if asked else alone
-        if not needed:
-            return
-        start = "Choose another start, e.g. model.init=random."
-        cure = "Choose loss=kl or logit_mse, or another teacher." if asked else start
-        if not isinstance(self.teacher, FitSpec | ReadyTeacher):
-            got = "a file of answers" if isinstance(self.teacher, AnswersTeacher) else "several"
-            raise UserError("teacher", expected=f"a model that gives {needed}", got=got, cure=cure)
-        if self.reader(self.teacher) is not self.tokenizer:
-            got = "a teacher with another tokenizer"
-            raise UserError("teacher", expected=f"the student's pieces, to give {needed}", got=got, cure=cure)
-        if asked and isinstance(self.student.loss, Loss):  # a user's own may be none
-            teacher = self.teacher.model if isinstance(self.teacher, FitSpec) else self.teacher
-            self.student.loss.check_models(_shape(self.student.model), _shape(teacher))
-
-    def _check_augmentation(self, teacher: TeacherSpec) -> None:
-        """Refuses rows made out of others where nobody can say anything of them: a file has no answers to these."""
-        augmentation = getattr(self.taught_on, "augmentation", None)
-        files = all(isinstance(one, AnswersTeacher) for one in members(teacher).values())
-        if augmentation is not None and augmentation.factor and files and self.student.loss.needs:
-            expected = "a teacher that can be asked of the rows that are made"
-            cure = "Choose another teacher, e.g. teacher=minilm, or dataset.augmentation.factor=0."
-            raise UserError("dataset.augmentation.factor", expected=expected, got="a file of answers", cure=cure)
+    def _reads_alike(self, spec: TeacherSpec) -> bool:
+        """Whether a teacher reads the student's pieces."""
+        return self.reader(spec) is self.tokenizer
 
     def check_trainers(self) -> None:
         """Refuses, before any fit, what would not be fitted here as it is asked for.
@@ -290,15 +217,6 @@ def _alike(one: TokenizerBase, other: TokenizerBase) -> bool:
         return True
     there = one.path.is_file() and other.path.is_file()
     return there and one.max_tokens == other.max_tokens and same_tokenizer(one.path, other.path)
-
-
-def _shape(model: Any) -> ModelShape | None:
-    """What a loss can ask a model for; None where it does not say so before it is built."""
-    try:
-        shape: ModelShape | None = getattr(model, "shape", None)
-    except UserError:  # its checkpoint is not here: said when its weights are needed
-        return None
-    return shape
 
 
 def _check_length(model: Any, tokenizer: TokenizerBase, where: str) -> None:
