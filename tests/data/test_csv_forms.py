@@ -143,7 +143,7 @@ JSON = "".join(json.dumps({"id": {"a": [1]}, "text": text, "label": label}) + "\
         ("rows.jsonl", JSON.encode()),
         ("rows.ndjson", JSON.encode("utf-8-sig")),
         ("rows.txt", JSON.encode()),
-        ("rows.json.gz", gzip.compress(JSON.encode())),
+        ("rows.json.gz", gzip.compress(JSON.encode(), mtime=0)),
         ("rows.json", json.dumps([dict(zip(("text", "label"), row, strict=True)) for row in ROWS]).encode()),
     ],
 )

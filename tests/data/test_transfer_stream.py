@@ -72,7 +72,7 @@ def write(path: Path, texts: list[str]) -> None:
     ("name", "content", "texts"),
     [
         ("more.txt", "a\nb".encode("utf-16"), ["a", "b"]),
-        ("more.csv", gzip.compress(b"id,text\n1,a\n"), ["a"]),
+        ("more.csv", gzip.compress(b"id,text\n1,a\n", mtime=0), ["a"]),
         ("more.csv", b'"id","text"\n"1",1,"a"\n"2",2,"b"\n', ["a", "b"]),
         ("more.csv", b" id , text\n1,a\n", ["a"]),
         ("more.csv", b"id,text\n1\n2,NA\n", ["NA"]),
