@@ -16,6 +16,7 @@ from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, TokenSplit
 from kd_lab.evaluation.inference import predict_batch
+from kd_lab.evaluation.judging import answers
 from kd_lab.models.saved_model import Classifier
 
 BATCHES = (8, 64)  # rows of any length together
@@ -70,6 +71,7 @@ def batch_dependence(
     rows: NDArray[np.int64],
     logits: torch.Tensor,
     advance: Advance = lambda rows: None,
+    thresholds: NDArray[np.float64] | None = None,
 ) -> dict[str, BatchDependence]:
     """How other ways of feeding change the answers: in batches of rows of unlike lengths, and alone but padded.
 
@@ -78,6 +80,7 @@ def batch_dependence(
         rows: (n,) of test.
         logits: (n, C) logits, what `logits_one_by_one` gave for them.
         advance: called with the number of rows done since the last call.
+        thresholds: (C,) of the labels, where a row may bear several.
 
     Returns:
         way -> what changes, such as "batch of 8" and "padded to 128 tokens".
@@ -94,7 +97,13 @@ def batch_dependence(
     ways: dict[str, Iterable[Batch]] = {f"batch of {size}": together(size) for size in BATCHES}
     ways[f"padded by {MORE_TOKENS} tokens"] = padded(MORE_TOKENS)
     ways[f"padded to {tokens.max_tokens} tokens"] = padded(tokens.max_tokens)
-    return {way: _compare(_answers(model, batches, advance), logits) for way, batches in ways.items()}
+    found = {}
+    for way, batches in ways.items():
+        other = _answers(model, batches, advance)
+        before = logits[: len(other)]
+        changed = int((answers(tokens, other, thresholds) != answers(tokens, before, thresholds)).sum())
+        found[way] = BatchDependence(len(other), changed, float((other - before).abs().max()))
+    return found
 
 
 def pad_batch(batch: Batch, more: int, longest: int, pad_id: int) -> Batch:
@@ -116,9 +125,3 @@ def _answers(model: Classifier, batches: Iterable[Batch], advance: Advance) -> t
         if time.perf_counter() - start > BUDGET_S:
             break
     return torch.cat(logits)
-
-
-def _compare(logits: torch.Tensor, before: torch.Tensor) -> BatchDependence:
-    before = before[: len(logits)]
-    changed = int((logits.argmax(1) != before.argmax(1)).sum())
-    return BatchDependence(len(logits), changed, float((logits - before).abs().max()))

@@ -40,6 +40,19 @@ def thresholds_of(tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> NDArray
     return multi_label.tune(said[judged].numpy(), gold(tokens, "validation")[judged].numpy())
 
 
+def answers(tokens: Tokens, logits: torch.Tensor, thresholds: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
+    """(N,) what logits (N, C) say of rows: a class, or the number of a set of labels, see `multi_label.set_numbers`."""
+    if tokens.split("test").label_sets is None:
+        return np.asarray(logits.argmax(1).numpy())
+    return multi_label.set_numbers(decisions(logits.numpy(), thresholds))
+
+
+def gold_answers(tokens: Tokens, split: str) -> NDArray[np.int64]:
+    """(N,) what would be right to say of the rows of a split."""
+    labels = gold(tokens, split).numpy()
+    return labels if labels.ndim == 1 else multi_label.set_numbers(labels)
+
+
 def judged(
     tokens: Tokens, split: str, logits: torch.Tensor, thresholds: NDArray[np.float64] | None = None
 ) -> tuple[Judged, LabelSets | None]:
@@ -56,5 +69,5 @@ def judged(
     if labels.ndim == 1:
         return judge(logits.numpy(), labels), None
     said = decisions(logits.numpy(), thresholds)
-    numbers = multi_label.set_numbers(labels), multi_label.set_numbers(said)
+    numbers = gold_answers(tokens, split), answers(tokens, logits, thresholds)
     return Judged(*numbers, confidence(logits.numpy(), said)), LabelSets(labels > 0, said)

@@ -124,6 +124,10 @@ def test_what_is_exported_says_the_same_by_every_way(capsys: pytest.CaptureFixtu
         found = {one["label"]: one["score"] for one in row}
         assert [found[label] for label in model.labels] == pytest.approx(own.tolist(), abs=1e-5)
 
+    assert command(["report", "out", "--gate"]) == 0
+    gate = Path("multirun/out/report/gate.md").read_text(encoding="utf-8")
+    assert "another label" not in gate, "asked alone, rows get the sets of labels that were recorded"
+
     session = onnxruntime.InferenceSession(onnx_model / "model.onnx")
     batch = model._pieces.encode_batch(texts)
     width = max(map(len, batch))

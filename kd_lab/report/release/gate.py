@@ -18,7 +18,7 @@ from kd_lab.core.progress import step
 from kd_lab.core.results import RunResult
 from kd_lab.data.hub import class_number
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import batch_invariance
+from kd_lab.evaluation import batch_invariance, judging
 from kd_lab.evaluation.metrics import fidelity
 from kd_lab.evaluation.paired_tests import Predictions, compare
 from kd_lab.models import saved_model
@@ -29,6 +29,7 @@ from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP
 from kd_lab.report.release.reopened import CellFactory, ReopenedCells
 from kd_lab.report.study import answers
 from kd_lab.report.study.labels import labels
+from kd_lab.serving.label_decisions import THRESHOLDS
 
 SCHEMA = 1
 _CHANGED = "the data set has other test rows now than those that it was judged on: run the cell again"
@@ -127,6 +128,8 @@ def _evidence(
     except UserError as error:
         return Evidence(**found, broken=str(error))
     test, recorded = tokens.split("test"), answers.read_predictions(study, cell)
+    tuned = at(cell.metrics, f"validation.{THRESHOLDS}")
+    thresholds = None if tuned is None else np.array(tuned, np.float64)
     if recorded is not None and not _still_there(recorded, tokens):
         return Evidence(**found, broken=_CHANGED)
     sampled = batch_invariance.sample(test, limit)
@@ -135,11 +138,11 @@ def _evidence(
             logits = batch_invariance.logits_one_by_one(model, own, sampled, advance)
             sampled = sampled[: len(logits)]
             fidelity(logits, logits)  # refuses what is no number
-            found["dependence"] = batch_invariance.batch_dependence(model, own, sampled, logits, advance)
+            found["dependence"] = batch_invariance.batch_dependence(model, own, sampled, logits, advance, thresholds)
             found["export"] = _export(study, cell, cells, reopened, tokens, sampled, logits, made)
         except (UserError, FitError) as error:
             return Evidence(**found, broken=str(error))
-    alone = logits.argmax(1).numpy()
+    alone = judging.answers(tokens, logits, thresholds)
     if recorded is not None:
         found["recorded"] = int((recorded.predictions[sampled] != alone).sum())
         base_recorded = answers.read_predictions(study, base) if base else None
@@ -159,7 +162,7 @@ def _evidence(
 def _still_there(recorded: Predictions, tokens: Tokens) -> bool:
     """Whether the data set's test rows are those that the cell was judged on."""
     texts = recorded.texts is None or np.array_equal(recorded.texts, tokens.test_texts())
-    return texts and np.array_equal(recorded.labels, tokens.split("test").labels)
+    return texts and np.array_equal(recorded.labels, judging.gold_answers(tokens, "test"))
 
 
 def _precise(key: str) -> bool:
@@ -204,5 +207,5 @@ def _export(
     before: Classifier = saved_model.load(found.model)
     theirs = batch_invariance.logits_one_by_one(before, made.read_by(found.model, tokens), rows)
     ours = logits[: len(theirs)]
-    agreement = fidelity(ours, theirs)["agreement"]
+    agreement = fidelity(ours, theirs, tokens.split("test").label_sets is not None)["agreement"]
     return Export(found.exports, found.exact, len(theirs), agreement, float((ours - theirs).abs().max()))
