@@ -92,7 +92,7 @@ def groups() -> str:
             elif name.parent != Path():
                 found.setdefault(name.parent.as_posix(), []).append(name.name)
     found["teacher"].sort(key=lambda option: option != "none")
-    return "".join(f"  {group:<16}{' | '.join(options)}\n" for group, options in sorted(found.items()))
+    return "".join(f"  {group:<22}{' | '.join(options)}\n" for group, options in sorted(found.items()))
 
 
 if __name__ == "__main__":

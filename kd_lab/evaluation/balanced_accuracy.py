@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from kd_lab.core.nested import is_number
 from kd_lab.data.balanced_rows import class_counts
-from kd_lab.evaluation.intervals import CONFIDENCE
+from kd_lab.evaluation.counting import CONFIDENCE
 
 UNEVEN = 3.0  # times that the largest class is the smallest, above which classes are called uneven
 RATIO = "class_ratio"  # names of what stands beside a split's metrics

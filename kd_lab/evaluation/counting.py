@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+CONFIDENCE = 0.95  # of every interval
 BINS = 15  # of the calibration error, equally wide, as in Guo et al. 2017 (arXiv:1706.04599)
 
 

@@ -12,7 +12,8 @@ from scipy.sparse import csr_array
 from scipy.special import expit, logit, stdtrit
 from scipy.stats import binomtest
 
-CONFIDENCE = 0.95
+from kd_lab.evaluation.counting import CONFIDENCE
+
 Bounds = tuple[float, float]  # between which the true number lies; the upper may be infinite
 RATE: Bounds = (0.0, 1.0)
 SIGNED: Bounds = (-1.0, 1.0)  # a correlation, or a difference of two rates

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,15 +10,8 @@ from numpy.typing import NDArray
 
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import multi_label
-from kd_lab.evaluation.selective import Judged, judge
-from kd_lab.serving.label_decisions import Bits, confidence, decisions
-
-
-class LabelSets(NamedTuple):
-    """The labels of each row, where it may bear several."""
-
-    gold: Bits  # (N, C)
-    said: Bits  # (N, C)
+from kd_lab.evaluation.selective import Judged, LabelSets, judge
+from kd_lab.serving.label_decisions import confidence, decisions
 
 
 def gold(tokens: Tokens, split: str) -> torch.Tensor:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from kd_lab.evaluation.glyphs import fonts_for
-from kd_lab.evaluation.judging import LabelSets
+from kd_lab.evaluation.selective import LabelSets
 
 _SHOWN = 60  # labels, the rest are left out: the worst are shown
 _LONGEST = 28  # letters of a name

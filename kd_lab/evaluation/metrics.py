@@ -16,7 +16,6 @@ from kd_lab.core.errors import FitError, UserError
 from kd_lab.evaluation import multi_label
 from kd_lab.evaluation.balanced_accuracy import balanced_accuracy
 from kd_lab.evaluation.counting import BINS, plain_counting
-from kd_lab.losses.term.kl import binary_kl
 
 
 def evaluate(logits: Tensor, labels: Tensor) -> dict[str, float]:
@@ -80,35 +79,6 @@ def scope_counts(predictions: Tensor, labels: Tensor, out_of_scope: int) -> dict
     return {name: (int(right[side].sum()), int(side.sum())) for name, side in sides.items() if side.any()}
 
 
-def fidelity(student_logits: Tensor, teacher_logits: Tensor, several: bool = False) -> dict[str, float]:
-    """How well a student repeats its teacher, right or wrong; rows need no labels.
-
-    Args:
-        student_logits, teacher_logits: (N, C) float, row by row about the same examples.
-        several: whether a row may bear several labels: `agreement` is then of rows of which both find the same labels
-            more likely than not, and `kl` is the sum over labels.
-
-    Returns:
-        `agreement`: the fraction of rows with the same largest logit; 1 at equality.
-        `kl`: mean over rows of KL(p_teacher || p_student) at temperature 1, nats; 0 at equality.
-
-    Raises:
-        ValueError: the shapes differ.
-        FitError: a logit is not a finite number.
-    """
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(f"student logits {list(student_logits.shape)}, teacher logits {list(teacher_logits.shape)}")
-    _refuse_broken(student_logits)
-    _refuse_broken(teacher_logits)
-    student, teacher = student_logits.detach().double().cpu(), teacher_logits.detach().double().cpu()
-    if several:
-        agreement = ((student > 0) == (teacher > 0)).all(dim=1).double().mean()
-        return {"agreement": float(agreement), "kl": max(0.0, float(binary_kl(student, teacher).mean()))}
-    agreement = (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
-    kl = F.kl_div(student.log_softmax(dim=1), teacher.log_softmax(dim=1), reduction="batchmean", log_target=True)
-    return {"agreement": float(agreement), "kl": max(0.0, float(kl))}
-
-
 def majority_rate(labels: Tensor, reference_labels: Tensor) -> float:
     """Accuracy of always answering the most frequent class of the training rows; what any model has to beat.
 
@@ -140,10 +110,15 @@ def _refuse(logits: Tensor, labels: Tensor) -> None:
             got=f"{unlabelled} of {len(labels)} without",
             cure="Evaluate a labelled split.",
         )
-    _refuse_broken(logits)
+    refuse_broken(logits)
 
 
-def _refuse_broken(logits: Tensor) -> None:
+def refuse_broken(logits: Tensor) -> None:
+    """Refuses logits (N, C) that are not all numbers.
+
+    Raises:
+        FitError: with how many rows.
+    """
     broken = int((~logits.isfinite()).any(dim=1).sum())
     if broken:
         raise FitError(f"{broken} of {len(logits)} rows have logits that are not finite numbers: the fit went astray")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, stdtr, stdtrit
 
 from kd_lab.core.errors import UserError
-from kd_lab.evaluation.intervals import CONFIDENCE
+from kd_lab.evaluation.counting import CONFIDENCE
 
 Key = TypeVar("Key", bound=Hashable)  # of a run
 

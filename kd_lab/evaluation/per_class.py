@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kd_lab.evaluation.intervals import wilson
-from kd_lab.evaluation.judging import LabelSets
+from kd_lab.evaluation.selective import LabelSets
 
 
 class ClassFigures(NamedTuple):

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from kd_lab.core.reading import reading
 from kd_lab.core.results import RunResult
-from kd_lab.evaluation.judging import LabelSets
-from kd_lab.evaluation.selective import Judged
+from kd_lab.evaluation.selective import Judged, LabelSets
 
 if TYPE_CHECKING:
     from kd_lab.data.tokenized import Tokens

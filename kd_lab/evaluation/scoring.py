@@ -17,7 +17,7 @@ from kd_lab.core.option_types import Count, Threads
 from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import intervals, latency, metrics, multi_label
+from kd_lab.evaluation import intervals, label_intervals, latency, metrics, multi_label
 from kd_lab.evaluation.balanced_accuracy import at_chance, beside_accuracy
 from kd_lab.evaluation.judging import gold, thresholds_of
 from kd_lab.evaluation.latency import Workload
@@ -130,7 +130,7 @@ def _of_label_sets(
     return {
         **multi_label.evaluate(logits, torch.from_numpy(labels), thresholds),
         "accuracy_interval": list(intervals.wilson(right, len(labels))),
-        **multi_label.f1_intervals(said, labels),
+        **label_intervals.f1_intervals(said, labels),
         "rows": len(labels),
     }
 
@@ -152,7 +152,7 @@ def majority_class_warning(tokens: Tokens, logits: torch.Tensor) -> str | None:
     judged = ~logits[:, 0].isnan()
     labels, logits = gold(tokens, "validation")[judged], logits[judged]
     if labels.ndim == 2:
-        if not multi_label.at_chance(logits.numpy(), labels.numpy()):
+        if not label_intervals.at_chance(logits.numpy(), labels.numpy()):
             return None
         return (
             "the teacher tells no label's rows from others on validation: its mean average precision is that of "
@@ -177,7 +177,7 @@ def student_at_chance(tokens: Tokens, logits: torch.Tensor, validation: Mapping[
         validation: its metrics there, of `scores`.
     """
     labels = gold(tokens, "validation").numpy()
-    if labels.ndim == 2 and multi_label.at_chance(logits.numpy(), labels):
+    if labels.ndim == 2 and label_intervals.at_chance(logits.numpy(), labels):
         return (
             "the student tells no label's rows from others on validation: more epochs (trainer.max_epochs), a higher "
             "learning rate (optimizer.encoder_lr, optimizer.head_lr) or more rows may get it away from there"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd_lab.serving.cascade import Measured
+from kd_lab.serving.label_decisions import Bits
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of the probability of the label that is said
 
@@ -19,6 +20,13 @@ class Judged(NamedTuple):
     labels: NDArray[np.int64]  # (N,), classes
     predictions: NDArray[np.int64]  # (N,), classes
     confidence: NDArray[Any]  # (N,) float, the probability of the class that was said
+
+
+class LabelSets(NamedTuple):
+    """The labels of each row, where it may bear several."""
+
+    gold: Bits  # (N, C)
+    said: Bits  # (N, C)
 
 
 def judge(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Judged:

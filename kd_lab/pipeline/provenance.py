@@ -12,7 +12,7 @@ from kd_lab.core.instantiate import build
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
-from kd_lab.evaluation import metrics
+from kd_lab.evaluation.fidelity import fidelity as how_true
 from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.teacher import CellTeacher, name_of
@@ -71,12 +71,12 @@ def teacher(cell: Cell, asked: CellTeacher, tokens: Tokens, logits: Mapping[str,
 
 
 def fidelity(student: torch.Tensor, teacher: torch.Tensor, several: bool) -> dict[str, float]:
-    """How true the student is to the teacher, see `metrics.fidelity`, in rows of which the teacher says something.
+    """How true the student is to the teacher, see `evaluation.fidelity`, in rows of which the teacher says something.
 
     Empty where there is none.
     """
     said = ~_silent(teacher)
-    return metrics.fidelity(student[said], teacher[said], several) if said.any() else {}
+    return how_true(student[said], teacher[said], several) if said.any() else {}
 
 
 def _silent(logits: torch.Tensor) -> torch.Tensor:

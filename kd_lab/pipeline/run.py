@@ -22,9 +22,8 @@ from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import calibration, confusion, judging, label_scores, scoring, selective
-from kd_lab.evaluation.judging import LabelSets
 from kd_lab.evaluation.predictions import save_predictions
-from kd_lab.evaluation.selective import Judged
+from kd_lab.evaluation.selective import Judged, LabelSets
 from kd_lab.models import saved_model
 from kd_lab.pipeline import provenance, publish, summary_table
 from kd_lab.pipeline.cell import JUDGED, Cell

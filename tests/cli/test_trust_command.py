@@ -140,6 +140,6 @@ def test_a_model_that_could_not_be_loaded_again_is_refused_before_any_fit(
     given = [*line, "loss=cross_entropy", f"trust.packages=[{own_package.name}]"]
     for name in ("Honest", "Lying"):
         told = refused([*given, f"model._target_={own_package.name}.model.{name}"], capsys)
-        assert "kd-lab: model: expected a classifier that can be saved and loaded: EncoderClassifier, Lstm" in told
+        assert "kd-lab: model: expected a classifier that can be saved and loaded: CnnClassifier, EncoderC" in told
         assert f"got {own_package.name}.model.Own" in told
         assert not list(Path("own_cache").glob("fit/*/model"))

@@ -87,7 +87,7 @@ def test_no_file_of_a_run_holds_a_credential_but_memory_does(tmp_path: Path) -> 
     ours.write(tmp_path / "s" / "c")
     results.note_axes(tmp_path / "s", ["-m", f"tracking.uri={URL}"], [[f"tracking.uri={URL}"]])
     completed.write(tmp_path / "s", [f"tracking.uri={URL}"], "c", "f" * 16)
-    (tmp_path / "README.md").write_text(model_card(ours, "kd_lab", ["a", "b"], 8))
+    (tmp_path / "README.md").write_text(model_card(ours, "kd_lab", {"labels": ["a", "b"], "max_tokens": 8}))
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert len(files) == 4
     assert not [path for path in files if SECRET in path.read_text(encoding="utf-8")]

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from kd_lab.evaluation.calibration import draw, reliability
-from kd_lab.evaluation.metrics import BINS, evaluate
+from kd_lab.evaluation.counting import BINS
+from kd_lab.evaluation.metrics import evaluate
 
 
 def answers(logits: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

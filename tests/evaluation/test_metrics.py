@@ -11,7 +11,9 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoe
 from torch import tensor
 
 from kd_lab.core.errors import FitError, UserError
-from kd_lab.evaluation.metrics import BINS, evaluate, fidelity, majority_rate
+from kd_lab.evaluation.counting import BINS
+from kd_lab.evaluation.fidelity import fidelity
+from kd_lab.evaluation.metrics import evaluate, majority_rate
 
 
 def split(seed: int, rows: int, classes: int, scale: float = 3.0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,10 +8,11 @@ import torch
 from sklearn import metrics as sklearn
 
 from kd_lab.core.errors import FitError, UserError
-from kd_lab.evaluation import multi_label
-from kd_lab.evaluation.judging import LabelSets
+from kd_lab.evaluation import label_intervals, multi_label
+from kd_lab.evaluation.fidelity import fidelity
 from kd_lab.evaluation.label_scores import draw
-from kd_lab.evaluation.metrics import evaluate, fidelity
+from kd_lab.evaluation.metrics import evaluate
+from kd_lab.evaluation.selective import LabelSets
 
 RANDOM = np.random.default_rng(0)
 LABELS = (RANDOM.random((400, 6)) < [0.5, 0.3, 0.2, 0.1, 0.01, 0.0]).astype(np.int64)
@@ -72,20 +73,20 @@ def test_a_set_has_the_same_number_wherever_it_is_met() -> None:
 
 def test_an_interval_holds_the_figure_and_narrows_with_rows() -> None:
     said = LOGITS >= 0
-    found = multi_label.f1_intervals(said, LABELS)
+    found = label_intervals.f1_intervals(said, LABELS)
     for name, average in (("f1_micro_interval", "micro"), ("f1_macro_interval", "macro")):
         low, high = found[name]
         assert low < sklearn.f1_score(LABELS, said, average=average, zero_division=0) < high
-    few = multi_label.f1_intervals(said[:50], LABELS[:50])["f1_micro_interval"]
+    few = label_intervals.f1_intervals(said[:50], LABELS[:50])["f1_micro_interval"]
     low, high = found["f1_micro_interval"]
     assert few[1] - few[0] > 1.5 * (high - low)
-    assert found == multi_label.f1_intervals(said, LABELS), "the same draws each time"
+    assert found == label_intervals.f1_intervals(said, LABELS), "the same draws each time"
 
 
 def test_chance_is_told_from_knowledge() -> None:
-    assert not multi_label.at_chance(LOGITS, LABELS)
-    assert multi_label.at_chance(RANDOM.normal(size=LABELS.shape), LABELS)
-    assert multi_label.at_chance(np.zeros(LABELS.shape), LABELS), "nothing is told apart"
+    assert not label_intervals.at_chance(LOGITS, LABELS)
+    assert label_intervals.at_chance(RANDOM.normal(size=LABELS.shape), LABELS)
+    assert label_intervals.at_chance(np.zeros(LABELS.shape), LABELS), "nothing is told apart"
 
 
 def test_fidelity_is_that_of_sets() -> None:

@@ -36,6 +36,10 @@ NO_NAME = {
         "id_column": "in the name of answers alone",
     },
     "data.docstrings.Docstrings": {"name": "a label"},
+    "models.cnn.Cnn": {"name": "a label"},
+    "models.gru_attention.GruAttention": {"name": "a label"},
+    "models.static.Static": {"name": "a label"},
+    "models.tfidf.Tfidf": {"name": "a label"},
     "models.encoder.Encoder": {"name": "a label"},
     "models.checkpoint_encoder.CheckpointEncoder": {
         "name": "a label",
@@ -64,9 +68,10 @@ PLACES = {
     "tracking.mlflow_tracking.MlflowTracking",
     "tracking.mlflow_tracking.NoTracking",
 }  # where a result is shown, not what it is
+OF_VECTORS = ("cnn.Cnn", "gru_attention.GruAttention", "lstm_attention.LstmAttention", "static.Static")
 SHAPE = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 8}
 WEIGHTS = {"cross_entropy": CrossEntropy()}
-GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made
+GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made, or one of its options to have a meaning
     "data.augmentation.Augmentation": {"checkpoint": Checkpoint("a/b", sha256="0"), "factor": 10},
     "data.csv.Csv": {"path": "one.csv"},
     "data.hub.Hub": {"hub_id": "a/b"},
@@ -84,11 +89,17 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made
     },
     "data.checkpoint.Checkpoint": {"hub_id": "a/b", "sha256": "0"},
     "models.checkpoint_encoder.CheckpointEncoder": {"path": "one"},
+    **{f"models.{model}.vectors": {"init": "file", "vectors": "one.csv"} for model in OF_VECTORS},
     "training.answers_teacher.AnswersTeacher": {"path": "one.csv"},
     "training.ensemble_teacher.EnsembleTeacher": {"members": {"a": 1, "b": 2}},
     "training.ready_teacher.ReadyTeacher": {"path": "one"},
 }
 OTHER: dict[str, Any] = {  # another value of an option, by its name or by class and name
+    "task": "multi_label",
+    "label_separator": "pipe",
+    "widths": (2, 3),
+    "vectors": "two.csv",
+    "models.static.Static.hidden": 16,
     "alpha": 0.25,
     "temperature_end": 1.0,
     "losses.term.dist.Dist.columns": 2.0,
@@ -215,7 +226,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("name", "option"), options(), ids=lambda text: text)
 def test_every_option_of_every_class_of_conf_changes_a_name_or_is_listed(name: str, option: str) -> None:
     default = inspect.signature(kind(name)).parameters[option].default
-    given = GIVEN.get(name, {})
+    given = GIVEN.get(f"{name}.{option}", GIVEN.get(name, {}))
     now = given.get(option, default)
     before = kind(name)(**given)
     after = kind(name)(**{**given, option: another(name, option, now)})

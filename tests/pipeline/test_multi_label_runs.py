@@ -162,8 +162,9 @@ def test_mlflow_serves_lists_and_the_report_shows_f1(capsys: pytest.CaptureFixtu
     client = mlflow.MlflowClient(store)
     [experiment] = [one for one in client.search_experiments() if one.name == "served"]
     models = client.search_logged_models([experiment.experiment_id])
-    mlflow.set_tracking_uri(store)
-    answers = mlflow.pyfunc.load_model(models[0].model_uri).predict([{"text": "bread and rain"}, {"text": "nothing"}])
+    answers = mlflow.pyfunc.load_model(models[0].artifact_location).predict(
+        [{"text": "bread and rain"}, {"text": "nothing"}]
+    )
     assert list(answers.columns) == ["labels", "probability"]
     assert all(isinstance(labels, list) for labels in answers["labels"])
     assert answers["probability"].between(0, 1).all()

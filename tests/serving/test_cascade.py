@@ -20,6 +20,7 @@ from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.evaluation.predictions import read_validation
 from kd_lab.serving.cascade import SELECTIVE, Cascade, Measured, at_or_below, measured
+from kd_lab.serving.label_decisions import Said
 from kd_lab.serving.text_classifier import TextClassifier
 
 TEXTS = ["the old cat number 3", "a red house number 7", "no green song number 1", "of the", "green red old"]
@@ -31,11 +32,13 @@ class Fixed:
     def __init__(self, labels: tuple[str, str], sure: dict[str, tuple[str, float]]) -> None:
         self.labels, self._sure, self.asked = labels, sure, []
 
-    def predict(self, texts: list[str], seconds: Any = None, batch_size: int = 32) -> tuple[list[str], Any]:
+    multi_label = False
+
+    def say(self, texts: list[str], seconds: Any = None, batch_size: int = 32) -> Said:
         self.asked += texts
         said = [self._sure[text] for text in texts]
-        rows = [[odds if label == name else 1 - odds for name in self.labels] for label, odds in said]
-        return [label for label, _ in said], np.array(rows)
+        rows = np.array([[odds if label == name else 1 - odds for name in self.labels] for label, odds in said])
+        return Said([label for label, _ in said], rows, rows.max(axis=1))
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_lab.evaluation.intervals import CONFIDENCE, Bounds, Spread, t_interval
+from kd_lab.evaluation.counting import CONFIDENCE
+from kd_lab.evaluation.intervals import Bounds, Spread, t_interval
 
 REPRODUCED, BETTER, WORSE, INCONCLUSIVE = "reproduced", "better than published", "worse", "inconclusive"
 LEVEL = 0.05  # of each of the two tests

@@ -11,7 +11,7 @@ import numpy as np
 
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
-from kd_lab.evaluation.intervals import CONFIDENCE
+from kd_lab.evaluation.counting import CONFIDENCE
 from kd_lab.report.study import answers
 
 _LIKE = {"f1_weighted": "f1_macro"}  # has no interval of its own: taken to vary as that one, which varies more

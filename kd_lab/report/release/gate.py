@@ -19,7 +19,7 @@ from kd_lab.core.results import RunResult
 from kd_lab.data.hub import class_number
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import batch_invariance, judging
-from kd_lab.evaluation.metrics import fidelity
+from kd_lab.evaluation.fidelity import fidelity
 from kd_lab.evaluation.paired_tests import Predictions, compare
 from kd_lab.models import saved_model
 from kd_lab.models.saved_model import Classifier
