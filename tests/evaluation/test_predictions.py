@@ -13,7 +13,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.data.dataset import Split, Texts
 from kd_lab.data.text_hashes import text_hashes
-from kd_lab.data.tokenized import Tokens, _make
+from kd_lab.data.tokenized import Tokens, TokenSplit, _make
 from kd_lab.data.tokenizer import EncodedRows, Tokenizer
 from kd_lab.evaluation.predictions import FILE, save_predictions
 from kd_lab.evaluation.selective import Judged
@@ -32,9 +32,9 @@ class Said:
     def test_texts(self) -> np.ndarray:
         return text_hashes(self.test)
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> TokenSplit:
         assert name == "test"
-        return self.test
+        return TokenSplit(np.empty(0, np.int32), np.arange(4), self.test.labels, None)
 
 
 def kept(folder: Path, texts: list[str], seed: int = 0) -> RunResult:

@@ -89,7 +89,7 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made, or one of
     },
     "data.checkpoint.Checkpoint": {"hub_id": "a/b", "sha256": "0"},
     "models.checkpoint_encoder.CheckpointEncoder": {"path": "one"},
-    **{f"models.{model}.vectors": {"init": "file", "vectors": "one.csv"} for model in OF_VECTORS},
+    **{f"models.{model}.vectors": {"init": "file", "embedding": 2, "vectors": "one.vec"} for model in OF_VECTORS},
     "training.answers_teacher.AnswersTeacher": {"path": "one.csv"},
     "training.ensemble_teacher.EnsembleTeacher": {"members": {"a": 1, "b": 2}},
     "training.ready_teacher.ReadyTeacher": {"path": "one"},
@@ -98,7 +98,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "task": "multi_label",
     "label_separator": "pipe",
     "widths": (2, 3),
-    "vectors": "two.csv",
+    "vectors": "two.vec",
     "models.static.Static.hidden": 16,
     "alpha": 0.25,
     "temperature_end": 1.0,
@@ -213,11 +213,12 @@ def another(name: str, option: str, value: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two CSV files, and two folders of a tokenizer, weights and a data set, with different contents."""
+    """Two CSV files, two of word vectors, and two folders of a tokenizer, weights and a data set, with different contents."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("kd_lab.compression.quantize.openvino.has_bf16", lambda: True)
     for name in ("one", "two"):
         Path(f"{name}.csv").write_text(name, encoding="utf-8")
+        Path(f"{name}.vec").write_text(f"{name} 1 2\nother 3 4\n", encoding="utf-8")
         Path(name).mkdir()
         for file in ("config.json", "tokenizer.json", "model.safetensors", "train-0.parquet", "test-0.parquet"):
             Path(name, file).write_text(name, encoding="utf-8")
