@@ -213,7 +213,7 @@ def another(name: str, option: str, value: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two CSV files, two of word vectors, two folders of a tokenizer, weights and a data set: with different contents."""
+    """Two CSV files, two of word vectors, two folders of a tokenizer, weights and a data set, of different contents."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("kd_lab.compression.quantize.openvino.has_bf16", lambda: True)
     for name in ("one", "two"):
