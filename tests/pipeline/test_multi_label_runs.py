@@ -156,7 +156,11 @@ def test_what_is_exported_says_the_same_by_every_way(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_mlflow_serves_lists_and_the_report_shows_f1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mlflow_serves_lists_and_the_report_shows_f1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # which loading a model sets, for all that come after
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert command(["-m", *QUICK, "name=served", "method=baseline", "seed=0,1"]) == 0
     store = "sqlite:///multirun/mlflow.db"
     client = mlflow.MlflowClient(store)
