@@ -99,7 +99,7 @@ def test_what_is_exported_says_the_same_by_every_way(capsys: pytest.CaptureFixtu
     line = [*QUICK, "name=out", "method=baseline", "model=distilbert_mini", "model.init=random"]
     line = [part for part in line if not part.startswith(("model.hidden", "model.embedding", "model=lstm"))]
     steps = "compression=[],[onnx]"
-    assert command(["-m", *line, "trainer.max_epochs=1", "optimizer.encoder_lr=1e-4", steps]) == 0
+    assert command(["-m", *line, "trainer.max_epochs=1", "optimizer.encoder_lr=1e-4", "tracking=none", steps]) == 0
     cells = sorted(results.collect(Path("multirun/out")), key=lambda cell: len(cell.config["compression"]))
     torch_model, onnx_model = (Path("multirun/out", cell.cell, "model") for cell in cells)
     texts = [json.loads(row)["text"] for row in Path("several.jsonl").read_text().splitlines()[:20]]
@@ -156,13 +156,9 @@ def test_what_is_exported_says_the_same_by_every_way(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_mlflow_serves_lists_and_the_report_shows_f1(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # which loading a model sets, for all that come after
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert command(["-m", *QUICK, "name=served", "method=baseline", "seed=0,1"]) == 0
-    store = "sqlite:///multirun/mlflow.db"
+def test_mlflow_serves_lists_and_the_report_shows_f1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/mlflow.db"  # MLflow keeps a store open by its name: a place of its own
+    assert command(["-m", *QUICK, "name=served", "method=baseline", "seed=0,1", f"tracking.uri={store}"]) == 0
     client = mlflow.MlflowClient(store)
     [experiment] = [one for one in client.search_experiments() if one.name == "served"]
     models = client.search_logged_models([experiment.experiment_id])
