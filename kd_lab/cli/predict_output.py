@@ -27,17 +27,17 @@ class AnswerWriter(Protocol):
         """A row for each text of `inputs`, in order; the answers are those to `inputs.asked`."""
 
 
-def answer_columns(labels: Sequence[str], whole: bool, abstains: bool, several: bool = False) -> list[str]:
+def answer_columns(labels: Sequence[str], whole: bool, abstains: bool, multi_label: bool = False) -> list[str]:
     """Names of what is answered.
 
     Args:
         labels: all classes, in the model's order.
-        several: whether a text may bear several of them: a list of them is answered then.
+        multi_label: whether a text may bear several of them: a list of them is answered then.
         whole: whether the probabilities of all classes are among it.
         abstains: whether the model may answer none.
     """
     each = [f"probability.{label}" for label in labels] if whole else []
-    return ["labels" if several else "label", "probability", *each, *(["abstained"] if abstains else [])]
+    return ["labels" if multi_label else "label", "probability", *each, *(["abstained"] if abstains else [])]
 
 
 class Writer:

@@ -21,15 +21,15 @@ class Screen:
         labels: all classes, in the model's order.
         whole: whether to show the probabilities of all classes.
         width: of the terminal, in letters; see `fits`.
-        several: whether a text may bear several labels.
+        multi_label: whether a text may bear several labels.
     """
 
-    def __init__(self, file: TextIO, labels: Sequence[str], whole: bool, width: int, several: bool = False) -> None:
+    def __init__(self, file: TextIO, labels: Sequence[str], whole: bool, width: int, multi_label: bool = False) -> None:
         self._file, self._widths = file, _widths(labels, whole)
-        if several:
+        if multi_label:
             self._widths[0] = min(sum(map(len, labels)) + 2 * len(labels), _SEVERAL)
         self._left = max(_LEAST, width - sum(self._widths) - 2 * len(self._widths) - 1)
-        self._print(["labels" if several else "label", "probability", *(labels if whole else ())], "text")
+        self._print(["labels" if multi_label else "label", "probability", *(labels if whole else ())], "text")
 
     def write(self, inputs: InputTexts, answers: Answers) -> None:
         """A line for each text of `inputs`, in order; the answers are those to `inputs.asked`."""

@@ -29,12 +29,12 @@ class Columns(NamedTuple):
     ids: list[str] | None = None
 
 
-def read_table(paths: Iterable[Path], wanted: Mapping[str, str], several: bool = False) -> pa.Table:
+def read_table(paths: Iterable[Path], wanted: Mapping[str, str], multi_label: bool = False) -> pa.Table:
     """The rows of all files, one below the other.
 
     Args:
         wanted: option, such as `text`, -> column.
-        several: whether a row may bear several labels.
+        multi_label: whether a row may bear several labels.
 
     Raises:
         UserError: a file is damaged, or its columns are of other types than those of the file before.
@@ -44,19 +44,19 @@ def read_table(paths: Iterable[Path], wanted: Mapping[str, str], several: bool =
     tables: list[pa.Table] = []
     for path in paths:
         with reading(f"dataset file {path}", expected=_FORMATS[kind_of(path)], cure="Copy or download it again."):
-            tables.append(_read(path, wanted, several))
+            tables.append(_read(path, wanted, multi_label))
             if tables[-1].schema != tables[0].schema:
                 raise ValueError("columns of other types than in the files before it")
     return pa.concat_tables(tables)
 
 
-def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str], several: bool = False) -> Columns:
+def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str], multi_label: bool = False) -> Columns:
     """The texts, the texts that they are paired with, and the labels.
 
     Args:
         where: the split, for errors.
         wanted: option, such as `text`, -> column.
-        several: whether a row may bear several labels.
+        multi_label: whether a row may bear several labels.
 
     Raises:
         UserError: a column is missing or of another type, or rows have no label.
@@ -76,7 +76,7 @@ def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str], several: 
         if option not in ("label", "id") and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             cure = f"Name another: dataset.{option}_column."
             raise UserError(f"{where}, column {column!r}", expected="texts", got=str(kind), cure=cure)
-    labels = _labels(table[wanted["label"]], f"{where}, column {wanted['label']!r}", several)
+    labels = _labels(table[wanted["label"]], f"{where}, column {wanted['label']!r}", multi_label)
     ids = None
     if "id" in wanted:
         ids = read_ids(_plain(table[wanted["id"]]).to_pylist(), f"{where}, column {wanted['id']!r}")
@@ -88,7 +88,7 @@ def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str], several: 
 _FORMATS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON Lines", "csv": "CSV"}
 
 
-def _read(path: Path, wanted: Mapping[str, str], several: bool) -> pa.Table:
+def _read(path: Path, wanted: Mapping[str, str], multi_label: bool) -> pa.Table:
     import pyarrow as pa
 
     kind, names = kind_of(path), list(dict.fromkeys(wanted.values()))
@@ -103,7 +103,7 @@ def _read(path: Path, wanted: Mapping[str, str], several: bool) -> pa.Table:
     if not set(names) <= set(found):
         return pa.table({name: pa.array([], pa.null()) for name in found})
     try:
-        word = as_words if several else as_word
+        word = as_words if multi_label else as_word
         found[wanted["label"]] = [word(label) for label in found[wanted["label"]]]
     except TypeError as error:
         raise several_labels(f"dataset file {path}, column {wanted['label']!r}") from error
@@ -112,13 +112,13 @@ def _read(path: Path, wanted: Mapping[str, str], several: bool) -> pa.Table:
     return pa.table({name: pa.array(found[name]) for name in names})
 
 
-def _labels(labels: pa.ChunkedArray, where: str, several: bool) -> pa.ChunkedArray:
+def _labels(labels: pa.ChunkedArray, where: str, multi_label: bool) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute
 
     labels = _plain(labels)
     if is_list(labels.type):
-        if several and _is_label(labels.type.value_type):
+        if multi_label and _is_label(labels.type.value_type):
             return labels
         raise several_labels(where)
     if not _is_label(labels.type):

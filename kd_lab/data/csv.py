@@ -106,8 +106,8 @@ class Csv:
         tables = {name: self._read(path, labelled=name != "train") for name, path in self._paths().items()}
         words = {name: table[self.label_column].tolist() for name, table in tables.items()}
         where = f"dataset {self.name}, column {self.label_column!r}"
-        several = self.task == MULTI_LABEL
-        labels = read_label_sets(words, where, self.label_separator) if several else read_labels(words, where)
+        multi_label = self.task == MULTI_LABEL
+        labels = read_label_sets(words, where, self.label_separator) if multi_label else read_labels(words, where)
         splits = {}
         for name, table in tables.items():
             pairs = table[self.pair_column].tolist() if self.pair_column else None

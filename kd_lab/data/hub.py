@@ -114,15 +114,15 @@ class Hub:
         wanted = {"text": self.text_column, "label": self.label_column}
         if self.pair_column:
             wanted["pair"] = self.pair_column
-        several, local = self.task == MULTI_LABEL, self._local()
+        multi_label, local = self.task == MULTI_LABEL, self._local()
         if self.id_column:
             wanted["id"] = self.id_column
         if local is None:
             tables = self._download(list(dict.fromkeys(wanted.values())))
         else:
-            tables = {name: read_table(paths, wanted, several) for name, paths in local.items()}
+            tables = {name: read_table(paths, wanted, multi_label) for name, paths in local.items()}
         places = {name: f"dataset {self.name}, split {name}" for name in tables}
-        raw = {name: columns_of(table, places[name], wanted, several) for name, table in tables.items()}
+        raw = {name: columns_of(table, places[name], wanted, multi_label) for name, table in tables.items()}
         labels = self._labels(tables["train"], {name: columns.labels for name, columns in raw.items()})
         if self.out_of_scope is not None:
             class_number(labels.classes, self.out_of_scope)

@@ -74,6 +74,11 @@ class Tokens:
         """Its name in the cache."""
         return self.folder.name
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may bear several labels."""
+        return (self.folder / _LABEL_SETS).is_file()
+
     def split(self, name: str) -> TokenSplit:
         """The split train, validation or test."""
 
@@ -81,8 +86,7 @@ class Tokens:
             array: np.ndarray = np.load(self.folder / f"{name}.{part}.npy", mmap_mode="r", allow_pickle=False)
             return array
 
-        sets = self.folder / _LABEL_SETS
-        label_sets = np.load(sets, allow_pickle=False) if sets.is_file() else None
+        label_sets = np.load(self.folder / _LABEL_SETS, allow_pickle=False) if self.multi_label else None
         has_segments = (self.folder / f"{name}.segments.npy").is_file()
         segments = read("segments") if has_segments else None
         return TokenSplit(read("pieces"), read("offsets"), read("labels"), segments, label_sets)

@@ -9,13 +9,13 @@ from kd_lab.evaluation.metrics import refuse_broken
 from kd_lab.losses.term.kl import binary_kl
 
 
-def fidelity(student_logits: Tensor, teacher_logits: Tensor, several: bool = False) -> dict[str, float]:
+def fidelity(student_logits: Tensor, teacher_logits: Tensor, multi_label: bool = False) -> dict[str, float]:
     """How well a student repeats its teacher, right or wrong; rows need no labels.
 
     Args:
         student_logits, teacher_logits: (N, C) float, row by row about the same examples.
-        several: whether a row may bear several labels: `agreement` is then of rows of which both find the same labels
-            more likely than not, and `kl` is the sum over labels.
+        multi_label: whether a row may bear several labels: `agreement` is then of rows of which both find the same
+            labels more likely than not, and `kl` is the sum over labels.
 
     Returns:
         `agreement`: the fraction of rows with the same largest logit; 1 at equality.
@@ -30,7 +30,7 @@ def fidelity(student_logits: Tensor, teacher_logits: Tensor, several: bool = Fal
     refuse_broken(student_logits)
     refuse_broken(teacher_logits)
     student, teacher = student_logits.detach().double().cpu(), teacher_logits.detach().double().cpu()
-    if several:
+    if multi_label:
         agreement = ((student > 0) == (teacher > 0)).all(dim=1).double().mean()
         return {"agreement": float(agreement), "kl": max(0.0, float(binary_kl(student, teacher).mean()))}
     agreement = (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kd_lab.core.nested import at
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import multi_label
 from kd_lab.evaluation.selective import Judged, LabelSets, judge
-from kd_lab.serving.label_decisions import confidence, decisions
+from kd_lab.serving.label_decisions import THRESHOLDS, confidence, decisions
 
 
 def gold(tokens: Tokens, split: str) -> torch.Tensor:
@@ -25,16 +27,22 @@ def thresholds_of(tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> NDArray
     Args:
         logits: split -> (N, C); rows of NaN are not judged.
     """
-    if tokens.split("train").label_sets is None or "validation" not in logits:
+    if not tokens.multi_label or "validation" not in logits:
         return None
     said = logits["validation"]
     judged = ~said[:, 0].isnan()
     return multi_label.tune(said[judged].numpy(), gold(tokens, "validation")[judged].numpy())
 
 
+def tuned(metrics: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """(C,) thresholds that a result's metrics hold, see `scoring.scores`; None where a row has one label."""
+    found = at(metrics, f"validation.{THRESHOLDS}")
+    return None if found is None else np.array(found, np.float64)
+
+
 def answers(tokens: Tokens, logits: torch.Tensor, thresholds: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
     """(N,) what logits (N, C) say of rows: a class, or the number of a set of labels, see `multi_label.set_numbers`."""
-    if tokens.split("test").label_sets is None:
+    if not tokens.multi_label:
         return np.asarray(logits.argmax(1).numpy())
     return multi_label.set_numbers(decisions(logits.numpy(), thresholds))
 

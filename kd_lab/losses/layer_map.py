@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import ModelShape
-from kd_lab.losses.fitting_losses import other_loss
 
 Which = Literal["every", "last"]
 
@@ -34,18 +32,3 @@ def check_which(where: str, which: str) -> Which:
     if which not in ("every", "last"):
         raise UserError(where, expected="every or last", got=repr(which), cure=f"Choose {where}=every.")
     return which  # type: ignore[return-value]
-
-
-def check_depth(name: str, student: ModelShape, teacher: ModelShape, fewest: int = 1) -> None:
-    """Refuses a student that is deeper than its teacher, or has fewer layers than the term `name` compares.
-
-    Raises:
-        UserError: it is.
-    """
-    if not fewest <= student.layers <= teacher.layers:
-        raise UserError(
-            f"loss term {name!r}",
-            expected=f"a student of {fewest} to {teacher.layers} layers, as its teacher has",
-            got=str(student.layers),
-            cure=other_loss(student, teacher),
-        )

@@ -83,6 +83,15 @@ class Term(nn.Module):
             UserError: one of the two is missing, or their shapes differ (then with `cure`).
         """
         of_student, of_teacher = self.both(student, batch, field)
+        self.need_alike(of_student, of_teacher, field, cure)
+        return of_student, of_teacher
+
+    def need_alike(self, of_student: Tensor, of_teacher: Tensor, field: str, cure: str) -> None:
+        """Refuses a `field`, or a part of it, that is of two shapes.
+
+        Raises:
+            UserError: it is.
+        """
         if of_student.shape != of_teacher.shape:
             raise UserError(
                 f"loss term {self.file_name!r}",
@@ -90,7 +99,6 @@ class Term(nn.Module):
                 got=f"{list(of_teacher.shape)}",
                 cure=cure,
             )
-        return of_student, of_teacher
 
     def both(self, student: Outputs, batch: Batch, field: str) -> tuple[Tensor, Tensor]:
         """As `pair`, of any shapes.

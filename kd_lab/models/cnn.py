@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Epochs, NonEmpty, PathName, Seed, ShareBelowOne, Units, WindowWidths
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
@@ -96,6 +96,11 @@ class Cnn(StartsFromWordVectors):
     def kind(self) -> type[TorchClassifier]:
         """The class that `build` makes."""
         return CnnClassifier
+
+    @property
+    def shape(self) -> ModelShape:
+        """What a loss can ask it for: what its windows say."""
+        return ModelShape(frozenset({"logits", "hidden"}), self.maps * len(self.widths))
 
     def build(self, context: BuildContext) -> CnnClassifier:
         """The student in training mode."""

@@ -8,12 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from kd_lab.core.option_types import Epochs, Layers, NonEmpty, PathName, Seed, ShareBelowOne, Units
-from kd_lab.core.types import ModelShape
-from kd_lab.models.base import TorchClassifier
-from kd_lab.models.recurrent_attention import RecurrentAttentionClassifier
-from kd_lab.models.spec import BuildContext
-from kd_lab.models.word_vectors import Init, StartsFromWordVectors
+from kd_lab.core.option_types import Layers, NonEmpty
+from kd_lab.models.recurrent_attention import RecurrentAttention, RecurrentAttentionClassifier
 
 
 class LstmAttentionClassifier(RecurrentAttentionClassifier):
@@ -39,48 +35,22 @@ class LstmAttentionClassifier(RecurrentAttentionClassifier):
 
 
 @dataclass(frozen=True)
-class LstmAttention(StartsFromWordVectors):
+class LstmAttention(RecurrentAttention):
     """How to build the LSTM student; the defaults are the setting of seeds/003, 3.9 M parameters with BERT's pieces.
 
     Args:
         name: what results call it.
-        embedding: width of the word vectors.
-        hidden: width H of each LSTM layer and of the attention; in both directions of each direction.
-        layers: number of LSTM layers.
-        dropout: probability between layers, on the embeddings and before the head.
-        init: where the word vectors come from, see `word_vectors`.
-        word2vec_epochs: passes of Word2Vec's training.
-        word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
-        vectors: the file of init=file.
-        bidirectional: whether the layers read from right to left too, which doubles them and the attention.
+        embedding, hidden, layers, dropout, bidirectional: see `RecurrentAttention`.
+        init, word2vec_epochs, word2vec_seed, vectors: see there, too.
     """
 
     name: NonEmpty = "lstm_attention"
-    embedding: Units = 100
-    hidden: Units = 240
     layers: Layers = 2
-    dropout: ShareBelowOne = 0.3
-    init: Init = "word2vec"
-    word2vec_epochs: Epochs = 5
-    word2vec_seed: Seed = 0
-    vectors: PathName | None = None
-    bidirectional: bool = False
 
     centred: ClassVar[bool] = False  # as the seed had them
     spread: ClassVar[float] = 1.0
 
     @property
-    def kind(self) -> type[TorchClassifier]:
+    def kind(self) -> type[RecurrentAttentionClassifier]:
         """The class that `build` makes."""
         return LstmAttentionClassifier
-
-    @property
-    def shape(self) -> ModelShape:
-        """What a loss can ask it for: the last layer's states alone."""
-        return ModelShape(frozenset({"logits", "hidden"}), self.hidden * (2 if self.bidirectional else 1))
-
-    def build(self, context: BuildContext) -> LstmAttentionClassifier:
-        """The student in training mode."""
-        config = {"embedding": self.embedding, "hidden": self.hidden, "layers": self.layers, "dropout": self.dropout}
-        both = {"bidirectional": True} if self.bidirectional else {}
-        return self.started(LstmAttentionClassifier({**self.sizes(context), **config, **both}), context)

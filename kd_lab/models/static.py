@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Epochs, NGrams, NonEmpty, PathName, Seed, ShareBelowOne, Units
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
@@ -89,6 +89,11 @@ class Static(StartsFromWordVectors):
     def kind(self) -> type[TorchClassifier]:
         """The class that `build` makes."""
         return StaticClassifier
+
+    @property
+    def shape(self) -> ModelShape:
+        """What a loss can ask it for: the vectors of its pieces."""
+        return ModelShape(frozenset({"logits", "hidden"}), self.embedding)
 
     def refuse_new_pieces(self, step: str) -> None:
         """Refuses a step that gives the pieces other numbers: those of the n-grams are made of them.

@@ -118,7 +118,7 @@ class FittingCell(Plan):
             "max_tokens": tokens.max_tokens,
             "pad_id": tokens.pad_id,
             "pairs": tokens.split("train").token_type_ids is not None,
-            **({} if tokens.split("train").label_sets is None else {"task": MULTI_LABEL}),
+            **({"task": MULTI_LABEL} if tokens.multi_label else {}),
         }
         outputs = teacher.outputs.get("train") if teacher else None
         learned = learned_from(tokens.split("train"), spec.loss, outputs)
@@ -131,7 +131,7 @@ class FittingCell(Plan):
 
     def _say_uneven(self, spec: FitSpec, tokens: Tokens) -> None:
         """Says what there is for uneven classes, once a cell: of its student; a user's own loss may be no `Loss`."""
-        if isinstance(spec.loss, Loss) and tokens.split("train").label_sets is None:
+        if isinstance(spec.loss, Loss) and not tokens.multi_label:
             labels = np.asarray(tokens.split("train").labels)
             hint = uneven_classes_hint(labels, tokens.classes, spec.trainer, spec.loss)
             if hint is not None:

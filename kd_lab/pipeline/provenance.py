@@ -70,13 +70,13 @@ def teacher(cell: Cell, asked: CellTeacher, tokens: Tokens, logits: Mapping[str,
     return {**told, **asked.about()}
 
 
-def fidelity(student: torch.Tensor, teacher: torch.Tensor, several: bool) -> dict[str, float]:
+def fidelity(student: torch.Tensor, teacher: torch.Tensor, multi_label: bool) -> dict[str, float]:
     """How true the student is to the teacher, see `evaluation.fidelity`, in rows of which the teacher says something.
 
     Empty where there is none.
     """
     said = ~_silent(teacher)
-    return how_true(student[said], teacher[said], several) if said.any() else {}
+    return how_true(student[said], teacher[said], multi_label) if said.any() else {}
 
 
 def _silent(logits: torch.Tensor) -> torch.Tensor:

@@ -67,8 +67,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
         return done
     publish.check_model(folder)
     tokens = cell.tokens()
-    several = tokens.split("train").label_sets is not None
-    cell.student.loss.check(len(tokens.classes), cell.teacher is not None, several)
+    cell.student.loss.check(len(tokens.classes), cell.teacher is not None, tokens.multi_label)
     taught = cell.taught_tokens(tokens)
     asked = cell.asked(tokens, taught)
     teacher = cell.teaching(asked)
@@ -92,20 +91,20 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     result.compression = cell.notes(saved)
     if asked:
         teacher_logits = {split: asked.logits(split, EXACT) for split in JUDGED}
-        result.fidelity = provenance.fidelity(logits["test"], teacher_logits["test"], several)
+        result.fidelity = provenance.fidelity(logits["test"], teacher_logits["test"], tokens.multi_label)
         result.teacher = {**provenance.teacher(cell, asked, tokens, teacher_logits), "cost": teacher_cost}
         result.teacher |= provenance.taught(cell, taught, len(result.history))
-    thresholds = judging.thresholds_of(tokens, logits)
-    said, sets = zip(*(judging.judged(tokens, split, logits[split], thresholds) for split in JUDGED), strict=True)
+    thresholds = judging.tuned(result.metrics)
+    seen = {split: judging.judged(tokens, split, logits[split], thresholds) for split in JUDGED}
     theirs = None
     if asked is not None and not teacher_logits["validation"].isnan().any():
-        tuned = judging.thresholds_of(tokens, teacher_logits)
-        theirs = judging.judged(tokens, "validation", teacher_logits["validation"], tuned)[0].predictions
-    judgement = dict(zip(JUDGED, said, strict=True))
-    result.metrics["validation"][SELECTIVE] = selective.table(judgement["validation"], theirs)
+        tuned = judging.tuned(result.teacher["metrics"])
+        theirs = judging.answers(tokens, teacher_logits["validation"], tuned)
+    said = {split: one for split, (one, _) in seen.items()}
+    result.metrics["validation"][SELECTIVE] = selective.table(said["validation"], theirs)
     result.durations_s[results.CELL_S] = round(time.perf_counter() - start, 3)
-    seen = Seen(tokens, judgement, sets[JUDGED.index("test")], logits["test"])
-    publish.publish(folder, lambda draft: _fill(draft, result, seen, saved))
+    kept = Seen(tokens, said, seen["test"][1], logits["test"])
+    publish.publish(folder, lambda draft: _fill(draft, result, kept, saved))
     track(result, folder, result.config["tracking"])
     return result
 

@@ -168,8 +168,7 @@ class SeveralTeachers:
     def logits(self, split: str, precision: str) -> torch.Tensor:
         """See `CellTeacher`."""
         asked = [one.logits(split, precision) for one in self.members]
-        several = self.tokens.split(split).label_sets is not None
-        return combined(asked, list(self.spec.shares.values()), self.spec.mean_of, several)
+        return combined(asked, list(self.spec.shares.values()), self.spec.mean_of, self.tokens.multi_label)
 
     def about(self) -> dict[str, Any]:
         """See `CellTeacher`: what is said of each member."""

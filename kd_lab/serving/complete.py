@@ -52,9 +52,13 @@ def complete(folder: Path, result: RunResult, served: Served | None = None) -> N
     kind, inputs = _read(folder, card)
     if kind == "transformers" or (kind == "onnx" and (folder / CONFIG).is_file()):
         labels = [str(label) for label in card["labels"]]
-        named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
-        several = {"problem_type": "multi_label_classification"} if card.get("task") == MULTI_LABEL else {}
-        _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named, **several})
+        named: dict[str, Any] = {
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: at for at, label in enumerate(labels)},
+        }
+        if card.get("task") == MULTI_LABEL:
+            named["problem_type"] = "multi_label_classification"
+        _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
     _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
     added = {name: at(result.metrics, f"validation.{name}") for name in (SELECTIVE, THRESHOLDS)}
     added[SERVED] = served._asdict() if served else None

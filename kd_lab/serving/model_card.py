@@ -28,21 +28,21 @@ def model_card(result: RunResult, kind: Kind, card: Mapping[str, Any], served: S
         served: the run whose model MLflow serves; None where there is none yet.
     """
     result = result.public()
-    labels, several = card["labels"], card.get("task") == MULTI_LABEL
+    labels, multi_label = card["labels"], card.get("task") == MULTI_LABEL
     model, data = at(result.config, "model.name"), at(result.config, "dataset.name")
     teacher = result.teacher.get("model")
     steps = list(result.config.get("compression") or {})
     taught = f", taught by {teacher}" if teacher else ""
     smaller = f", compressed by {', '.join(steps)}" if steps else ""
     pairs = bool(at(result.config, "dataset.pair_column"))
-    of_which = ", of which a text may bear several" if several else ""
+    of_which = ", of which a text may bear several" if multi_label else ""
     parts = [
         _front_matter(result, kind, steps),
         f"# {model} on {data}",
         f"A classifier of {'pairs of texts' if pairs else 'texts'} into {len(labels)} classes{of_which}{taught}"
         f"{smaller}. Inputs longer than {card['max_tokens']} word pieces are cut.",
         "## Use",
-        _use(kind, pairs, several),
+        _use(kind, pairs, multi_label),
         *([_serving(served, pairs)] if served else []),
         "## Measured",
         _measured(result),
@@ -72,7 +72,7 @@ def _front_matter(result: RunResult, kind: Kind, steps: Sequence[str]) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _use(kind: Kind, pairs: bool, several: bool) -> str:
+def _use(kind: Kind, pairs: bool, multi_label: bool) -> str:
     ours, text = '["a first text", "another"]', '"a first text" "another"'
     if pairs:
         seconds = '["what it is held against", "and this"]'
@@ -80,7 +80,7 @@ def _use(kind: Kind, pairs: bool, several: bool) -> str:
         texts, text = both if kind == "onnx" else f"{ours}, {seconds}", "--csv FILE --pair-column NAME"
     else:
         texts = ours
-    snippet = (SEVERAL if several else SNIPPETS)[kind].format(texts=texts)
+    snippet = (SEVERAL if multi_label else SNIPPETS)[kind].format(texts=texts)
     shell = f"On the command line:\n\n```bash\nkd-lab predict --model . {text}\n```"
     return f"{SAYS[kind]}\n\n```python\n{snippet}```\n\n{shell}"
 

@@ -58,8 +58,8 @@ def log_model(client: MlflowClient, experiment: str, run: str, values: dict[str,
 
     column = mlflow.types.ColSpec
     asks = mlflow.types.Schema([column("string", "text"), column("string", "text_pair", required=False)])
-    several = saved_model.read_card(model).get("task") == MULTI_LABEL
-    said = column(mlflow.types.schema.Array("string"), "labels") if several else column("string", "label")
+    multi_label = saved_model.read_card(model).get("task") == MULTI_LABEL
+    said = column(mlflow.types.schema.Array("string"), "labels") if multi_label else column("string", "label")
     answers = mlflow.types.Schema([said, column("double", "probability")])
     needs = ("kd_lab", "mlflow", "torch", "transformers", "tokenizers", "safetensors", "numpy", "onnxruntime")
     logged = client.create_logged_model(experiment, "model", run, params=values, model_type="classifier")

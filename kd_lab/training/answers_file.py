@@ -49,7 +49,7 @@ def read(
     label: str,
     confidence: str | None,
     id: str | None = None,
-    several: bool = False,
+    multi_label: bool = False,
 ) -> Answers:
     """The answers in a file: a column for each class (probabilities or logits), or one with a label.
 
@@ -57,8 +57,8 @@ def read(
 
     Args:
         text, pair, label, confidence: columns; a label may be a list of votes.
-        several: whether a row may bear several labels: each column of scores is then of a label by itself, a list is
-            what one row says, and shares are those of rows that say a label.
+        multi_label: whether a row may bear several labels: each column of scores is then of a label by itself, a list
+            is what one row says, and shares are those of rows that say a label.
         id: the column of ids, which a row is known by; one without an id, by its text. None knows all by their texts.
 
     Raises:
@@ -74,14 +74,14 @@ def read(
             raise UserError(f"{WHERE} {path}", expected=f"a column {needed!r}", got=_listed(columns), cure=cure)
     if id is None:
         keys = by_text(*_texts_alone(table, [one for one in (text, pair) if one is not None], path))
-        return _answers(table, keys, path, classes, label, confidence, several)
+        return _answers(table, keys, path, classes, label, confidence, multi_label)
     ids = read_ids(table[id].tolist(), f"{WHERE} {path}, column {id!r}")
     texts, pairs = (
         [one if isinstance(one, str) else "" for one in table[name]] if name in columns else None
         for name in (text, pair)
     )
     keys = by_id(ids, texts if pair is None or pairs is not None else None, pairs)
-    return _answers(table, keys, path, classes, label, confidence, several)._replace(ids=ids, texts=texts or ())
+    return _answers(table, keys, path, classes, label, confidence, multi_label)._replace(ids=ids, texts=texts or ())
 
 
 def _answers(
@@ -91,14 +91,14 @@ def _answers(
     classes: Sequence[str],
     label: str,
     confidence: str | None,
-    several: bool,
+    multi_label: bool,
 ) -> Answers:
     columns = [str(name) for name in table.columns]
     if set(classes) <= set(columns):
-        return _scores(table[list(classes)], keys, path, several)
+        return _scores(table[list(classes)], keys, path, multi_label)
     if label in columns:
         given = table[confidence] if confidence is not None and confidence in columns else None
-        return (_sets if several else _votes)(table[label], given, keys, classes, path)
+        return (_sets if multi_label else _votes)(table[label], given, keys, classes, path)
     lacking = [name for name in classes if name not in columns]
     raise UserError(
         f"{WHERE} {path}",
@@ -164,7 +164,7 @@ def _texts_alone(table: pd.DataFrame, names: Sequence[str], path: Path) -> tuple
     return found[0], found[1] if len(found) > 1 else None
 
 
-def _scores(table: pd.DataFrame, keys: np.ndarray, path: Path, several: bool) -> Answers:
+def _scores(table: pd.DataFrame, keys: np.ndarray, path: Path, multi_label: bool) -> Answers:
     with reading(f"{WHERE} {path}", expected="a number for each class in each row", cure="Mend the file."):
         numbers = table.to_numpy(dtype=np.float64)
     broken = ~np.isfinite(numbers).all(axis=1)
@@ -172,11 +172,11 @@ def _scores(table: pd.DataFrame, keys: np.ndarray, path: Path, several: bool) ->
         row = int(np.flatnonzero(broken)[0])
         got = f"{table.iloc[row].tolist()} in row {row}"[:200]
         raise UserError(f"{WHERE} {path}", expected="a number for each class", got=got, cure="Leave that row out.")
-    if several and ((numbers >= 0) & (numbers <= 1)).all():
+    if multi_label and ((numbers >= 0) & (numbers <= 1)).all():
         found, counts, numbers = _grouped(keys, numbers)
         share = (numbers / counts[:, None]).clip(_SMALLEST, 1 - _SMALLEST)
         return Answers(found, np.log(share / (1 - share)).astype(np.float32), None, False, (0, ""))
-    if not several and (numbers >= 0).all() and (abs(numbers.sum(axis=1) - 1) <= _SUMS).all():
+    if not multi_label and (numbers >= 0).all() and (abs(numbers.sum(axis=1) - 1) <= _SUMS).all():
         found, counts, numbers = _grouped(keys, numbers)
         return Answers(
             found, np.log((numbers / counts[:, None]).clip(_SMALLEST)).astype(np.float32), None, False, (0, "")

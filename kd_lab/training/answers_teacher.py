@@ -197,11 +197,11 @@ def _agreement(answers: Answers, rows: np.ndarray, labels: np.ndarray) -> tuple[
 
     Where a row may bear several: how often it is right of a label, and of all labels of a row.
     """
-    several = labels.ndim == 2
-    both = (rows >= 0) & ((labels[:, 0] if several else labels) != UNLABELLED)
+    multi_label = labels.ndim == 2
+    both = (rows >= 0) & ((labels[:, 0] if multi_label else labels) != UNLABELLED)
     if not both.any():
         return _UNMEASURED, None
-    if several:
+    if multi_label:
         same = (answers.scores[rows[both]] > (0.5 if answers.votes else 0.0)) == (labels[both] > 0)
         sure = (int(same.sum()) + 1) / (same.size + 2)
         return float(np.clip(sure, 0.5, _SUREST)), float(same.all(axis=1).mean())
@@ -210,7 +210,7 @@ def _agreement(answers: Answers, rows: np.ndarray, labels: np.ndarray) -> tuple[
     return float(np.clip((right + 1) / (both.sum() + 2), lowest, _SUREST)), right / int(both.sum())
 
 
-def _logits(answers: Answers, sure: float, several: bool) -> np.ndarray:
+def _logits(answers: Answers, sure: float, multi_label: bool) -> np.ndarray:
     """(M, C) float32, a row an answer; a vote counts for its class as far as one is sure, the rest for the others.
 
     Where a row may bear `several` labels, for each label, or against it, by itself.
@@ -218,9 +218,9 @@ def _logits(answers: Answers, sure: float, several: bool) -> np.ndarray:
     scores = answers.scores
     if answers.votes:
         share = np.full(len(scores), sure) if answers.confidence is None else answers.confidence.astype(np.float64)
-        lowest = 0.5 if several else 1 / scores.shape[1]
+        lowest = 0.5 if multi_label else 1 / scores.shape[1]
         share = share.clip(lowest, _SUREST)[:, None]
-        if several:
+        if multi_label:
             odds = share * scores + (1 - share) * (1 - scores)
             odds = odds / (1 - odds)
         else:

@@ -54,7 +54,7 @@ class EnsembleTeacher:
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
-def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, several: bool = False) -> Tensor:
+def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, multi_label: bool = False) -> Tensor:
     """The mean of several teachers' logits (N, C) each, as logits (N, C) whose mean in each row is 0.
 
     Where a row may bear `several` labels, the mean is that of each label by itself, and logits are as they come. Where
@@ -63,11 +63,11 @@ def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, se
     found = torch.empty(logits[0].shape)
     for start in range(0, len(found), _PART):
         part = slice(start, start + _PART)
-        found[part] = _combined([one[part] for one in logits], shares, mean_of, several)
+        found[part] = _combined([one[part] for one in logits], shares, mean_of, multi_label)
     return found
 
 
-def _combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, several: bool) -> Tensor:
+def _combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, multi_label: bool) -> Tensor:
     said = torch.stack([~one[:, 0].isnan() for one in logits]).double()  # (teachers, N)
     weights = said * torch.tensor(shares, dtype=torch.double)[:, None]
     weights = weights / weights.sum(0)  # NaN where none says anything
@@ -75,11 +75,11 @@ def _combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, s
     for one, weight in zip(logits, weights, strict=True):
         known = one.double().nan_to_num()
         if mean_of == "probabilities":
-            part = known.sigmoid() if several else known.softmax(1)
+            part = known.sigmoid() if multi_label else known.softmax(1)
         else:
-            part = known if several else known - known.mean(1, keepdim=True)
+            part = known if multi_label else known - known.mean(1, keepdim=True)
         total += weight[:, None] * part
-    if several:
+    if multi_label:
         return (total.logit(_SUREST) if mean_of == "probabilities" else total).float()
     found = total.log() if mean_of == "probabilities" else total
     return (found - found.mean(1, keepdim=True)).float()

@@ -119,7 +119,7 @@ def fit(
         UserError: model, loss and teacher do not fit together.
         Diverged: the loss is no longer a number.
     """
-    spec.loss.check(len(tokens.classes), teacher is not None, tokens.split("train").label_sets is not None)
+    spec.loss.check(len(tokens.classes), teacher is not None, tokens.multi_label)
     named = fingerprint_parts(spec, tokens.fingerprint, teacher.fingerprint if teacher else None)
 
     def make(draft: Path) -> None:

@@ -116,8 +116,7 @@ class ReadyTeacher:
         folder = self.checkpoint.folder()
 
         def make(draft: Path) -> None:
-            several = tokens.split("train").label_sets is not None
-            model, labels = _read(folder, several)
+            model, labels = _read(folder, tokens.multi_label)
             found = match(labels, tokens.classes, self.labels, _WHERE)
             _reorder(model, found.order, len(labels))
             card = {
@@ -125,7 +124,7 @@ class ReadyTeacher:
                 "max_tokens": tokens.max_tokens,
                 "pad_id": tokens.pad_id,
                 "pairs": tokens.split("train").token_type_ids is not None,
-                **({"task": MULTI_LABEL} if several else {}),
+                **({"task": MULTI_LABEL} if tokens.multi_label else {}),
             }
             saved_model.save(model, draft / "model", card)
             shutil.copyfile(self.tokenizer.path, draft / "model" / "tokenizer.json")
@@ -141,11 +140,11 @@ def _is_of_the_hub(folder: Path) -> bool:
     return config.get("model_type") in FAMILIES and OURS not in config
 
 
-def _read(folder: Path, several: bool) -> tuple[TorchClassifier, Sequence[str]]:
+def _read(folder: Path, multi_label: bool) -> tuple[TorchClassifier, Sequence[str]]:
     """The classifier and its labels by class.
 
     Args:
-        several: whether it is to say several labels of a text.
+        multi_label: whether it is to say several labels of a text.
     """
     config = read_json(folder / CONFIG, expected="a classifier's config", cure="Name a folder of save_pretrained.")
     if not _is_of_the_hub(folder) and (folder / saved_model.CARD).is_file():
@@ -154,24 +153,25 @@ def _read(folder: Path, several: bool) -> tuple[TorchClassifier, Sequence[str]]:
             cure = "Name the model before it was compressed."
             raise UserError(_WHERE, expected="a model whose weights torch reads", got=type(model).__name__, cure=cure)
         card = saved_model.read_card(folder)
-        _refuse_other_task(_TASKS[card.get("task") == MULTI_LABEL], several)
+        _refuse_other_task(_TASKS[card.get("task") == MULTI_LABEL], multi_label)
         return model, [str(label) for label in card["labels"]]
     labels = _labels(config)
     settings = read_settings(folder)
-    _refuse_other_task(config.get("problem_type") or ("regression" if len(labels) < 2 else _TASKS[several]), several)
+    kind = config.get("problem_type") or ("regression" if len(labels) < 2 else _TASKS[multi_label])
+    _refuse_other_task(kind, multi_label)
     net = read_net(folder, settings, len(labels), with_head=True)
     model = EncoderClassifier({**settings, "num_labels": len(labels)})
     model.net.load_state_dict(weights_of(net))
     return model.eval(), labels
 
 
-def _refuse_other_task(kind: str, several: bool) -> None:
+def _refuse_other_task(kind: str, multi_label: bool) -> None:
     """Refuses a model of another task than the data's; `kind` is what transformers call it."""
-    if kind == _TASKS[several]:
+    if kind == _TASKS[multi_label]:
         return
     other = {_TASKS[True]: "Type task=multi_label.", _TASKS[False]: "Type task=multi_class."}
     cure = other.get(kind, "Choose a classifier that was fitted to tell classes apart.")
-    expected = f"a classifier of {'several labels' if several else 'one label'} a text"
+    expected = f"a classifier of {'several labels' if multi_label else 'one label'} a text"
     raise UserError(_WHERE, expected=expected, got=kind, cure=cure)
 
 

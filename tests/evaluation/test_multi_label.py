@@ -91,10 +91,10 @@ def test_chance_is_told_from_knowledge() -> None:
 
 def test_fidelity_is_that_of_sets() -> None:
     logits = torch.from_numpy(LOGITS)
-    assert fidelity(logits, logits, several=True) == {"agreement": 1.0, "kl": 0.0}
+    assert fidelity(logits, logits, multi_label=True) == {"agreement": 1.0, "kl": 0.0}
     other = logits.clone()
     other[0, 0] *= -1
-    found = fidelity(other, logits, several=True)
+    found = fidelity(other, logits, multi_label=True)
     assert found["agreement"] == pytest.approx(399 / 400)
     assert found["kl"] > 0
 

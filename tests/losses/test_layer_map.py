@@ -6,7 +6,8 @@ import pytest
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import ModelShape, Outputs
-from kd_lab.losses.layer_map import check_depth, check_which, teacher_layers
+from kd_lab.losses.layer_map import check_which, teacher_layers
+from kd_lab.losses.model_checks import check_depth
 
 
 @pytest.mark.parametrize(

@@ -211,12 +211,12 @@ def test_shares_of_votes_become_probabilities_of_each_label(tmp_path: Path) -> N
 
     said = [{"text": "a", "label": ["x"]}, {"text": "a", "label": ["x", "y"]}, {"text": "b", "label": []}]
     Path("votes.jsonl").write_text("\n".join(map(json.dumps, [*said, {"text": "c", "label": None}])))
-    found = answers_file.read(Path("votes.jsonl"), ("x", "y"), "text", None, "label", None, several=True)
+    found = answers_file.read(Path("votes.jsonl"), ("x", "y"), "text", None, "label", None, multi_label=True)
     assert sorted(found.scores.tolist()) == [[0.0, 0.0], [1.0, 0.5]]
-    odds = 1 / (1 + np.exp(-_logits(found, 0.9, several=True)))
+    odds = 1 / (1 + np.exp(-_logits(found, 0.9, multi_label=True)))
     assert sorted(odds.tolist()) == [pytest.approx([0.1, 0.1]), pytest.approx([0.9, 0.5])]
     pd.DataFrame({"text": ["a", "b"], "x": [0.2, 1.0], "y": [0.7, 0.9]}).to_csv("scores.csv", index=False)
-    scores = answers_file.read(Path("scores.csv"), ("x", "y"), "text", None, "label", None, several=True).scores
+    scores = answers_file.read(Path("scores.csv"), ("x", "y"), "text", None, "label", None, multi_label=True).scores
     assert sorted((1 / (1 + np.exp(-scores))).tolist()) == [pytest.approx([0.2, 0.7]), pytest.approx([1.0, 0.9])]
 
 
@@ -232,8 +232,8 @@ def test_an_ensemble_means_each_label_by_itself() -> None:
 
     one, other = torch.tensor([[2.0, -2.0]]), torch.tensor([[0.0, 1.0]])
     mean = (one.sigmoid() + 3 * other.sigmoid()) / 4
-    assert combined([one, other], [0.25, 0.75], "probabilities", several=True).sigmoid() == pytest.approx(mean)
-    assert combined([one, other], [0.25, 0.75], "logits", several=True).tolist() == [[0.5, 0.25]]
+    assert combined([one, other], [0.25, 0.75], "probabilities", multi_label=True).sigmoid() == pytest.approx(mean)
+    assert combined([one, other], [0.25, 0.75], "logits", multi_label=True).tolist() == [[0.5, 0.25]]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.fitting_losses import other_loss
 from kd_lab.losses.loss import Term
+from kd_lab.losses.model_checks import check_width
 
 
 class HiddenCosine(Term):
@@ -26,13 +25,7 @@ class HiddenCosine(Term):
 
     def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
         """See `Term`."""
-        if student.width != teacher.width:
-            raise UserError(
-                f"loss term {name!r}",
-                expected=f"a student of the teacher's width {teacher.width}",
-                got=str(student.width),
-                cure=other_loss(student, teacher),
-            )
+        check_width(name, student, teacher)
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two hidden (B, T, H) and the attention mask (B, T) to a scalar.

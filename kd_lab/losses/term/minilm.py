@@ -6,10 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.fitting_losses import other_loss
 from kd_lab.losses.loss import Term
+from kd_lab.losses.model_checks import check_heads
 from kd_lab.losses.relations import divergence, scores
 
 _CURE = "Give the student the teacher's heads and tokenizer, or choose loss=minilm_v2."
@@ -40,18 +39,3 @@ class MiniLm(Term):
         a_s, a_t = self.pair(student, batch, "attention", _CURE)
         v_s, v_t = (scores(one, batch.attention_mask) for one in self.both(student, batch, "values"))
         return divergence(a_s, a_t, batch.attention_mask) + divergence(v_s, v_t, batch.attention_mask)
-
-
-def check_heads(name: str, student: ModelShape, teacher: ModelShape) -> None:
-    """Refuses a teacher with another number of heads, for the term called `name`.
-
-    Raises:
-        UserError: it has.
-    """
-    if student.heads != teacher.heads:
-        raise UserError(
-            f"loss term {name!r}",
-            expected=f"a student with the teacher's {teacher.heads} heads",
-            got=str(student.heads),
-            cure=other_loss(student, teacher),
-        )

@@ -7,11 +7,10 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.fitting_losses import other_loss
-from kd_lab.losses.layer_map import Which, check_depth, check_which, teacher_layers
+from kd_lab.losses.layer_map import Which, check_which, teacher_layers
 from kd_lab.losses.loss import Term
+from kd_lab.losses.model_checks import check_depth, check_width
 
 
 class PKD(Term):
@@ -37,13 +36,7 @@ class PKD(Term):
     def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
         """See `Term`."""
         check_depth(name, student, teacher, fewest=2)
-        if student.width != teacher.width:
-            raise UserError(
-                f"loss term {name!r}",
-                expected=f"a student of the teacher's width {teacher.width}",
-                got=str(student.width),
-                cure=other_loss(student, teacher),
-            )
+        check_width(name, student, teacher)
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two all_hidden (B, L + 1, T, H), L of each its own, to a scalar.
@@ -53,8 +46,7 @@ class PKD(Term):
         """
         ours, theirs = self.both(student, batch, "all_hidden")
         matched = teacher_layers(ours.shape[1] - 1, theirs.shape[1] - 1, self.layers)[:-1]
-        first = Outputs(student.logits, hidden=ours[:, 1:-1, 0])
-        other = Outputs(student.logits, hidden=theirs[:, list(matched), 0])
+        h_s, h_t = ours[:, 1:-1, 0], theirs[:, list(matched), 0]
         cure = "Give the student the teacher's width and tokenizer, or leave this term out."
-        h_s, h_t = self.pair(first, batch._replace(teacher=other), "hidden", cure)
+        self.need_alike(h_s, h_t, "hidden", cure)
         return (F.normalize(h_s, dim=-1) - F.normalize(h_t, dim=-1)).square().sum(-1).mean()

@@ -7,9 +7,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.layer_map import Which, check_depth, check_which, teacher_layers
+from kd_lab.losses.layer_map import Which, check_which, teacher_layers
 from kd_lab.losses.loss import Term
-from kd_lab.losses.term.minilm import check_heads
+from kd_lab.losses.model_checks import check_depth, check_heads
 
 
 class TinyBertAttention(Term):
@@ -43,9 +43,9 @@ class TinyBertAttention(Term):
         """
         ours, theirs = self.both(student, batch, "all_attention")
         matched = [layer - 1 for layer in teacher_layers(ours.shape[1], theirs.shape[1], self.layers)]
-        one, other = (Outputs(student.logits, attention=scores) for scores in (ours, theirs[:, matched]))
+        s_s, s_t = ours, theirs[:, matched]
         cure = "Give the student the teacher's heads and tokenizer, or leave this term out."
-        s_s, s_t = self.pair(one, batch._replace(teacher=other), "attention", cure)
+        self.need_alike(s_s, s_t, "attention", cure)
         real = batch.attention_mask.bool()
         pairs = real[:, :, None] & real[:, None, :]
         distance = (s_s.permute(0, 3, 4, 1, 2)[pairs] - s_t.permute(0, 3, 4, 1, 2)[pairs]).square()  # (N, L, A)

@@ -29,7 +29,6 @@ from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP
 from kd_lab.report.release.reopened import CellFactory, ReopenedCells
 from kd_lab.report.study import answers
 from kd_lab.report.study.labels import labels
-from kd_lab.serving.label_decisions import THRESHOLDS
 
 SCHEMA = 1
 _CHANGED = "the data set has other test rows now than those that it was judged on: run the cell again"
@@ -128,8 +127,7 @@ def _evidence(
     except UserError as error:
         return Evidence(**found, broken=str(error))
     test, recorded = tokens.split("test"), answers.read_predictions(study, cell)
-    tuned = at(cell.metrics, f"validation.{THRESHOLDS}")
-    thresholds = None if tuned is None else np.array(tuned, np.float64)
+    thresholds = judging.tuned(cell.metrics)
     if recorded is not None and not _still_there(recorded, tokens):
         return Evidence(**found, broken=_CHANGED)
     sampled = batch_invariance.sample(test, limit)
@@ -207,5 +205,5 @@ def _export(
     before: Classifier = saved_model.load(found.model)
     theirs = batch_invariance.logits_one_by_one(before, made.read_by(found.model, tokens), rows)
     ours = logits[: len(theirs)]
-    agreement = fidelity(ours, theirs, tokens.split("test").label_sets is not None)["agreement"]
+    agreement = fidelity(ours, theirs, tokens.multi_label)["agreement"]
     return Export(found.exports, found.exact, len(theirs), agreement, float((ours - theirs).abs().max()))
