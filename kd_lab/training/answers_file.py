@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,17 +10,15 @@ import numpy as np
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
-from kd_lab.data.csv_file import encoding_of, header_of, opened
 from kd_lab.data.label_sets import as_words, labels_of, separator_of
 from kd_lab.data.labels import as_word
 from kd_lab.data.row_ids import read_ids
 from kd_lab.training.answer_keys import by_id, by_text
+from kd_lab.training.answers_table import WHERE, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")  # each but the last also with .gz behind it
-WHERE = "teacher.path"
 _SMALLEST = 1e-6  # that a probability of 0 is taken for: its logarithm has no end
 _SUMS = 0.02  # by which probabilities may miss 1 in sum: files round them
 _SHOWN = 8
@@ -64,7 +60,7 @@ def read(
     Raises:
         UserError: there is no such file, or it lacks a column, or its scores are no numbers.
     """
-    table = _table(path, [one for one in (id or text,) if one is not None])
+    table = read_table(path, [one for one in (id or text,) if one is not None])
     columns = [str(name) for name in table.columns]
     for needed in (id,) if id is not None else (text, *([pair] if pair else [])):
         if needed not in columns:
@@ -106,45 +102,6 @@ def _answers(
         got=f"{_listed(columns)}{f', without {_listed(lacking)}' if len(lacking) < len(classes) else ''}",
         cure="Name the column of the labels by teacher.label_column=NAME.",
     )
-
-
-def _table(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    name = path.name.lower()
-    ending = Path(name.removesuffix(".gz")).suffix
-    if ending not in ENDINGS:
-        expected = f"a file that ends in {', '.join(ENDINGS)}, or in one of these and .gz"
-        raise UserError(f"{WHERE} {path}", expected=expected, got=f"{path.name!r}", cure="Convert or rename it.")
-    with reading(f"{WHERE} {path}", expected=f"a table, as {ending}", cure="Mend the file, or name another."):
-        if ending == ".parquet":
-            return pd.read_parquet(path)
-        if ending == ".jsonl":
-            return pd.DataFrame(_json_columns(path), dtype=object)  # a large id stays the whole number that it is
-        told = encoding_of(path, "utf-8")
-        delimiter = header_of(path, told, wanted)[1]
-        with opened(path) as file:
-            return pd.read_csv(file, sep=delimiter, encoding=told, dtype=str, keep_default_na=False)
-
-
-def _json_columns(path: Path) -> dict[str, list[Any]]:
-    """Column -> its values, None where a row has none; a line at a time, as a million rows of texts are many."""
-    columns: dict[str, list[Any]] = {}
-    rows = 0
-    told = encoding_of(path, "utf-8")
-    with opened(path) as file:
-        for line in io.TextIOWrapper(file, encoding="utf-8-sig" if told == "utf-8" else told):
-            if not line.strip():
-                continue
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"a row that is {type(row).__name__}, no object with names")
-            for name in [name for name in row if name not in columns]:
-                columns[name] = [None] * rows
-            for name, values in columns.items():
-                values.append(row.get(name))
-            rows += 1
-    return columns
 
 
 def _texts_alone(table: pd.DataFrame, names: Sequence[str], path: Path) -> tuple[list[str], list[str] | None]:
@@ -189,11 +146,10 @@ def _sets(
     labels: pd.Series, confidence: pd.Series | None, keys: np.ndarray, classes: Sequence[str], path: Path
 ) -> Answers:
     """As `_votes`, where a row may bear several labels: a row without any is an answer, an empty field is none."""
-    where = f"{WHERE} {path}, column {labels.name!r}"
     words = [as_words(one) for one in labels]
     mark = separator_of(words)
-    cells = [labels_of(word, mark, where) for word in words]
-    answered = np.array([cell is not None for cell in cells], bool)
+    cells = [labels_of(word, mark, f"{WHERE} {path}, column {labels.name!r}") for word in words]
+    rows = np.flatnonzero([cell is not None for cell in cells])
     place = {name: number for number, name in enumerate(classes)}
     said = [[_named(one, place) for one in cell] for cell in cells if cell is not None]
     strange = [one for row in said for one in row if one not in place]
@@ -201,13 +157,7 @@ def _sets(
     bits = np.zeros((len(said), len(classes)))
     for row, names in enumerate(said):
         bits[row, [place[one] for one in names if one in place]] = 1
-    found, counts, votes = _grouped(keys[answered], bits)
-    sure = None
-    if confidence is not None:
-        told = _confidence(confidence, path)[answered]
-        sure = (_grouped(keys[answered], told[:, None])[2][:, 0] / counts).astype(np.float32)
-    unknown = (len(strange), next(iter(strange), ""))
-    return Answers(found, (votes / counts[:, None]).astype(np.float32), sure, True, unknown)
+    return _shares(bits, rows, keys, confidence, strange, path)
 
 
 def _votes(
@@ -221,16 +171,34 @@ def _votes(
     strange = [vote for vote, known in zip(said, number, strict=True) if known < 0 and vote]
     _refuse_strange(strange, len(said), classes, path)
     known = number >= 0
-    one_hot = np.zeros((int(known.sum()), len(classes)))
-    one_hot[np.arange(len(one_hot)), number[known]] = 1
-    found, counts, votes = _grouped(keys[rows[known]], one_hot)
+    bits = np.zeros((int(known.sum()), len(classes)))
+    bits[np.arange(len(bits)), number[known]] = 1
+    return _shares(bits, rows[known], keys, confidence, strange, path)
+
+
+def _shares(
+    bits: np.ndarray,
+    rows: np.ndarray,
+    keys: np.ndarray,
+    confidence: pd.Series | None,
+    strange: Sequence[str],
+    path: Path,
+) -> Answers:
+    """The answers that votes add up to.
+
+    Args:
+        bits: (V, C), what each vote says.
+        rows: (V,), the row of the file that it stands in.
+        keys, confidence: of each row.
+        strange: what names no class.
+    """
+    found, counts, votes = _grouped(keys[rows], bits)
     sure = None
     if confidence is not None:
-        told = _confidence(confidence, path)
-        sure = (_grouped(keys[rows[known]], told[rows[known]][:, None])[2][:, 0] / counts).astype(np.float32)
-    return Answers(
-        found, (votes / counts[:, None]).astype(np.float32), sure, True, (len(strange), next(iter(strange), ""))
-    )
+        told = _confidence(confidence, path)[rows]
+        sure = (_grouped(keys[rows], told[:, None])[2][:, 0] / counts).astype(np.float32)
+    unknown = (len(strange), next(iter(strange), ""))
+    return Answers(found, (votes / counts[:, None]).astype(np.float32), sure, True, unknown)
 
 
 def _refuse_strange(strange: Sequence[str], said: int, classes: Sequence[str], path: Path) -> None:

@@ -15,16 +15,16 @@ from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, PathName, ShareBetween, SplitName
 from kd_lab.data import tokenized
-from kd_lab.data.dataset import UNLABELLED, Dataset, Split
+from kd_lab.data.dataset import Dataset, Split
 from kd_lab.data.label_sets import gold
 from kd_lab.data.npy_file import NpyFile
 from kd_lab.data.row_ids import refuse_repeated
 from kd_lab.training import answers_file
 from kd_lab.training.answer_keys import other_texts, rows_of, unknown_ids
-from kd_lab.training.answers_file import WHERE, Answers
+from kd_lab.training.answer_logits import agreement_of, of_rows, vote_logits
+from kd_lab.training.answers_file import Answers
+from kd_lab.training.answers_table import WHERE
 
-_UNMEASURED = 0.9  # confidence in a label where nothing says how often it is right
-_SUREST = 0.99
 _PART = 2**14  # rows that are written at a time
 
 
@@ -146,16 +146,16 @@ class AnswersTeacher:
                     cure = "Name the data's own column of these ids by dataset.id_column=NAME."
                 raise UserError(f"{WHERE} {self.path}", expected="answers to the data's texts", got=got, cure=cure)
             labels = {name: gold(one.labels, texts.label_sets) for name, one in texts.splits.items()}
-            sure = self.confidence or _agreement(answers, rows["train"], labels["train"])[0]
-            logits, about = _logits(answers, sure, texts.label_sets is not None), {}
+            sure = self.confidence or agreement_of(answers, rows["train"], labels["train"])[0]
+            logits, about = vote_logits(answers, sure, texts.label_sets is not None), {}
             for name, found in rows.items():
                 with NpyFile(draft / f"{name}.npy", np.float32, answers.scores.shape[1:]) as file:
                     for at in range(0, len(found), _PART):
-                        file.append(_of_rows(logits, found[at : at + _PART]))
+                        file.append(of_rows(logits, found[at : at + _PART]))
                 about[name] = {
                     "rows": len(found),
                     "answered": int((found >= 0).sum()),
-                    "agreement": _agreement(answers, found, labels[name])[1],
+                    "agreement": agreement_of(answers, found, labels[name])[1],
                     "confidence": round(sure, 4) if answers.votes and answers.confidence is None else None,
                     "unknown": list(answers.unknown),
                     **({} if texts.label_sets is None else {"several": True}),
@@ -190,50 +190,6 @@ class AnswersTeacher:
             cure = "Name a file of answers: CSV, TSV, JSON Lines or Parquet."
             raise UserError(f"{WHERE} {self.path}", expected="a file of answers", got=got, cure=cure)
         return file
-
-
-def _agreement(answers: Answers, rows: np.ndarray, labels: np.ndarray) -> tuple[float, float | None]:
-    """How often an answer is the gold label, drawn towards a half by one row of each kind; and as it is, if known.
-
-    Where a row may bear several: how often it is right of a label, and of all labels of a row.
-    """
-    multi_label = labels.ndim == 2
-    both = (rows >= 0) & ((labels[:, 0] if multi_label else labels) != UNLABELLED)
-    if not both.any():
-        return _UNMEASURED, None
-    if multi_label:
-        same = (answers.scores[rows[both]] > (0.5 if answers.votes else 0.0)) == (labels[both] > 0)
-        sure = (int(same.sum()) + 1) / (same.size + 2)
-        return float(np.clip(sure, 0.5, _SUREST)), float(same.all(axis=1).mean())
-    right = int((answers.scores[rows[both]].argmax(axis=1) == labels[both]).sum())
-    lowest = 1 / answers.scores.shape[1]
-    return float(np.clip((right + 1) / (both.sum() + 2), lowest, _SUREST)), right / int(both.sum())
-
-
-def _logits(answers: Answers, sure: float, multi_label: bool) -> np.ndarray:
-    """(M, C) float32, a row an answer; a vote counts for its class as far as one is sure, the rest for the others.
-
-    Where a row may bear `several` labels, for each label, or against it, by itself.
-    """
-    scores = answers.scores
-    if answers.votes:
-        share = np.full(len(scores), sure) if answers.confidence is None else answers.confidence.astype(np.float64)
-        lowest = 0.5 if multi_label else 1 / scores.shape[1]
-        share = share.clip(lowest, _SUREST)[:, None]
-        if multi_label:
-            odds = share * scores + (1 - share) * (1 - scores)
-            odds = odds / (1 - odds)
-        else:
-            odds = share * scores + (1 - share) * (1 - scores) / (scores.shape[1] - 1)
-        scores = np.log(odds).astype(np.float32)
-    return scores
-
-
-def _of_rows(logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(N, C) float32, those of the answers with these numbers; NaN where there is none."""
-    found: np.ndarray = logits[rows.clip(min=0)]
-    found[rows < 0] = np.nan
-    return found
 
 
 def told(name: str, split: str, about: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ class EnsembleTeacher:
 def combined(logits: Sequence[Tensor], shares: Sequence[float], mean_of: str, multi_label: bool = False) -> Tensor:
     """The mean of several teachers' logits (N, C) each, as logits (N, C) whose mean in each row is 0.
 
-    Where a row may bear `several` labels, the mean is that of each label by itself, and logits are as they come. Where
+    Where a row may bear several labels, the mean is that of each label by itself, and logits are as they come. Where
     one of them says nothing of a row (NaN) the others' shares grow; NaN where none says anything.
     """
     found = torch.empty(logits[0].shape)

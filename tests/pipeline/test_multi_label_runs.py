@@ -207,13 +207,13 @@ def test_lists_that_somebody_gave_teach(ending: str, capsys: pytest.CaptureFixtu
 
 def test_shares_of_votes_become_probabilities_of_each_label(tmp_path: Path) -> None:
     from kd_lab.training import answers_file
-    from kd_lab.training.answers_teacher import _logits
+    from kd_lab.training.answer_logits import vote_logits
 
     said = [{"text": "a", "label": ["x"]}, {"text": "a", "label": ["x", "y"]}, {"text": "b", "label": []}]
     Path("votes.jsonl").write_text("\n".join(map(json.dumps, [*said, {"text": "c", "label": None}])))
     found = answers_file.read(Path("votes.jsonl"), ("x", "y"), "text", None, "label", None, multi_label=True)
     assert sorted(found.scores.tolist()) == [[0.0, 0.0], [1.0, 0.5]]
-    odds = 1 / (1 + np.exp(-_logits(found, 0.9, multi_label=True)))
+    odds = 1 / (1 + np.exp(-vote_logits(found, 0.9, multi_label=True)))
     assert sorted(odds.tolist()) == [pytest.approx([0.1, 0.1]), pytest.approx([0.9, 0.5])]
     pd.DataFrame({"text": ["a", "b"], "x": [0.2, 1.0], "y": [0.7, 0.9]}).to_csv("scores.csv", index=False)
     scores = answers_file.read(Path("scores.csv"), ("x", "y"), "text", None, "label", None, multi_label=True).scores
