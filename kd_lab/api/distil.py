@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def distil(
     test: Any = None,
     unlabelled: Any = None,
     text: str = "text",
-    label: str = "label",
+    label: str | Sequence[str] = "label",
     pair: str | None = None,
     id: str | None = None,
     teacher: str | Path = "minilm",

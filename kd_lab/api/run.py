@@ -18,7 +18,7 @@ def run(
     test: Any = None,
     unlabelled: Any = None,
     text: str = "text",
-    label: str = "label",
+    label: str | Sequence[str] = "label",
     pair: str | None = None,
     id: str | None = None,
 ) -> Run:
@@ -32,7 +32,7 @@ def run(
             kept in the cache, named by what they hold.
         validation, test: more of the same; what is not given is carved out of train, see `dataset.split`.
         unlabelled: text without labels that only the teacher judges: a data frame, or a list of texts.
-        text, label: columns of the data frames.
+        text, label: columns of the data frames; `label=["toxic", "insult"]` are of 0 and 1 (`task=multi_label`).
         pair: their column of second texts; None for single texts.
         id: their column of ids, by which a file of answers may be joined: "teacher.id_column=ID".
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kd_lab.api.process import process_kept
@@ -18,7 +19,7 @@ def sweep(
     test: Any = None,
     unlabelled: Any = None,
     text: str = "text",
-    label: str = "label",
+    label: str | Sequence[str] = "label",
     pair: str | None = None,
     id: str | None = None,
 ) -> Sweep:

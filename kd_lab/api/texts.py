@@ -16,7 +16,7 @@ class Texts(NamedTuple):
     validation: Any = None
     test: Any = None
     text: str = "text"
-    label: str = "label"
+    label: str | Sequence[str] = "label"
     pair: str | None = None
     id: str | None = None
     unlabelled: Any = None  # a data frame of pandas, or texts
@@ -47,6 +47,7 @@ class Texts(NamedTuple):
         found = ["dataset=frame", f"dataset.revision={folder.name}"]
         if self.unlabelled is not None:
             found.append("dataset.transfer_path=${dataset.path}/unlabelled-0.parquet")
+        found += [] if isinstance(self.label, str) else ["task=multi_label"]
         found += [] if self.pair is None else [f"dataset.pair_column={frame.PAIR}"]
         found += [] if self.id is None else [f"dataset.id_column={frame.ID}"]
         found += [] if "test" in given else ["~dataset.splits.test"]  # it is carved out of train

@@ -10,6 +10,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 from kd_lab.data.class_names import is_list
 from kd_lab.data.csv_table import read_csv
+from kd_lab.data.label_columns import as_lists, is_of_several, named_by
 from kd_lab.data.label_sets import as_words
 from kd_lab.data.labels import as_word, several_labels
 from kd_lab.data.parquet_file import read_arrow_columns, read_columns
@@ -69,20 +70,25 @@ def columns_of(table: pa.Table, where: str, wanted: Mapping[str, str], multi_lab
                 where,
                 expected=f"a column {column!r}",
                 got=", ".join(map(repr, table.column_names))[:500] or "no columns",
-                cure=f"Name it with dataset.{option}_column=NAME.",
+                cure=f"Name it with {named_by(option)}.",
             )
     for option, column in wanted.items():
+        if option in ("label", "id") or is_of_several(option):
+            continue
         kind = _plain(table[column]).type
-        if option not in ("label", "id") and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             cure = f"Name another: dataset.{option}_column."
             raise UserError(f"{where}, column {column!r}", expected="texts", got=str(kind), cure=cure)
-    labels = _labels(table[wanted["label"]], f"{where}, column {wanted['label']!r}", multi_label)
+    if several := [column for option, column in wanted.items() if is_of_several(option)]:
+        labels = as_lists({column: _plain(table[column]).to_pylist() for column in several}, where)
+    else:
+        labels = _labels(table[wanted["label"]], f"{where}, column {wanted['label']!r}", multi_label).to_pylist()
     ids = None
     if "id" in wanted:
         ids = read_ids(_plain(table[wanted["id"]]).to_pylist(), f"{where}, column {wanted['id']!r}")
     with reading(where, expected="texts in UTF-8", cure="Copy or download the files again."):
         pairs = _plain(table[wanted["pair"]]).to_pylist() if "pair" in wanted else None
-        return Columns(_plain(table[wanted["text"]]).to_pylist(), pairs, labels.to_pylist(), ids)
+        return Columns(_plain(table[wanted["text"]]).to_pylist(), pairs, labels, ids)
 
 
 _FORMATS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON Lines", "csv": "CSV"}
@@ -99,14 +105,16 @@ def _read(path: Path, wanted: Mapping[str, str], multi_label: bool) -> pa.Table:
     if kind == "csv":
         table = read_csv(path, wanted, "utf-8")
         return pa.table({name: pa.array(table[name].where(table[name].notna(), None), pa.string()) for name in names})
-    found = read_rows(path, kind, names, wanted["label"], "utf-8")
+    labels = [column for option, column in wanted.items() if option == "label" or is_of_several(option)]
+    found = read_rows(path, kind, names, labels[0], "utf-8")
     if not set(names) <= set(found):
         return pa.table({name: pa.array([], pa.null()) for name in found})
-    try:
-        word = as_words if multi_label else as_word
-        found[wanted["label"]] = [word(label) for label in found[wanted["label"]]]
-    except TypeError as error:
-        raise several_labels(f"dataset file {path}, column {wanted['label']!r}") from error
+    word = as_words if multi_label and "label" in wanted else as_word
+    for column in labels:
+        try:
+            found[column] = list(map(word, found[column]))
+        except TypeError as error:
+            raise several_labels(f"dataset file {path}, column {column!r}") from error
     if "id" in wanted and list(wanted.values()).count(wanted["id"]) == 1:  # rows of JSON may say 7 and "7"
         found[wanted["id"]] = read_ids(found[wanted["id"]], f"dataset file {path}, column {wanted['id']!r}")
     return pa.table({name: pa.array(found[name]) for name in names})

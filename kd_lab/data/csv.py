@@ -18,6 +18,7 @@ from kd_lab.data import transfer_file
 from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.csv_table import read_csv, refuse_missing
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, Split, SplitPlan, Texts
+from kd_lab.data.label_columns import as_lists, is_of_several, label_options, refuse_single, without_rows
 from kd_lab.data.label_sets import as_words, read_label_sets, several_parts
 from kd_lab.data.labels import as_word, read_labels, several_labels
 from kd_lab.data.row_file import kind_of, read_rows
@@ -31,6 +32,7 @@ class Csv:
     Args:
         path: the training rows, or all rows where no other file is given.
         text_column, label_column: names in the header line.
+        label_columns: of a column of 0 and 1 for each label, instead of `label_column`, with task "multi_label".
         pair_column: the second text of a pair; None for single sentences.
         id_column: what a row is called, which a file of answers may say instead of its text; None where nothing does.
         test_path, validation_path: files of their own; without them the rows are carved out by `split`.
@@ -59,12 +61,18 @@ class Csv:
     delimiter: Delimiter | None = None
     columns: tuple[NonEmpty, ...] | None = None
     task: Task = MULTI_CLASS
+    label_columns: tuple[NonEmpty, ...] | None = None
     label_separator: Delimiter | None = None
     split: SplitPlan = field(default_factory=SplitPlan)
     augmentation: Augmentation | None = None
     name: NonEmpty = "csv"
     source: NonEmpty | None = None
     id_column: NonEmpty | None = None
+
+    @property
+    def _label(self) -> str:
+        """The column of a table that was read; of several, their names."""
+        return self.label_column if self.label_columns is None else ", ".join(self.label_columns)
 
     def _paths(self) -> dict[str, Path]:
         given = {"train": self.path, "validation": self.validation_path, "test": self.test_path}
@@ -85,7 +93,7 @@ class Csv:
         files = {name: file_hash(path) for name, path in self._paths().items()}
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
         form = {"delimiter": self.delimiter and DELIMITERS.get(self.delimiter, self.delimiter), "names": self.columns}
-        form |= several_parts(self.task, self.label_separator)
+        form |= several_parts(self.task, self.label_separator, self.label_columns)
         transfer = transfer_file.fingerprint_parts(self.transfer_path)
         return {
             "files": files,
@@ -103,9 +111,10 @@ class Csv:
             UserError: a file or column is missing, a file is empty or in another encoding, a label is missing, or the
                 labels are scores.
         """
+        refuse_single(self.task, self.label_columns)
         tables = {name: self._read(path, labelled=name != "train") for name, path in self._paths().items()}
-        words = {name: table[self.label_column].tolist() for name, table in tables.items()}
-        where = f"dataset {self.name}, column {self.label_column!r}"
+        words = {name: table[self._label].tolist() for name, table in tables.items()}
+        where = f"dataset {self.name}, column {self._label!r}"
         multi_label = self.task == MULTI_LABEL
         labels = read_label_sets(words, where, self.label_separator) if multi_label else read_labels(words, where)
         splits = {}
@@ -117,7 +126,8 @@ class Csv:
         columns = (self.text_column, self.pair_column, self.encoding)
         splits["train"], told = augmented(splits["train"], self.augmentation)
         splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
-        return Texts(splits, labels.classes, (*labels.notes, *told), carved, labels.sets)
+        notes = (*labels.notes, *without_rows(self.label_columns, labels.classes), *told)
+        return Texts(splits, labels.classes, notes, carved, labels.sets)
 
     def _ids(self, table: pd.DataFrame) -> list[str] | None:
         if self.id_column is None:
@@ -126,21 +136,26 @@ class Csv:
 
     def _read(self, path: Path, *, labelled: bool) -> pd.DataFrame:
         where = f"dataset file {path}"
-        wanted = {"text": self.text_column, "label": self.label_column}
+        labels = label_options(self.label_column, self.label_columns)
+        wanted = {"text": self.text_column, **labels}
         if self.pair_column:
             wanted["pair"] = self.pair_column
-        filled = list(wanted.values())
+        filled = [column for option, column in wanted.items() if not is_of_several(option)]
         if self.id_column:
             wanted["id"] = self.id_column
         if (kind := kind_of(path)) == "csv":
             mark = None if self.delimiter is None else DELIMITERS.get(self.delimiter, self.delimiter)
             table = read_csv(path, wanted, self.encoding, mark, self.columns)
         else:
-            found = read_rows(path, kind, list(dict.fromkeys(wanted.values())), self.label_column, self.encoding)
+            names = list(dict.fromkeys(wanted.values()))
+            found = read_rows(path, kind, names, next(iter(labels.values())), self.encoding)
             refuse_missing(where, list(found), wanted)
             words: dict[str, list[Any]] = {name: self._words(name, found[name], where) for name in filled}
             words |= {name: found[name] for name in wanted.values() if name not in words}
             table = pd.DataFrame(words, dtype=object)
+        if self.label_columns is not None:
+            table[self._label] = as_lists({name: table[name].tolist() for name in self.label_columns}, where)
+            filled.append(self._label)
         if table.empty:
             cure = "Give a file that has some."
             if kind == "csv" and self.columns is None:
@@ -166,20 +181,20 @@ class Csv:
     def _refuse_missing(self, table: pd.DataFrame, columns: Sequence[str], where: str, *, labelled: bool) -> None:
         for column in columns:
             missing = table[column].isna() | table[column].str.strip().eq("")
-            if column == self.label_column:
+            if column == self._label:
                 if not labelled and not missing.all():
                     table.loc[missing, column] = ""  # text that only a teacher judges
                     missing[:] = False
                 missing |= table[column].str.lower().eq("nan")  # a number that is none, written out
             if missing.any():
                 line = int(np.flatnonzero(missing)[0]) + 1
-                kind = "a label" if column == self.label_column else "a text"
+                kind = "a label" if column == self._label else "a text"
                 got = f"none ({int(missing.sum())} rows in all)"
                 cure = "Mend or remove the rows."
-                if column == self.label_column and not labelled:
+                if column == self._label and not labelled:
                     cure = "Mend or remove the rows; an empty label marks text that only a teacher judges."
                 raise UserError(f"{where}, column {column!r}, row {line}", expected=kind, got=got, cure=cure)
-            if column != self.label_column and pd.to_numeric(table[column], errors="coerce").notna().all():
+            if column != self._label and pd.to_numeric(table[column], errors="coerce").notna().all():
                 raise UserError(
                     f"{where}, column {column!r}",
                     expected="texts",

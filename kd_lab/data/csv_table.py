@@ -13,6 +13,7 @@ from kd_lab.core.as_typed import shell_override
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 from kd_lab.data.csv_file import encoding_of, first_rows, header_of, is_packed, opened, other_encoding, sniffed
+from kd_lab.data.label_columns import is_of_several, named_by
 
 _SHOWN = 20  # names of columns that an error lists
 _LONG = 40  # letters from which a name of a column is taken for a text
@@ -108,7 +109,7 @@ def refuse_missing(where: str, header: Sequence[str], wanted: Mapping[str, str],
             near = next((name for name in header if name.strip().lower() == column.strip().lower()), None)
             near = None if near is None or header.count(near) > 1 else near
             eg = f", e.g. {shell_override(f'dataset.{option}_column', near)}" if near is not None else ""
-            named = f"Name it with dataset.{option}_column=NAME{eg}."
+            named = f"Name it with {named_by(option)}{'' if is_of_several(option) else eg}."
             told = f"a column {column!r}, once"
             raise UserError(where, expected=told, got=there or "no columns", cure=(cure or "{}").format(named))
 
@@ -117,7 +118,7 @@ def _header_cure(rows: Sequence[Sequence[str]], wanted: Mapping[str, str]) -> st
     """What to do where a column is missing; "{}" stands for naming another one."""
     if len(rows) < 2 or {name.strip().lower() for name in rows[0]} & {name.lower() for name in wanted.values()}:
         return "{}"
-    if len(rows[0]) < len(wanted):
+    if len(rows[0]) < len(wanted) or any(map(is_of_several, wanted)):
         return "{}"
     option = shell_override("dataset.columns", _guessed(rows, wanted)).replace("{", "{{").replace("}", "}}")
     if _is_row(rows):

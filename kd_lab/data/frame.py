@@ -13,6 +13,7 @@ import numpy as np
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
+from kd_lab.data.label_columns import as_lists
 from kd_lab.data.labels import as_word
 from kd_lab.data.row_ids import read_ids
 
@@ -36,7 +37,7 @@ def rows(
     given: Any,
     where: str,
     text: str,
-    label: str,
+    label: str | Sequence[str],
     pair: str | None = None,
     id: str | None = None,  # as the caller does
 ) -> Rows:
@@ -46,7 +47,7 @@ def rows(
         given: a data frame of pandas, or texts and their labels.
         where: what the caller calls it, for errors.
         text, label, pair, id: columns of a data frame; a label is a word, a whole number, a number, true or false, or a
-            list of these where a row may bear several.
+            list of these where a row may bear several; several columns are one of 0 and 1 for each label.
 
     Raises:
         UserError: it is neither, a column is missing, a text is none, or a row has no label; -1 marks, in train alone,
@@ -55,8 +56,10 @@ def rows(
     import pandas as pd
 
     if isinstance(given, pd.DataFrame):
-        columns = {"text": text, "label": label, **_given(pair=pair, id=id)}
+        columns = {"text": text, **_given(pair=pair, id=id)}
         found = {option: _column(given, where, option, column) for option, column in columns.items()}
+        columns["label"] = label if isinstance(label, str) else ", ".join(label)
+        found["label"] = _column(given, where, "label", label) if isinstance(label, str) else _sets(given, where, label)
     elif isinstance(given, tuple) and len(given) == 2 and not any(isinstance(one, str) for one in given):
         columns, found = {"text": "texts", "label": "labels"}, {"text": list(given[0]), "label": list(given[1])}
     else:
@@ -136,6 +139,12 @@ def _column(frame: Any, where: str, option: str, column: str) -> list[Any]:
         raise UserError(where, expected=f"a column {column!r}, once", got=got, cure=f"Name it with {option}=NAME.")
     found: list[Any] = frame[column].tolist()
     return found
+
+
+def _sets(frame: Any, where: str, labels: Sequence[str]) -> list[list[str] | None]:
+    """The labels of each row, each from a column of its own."""
+    rows = as_lists({label: _column(frame, where, "label", label) for label in labels}, where)
+    return [None if row is None else json.loads(row) for row in rows]
 
 
 def _flaw(text: Any) -> str | None:

@@ -19,6 +19,7 @@ from kd_lab.data.class_names import class_names, with_names
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.data.hub_download import download
 from kd_lab.data.hub_revision import commit as commit_of
+from kd_lab.data.label_columns import label_options, refuse_single, without_rows
 from kd_lab.data.label_sets import as_words, read_label_sets, several_parts
 from kd_lab.data.labels import Labels, as_word, read_labels, twins
 from kd_lab.data.split_files import files_by_split, refuse_others
@@ -38,6 +39,7 @@ class Hub:
         config: its configuration on the hub.
         revision: a commit, tag or branch on the hub.
         text_column, label_column: names of columns.
+        label_columns: of a column of 0 and 1 for each label, instead of `label_column`, with task "multi_label".
         pair_column: the second text of a pair; None for single sentences.
         task: "multi_label" where a row may bear several labels: lists of them, or a cell with `label_separator`s.
         label_separator: what stands between the labels of a cell; None takes the first of | ; , that a cell has.
@@ -62,6 +64,7 @@ class Hub:
     pair_column: NonEmpty | None = None
     transfer_path: PathName | None = None
     task: Task = MULTI_CLASS
+    label_columns: tuple[NonEmpty, ...] | None = None
     label_separator: Delimiter | None = None
     splits: Splits = field(default_factory=lambda: {"train": "train", "test": "test"})
     split: SplitPlan = field(default_factory=SplitPlan)
@@ -100,7 +103,7 @@ class Hub:
             "columns": [self.text_column, self.pair_column, self.label_column],
             "split": self.split,
             "transfer": transfer_file.fingerprint_parts(self.transfer_path),
-            **several_parts(self.task, self.label_separator),
+            **several_parts(self.task, self.label_separator, self.label_columns),
             **named(self.augmentation),
         }
 
@@ -111,7 +114,8 @@ class Hub:
             UserError: it is in neither place, a file is damaged, a column is missing or of another type, the labels are
                 scores or lists, or no class is called `out_of_scope`.
         """
-        wanted = {"text": self.text_column, "label": self.label_column}
+        refuse_single(self.task, self.label_columns)
+        wanted = {"text": self.text_column, **label_options(self.label_column, self.label_columns)}
         if self.pair_column:
             wanted["pair"] = self.pair_column
         multi_label, local = self.task == MULTI_LABEL, self._local()
@@ -127,7 +131,7 @@ class Hub:
         if self.out_of_scope is not None:
             class_number(labels.classes, self.out_of_scope)
         splits = {name: Split(one.texts, labels.splits[name], one.pairs, one.ids) for name, one in raw.items()}
-        notes = list(labels.notes)
+        notes = [*labels.notes, *without_rows(self.label_columns, labels.classes)]
         for name, share in (("test", self.split.test_fraction), ("validation", self.split.validation_fraction)):
             if name in self.splits and name not in splits:
                 rows = f"{100 * share:g} % of the rows of train"
@@ -140,7 +144,9 @@ class Hub:
         return Texts(splits, labels.classes, (*notes, *told), carved, labels.sets)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:
-        names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")
+        names = None
+        if self.label_columns is None:
+            names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")
         if self.task == MULTI_LABEL:
             return self._label_sets(names, found)
         distinct = {label for labels in found.values() for label in labels} - {UNLABELLED, None}

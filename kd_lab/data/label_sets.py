@@ -20,11 +20,12 @@ _QUOTED = re.compile(
 )  # an item, as Python and numpy write it
 
 
-def several_parts(task: str, separator: str | None) -> dict[str, Any]:
+def several_parts(task: str, separator: str | None, columns: Sequence[str] | None) -> dict[str, Any]:
     """What a data set's fingerprint says of several labels a row: nothing where a row has one."""
     if task != MULTI_LABEL:
         return {}
-    return {"task": task, "label_separator": separator and DELIMITERS.get(separator, separator)}
+    parts = {"task": task, "label_separator": separator and DELIMITERS.get(separator, separator)}
+    return parts if columns is None else {**parts, "label_columns": columns}
 
 
 def as_words(value: Any) -> str:

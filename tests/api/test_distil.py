@@ -48,6 +48,13 @@ def test_texts_without_labels_are_judged_by_the_teacher_and_learned_from(table: 
     assert alone.result.teacher["unlabelled"] == 0
 
 
+def test_columns_of_0_and_1_are_a_label_each(table: pd.DataFrame) -> None:
+    flags = {"old": table[COLUMNS["text"]].str.contains("old").astype(int), "green": table.index % 2}
+    small = kd_lab.distil(*TEACHER, *SMALL, train=table.assign(**flags), text=COLUMNS["text"], label=["old", "green"])
+    assert small.model.labels == ("green", "old")
+    assert all(set(labels) <= {"green", "old"} for labels in small.predict(TEXTS)[0])
+
+
 def _judged(small: kd_lab.api.result.Run, more: list[str]) -> int:
     """How many of the texts stand in validation or test, but for their numbers."""
     told = [text for text in small.result.warnings if "without a label stand in" in text]

@@ -27,12 +27,14 @@ NO_NAME = {
         "name": "a label",
         "source": "a hint in an error",
         "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
+        "label_columns": "what several labels are called: of task=multi_label alone, see test_label_columns",
         "id_column": "in the name of answers alone",
     },
     "data.hub.Hub": {
         "name": "a label",
         "out_of_scope": "how answers are judged: in the result's name alone",
         "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
+        "label_columns": "what several labels are called: of task=multi_label alone, see test_label_columns",
         "id_column": "in the name of answers alone",
     },
     "data.docstrings.Docstrings": {"name": "a label"},
@@ -97,6 +99,7 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made, or one of
 OTHER: dict[str, Any] = {  # another value of an option, by its name or by class and name
     "task": "multi_label",
     "label_separator": "pipe",
+    "label_columns": ("a", "b"),
     "widths": (2, 3),
     "vectors": "two.vec",
     "models.static.Static.hidden": 16,

@@ -1,0 +1,120 @@
+"""Several labels a row, each in a column of 0 and 1."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from kd_lab.core.cache import Cache, fingerprint
+from kd_lab.core.errors import UserError
+from kd_lab.data.csv import Csv
+from kd_lab.data.dataset import Texts, checked
+from kd_lab.data.frame import keep, rows
+from kd_lab.data.hub import Hub
+from kd_lab.data.label_columns import as_lists
+
+COLUMNS = ("rude", "funny")
+ASKED: dict[str, Any] = {"task": "multi_label", "label_columns": COLUMNS}
+ROWS = [
+    {"text": f"text {row}", "rude": int(row % 2 == 0), "label": "no label", "funny": int(row % 3 == 0)}
+    for row in range(60)
+]
+BORNE = {row["text"]: [name for name in ("funny", "rude") if row[name]] for row in ROWS}
+
+
+def told(texts: Texts) -> dict[str, list[str]]:
+    """Text -> its labels, whatever split it is in."""
+    assert texts.label_sets is not None
+    found = {}
+    for split in texts.splits.values():
+        for text, number in zip(split.texts, split.labels, strict=True):
+            found[text] = [name for name, there in zip(texts.classes, texts.label_sets[number], strict=True) if there]
+    return found
+
+
+def write(path: Path, shape: str) -> str:
+    frame = pd.DataFrame(ROWS)
+    if shape == "csv":
+        frame.to_csv(path := path.with_suffix(".csv"), index=False)
+    elif shape == "booleans":
+        frame.astype(dict.fromkeys(COLUMNS, bool)).to_csv(path := path.with_suffix(".csv"), index=False)
+    elif shape == "jsonl":  # as a program writes that is not sure
+        mixed = [{**row, "rude": float(row["rude"]), "funny": str(row["funny"])} for row in ROWS]
+        (path := path.with_suffix(".jsonl")).write_text("\n".join(map(json.dumps, mixed)))
+    else:
+        frame.astype({"rude": float, "funny": bool}).to_parquet(path := path.with_suffix(".parquet"))
+    return str(path)
+
+
+@pytest.mark.parametrize("shape", ["csv", "booleans", "jsonl", "parquet"])
+def test_each_column_of_a_file_is_a_label(tmp_path, shape):
+    texts = checked(Csv(write(tmp_path / "rows", shape), **ASKED).load(), "csv")
+    assert texts.classes == ("funny", "rude")
+    assert told(texts) == BORNE
+
+
+@pytest.mark.parametrize("shape", ["csv", "booleans", "jsonl", "parquet"])
+def test_so_it_is_of_a_folder(tmp_path, shape):
+    write(tmp_path / "train-0", shape)
+    assert told(checked(Hub(path=str(tmp_path), **ASKED).load(), "hub")) == BORNE
+
+
+def test_so_it_is_of_a_data_frame(tmp_path):
+    folder = keep({"train": rows(pd.DataFrame(ROWS), "train", "text", COLUMNS)}, Cache(tmp_path / "cache"))
+    assert told(checked(Hub(path=str(folder), task="multi_label").load(), "frame")) == BORNE
+
+
+def test_a_row_that_says_nothing_has_no_labels_and_one_that_says_0_bears_none():
+    values = {"a": ["1", "0", "", None, -1, float("nan")], "b": ["0", "0", " ", None, -1, None]}
+    assert as_lists(values, "file") == ['["a"]', "[]", None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("values", "place", "got"),
+    [
+        ({"a": ["1", "0.7"], "b": ["0", "1"]}, "file, column 'a', row 2", "0.7"),
+        ({"a": ["1", "yes"], "b": ["0", "1"]}, "file, column 'a', row 2", "yes"),
+        ({"a": ["1", "1"], "b": ["", "1"]}, "file, column 'b', row 1", "nothing"),
+    ],
+)
+def test_what_is_neither_0_nor_1_is_refused(values, place, got):
+    with pytest.raises(UserError) as told:
+        as_lists(values, "file")
+    assert (told.value.where, told.value.got) == (place, got)
+
+
+@pytest.mark.parametrize("source", [Csv, Hub])
+@pytest.mark.parametrize("wrong", [{"task": "multi_class"}, {"label_columns": ()}, {"label_columns": ("rude", "rude")}])
+def test_columns_of_labels_are_of_several_labels_each_once(tmp_path, source, wrong):
+    write(tmp_path / "train-0", "csv")
+    path = tmp_path if source is Hub else tmp_path / "train-0.csv"
+    with pytest.raises(UserError, match=r"dataset\.label_columns"):
+        source(path=str(path), **{**ASKED, **wrong}).load()
+
+
+@pytest.mark.parametrize("shape", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("source", [Csv, Hub])
+def test_a_column_that_is_not_there_is_named_with_the_option(tmp_path, source, shape):
+    path = write(tmp_path / "train-0", shape)
+    with pytest.raises(UserError) as told:
+        source(path=str(tmp_path) if source is Hub else path, **{**ASKED, "label_columns": ("rude", "sad")}).load()
+    assert "'sad'" in told.value.expected
+    assert "dataset.label_columns=[" in told.value.cure
+
+
+def test_a_column_without_a_1_is_no_class_and_is_said(tmp_path):
+    pd.DataFrame([{**row, "sad": 0} for row in ROWS]).to_csv(tmp_path / "rows.csv", index=False)
+    texts = Csv(str(tmp_path / "rows.csv"), task="multi_label", label_columns=(*COLUMNS, "sad")).load()
+    assert texts.classes == ("funny", "rude")
+    assert "no row has a 1 in 'sad': left out of the classes" in texts.notes
+
+
+def test_the_columns_are_part_of_the_name_and_where_none_are_named_nothing_is(tmp_path):
+    path = write(tmp_path / "rows", "csv")
+    names = [fingerprint(Csv(path, task="multi_label", label_columns=one)) for one in (COLUMNS, ("rude",), None)]
+    assert len(set(names)) == 3
+    assert "label_columns" not in Csv(path).fingerprint_parts()
