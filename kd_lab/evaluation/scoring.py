@@ -23,6 +23,7 @@ from kd_lab.evaluation.judging import gold, thresholds_of
 from kd_lab.evaluation.latency import Workload
 from kd_lab.serving.label_decisions import THRESHOLDS, decisions
 
+_FEWEST_ANSWERS = 30  # rows, fewer than a tenth of a split, by which no teacher is judged
 _BULK = 32  # rows in a batch when throughput is measured
 
 
@@ -133,6 +134,15 @@ def _of_label_sets(
         **label_intervals.f1_intervals(said, labels),
         "rows": len(labels),
     }
+
+
+def says_enough(logits: torch.Tensor) -> bool:
+    """Whether a teacher says something of enough rows of a split, (N, C) with NaN where not, to be judged by them.
+
+    A file of answers to train's texts meets a few of validation's and test's by chance.
+    """
+    said = int((~logits[:, 0].isnan()).sum())
+    return said > 0 and (said >= _FEWEST_ANSWERS or said >= len(logits) / 10)
 
 
 def first_look(tokens: Tokens, logits: torch.Tensor) -> str:

@@ -19,6 +19,7 @@ from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.evaluation import scoring
 from kd_lab.losses.loss import Loss
+from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.models.base import TorchClassifier
 from kd_lab.pipeline.plan import Plan
 from kd_lab.pipeline.teacher import (
@@ -40,6 +41,7 @@ from kd_lab.training.loop import learned_from
 from kd_lab.training.ready_teacher import ReadyTeacher
 from kd_lab.training.uneven_classes import uneven_classes_hint
 
+_MANY = 20  # classes, from which on a loss of all logits alike hardly sees the label; tried with 4 and 151
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 
 
@@ -179,9 +181,9 @@ class FittingCell(Plan):
         if self.teacher is None:
             return None
         teacher = self._prepared("teacher", self.teacher, tokens, taught)
+        self._warn_of_labels_alone(teacher, tokens)
         logits = teacher.logits("validation", EXACT)
-        judged = ~logits[:, 0].isnan()
-        if not judged.any():
+        if not scoring.says_enough(logits):
             return teacher
         say(f"teacher {name_of(self.teacher)}: {(look := scoring.first_look(tokens, logits))}")
         if text := scoring.majority_class_warning(tokens, logits):
@@ -194,6 +196,20 @@ class FittingCell(Plan):
                 )
             self.warn(text)
         return teacher
+
+    def _warn_of_labels_alone(self, teacher: CellTeacher, tokens: Tokens) -> None:
+        """Says by which loss labels without probabilities are learned from: see `experiments/any_teacher`."""
+        loss, classes = self.student.loss, len(tokens.classes)
+        mse = any(isinstance(loss.terms[name], LogitMse) for name in loss.used)
+        if (
+            mse
+            and classes > _MANY
+            and not tokens.multi_label
+            and isinstance(teacher, FileTeacher)
+            and teacher.labels_alone
+        ):
+            alike = f"labels alone give the logits of {classes - 1} classes of {classes} one value"
+            self.warn(f"teacher {teacher.spec.name}: {alike}, which logit_mse mostly learns; loss=kl learns the label")
 
     def teaching(self, teacher: CellTeacher | None) -> Teacher | None:
         """The teacher with answers for the student's loss: from the cache where logits suffice, else live."""

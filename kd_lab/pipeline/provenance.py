@@ -13,6 +13,7 @@ from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation.fidelity import fidelity as how_true
+from kd_lab.evaluation.scoring import says_enough
 from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.teacher import CellTeacher, name_of
@@ -61,11 +62,11 @@ def pinned(config: Any) -> Any:
 def teacher(cell: Cell, asked: CellTeacher, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """What a result says of the teacher but for its cost; `logits` are its own for the splits that are judged.
 
-    Its metrics are those of the rows of which it says something; of a split where there is none it has none.
+    Its metrics are those of the rows of which it says something; of a split where these are too few it has none.
     """
     named = (asked.fingerprint, tokens.fingerprint)
     if named not in _scores:  # one teacher serves many cells
-        _scores[named] = cell.scores(tokens, {split: one for split, one in logits.items() if not _silent(one).all()})
+        _scores[named] = cell.scores(tokens, {split: one for split, one in logits.items() if says_enough(one)})
     told = {"model": name_of(asked.spec), "fingerprint": asked.fingerprint, "metrics": _scores[named]}
     return {**told, **asked.about()}
 
@@ -73,15 +74,10 @@ def teacher(cell: Cell, asked: CellTeacher, tokens: Tokens, logits: Mapping[str,
 def fidelity(student: torch.Tensor, teacher: torch.Tensor, multi_label: bool) -> dict[str, float]:
     """How true the student is to the teacher, see `evaluation.fidelity`, in rows of which the teacher says something.
 
-    Empty where there is none.
+    Empty where these are too few.
     """
-    said = ~_silent(teacher)
-    return how_true(student[said], teacher[said], multi_label) if said.any() else {}
-
-
-def _silent(logits: torch.Tensor) -> torch.Tensor:
-    """(N,) bool, rows of which a teacher says nothing."""
-    return logits[:, 0].isnan()
+    said = ~teacher[:, 0].isnan()
+    return how_true(student[said], teacher[said], multi_label) if says_enough(teacher) else {}
 
 
 def taught(cell: Cell, tokens: Tokens, epochs: int) -> dict[str, Any]:

@@ -142,6 +142,11 @@ class FileTeacher:
         """See `CellTeacher`: split -> how many rows are answered, and how often by the gold label."""
         return {"answers": {split: self._of(split)[1] for split in ("train", "validation", "test")}}
 
+    @property
+    def labels_alone(self) -> bool:
+        """Whether the file names labels, and says nothing of the other classes."""
+        return bool(self._of("train")[1]["labels_alone"])
+
     def tell(self) -> None:
         """Says how much of train and validation is answered, and how well."""
         for split in ("train", "validation"):

@@ -107,9 +107,10 @@ class AnswersTeacher:
         """Its logits (N, C) for the rows of a split, NaN in rows of which it says nothing; and what it says in figures.
 
         Returns:
-            also `rows`, `answered`, of labels `agreement` with gold and `confidence`, `unknown` (answers that name no
-            class) and an example of these; joined by ids `unknown_ids` (that no row has) and `other_texts` (beside
-            which the file has another text), each with the number and an example.
+            also `rows`, `answered`, `labels_alone` (whether nothing is said of each class), of labels `agreement` with
+            gold and `confidence`, `unknown` (answers that name no class) and an example of these; joined by ids
+            `unknown_ids` (that no row has) and `other_texts` (beside which the file has another text), each with the
+            number and an example.
 
         Raises:
             UserError: the file cannot be read, or says nothing of train; two rows of the data have one id; or most
@@ -158,6 +159,7 @@ class AnswersTeacher:
                     "agreement": agreement_of(answers, found, labels[name])[1],
                     "confidence": round(sure, 4) if answers.votes and answers.confidence is None else None,
                     "unknown": list(answers.unknown),
+                    "labels_alone": bool(answers.votes),
                     **({} if texts.label_sets is None else {"several": True}),
                     **beside,
                 }

@@ -13,6 +13,7 @@ from kd_lab.cli.compose import compose
 from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
+from kd_lab.pipeline import fitting
 from kd_lab.pipeline.cell import Cell
 
 LABELS = ("weather", "animals", "food")
@@ -108,6 +109,24 @@ def test_a_file_that_says_nothing_of_test_still_teaches() -> None:
     assert cell.fidelity == {}
     assert cell.teacher["metrics"] == {}
     assert command(["report", "train only"]) == 0
+
+
+def test_of_a_few_rows_that_are_answered_by_chance_nothing_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "_MANY", 2)
+    splits = Cell(compose([*QUICK, "teacher=none", "loss=cross_entropy"])).dataset.load().splits
+    names = ("animals", "food", "weather")
+    rows = []
+    for name, one in splits.items():
+        most = len(one.texts) if name == "train" else 1
+        rows += [(text, names[at]) for text, at in zip(one.texts[:most], one.labels[:most], strict=True)]
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv("said.csv", index=False)
+    cell = ran("few", "teacher=answers", "teacher.path=said.csv")
+    assert cell.teacher["answers"]["test"]["answered"] == 1
+    assert (cell.fidelity, cell.teacher["metrics"]) == ({}, {})
+    assert "accuracy on validation" not in told(capsys)
+    assert [text for text in cell.warnings if "loss=kl learns the label" in text]
 
 
 def test_a_checkpoint_is_fitted_and_read_with_its_own_tokenizer(capsys: pytest.CaptureFixture[str]) -> None:
