@@ -18,6 +18,7 @@ from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import intervals, label_intervals, latency, metrics, multi_label
+from kd_lab.evaluation import out_of_scope as out_of_scope_metrics
 from kd_lab.evaluation.balanced_accuracy import at_chance, beside_accuracy
 from kd_lab.evaluation.judging import gold, thresholds_of
 from kd_lab.evaluation.latency import Workload
@@ -90,7 +91,7 @@ def scores(
     Args:
         logits: split -> (N, C), in the order of the rows; those that are NaN are not judged.
         out_of_scope: the class of texts that belong to no other class; with it there are `accuracy_in_scope` and
-            `recall_out_of_scope` too, see `metrics.scope_counts`.
+            `recall_out_of_scope` too, see `metrics.scope_counts`, and what `evaluation.out_of_scope` tells.
 
     Raises:
         UserError: there is no class of that name.
@@ -113,10 +114,10 @@ def scores(
             **beside_accuracy(predictions, labels, gold(tokens, "train")),
             "rows": len(labels),
         }
-        for name, (hits, rows) in (
-            {} if unknown is None else metrics.scope_counts(predictions, labels, unknown)
-        ).items():
-            found[split] |= {name: hits / rows, f"{name}_interval": list(intervals.wilson(hits, rows))}
+        if unknown is not None:
+            for name, (hits, rows) in metrics.scope_counts(predictions, labels, unknown).items():
+                found[split] |= {name: hits / rows, f"{name}_interval": list(intervals.wilson(hits, rows))}
+            found[split] |= out_of_scope_metrics.evaluate(split_logits, labels, unknown)
     if thresholds is not None:
         found["validation"][THRESHOLDS] = thresholds.tolist()
     return found

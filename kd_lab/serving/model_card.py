@@ -116,6 +116,7 @@ def _measured(result: RunResult) -> str:
         ("mean average precision", _rate(test, "mean_average_precision")),
         ("accuracy in scope", _rate(test, "accuracy_in_scope")),
         ("recall out of scope", _rate(test, "recall_out_of_scope")),
+        ("AUROC out of scope", _rate(test, "auroc_out_of_scope")),
         ("agreement with the teacher", _rate(result.fidelity, "agreement")),
         ("teacher's test accuracy", _rate(at(result.teacher, "metrics.test"), "accuracy")),
         ("parameters", f"{cost['parameters']:,}" if "parameters" in cost else ""),
