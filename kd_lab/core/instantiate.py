@@ -34,7 +34,7 @@ class Part(NamedTuple):
 PARTS = {  # place in the config, a teacher's too -> what may stand there
     "dataset": Part.having("a data set", "name fingerprint_parts load"),
     "teacher": Part.having("a teacher", "name fingerprint_parts"),
-    "tokenizer": Part.having("a tokenizer", "max_tokens path fingerprint_parts encode"),
+    "tokenizer": Part.having("a tokenizer", "max_tokens of"),
     "model": Part.having("a model", "name kind starts_from_teacher build"),
     "loss": Part.having("a loss", "forward needs returns check"),
     "optimizer": Part.having("an optimizer", "scaled build factor"),

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tokenizers
 
-from kd_lab.core.cache import file_hash
+from kd_lab.core.cache import Cache, file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Tokens
 from kd_lab.core.reading import reading
 from kd_lab.data.checkpoint import Checkpoint
+from kd_lab.data.dataset import Dataset
 from kd_lab.data.tokenizer_file import read_tokenizer, vocab_size
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
@@ -44,6 +45,10 @@ class TokenizerBase:
     def path(self) -> Path:
         """tokenizer.json."""
         raise NotImplementedError
+
+    def of(self, dataset: Dataset, cache: Cache) -> TokenizerBase:
+        """The tokenizer for a data set: itself, where it is not made of its texts."""
+        return self
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """The tokenizer by its content, and the cut."""

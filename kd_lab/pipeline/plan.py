@@ -22,7 +22,7 @@ from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
 from kd_lab.evaluation.scoring import Evaluation
-from kd_lab.pipeline.refusals import check_recovery, check_task, check_teacher
+from kd_lab.pipeline.refusals import check_recovery, check_task, check_teacher, check_words
 from kd_lab.pipeline.teacher import TeacherSpec, members, reads_with, teacher_fingerprint
 from kd_lab.training import fit
 from kd_lab.training.answers_teacher import AnswersTeacher
@@ -61,7 +61,7 @@ class Plan:
         self.cache = Cache(Path(config.paths.cache).expanduser())
         self.taught_on = self._part("dataset")  # what a student reads that learns from a teacher
         self.dataset = without_transfer(self.taught_on)  # what all others read, and what is judged
-        self._tokenizer = self._part("tokenizer")
+        self._tokenizer: TokenizerBase = self._part("tokenizer").of(self.taught_on, self.cache)
         self.student = self._spec("", config.seed)
         self.teacher = None if config.teacher is None else self._teacher("teacher")
         self.tokenizer = self._student_reader()
@@ -69,6 +69,7 @@ class Plan:
         check_saved(check_all(self.steps, self.student.model.kind, self.student.model), "compression")
         check_task(config.get("task", MULTI_CLASS), self.dataset, self.student, self.teacher)  # none of older cells
         check_recovery(config.recovery, self.student, self.steps)
+        check_words(self.tokenizer, self.steps)
         check_teacher(self.student, self.teacher, self.taught_on, self._reads_alike)
         if not (self.student.loss.needs or getattr(self.student.loss, "uses_unlabelled", False)):
             self.taught_on = self.dataset
@@ -126,7 +127,7 @@ class Plan:
 
     def _model_reader(self, model: Any) -> TokenizerBase:
         """That of the checkpoint whose weights a model takes; the config's for other models, and where it is alike."""
-        configured: TokenizerBase = self._tokenizer
+        configured = self._tokenizer
         checkpoint = getattr(model, "reads_with", None)
         if checkpoint is None:
             return configured

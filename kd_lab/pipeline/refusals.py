@@ -5,13 +5,15 @@ Each of these raises a `UserError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kd_lab.compression import apply
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import ModelShape
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, Dataset
+from kd_lab.data.tokenizer import TokenizerBase
+from kd_lab.data.word_tokenizer import Vocabulary
 from kd_lab.losses.loss import Loss
 from kd_lab.pipeline.teacher import TeacherSpec, members
 from kd_lab.training.answers_teacher import AnswersTeacher
@@ -58,6 +60,17 @@ def check_recovery(recovery: str, student: FitSpec, steps: Mapping[str, Any]) ->
             got=f"a loss that needs {', '.join(sorted(student.loss.needs))}",
             cure="Choose recovery=student or loss=hybrid, or let no step train: compression.STEP.epochs=0.",
         )
+
+
+def check_words(tokenizer: TokenizerBase, steps: Collection[str]) -> None:
+    """Refuses to trim a vocabulary of whole words, which do not fall apart into others.
+
+    Raises:
+        UserError: it would be.
+    """
+    if isinstance(tokenizer, Vocabulary) and "trim_vocabulary" in steps:
+        cure = "Leave it out, and keep fewer words by tokenizer.words=N."
+        raise UserError("compression.trim_vocabulary", expected="word pieces", got="tokenizer=words", cure=cure)
 
 
 def check_teacher(
