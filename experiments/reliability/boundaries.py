@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -126,7 +127,7 @@ def told_apart(acts: Sequence[Act]) -> list[Act]:
 
 def mirrored(folder: Path) -> dict[str, int]:
     """Rows of the study in MLflow's tables; sweeps' own runs and those that failed or were deleted do not count."""
-    with sqlite3.connect(folder / "multirun" / "mlflow.db") as store:
+    with closing(sqlite3.connect(folder / "multirun" / "mlflow.db")) as store:
         alive = (
             "(SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND status = 'FINISHED' AND run_uuid NOT IN"
         )

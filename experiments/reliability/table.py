@@ -48,6 +48,11 @@ def _acts(told: Figures) -> str:
     return f"{_total(told['tried'])} trials{told.get('shares', '')}; acts on files: {acts}"
 
 
+def _full_disk(told: Figures) -> str:
+    sizes = f"{told['smallest_bytes'] // 1024:,} to {told['largest_bytes'] // 1024:,} KiB"
+    return f"{told['disks']} disks of {sizes}: {told['full']} full, {told['told_in_a_line']} said so in a line"
+
+
 def _together(told: Figures) -> str:
     several = [name for name, found in told.items() if isinstance(found, dict)]
     return f"{len(several)}: {', '.join(several)}"
@@ -77,6 +82,7 @@ ROWS = {
         Row("kills", "kill -9 of the process group at random moments", "none lost or repeated, same rows", _kills),
         Row("deaths", "death at every act on a file", "the same line ends with the same row", _acts),
         Row("faults", "ENOSPC, EIO, EACCES, EMFILE at each", "a clear line, the next run finishes", _acts),
+        Row("full_disk", "a disk that is really full", "a clear line, the next run finishes", _full_disk),
         Row("together", "at once; shared, read-only, elsewhere, tomorrow", "one teacher fit, whole results", _together),
         Row(
             "damage",
