@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,13 @@ class Vocabulary(TokenizerBase):
         Raises:
             UserError: the data set cannot be read.
         """
+        return self._folder / _FILE
+
+    @cached_property
+    def _folder(self) -> Path:
         own = {"words": self.spec.words, "lowercase": self.spec.lowercase}
         parts: dict[str, Any] = {"dataset": self.dataset, **own, "code": code_hash("kd_lab.data.word_tokenizer")}
-        return self.cache.build("vocabulary", parts, self._make) / _FILE
+        return self.cache.build("vocabulary", parts, self._make)
 
     def _make(self, draft: Path) -> None:
         train = tokenized.read(self.dataset, draft).splits["train"]
