@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kd_lab.core import cores
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Threads
+from kd_lab.core.types import Batch
 from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
@@ -37,12 +38,14 @@ class Evaluation:
         requests: test rows sent one by one, at their own lengths.
         rounds: times each is sent, student and teacher by turns.
         timed: whether time and memory are measured at all; else a result holds sizes alone.
+        profile: whether torch's profiler says where the time goes, see `evaluation.profile`.
     """
 
     threads: Threads | None = None
     requests: Count = 60
     rounds: Count = 3
     timed: bool = True
+    profile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("threads", "requests", "rounds"):
@@ -56,6 +59,14 @@ class Evaluation:
     def threads_used(self) -> int:
         """Threads with which a classifier is timed here."""
         return self.threads or cores.usable()
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """Its options; the profile only where it is asked for, so that older results keep their names."""
+        return {name: value for name, value in vars(self).items() if name != "profile" or value}
+
+    def requests_of(self, tokens: Tokens) -> Sequence[Batch]:
+        """Rows of test, one at a time, as they are timed."""
+        return self._load(tokens).requests
 
     def cost(
         self, model: Path, tokens: Tokens, reference: Path | None, reference_tokens: Tokens

@@ -19,6 +19,7 @@ from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerFile
 from kd_lab.evaluation import scoring
 from kd_lab.evaluation.inference import predict
+from kd_lab.evaluation.profile import Profile, profile
 from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models import saved_model
@@ -141,6 +142,20 @@ class Cell(FittingCell):
             own, theirs = known or measured_once(measure, self.cache, self.timing_parts, sweep)
         timing = self.cache.folder("timing", self.timing_parts).name
         return {**own, **sizes(model, folder), "timing": timing}, theirs
+
+    def profile(self, saved: Path, model: Classifier, tokens: Tokens) -> Profile | None:
+        """Where its time goes; None where nobody asks, or it runs outside torch, which is said."""
+        if not self.evaluation.profile:
+            return None
+        if not isinstance(model, TorchClassifier):
+            self.warn(f"evaluation.profile: torch's profiler sees nothing of {type(model).__name__}")
+            return None
+        device = "cpu" if self.steps else self.student.trainer.resolve_device_and_precision()[0]
+        requests = self.evaluation.requests_of(self.read_by(saved, tokens))
+        with self.timed("profile", "profile"):
+            found = profile(model.to(device), requests, device)
+        model.cpu()
+        return found
 
     def scores(self, tokens: Tokens, logits: Mapping[str, torch.Tensor]) -> dict[str, dict[str, Any]]:
         """Metrics of each split; of a data set with texts out of scope, in scope and out of scope apart too."""

@@ -23,6 +23,7 @@ from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import calibration, confusion, judging, label_scores, scoring, selective
 from kd_lab.evaluation.predictions import save_predictions
+from kd_lab.evaluation.profile import Profile
 from kd_lab.evaluation.selective import Judged, LabelSets
 from kd_lab.models import saved_model
 from kd_lab.pipeline import provenance, publish, summary_table
@@ -30,7 +31,7 @@ from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.costs import Costs
 from kd_lab.pipeline.fitting import EXACT
 from kd_lab.pipeline.plan import resolved_config
-from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, LABELS, MODEL, TABLE
+from kd_lab.pipeline.run_folder import CALIBRATION, CONFUSION, ERROR, LABELS, MODEL, PROFILE, TABLE, TRACE
 from kd_lab.pipeline.written_files import damaged, note, noted_anew
 from kd_lab.serving import export
 from kd_lab.serving.cascade import SELECTIVE
@@ -40,7 +41,8 @@ from kd_lab.serving.served import Served, served_in
 from kd_lab.training.checkpointing import Observe, ignore
 
 BUSY = "other processes were busy while latency was measured: its times are not to be trusted"
-KEPT = (TABLE, CONFUSION, LABELS, CALIBRATION)  # of a cell's files, those that MLflow gets too
+PROFILED = "profile"  # entry of a result's `cost`
+KEPT = (TABLE, CONFUSION, LABELS, CALIBRATION, PROFILE)  # of a cell's files, those that MLflow gets too
 
 
 def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe: Observe = ignore) -> RunResult:
@@ -87,7 +89,8 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
 
     result = provenance.result(cell, folder.name, overrides, student.about())
     result.metrics = scored
-    result.cost = cost
+    profiled = cell.profile(saved, model, tokens)
+    result.cost = cost if profiled is None else {**cost, PROFILED: profiled.figures}
     result.compression = cell.notes(saved)
     if asked:
         teacher_logits = {split: asked.logits(split, EXACT) for split in JUDGED}
@@ -103,7 +106,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     said = {split: one for split, (one, _) in seen.items()}
     result.metrics["validation"][SELECTIVE] = selective.table(said["validation"], theirs)
     result.durations_s[results.CELL_S] = round(time.perf_counter() - start, 3)
-    kept = Seen(tokens, said, seen["test"][1], logits["test"])
+    kept = Seen(tokens, said, seen["test"][1], logits["test"], profiled)
     publish.publish(folder, lambda draft: _fill(draft, result, kept, saved))
     track(result, folder, result.config["tracking"])
     return result
@@ -178,7 +181,9 @@ def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunRe
         reference = (teacher, tokens if alike else cell.read_with(reader, "tokens", cell.dataset))
     model = saved_model.load(folder / MODEL)
     done[kind] = cell.cost(folder / MODEL, model, reference, tokens, known=done.get(kind))
-    result.cost, teacher_cost = done[kind]
+    profiled = {name: told for name, told in result.cost.items() if name == PROFILED}
+    cost, teacher_cost = done[kind]
+    result.cost = {**cost, **profiled}
     if result.teacher:
         result.teacher["cost"] = teacher_cost
     if not result.cost["contended"]:
@@ -208,6 +213,7 @@ class Seen(NamedTuple):
     said: Mapping[str, Judged]  # of each split
     sets: LabelSets | None  # of test's rows, where they may bear several labels
     logits: torch.Tensor  # (N, C) of test
+    profile: Profile | None = None
 
 
 def _fill(draft: Path, result: RunResult, seen: Seen, model: Path) -> None:
@@ -221,6 +227,9 @@ def _fill(draft: Path, result: RunResult, seen: Seen, model: Path) -> None:
         label_scores.draw(seen.sets, seen.tokens.classes, draft / LABELS)
         sure = probabilities_of(seen.logits.numpy()).astype(np.float32).ravel()
         calibration.draw(seen.sets.gold.ravel(), np.ones(sure.shape, int), sure, draft / CALIBRATION, of_labels=True)
+    if seen.profile is not None:
+        (draft / PROFILE).write_text(seen.profile.table, encoding="utf-8")
+        (draft / TRACE).write_text(seen.profile.trace, encoding="utf-8")
     (draft / TABLE).write_text(summary_table.to_markdown([result]), encoding="utf-8")
     export.make(model, draft / MODEL, result)
     result.write(draft)

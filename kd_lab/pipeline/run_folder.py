@@ -20,7 +20,11 @@ FILES = ".files.json"  # name -> bytes, time of change and digest of what it has
 MODEL, PREDICTIONS, TABLE, ERROR = "model", "predictions.npz", "table.md", "error.txt"
 CONFUSION, CALIBRATION = "confusion.png", "calibration.png"
 LABELS = "labels.png"  # in place of the confusion of classes, where a row may bear several labels
-SHOWN = {results.FILE, MODEL, PREDICTIONS, TABLE, CONFUSION, LABELS, CALIBRATION}  # what a cell that has finished holds
+PROFILE, TRACE = "profile.txt", "profile.json"  # of evaluation.profile=true
+SHOWN = {  # what a cell that has finished holds
+    *(results.FILE, MODEL, PREDICTIONS, TABLE, CONFUSION, LABELS, CALIBRATION),
+    *(PROFILE, TRACE),
+}
 CELL = SHOWN | {results.FAILED, LOCK, DRAFT, FILES, ERROR}
 _STUDY = (results.SWEEP, "report", "multirun.yaml")  # what a sweep writes beside its cells, over what is there
 
