@@ -1,0 +1,86 @@
+"""Makes every committed table anew from the rows beside it, and says where it would be another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kd_lab.core.errors import disk_errors
+from kd_lab.report.published import check_table, expected, index, kept
+from kd_lab.report.published.check import check
+from kd_lab.report.study import study_report
+from kd_lab.report.study.collect import study
+from kd_lab.report.study.shown import markdown
+
+_SHOWN = 160  # letters of a line
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one table.
+
+    Args:
+        name: the study, or the file of the index.
+        said: in a few words.
+        changed: whether what is committed is not what its rows say today.
+    """
+
+    name: str
+    said: str
+    changed: bool = False
+
+
+def check_all(experiments: Path) -> Sequence[Outcome]:
+    """Every table under a folder like experiments/ against its rows, and the index against the tables.
+
+    A table without rows cannot be made anew; that is said, and fails nothing.
+
+    Raises:
+        UserError: rows or an `expected.csv` are damaged.
+    """
+    names = {path.parent for file in (kept.FILE, expected.FILE, index.TABLE) for path in experiments.rglob(file)}
+    tables = [_of_study(experiments, folder) for folder in sorted(names)]
+    stale = [path for path, text in index.pages(experiments) if path.read_text(encoding="utf-8") != text]
+    return [*tables, *(Outcome(path.name, "the index is another: kd-lab report --index", True) for path in stale)]
+
+
+def page(name: str, multirun: Path, experiments: Path) -> str:
+    """The table of a study as it is committed: held against what was published, where something was."""
+    if (experiments / name / expected.FILE).is_file():
+        return check_table.to_text(check(multirun, name, experiments), f"kd-lab report {name} --check")
+    return markdown(study_report.write(multirun, name, figures=False))
+
+
+def keep(multirun: Path, name: str, experiments: Path) -> Sequence[Path]:
+    """Writes a study's table and rows where they are committed.
+
+    Raises:
+        UserError: no such study, a file of it is damaged, or there is no room to write.
+    """
+    folder = experiments / name
+    kept.keep(multirun / name, study(multirun, name), folder / kept.FILE)
+    with disk_errors(folder):
+        (folder / index.TABLE).write_text(page(name, multirun, experiments), encoding="utf-8")
+    return [folder / index.TABLE, folder / kept.FILE]
+
+
+def _of_study(experiments: Path, folder: Path) -> Outcome:
+    name, table, rows = folder.relative_to(experiments).as_posix(), folder / index.TABLE, folder / kept.FILE
+    if not rows.is_file():
+        return Outcome(name, "not checked: its rows were not kept" if table.is_file() else "not run")
+    if not table.is_file():
+        return Outcome(name, f"rows without a {index.TABLE}: kd-lab report {name} --keep", True)
+    with TemporaryDirectory() as place:
+        found = kept.restore(rows, Path(place))
+        if found != name:
+            return Outcome(name, f"its rows are those of {found}", True)
+        now = page(name, Path(place), experiments)
+    there = table.read_text(encoding="utf-8")
+    if now == there:
+        return Outcome(name, "as its rows say")
+    pairs = zip_longest(there.splitlines(), now.splitlines(), fillvalue="nothing")
+    one, other = next((pair for pair in pairs if pair[0] != pair[1]), ("", "another end"))
+    return Outcome(name, f"committed: {one[:_SHOWN]}; by its rows: {other[:_SHOWN]}", True)
