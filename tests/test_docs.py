@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kd_lab.__main__ import VERBS, command
+from kd_lab.cli import run
 from kd_lab.core import trust
 from kd_lab.core.paths import root
 
@@ -90,6 +92,8 @@ def here(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_block_runs(kind: str, text: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "python":
         monkeypatch.syspath_prepend(here)
+        cells = run.cells
+        monkeypatch.setattr(run, "cells", lambda given, task: cells([*given, *SHORTENED], task))
         exec(compile(text, "docs", "exec"), {})  # noqa: S102 - our own text
         return
     given, name, rest = text.partition("kd-lab ")
@@ -134,6 +138,19 @@ def test_every_page_is_reached_from_readme() -> None:
             there = ((root() / page).parent / link).resolve().relative_to(root().resolve()).as_posix()
             todo += [there] if there in TEXTS and there not in reached else []
     assert reached == set(TEXTS)
+
+
+def test_the_site_has_every_page_of_docs() -> None:
+    def pages(entries: list[Any]) -> list[str]:
+        found = []
+        for one in entries:
+            value = next(iter(one.values())) if isinstance(one, dict) else one
+            found += pages(value) if isinstance(value, list) else [value]
+        return found
+
+    there = pages(yaml.safe_load((root() / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert set(TEXTS) <= set(there)
+    assert all((root() / page).is_file() for page in there)
 
 
 # what the pages list

@@ -61,6 +61,12 @@ def render_short(experiments: Path) -> str:
     return tables.to_markdown(("study", "what it shows", "verdict"), lines, words=range(3))
 
 
+def is_kept(experiments: Path) -> bool:
+    """Whether the folder has an index: a reader's own need not."""
+    path = experiments / "README.md"
+    return path.is_file() and BEGIN in path.read_text(encoding="utf-8")
+
+
 def pages(experiments: Path) -> Sequence[tuple[Path, str]]:
     """Each file that holds an index, with its text as it should be; README.md beside the folder only if it has one.
 

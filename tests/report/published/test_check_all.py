@@ -178,6 +178,12 @@ def test_a_table_without_rows_is_said_and_fails_nothing(place: Path) -> None:
     assert "| rows not kept |" in index.render(place / "experiments")
 
 
+def test_a_folder_of_ones_own_needs_no_index(place: Path) -> None:
+    kept_in(place)
+    (place / "experiments" / "README.md").unlink()
+    assert [(one.name, one.changed) for one in check_all(place / "experiments")] == [(NAME, False)]
+
+
 def test_the_command_keeps_rows_where_it_is_told_to(place: Path) -> None:
     publish(place)
     given = [f"--multirun={place / 'multirun'}", f"--experiments={place / 'experiments'}"]
