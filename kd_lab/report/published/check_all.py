@@ -34,7 +34,7 @@ class Outcome:
 
 
 def check_all(experiments: Path) -> Sequence[Outcome]:
-    """Every table under a folder like experiments/ against its rows, and the index against the tables, where it has one.
+    """Every table under a folder like experiments/ against its rows, and its index, where it has one.
 
     A table without rows cannot be made anew; that is said, and fails nothing.
 
