@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -9,12 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kd_lab.core.errors import disk_errors
+from kd_lab.core.paths import root
 from kd_lab.report.published import check_table, expected, index, kept
 from kd_lab.report.published.check import check
 from kd_lab.report.study import study_report
 from kd_lab.report.study.collect import study
 from kd_lab.report.study.shown import markdown
 
+_SAYS = "as its rows say"
 _SHOWN = 160  # letters of a line
 
 
@@ -36,13 +40,17 @@ class Outcome:
 def check_all(experiments: Path) -> Sequence[Outcome]:
     """Every table under a folder like experiments/ against its rows, and its index, where it has one.
 
-    A table without rows cannot be made anew; that is said, and fails nothing.
+    A table without rows cannot be made anew; that is said, and fails nothing. Tables of a frontier are made of its CSV;
+    those of benchmarks by the module `table` beside them, in kd_lab's own checkout, since nobody else's code is run.
 
     Raises:
         UserError: rows or an `expected.csv` are damaged.
     """
     names = {path.parent for file in (kept.FILE, expected.FILE, index.TABLE) for path in experiments.rglob(file)}
     tables = [_of_study(experiments, folder) for folder in sorted(names)]
+    tables += [_of_frontier(experiments, path) for path in sorted(experiments.rglob("frontier.csv"))]
+    if experiments.resolve() == root() / "experiments":
+        tables += [_of_benchmark(experiments, path) for path in sorted(experiments.rglob("table.py"))]
     indexes = index.pages(experiments) if index.is_kept(experiments) else []
     stale = [path for path, text in indexes if path.read_text(encoding="utf-8") != text]
     return [*tables, *(Outcome(path.name, "the index is another: kd-lab report --index", True) for path in stale)]
@@ -68,6 +76,26 @@ def keep(multirun: Path, name: str, experiments: Path) -> Sequence[Path]:
     return [folder / index.TABLE, folder / kept.FILE]
 
 
+def _of_frontier(experiments: Path, path: Path) -> Outcome:
+    from kd_lab.report.release import frontier_table
+
+    page = path.with_suffix(".md")
+    there = page.read_text(encoding="utf-8")
+    others = [table for table in frontier_table.to_tables(frontier_table.from_csv(path)) if table not in there]
+    lines = (line for line in "".join(others).splitlines() if line not in there)
+    said = f"by {path.name}: {next(lines, 'other lines')[:_SHOWN]}" if others else _SAYS
+    return Outcome(page.relative_to(experiments).as_posix(), said, bool(others))
+
+
+def _of_benchmark(experiments: Path, path: Path) -> Outcome:
+    name = path.parent.relative_to(experiments).as_posix()
+    module = ".".join([experiments.name, *name.split("/"), path.stem])
+    line = [sys.executable, "-m", module, "--check"]
+    ran = subprocess.run(line, cwd=experiments.parent, capture_output=True, text=True, check=False)  # noqa: S603
+    why = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return Outcome(name, _SAYS if ran.returncode == 0 else f"{why}: python -m {module}", ran.returncode != 0)
+
+
 def _of_study(experiments: Path, folder: Path) -> Outcome:
     name, table, rows = folder.relative_to(experiments).as_posix(), folder / index.TABLE, folder / kept.FILE
     if not rows.is_file():
@@ -81,7 +109,7 @@ def _of_study(experiments: Path, folder: Path) -> Outcome:
         now = page(name, Path(place), experiments)
     there = table.read_text(encoding="utf-8")
     if now == there:
-        return Outcome(name, "as its rows say")
+        return Outcome(name, _SAYS)
     pairs = zip_longest(there.splitlines(), now.splitlines(), fillvalue="nothing")
     one, other = next((pair for pair in pairs if pair[0] != pair[1]), ("", "another end"))
     return Outcome(name, f"committed: {one[:_SHOWN]}; by its rows: {other[:_SHOWN]}", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class _Entry:
 def render(experiments: Path) -> str:
     """The index as Markdown: a line a spec, and a line each folder that has a page and no spec.
 
-    Verdict, date and commit are those that its table.md holds; hours those of its kept rows.
+    Verdict, date and commit are those that its table.md holds, hours those of its kept rows; of benchmarks, date and
+    commit are those of the newest result.
     """
     lines = [
         [_link(one.name, one.page), one.shows, _link(one.status, one.table), one.date, one.commit, one.hours]
@@ -115,6 +117,8 @@ def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
     shows = _first_comment(spec) if spec else _heading(folder / "README.md")
     date, commit, hours = MISSING, MISSING, MISSING
     rows = folder / kept.FILE
+    if not spec:
+        date, commit = _newest(folder)
     if (folder / TABLE).is_file():
         hours = "rows not kept"
     if rows.is_file():
@@ -127,6 +131,14 @@ def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
         if found:
             table, date, commit = f"{name}/{TABLE}", found["date"], found["commit"]
     return _Entry(name, f"{name}/{there[0]}" if there else "", shows, status, table, date, commit, hours)
+
+
+def _newest(folder: Path) -> tuple[str, str]:
+    """(day, commit) of the newest of a benchmark's results."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("result.json")]
+    dated = [(one["date"][:10], one.get("git_commit") or MISSING) for one in found if one.get("date")]
+    day, commit = max(dated, default=(MISSING, MISSING))
+    return day, commit[:7] + "-dirty" * commit.endswith("-dirty")
 
 
 def _link(text: str, page: str, place: str = "") -> str:

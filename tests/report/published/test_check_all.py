@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from kd_lab.__main__ import command
 from kd_lab.core.errors import UserError
+from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.predictions import FILE as ANSWERS
 from kd_lab.evaluation.predictions import TEST
@@ -99,11 +102,11 @@ def test_a_study_out_of_its_rows_has_the_same_table_to_the_letter(place: Path, p
 
 def test_what_each_model_said_of_each_row_comes_back(place: Path) -> None:
     kept.restore(kept_in(place) / kept.FILE, place / "again")
-    here, there = (study(place / root, NAME) for root in ("multirun", "again"))
+    here, there = (study(place / where, NAME) for where in ("multirun", "again"))
     for one, other in zip(here, there, strict=True):
         assert (one.metrics, one.fingerprint, one.config) == (other.metrics, other.fingerprint, other.config)
         assert not other.history, "of no use to a table, and long"
-        ours, theirs = (read_predictions(place / root / NAME, one) for root in ("multirun", "again"))
+        ours, theirs = (read_predictions(place / where / NAME, one) for where in ("multirun", "again"))
         assert ours is not None
         assert theirs is not None
         assert np.array_equal(ours.predictions, theirs.predictions)
@@ -176,6 +179,28 @@ def test_a_table_without_rows_is_said_and_fails_nothing(place: Path) -> None:
     (one,) = check_all(place / "experiments")
     assert (one.name, one.said, one.changed) == (NAME, "not checked: its rows were not kept", False)
     assert "| rows not kept |" in index.render(place / "experiments")
+
+
+def test_a_frontiers_page_is_made_of_its_csv_again(tmp_path: Path) -> None:
+    for name in ("frontier.csv", "frontier.md"):
+        shutil.copy(root() / "experiments" / "frontier" / "shapes_lstm" / name, tmp_path)
+    (one,) = check_all(tmp_path)
+    assert (one.name, one.said, one.changed) == ("frontier.md", "as its rows say", False)
+    path = tmp_path / "frontier.csv"
+    table = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    path.write_text(path.read_text(encoding="utf-8").replace(table[1]["size_mib"], "123.4"), encoding="utf-8")
+    (one,) = check_all(tmp_path)
+    assert one.changed
+    assert one.said.startswith(f"by frontier.csv: | {table[1]['label']} |")
+    path.write_text("label,role\nx,teacher\n", encoding="utf-8")
+    with pytest.raises(UserError, match="kd-lab report NAME --frontier"):
+        check_all(tmp_path)
+
+
+def test_no_code_of_anothers_experiments_is_run(place: Path) -> None:
+    kept_in(place)
+    (place / "experiments" / NAME / "table.py").write_text("raise SystemExit(1)", encoding="utf-8")
+    assert [one.name for one in check_all(place / "experiments")] == [NAME]
 
 
 def test_a_folder_of_ones_own_needs_no_index(place: Path) -> None:
