@@ -19,7 +19,7 @@ from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
 from kd_lab.core.progress import say
 from kd_lab.core.results import RunResult
-from kd_lab.report.published import check_all, check_table, index
+from kd_lab.report.published import check_all, check_table, index, overview
 from kd_lab.report.published.check import Check, check
 from kd_lab.report.study import class_report
 from kd_lab.report.study.collect import studies
@@ -50,7 +50,7 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
     parser.add_argument("--check-all", action="store_true", help="make every committed table anew; 1 if one changed")
     parser.add_argument("--keep", action="store_true", help="commit its rows and table: write them under experiments/")
-    parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
+    parser.add_argument("--index", action="store_true", help="write the index of studies, with its pictures")
     parser.add_argument("--experiments", type=Path, help="where specs and published figures lie; default kd_lab's own")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     text = "show the worst classes of the best cell, or of CELL; all of them go into the report's classes.md and .csv"
@@ -70,7 +70,7 @@ def report(arguments: Sequence[str]) -> int:
         return 0
     experiments = options.experiments or root() / "experiments"
     if options.index:
-        print(f"Written: {index.update(experiments)}")
+        print(_written([index.update(experiments), *overview.draw(experiments)]))
         return 0
     if options.check_all:
         return _check_all(experiments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.paths import root
-from kd_lab.report.published import check_table, expected, index, kept
+from kd_lab.report.published import check_table, expected, index, kept, overview
 from kd_lab.report.published.check import check
 from kd_lab.report.study import study_report
 from kd_lab.report.study.collect import study
@@ -56,11 +56,17 @@ def check_all(experiments: Path) -> Sequence[Outcome]:
     return [*tables, *(Outcome(path.name, "the index is another: kd-lab report --index", True) for path in stale)]
 
 
-def page(name: str, multirun: Path, experiments: Path) -> str:
-    """The table of a study as it is committed: held against what was published, where something was."""
+def pages(name: str, multirun: Path, experiments: Path) -> Mapping[str, str]:
+    """File -> text of what is committed of a study: its table, held against what was published where something was.
+
+    And its gains of distillation, where there are any.
+    """
+    report = study_report.write(multirun, name, figures=False)
+    table = markdown(report)
     if (experiments / name / expected.FILE).is_file():
-        return check_table.to_text(check(multirun, name, experiments), f"kd-lab report {name} --check")
-    return markdown(study_report.write(multirun, name, figures=False))
+        table = check_table.to_text(check(multirun, name, experiments), f"kd-lab report {name} --check")
+    worth = overview.gains_csv(report.gains)
+    return {index.TABLE: table} | ({overview.GAINS: worth} if worth else {})
 
 
 def keep(multirun: Path, name: str, experiments: Path) -> Sequence[Path]:
@@ -71,9 +77,11 @@ def keep(multirun: Path, name: str, experiments: Path) -> Sequence[Path]:
     """
     folder = experiments / name
     kept.keep(multirun / name, study(multirun, name), folder / kept.FILE)
+    texts = pages(name, multirun, experiments)
     with disk_errors(folder):
-        (folder / index.TABLE).write_text(page(name, multirun, experiments), encoding="utf-8")
-    return [folder / index.TABLE, folder / kept.FILE]
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
+    return [*(folder / file for file in texts), folder / kept.FILE]
 
 
 def _of_frontier(experiments: Path, path: Path) -> Outcome:
@@ -97,19 +105,25 @@ def _of_benchmark(experiments: Path, path: Path) -> Outcome:
 
 
 def _of_study(experiments: Path, folder: Path) -> Outcome:
-    name, table, rows = folder.relative_to(experiments).as_posix(), folder / index.TABLE, folder / kept.FILE
+    name, rows = folder.relative_to(experiments).as_posix(), folder / kept.FILE
     if not rows.is_file():
-        return Outcome(name, "not checked: its rows were not kept" if table.is_file() else "not run")
-    if not table.is_file():
-        return Outcome(name, f"rows without a {index.TABLE}: kd-lab report {name} --keep", True)
+        table = (folder / index.TABLE).is_file()
+        return Outcome(name, "not checked: its rows were not kept" if table else "not run")
     with TemporaryDirectory() as place:
         found = kept.restore(rows, Path(place))
         if found != name:
             return Outcome(name, f"its rows are those of {found}", True)
-        now = page(name, Path(place), experiments)
-    there = table.read_text(encoding="utf-8")
-    if now == there:
-        return Outcome(name, _SAYS)
+        texts = pages(name, Path(place), experiments)
+    for file, now in texts.items():
+        path = folder / file
+        if not path.is_file():
+            return Outcome(name, f"rows without {file}: kd-lab report {name} --keep", True)
+        if (there := path.read_text(encoding="utf-8")) != now:
+            return Outcome(name, _first_difference(there, now), True)
+    return Outcome(name, _SAYS)
+
+
+def _first_difference(there: str, now: str) -> str:
     pairs = zip_longest(there.splitlines(), now.splitlines(), fillvalue="nothing")
     one, other = next((pair for pair in pairs if pair[0] != pair[1]), ("", "another end"))
-    return Outcome(name, f"committed: {one[:_SHOWN]}; by its rows: {other[:_SHOWN]}", True)
+    return f"committed: {one[:_SHOWN]}; by its rows: {other[:_SHOWN]}"

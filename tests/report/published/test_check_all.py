@@ -17,8 +17,8 @@ from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.predictions import FILE as ANSWERS
 from kd_lab.evaluation.predictions import TEST
-from kd_lab.report.published import index, kept
-from kd_lab.report.published.check_all import check_all, keep, page
+from kd_lab.report.published import index, kept, overview
+from kd_lab.report.published.check_all import check_all, keep, pages
 from kd_lab.report.published.expected import COLUMNS
 from kd_lab.report.published.expected import FILE as EXPECTED
 from kd_lab.report.study.answers import read_predictions
@@ -94,9 +94,11 @@ def test_a_study_out_of_its_rows_has_the_same_table_to_the_letter(place: Path, p
         publish(place)
     folder, again = kept_in(place), place / "again"
     assert kept.restore(folder / kept.FILE, again) == NAME
-    now = page(NAME, again, place / "experiments")
-    assert now == page(NAME, place / "multirun", place / "experiments")
+    texts = pages(NAME, again, place / "experiments")
+    assert texts == pages(NAME, place / "multirun", place / "experiments")
+    now = texts[index.TABLE]
     assert ("reproduced" in now, "p against best" in now) == (published, not published), "pairs of rows are in both"
+    assert "small,0.1" in texts[overview.GAINS]
     assert changed(place) == []
 
 
