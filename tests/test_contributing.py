@@ -20,14 +20,12 @@ from kd_lab.core.paths import root
 
 TEXT = (root() / "CONTRIBUTING.md").read_text(encoding="utf-8")
 GUIDE = (root() / "docs" / "guides" / "adding_a_loss.md").read_text(encoding="utf-8")  # its loss, moved into kd_lab
-FILES, OF_GUIDE = (
-    dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", text, flags=re.DOTALL | re.MULTILINE))
-    for text in (TEXT, GUIDE)
-)
-for name, text in OF_GUIDE.items():
-    place = name.replace("my_package/", "kd_lab/losses/term/")
-    FILES[place] = text.replace("my_package.", "kd_lab.losses.term.")
-    assert f"`{place}`" in TEXT
+FILE = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", re.DOTALL | re.MULTILINE)
+FILES = dict(FILE.findall(TEXT)) | {
+    name.replace("my_package/", "kd_lab/losses/term/"): text.replace("my_package.", "kd_lab.losses.term.")
+    for name, text in FILE.findall(GUIDE)
+    if not name.endswith("__init__.py")
+}
 (FORMAT,) = re.findall(r"^`kd_lab/core/formats\.py`, .*?```python\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE)
 IN_KD_LAB, FROM_OUTSIDE = re.findall(r"```bash\n(.*?)\n```", TEXT)
 QUICK = ["trainer.max_epochs=2", "evaluation=none", "tracking=none", "name=example"]

@@ -160,7 +160,7 @@ def rows(page: str) -> list[str]:
     return [line for line in TEXTS[page].splitlines() if line.startswith("| `")]
 
 
-@pytest.mark.parametrize("group", ["dataset", "model", "teacher", "loss", "evaluation"])
+@pytest.mark.parametrize("group", ["dataset", "tokenizer", "model", "teacher", "loss", "evaluation"])
 def test_the_options_name_every_choice_of_their_groups(group: str) -> None:
     [row] = [line for line in rows("docs/options.md") if line.startswith(f"| `{group}` |")]
     for path in (root() / "conf" / group).glob("*.yaml"):
