@@ -1,6 +1,7 @@
 # make demo   the main job on the embedded default: prints a table, says how to open the UI; installs no more than it needs
 # make test   the tests, in two processes, after what they need is added; what needs more than this machine has is left out
 # make check  lint and types
+# make docs   a site of README, docs/ and experiments/ in site/, with the reference out of docstrings; warnings are errors
 # make coverage  that every branch of what keeps a user's files safe is tested
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +16,7 @@ SAFE := core/cache* core/drafts core/results training/checkpointing sweeps/compl
 SAFE_TESTS := core/test_cache core/test_cache_gc core/test_drafts core/test_results training/test_checkpointing \
 	sweeps/test_completed sweeps/test_launch pipeline/test_run_folder pipeline/test_publish pipeline/test_written_files
 
-.PHONY: demo test check coverage format clean
+.PHONY: demo test check coverage docs format clean
 
 demo: $(VENV)/ready
 	$(BIN)/kd-lab experiments=demo
@@ -27,6 +28,9 @@ coverage: $(VENV)/ready_for_tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run --branch --include='$(subst $() $(),$(comma),$(SAFE:%=kd_lab/%.py))' -m pytest $(SAFE_TESTS:%=tests/%.py)
 	$(BIN)/python -m coverage report --show-missing --fail-under=100
 
+docs: $(VENV)/ready_for_docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
+
 check: $(VENV)/ready_for_tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ format: $(VENV)/ready_for_tests
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache
 
 # constraints.txt pins torch to a version whose build runs on the CPU wherever pip finds no other.
 $(VENV)/ready: pyproject.toml $(CONSTRAINTS)
@@ -50,4 +54,9 @@ $(VENV)/ready: pyproject.toml $(CONSTRAINTS)
 $(VENV)/ready_for_tests: $(VENV)/ready
 	@echo "adding what the tests need to $(VENV): this takes a few minutes, once"
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/ready_for_docs: $(VENV)/ready
+	@echo "adding what the site needs to $(VENV)"
+	$(INSTALL) --editable '.[docs]'
 	@touch $@

@@ -26,6 +26,7 @@ kd-lab distils, prunes, quantizes and measures text classifiers.
   kd-lab -m hydra/sweeper=optuna ...                  search instead of a grid: 'loss.alpha=interval(0,1)'
   kd-lab experiments=NAME                             run a study with its own axes
   kd-lab report NAME [--sync] [--check] [--markdown]  a study's table, verdict, figures; against published ones
+  kd-lab report --check-all                           every committed table, made anew from its rows
   kd-lab export STUDY[/CELL] --to DIR                 a cell's model (the best one's), complete, tried, with a card
   kd-lab predict --model DIR ["TEXT" ...]             a model's answers to texts, lines, or --csv FILE; --abstain P
   kd-lab ui [NAME]                                    compare runs in MLflow, on 127.0.0.1

@@ -19,7 +19,13 @@ from test_architecture import ROOMS
 from kd_lab.core.paths import root
 
 TEXT = (root() / "CONTRIBUTING.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE))
+GUIDE = (root() / "docs" / "guides" / "adding_a_loss.md").read_text(encoding="utf-8")  # its loss, moved into kd_lab
+FILE = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", re.DOTALL | re.MULTILINE)
+FILES = dict(FILE.findall(TEXT)) | {
+    name.replace("my_package/", "kd_lab/losses/term/"): text.replace("my_package.", "kd_lab.losses.term.")
+    for name, text in FILE.findall(GUIDE)
+    if not name.endswith("__init__.py")
+}
 (FORMAT,) = re.findall(r"^`kd_lab/core/formats\.py`, .*?```python\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE)
 IN_KD_LAB, FROM_OUTSIDE = re.findall(r"```bash\n(.*?)\n```", TEXT)
 QUICK = ["trainer.max_epochs=2", "evaluation=none", "tracking=none", "name=example"]
@@ -106,6 +112,7 @@ def test_there_is_an_example_of_each_kind_with_its_yaml() -> None:
     groups = {Path(name).parent.as_posix() for name in FILES if name.endswith(".yaml")}
     assert groups == {"conf/dataset", "conf/loss", "conf/compression", "conf/model"}
     assert all(yaml.safe_load(text) for name, text in FILES.items() if name.endswith(".yaml"))
+    assert all(f"`{name}`" in TEXT for name in FILES)
 
 
 def test_the_examples_run_as_files_of_kd_lab_and_their_model_is_loaded_again(copy: Path, workplace: Path) -> None:

@@ -91,10 +91,11 @@ def test_the_committed_table_holds_the_published_figures_of_today(name: str) -> 
             assert f"| {told[column]} |" in line, f"run kd-lab report {name} --check"
 
 
-def test_the_index_is_current() -> None:
-    text = (HERE / "README.md").read_text(encoding="utf-8")
-    there = text.partition(f"{index.BEGIN}\n")[2].partition(index.END)[0]
-    assert there == index.render(HERE), "run kd-lab report --index"
+def test_the_indexes_are_current() -> None:
+    found = index.pages(HERE)
+    assert [path for path, _ in found] == [HERE / "README.md", root() / "README.md"]
+    for path, text in found:
+        assert path.read_text(encoding="utf-8") == text, "run kd-lab report --index"
 
 
 def test_every_study_says_in_its_spec_what_it_shows() -> None:

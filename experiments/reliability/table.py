@@ -100,8 +100,7 @@ ROWS = {
 def main() -> None:
     """Puts the table between its two marks in README.md."""
     path = FOLDER / "README.md"
-    path.write_text(placed(path.read_text(encoding="utf-8")), encoding="utf-8")
-    print(path)
+    speed.put(path, placed(path.read_text(encoding="utf-8")))
 
 
 def placed(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -30,9 +31,16 @@ def main() -> None:
     """Puts each table between its two marks in README.md."""
     path = HERE / "README.md"
     text = placed(path.read_text(encoding="utf-8"), render(HERE))
-    text = placed(text, gpu_table.render(HERE / "gpu"), gpu_table.BEGIN, gpu_table.END)
-    path.write_text(text, encoding="utf-8")
-    print(path)
+    put(path, placed(text, gpu_table.render(HERE / "gpu"), gpu_table.BEGIN, gpu_table.END))
+
+
+def put(path: Path, text: str) -> None:
+    """Writes a page; with `--check` behind the line it only says whether it is another, by exit code 1."""
+    if "--check" not in sys.argv[1:]:
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    elif path.read_text(encoding="utf-8") != text:
+        raise SystemExit(f"{path} is not what the results make")
 
 
 def placed(text: str, table: str, begins: str = BEGIN, ends: str = END) -> str:

@@ -19,7 +19,7 @@ from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
 from kd_lab.core.progress import say
 from kd_lab.core.results import RunResult
-from kd_lab.report.published import check_table, index
+from kd_lab.report.published import check_all, check_table, index, overview
 from kd_lab.report.published.check import Check, check
 from kd_lab.report.study import class_report
 from kd_lab.report.study.collect import studies
@@ -48,7 +48,10 @@ def report(arguments: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="list the studies instead")
     parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
     parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
-    parser.add_argument("--index", action="store_true", help="write the index of studies in experiments/README.md")
+    parser.add_argument("--check-all", action="store_true", help="make every committed table anew; 1 if one changed")
+    parser.add_argument("--keep", action="store_true", help="commit its rows and table: write them under experiments/")
+    parser.add_argument("--index", action="store_true", help="write the index of studies, with its pictures")
+    parser.add_argument("--experiments", type=Path, help="where specs and published figures lie; default kd_lab's own")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     text = "show the worst classes of the best cell, or of CELL; all of them go into the report's classes.md and .csv"
     parser.add_argument("--classes", nargs="?", const="", metavar="CELL", help=text)
@@ -65,16 +68,19 @@ def report(arguments: Sequence[str]) -> int:
     if options.list:
         print("\n".join(studies(options.multirun)))
         return 0
+    experiments = options.experiments or root() / "experiments"
     if options.index:
-        print(f"Written: {index.update(root() / 'experiments')}")
+        print(_written([index.update(experiments), *overview.draw(experiments)]))
         return 0
+    if options.check_all:
+        return _check_all(experiments)
     if options.name is None:
         raise UserError("report", expected="the name of a study", got="none", cure="kd-lab report --list shows them.")
     if options.frontier or options.gate:
         _refuse(options)
         code = _frontier(options) if options.frontier else 0
         return max(code, _gate(options)) if options.gate else code
-    checked = check(options.multirun, options.name, root() / "experiments") if options.check else None
+    checked = check(options.multirun, options.name, experiments) if options.check else None
     study = write(options.multirun, options.name, classes=options.classes or None)
     synced = not options.sync or _sync(options.multirun, study)
     if options.markdown:
@@ -85,6 +91,8 @@ def report(arguments: Sequence[str]) -> int:
         _show_classes(study, options.markdown)
     if checked:
         _show_check(checked, options.multirun)
+    if options.keep:
+        print(_written(check_all.keep(options.multirun, options.name, experiments)))
     failed = any(cell.status == "failed" for cell in study.cells)
     return 1 if failed or not synced or (checked and checked.missed) else 0
 
@@ -162,16 +170,22 @@ def _written(files: Sequence[Path]) -> str:
 def _show_check(checked: Check, multirun: Path) -> None:
     """Prints a check and writes it: beside the report, and, of the checkout's own results, where it is committed."""
     (Console() if sys.stdout.isatty() else Console(width=180)).print(check_table.to_rich(checked))
-    page = check_table.to_text(checked, f"kd-lab report {checked.name} --check")
-    kept = [multirun / checked.name / FOLDER / "check.md"]
+    path = multirun / checked.name / FOLDER / "check.md"
+    with disk_errors(path):
+        path.write_text(check_table.to_text(checked, f"kd-lab report {checked.name} --check"), encoding="utf-8")
+    written = [path]
     if multirun.resolve() == root() / "multirun":
-        kept.append(root() / "experiments" / checked.name / index.TABLE)
-    for path in kept:
-        with disk_errors(path):
-            path.write_text(page, encoding="utf-8")
-    if len(kept) > 1:
-        kept.append(index.update(root() / "experiments"))
-    print(f"Written: {', '.join(map(str, kept))}")
+        written += check_all.keep(multirun, checked.name, root() / "experiments")
+        written.append(index.update(root() / "experiments"))
+    print(_written(written))
+
+
+def _check_all(experiments: Path) -> int:
+    """Says of every committed table whether it is what its rows say."""
+    found = check_all.check_all(experiments)
+    for one in found:
+        print(f"{one.name}: {one.said}")
+    return 1 if any(one.changed for one in found) else 0
 
 
 def _sync(multirun: Path, study: StudyReport) -> bool:

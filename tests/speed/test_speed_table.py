@@ -11,7 +11,7 @@ import pytest
 
 from experiments.speed import gpu_table
 from experiments.speed.result import FILE
-from experiments.speed.table import BEGIN, END, HERE, placed, render
+from experiments.speed.table import BEGIN, END, HERE, placed, put, render
 from experiments.speed.targets import TARGETS
 
 README = (HERE / "README.md").read_text(encoding="utf-8")
@@ -92,6 +92,17 @@ def test_only_what_stands_between_the_marks_is_replaced():
     assert placed(f"before\n{BEGIN}\nold\n{END}\nafter\n", "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     with pytest.raises(ValueError, match="expected <!-- table"):
         placed("before\nafter\n", "new\n")
+
+
+def test_a_table_is_checked_without_being_written(tmp_path, monkeypatch):
+    page = tmp_path / "README.md"
+    monkeypatch.setattr("sys.argv", ["table"])
+    put(page, "as it is")
+    monkeypatch.setattr("sys.argv", ["table", "--check"])
+    put(page, "as it is")
+    with pytest.raises(SystemExit, match="is not what the results make"):
+        put(page, "another")
+    assert page.read_text(encoding="utf-8") == "as it is"
 
 
 def test_the_committed_table_is_level_with_the_committed_results():

@@ -11,6 +11,7 @@ from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.intervals import Spread
+from kd_lab.report.published import kept
 from kd_lab.report.published.equivalence import BETTER, INCONCLUSIVE, REPRODUCED, WORSE, estimate, verdict
 from kd_lab.report.published.expected import FILE, NOT_RUN, Figure, read
 from kd_lab.report.published.measured import bounds, higher_is_better, measured
@@ -81,8 +82,7 @@ class Check:
     @property
     def commits(self) -> Sequence[str]:
         """The commits that the results were made at, each once, shortened."""
-        found = (cell.git_commit or "unknown" for cell in self.cells)
-        return list(dict.fromkeys(text[:7] + "-dirty" * text.endswith("-dirty") for text in found))
+        return kept.shortened(self.cells)
 
     def _count(self, verdict: str) -> int:
         return sum(row.verdict == verdict for row in self.rows)

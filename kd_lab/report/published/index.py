@@ -1,52 +1,154 @@
-"""Keeps the index of studies in experiments/README.md level with the specs and the checked tables beside them."""
+"""Keeps the indexes of studies, in experiments/README.md and README.md, level with the specs and their tables."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kd_lab.core import tables
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.tables import MISSING
+from kd_lab.report.published import kept
 from kd_lab.report.published.expected import FILE
 
-TABLE = "table.md"  # a checked study's, written by `kd-lab report NAME --check`
+TABLE = "table.md"  # a study's, written by `kd-lab report NAME --check` or `--keep`
 BEGIN, END = "<!-- index: made by `kd-lab report --index` -->", "<!-- end of index -->"
-_HEADER = ("study", "what it shows", "status", "date", "commit")
+SHORT_BEGIN, SHORT_END = "<!-- short index: made by `kd-lab report --index` -->", "<!-- end of short index -->"
+_HEADER = ("study", "what it shows", "verdict", "date", "commit", "hours")
+_PAGES = ("README.md", TABLE, "frontier.md")  # of a study, the first that is there
 _ABOUT = re.compile(  # check_table's `_about`
     r"^Status: (?P<status>[\w ]+) \(.*\)\. Results of (?P<date>\S+), commit (?P<commit>.*?)(, on .*)?\.$", re.MULTILINE
 )
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """A line of the index; a link is from experiments/, empty where there is no page."""
+
+    name: str
+    page: str
+    shows: str
+    status: str
+    table: str
+    date: str
+    commit: str
+    hours: str
+
+
 def render(experiments: Path) -> str:
-    """The index as Markdown: one line a spec; status, date and commit are those that its table.md holds."""
-    lines = []
-    for spec in sorted(experiments.rglob("*.yaml")):
-        name = spec.relative_to(experiments).with_suffix("").as_posix()
-        lines.append([_link(experiments, name), _first_comment(spec), *_status(experiments, name)])
-    return tables.to_markdown(_HEADER, lines, words=range(len(_HEADER)))
+    """The index as Markdown: a line a spec, and a line each folder that has a page and no spec.
+
+    Verdict, date and commit are those that its table.md holds, hours those of its kept rows; of benchmarks, date and
+    commit are those of the newest result.
+    """
+    lines = [
+        [_link(one.name, one.page), one.shows, _link(one.status, one.table), one.date, one.commit, one.hours]
+        for one in _entries(experiments)
+    ]
+    return tables.to_markdown(_HEADER, lines, words=range(len(_HEADER) - 1))
 
 
-def update(experiments: Path) -> Path:
-    """Writes the index between its two marks in `experiments/README.md`.
+def render_short(experiments: Path) -> str:
+    """The index for README.md, which lies beside the folder."""
+    found, place = _entries(experiments), experiments.name
+    names = {one.name for one in found}
+    lines = [
+        [_link(one.name, one.page, place), one.shows, _link(one.status, one.table, place)]
+        for one in found
+        if one.name.rpartition("/")[0] not in names  # its parent's page speaks of it
+    ]
+    return tables.to_markdown(("study", "what it shows", "verdict"), lines, words=range(3))
+
+
+def is_kept(experiments: Path) -> bool:
+    """Whether the folder has an index: a reader's own need not."""
+    path = experiments / "README.md"
+    return path.is_file() and BEGIN in path.read_text(encoding="utf-8")
+
+
+def pages(experiments: Path) -> Sequence[tuple[Path, str]]:
+    """Each file that holds an index, with its text as it should be; README.md beside the folder only if it has one.
 
     Raises:
         UserError: the marks are not there.
     """
-    path = experiments / "README.md"
+    path, readme = experiments / "README.md", experiments.parent / "README.md"
+    found = [(path, _between(path, BEGIN, END, render(experiments)))]
+    if readme.is_file() and SHORT_BEGIN in readme.read_text(encoding="utf-8"):
+        found.append((readme, _between(readme, SHORT_BEGIN, SHORT_END, render_short(experiments))))
+    return found
+
+
+def update(experiments: Path) -> Path:
+    """Writes the index between its two marks in `experiments/README.md`, and a short one into README.md.
+
+    Raises:
+        UserError: the marks are not there.
+    """
+    for path, text in pages(experiments):
+        with disk_errors(path):
+            path.write_text(text, encoding="utf-8")
+    return experiments / "README.md"
+
+
+def _between(path: Path, begin: str, end: str, content: str) -> str:
     with disk_errors(path):
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        before, begin, rest = text.partition(BEGIN)
-        _, end, after = rest.partition(END)
-        if not begin or not end:
-            raise UserError(str(path), expected=f"{BEGIN} and {END}", got="a text without them", cure="Put them in.")
-        path.write_text(f"{before}{BEGIN}\n{render(experiments)}{END}{after}", encoding="utf-8")
-    return path
+    before, begins, rest = text.partition(begin)
+    _, ends, after = rest.partition(end)
+    if not begins or not ends:
+        raise UserError(str(path), expected=f"{begin} and {end}", got="a text without them", cure="Put them in.")
+    return f"{before}{begin}\n{content}{end}{after}"
 
 
-def _link(experiments: Path, name: str) -> str:
-    there = [page for page in (f"{name}/README.md", f"{name}/{TABLE}") if (experiments / page).is_file()]
-    return f"[{name}]({there[0]})" if there else name
+def _entries(experiments: Path) -> Sequence[_Entry]:
+    specs = {spec.relative_to(experiments).with_suffix("").as_posix(): spec for spec in experiments.rglob("*.yaml")}
+    alone = {page.parent.relative_to(experiments).as_posix() for page in experiments.rglob("*/README.md")}
+    names = sorted({*specs, *alone})
+    return [_entry(experiments, name, specs.get(name)) for name in names]
+
+
+def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
+    folder = experiments / name
+    there = [page for page in _PAGES if (folder / page).is_file()]
+    shows = _first_comment(spec) if spec else _heading(folder / "README.md")
+    date, commit, hours = MISSING, MISSING, MISSING
+    rows = folder / kept.FILE
+    if not spec:
+        date, commit = _newest(folder)
+    if (folder / TABLE).is_file():
+        hours = "rows not kept"
+    if rows.is_file():
+        (date, commits), hours = kept.made(rows), f"{kept.hours(rows):.1f}"
+        commit = ", ".join(commits)
+    status, table = ("no published figures" if spec else MISSING), ""
+    if (folder / FILE).is_file():
+        found = _ABOUT.search((folder / TABLE).read_text(encoding="utf-8")) if (folder / TABLE).is_file() else None
+        status = found["status"] if found else "not run"
+        if found:
+            table, date, commit = f"{name}/{TABLE}", found["date"], found["commit"]
+    return _Entry(name, f"{name}/{there[0]}" if there else "", shows, status, table, date, commit, hours)
+
+
+def _newest(folder: Path) -> tuple[str, str]:
+    """(day, commit) of the newest of a benchmark's results."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("result.json")]
+    dated = [(one["date"][:10], one.get("git_commit") or MISSING) for one in found if one.get("date")]
+    day, commit = max(dated, default=(MISSING, MISSING))
+    return day, commit[:7] + "-dirty" * commit.endswith("-dirty")
+
+
+def _link(text: str, page: str, place: str = "") -> str:
+    return f"[{text}]({place and f'{place}/'}{page})" if page else text
+
+
+def _heading(page: Path) -> str:
+    """The title of a page."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    return next((line.lstrip("# ") for line in lines if line.startswith("# ")), MISSING)
 
 
 def _first_comment(spec: Path) -> str:
@@ -55,14 +157,3 @@ def _first_comment(spec: Path) -> str:
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ")
     return MISSING
-
-
-def _status(experiments: Path, name: str) -> tuple[str, str, str]:
-    """(status, date, commit)."""
-    if not (experiments / name / FILE).is_file():
-        return "no published figures", MISSING, MISSING
-    table = experiments / name / TABLE
-    found = _ABOUT.search(table.read_text(encoding="utf-8")) if table.is_file() else None
-    if found is None:
-        return "not run", MISSING, MISSING
-    return f"[{found['status']}]({name}/{TABLE})", found["date"], found["commit"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -13,25 +14,28 @@ from rich.table import Table
 from kd_lab.core import tables
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.nested import leaves
+from kd_lab.core.reading import reading
 from kd_lab.core.tables import MISSING
 from kd_lab.report.release.frontier import BUSY, COMPRESSED, Frontier
+from kd_lab.report.study import measures
 
 SCHEMA = 1
 _SCOPES = {"accuracy_in_scope": "in scope", "recall_out_of_scope": "OOS recall"}
+_WORDS = ("label", "role", "model", "method", "cell", "data_set")  # of a row
 _STYLES = {"teacher": "bold", "uncompressed": "bold"}
 
 
-def rows(frontier: Frontier) -> list[dict[str, str]]:
+def rows(models: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """A row for each model, teachers first, all with the same columns in the same order.
 
     Accuracy is test's with its 95 % interval; smaller and faster are against the teacher; ms are medians of one query
     a time, `p50` to `p99` of real ones; energy only where it was measured.
     """
-    scopes = [name for name in _SCOPES if any(name in row for row in frontier.rows)]
-    shapes = _shapes(frontier, "1x")
-    energy = any(row["energy_j_per_1000"] is not None for row in frontier.rows)
+    scopes = [name for name in _SCOPES if any(name in row for row in models)]
+    shapes = _shapes(models, "1x")
+    energy = any(row["energy_j_per_1000"] is not None for row in models)
     found = []
-    for row in frontier.rows:
+    for row in models:
         told = {"model": row["label"], "accuracy": _rate(row, "accuracy")}
         told |= {_SCOPES[name]: _rate(row, name) for name in scopes}
         told["MiB"] = f"{row['size_mib']:.1f}"
@@ -48,12 +52,11 @@ def rows(frontier: Frontier) -> list[dict[str, str]]:
     return found
 
 
-def batch_rows(frontier: Frontier) -> list[dict[str, str]]:
+def batch_rows(models: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """A row for each model: median ms of every batch and length."""
-    shapes = _shapes(frontier, "")
+    shapes = _shapes(models, "")
     return [
-        {"model": row["label"], **{shape: f"{row['shapes'][shape]['p50']:.2f}" for shape in shapes}}
-        for row in frontier.rows
+        {"model": row["label"], **{shape: f"{row['shapes'][shape]['p50']:.2f}" for shape in shapes}} for row in models
     ]
 
 
@@ -79,7 +82,7 @@ def lines(frontier: Frontier) -> list[str]:
 
 def to_rich(frontier: Frontier) -> Table:
     """The table for the terminal."""
-    body = rows(frontier)
+    body = rows(frontier.rows)
     styles = [
         "green" if row["fronts"] and row["role"] == COMPRESSED else _STYLES.get(row["role"], "")
         for row in frontier.rows
@@ -94,17 +97,34 @@ def to_markdown(frontier: Frontier, command: str) -> str:
     Args:
         command: what made it.
     """
-    notes = tables.bullets(lines(frontier))
+    notes, (main, by_batch) = tables.bullets(lines(frontier)), to_tables(frontier.rows)
     return (
         f"# {frontier.name}: accuracy against size and latency\n\nMade by `{command}`; not to be edited.\n\n"
-        f"{_markdown(rows(frontier))}\n{notes}\n"
-        f"Median ms by batch x tokens, random word pieces:\n\n{_markdown(batch_rows(frontier))}"
+        f"{main}\n{notes}\nMedian ms by batch x tokens, random word pieces:\n\n{by_batch}"
     )
+
+
+def to_tables(models: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """The two tables of the page, of the rows of a `Frontier`."""
+    return _markdown(rows(models)), _markdown(batch_rows(models))
 
 
 def to_csv(frontier: Frontier) -> str:
     """A row for each model, every number unrounded, under dotted names."""
     return tables.to_csv([dict(_flat(row)) for row in frontier.rows])
+
+
+def from_csv(path: Path) -> list[dict[str, Any]]:
+    """The rows that `to_csv` wrote, as a `Frontier` has them: what a row lacks is None, or not there.
+
+    Raises:
+        UserError: there is no such file, or it is none of these.
+    """
+    with reading(path, expected="a frontier's rows", cure="Write it anew: kd-lab report NAME --frontier."):
+        with path.open(encoding="utf-8", newline="") as file:
+            found = [_nested(line) for line in csv.DictReader(file, strict=True)]
+        to_tables(found)  # all that a table needs is there
+    return found
 
 
 def write(frontier: Frontier, page: str, folder: Path) -> list[Path]:
@@ -123,8 +143,8 @@ def write(frontier: Frontier, page: str, folder: Path) -> list[Path]:
         return [*(folder / name for name in texts), *frontier_figure.draw(frontier, folder / "frontier")]
 
 
-def _shapes(frontier: Frontier, start: str) -> list[str]:
-    return [shape for shape in frontier.rows[0]["shapes"] if shape.startswith(start)]
+def _shapes(models: Sequence[Mapping[str, Any]], start: str) -> list[str]:
+    return [shape for shape in models[0]["shapes"] if shape.startswith(start)]
 
 
 def _rate(row: Mapping[str, Any], name: str) -> str:
@@ -140,6 +160,25 @@ def _decimal(number: float | None) -> str:
 
 def _markdown(body: Sequence[Mapping[str, str]]) -> str:
     return tables.to_markdown(list(body[0]), (list(row.values()) for row in body), words=range(1))
+
+
+def _nested(line: Mapping[str, str]) -> dict[str, Any]:
+    """A line of the CSV as a row."""
+    found: dict[str, Any] = {}
+    for name, text in line.items():
+        *parents, last = name.split(".")
+        place = found
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        number = None if name in _WORDS else measures.number(text)
+        place[last] = text.split() if name == "fronts" else number if number is not None else text or None
+    for name in [key for key in found if key.endswith("_interval")]:
+        ends = list(found.pop(name).values())
+        if None in ends:
+            del found[name.removesuffix("_interval")]
+        else:
+            found[name] = ends
+    return found
 
 
 def _flat(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

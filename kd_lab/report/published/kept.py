@@ -1,0 +1,145 @@
+"""Keeps a study's rows beside its table, so that the table can be made anew by anybody, without training anything.
+
+`rows.json` holds of each cell its `result.json` without the history of the fit and, of its test rows, the gold and the
+said class, without a text. `restore` makes a study of it again, which every report reads like one that has just run.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kd_lab.core import result_shape, results
+from kd_lab.core.errors import UserError, disk_errors
+from kd_lab.core.reading import read_json, reading
+from kd_lab.core.results import CELL_S, RunResult
+from kd_lab.evaluation import predictions
+from kd_lab.report.study.answers import LARGEST, read_predictions
+
+FILE = "rows.json"
+SCHEMA = 1
+_LEFT_OUT = ("history", "schema")
+_EXPECTED, _CURE = "a study's rows", "Take the committed file, or write it anew: kd-lab report NAME --keep."
+
+
+def keep(study: Path, cells: Sequence[RunResult], path: Path) -> None:
+    """Writes the rows of a study, a line a cell.
+
+    Args:
+        study: the cells' folder.
+        cells: all of them.
+        path: of the file.
+
+    Raises:
+        UserError: a cell's answers are damaged, or there is no room to write.
+    """
+    lines: list[dict[str, Any]] = []
+    gold: dict[str, str] = {}  # name of test rows -> their labels; cells of a data set share them
+    newest = max((study / cell.cell / results.FILE).stat().st_mtime for cell in cells)
+    for cell in cells:
+        line = {key: value for key, value in asdict(cell.public()).items() if key not in _LEFT_OUT}
+        said = read_predictions(study, cell)
+        if said is not None and predictions.TEST in cell.fingerprint:
+            gold[cell.fingerprint[predictions.TEST]] = _packed(said.labels)
+            line["answers"] = _packed(said.predictions)
+        lines.append(line)
+    date = datetime.fromtimestamp(newest, UTC).date().isoformat()
+    head = json.dumps({"schema": SCHEMA, "name": cells[0].name, "date": date, "gold": gold})
+    body = ",\n".join(json.dumps(line, allow_nan=False) for line in lines)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        results.write_atomically(path, f'{head[:-1]}, "cells": [\n{body}\n]}}\n')
+
+
+def restore(path: Path, multirun: Path) -> str:
+    """Makes a study of kept rows under a folder like multirun/.
+
+    Returns:
+        the study's name.
+
+    Raises:
+        UserError: there is no such file, or it is damaged.
+    """
+    stored = _read(path)
+    with reading(path, expected=_EXPECTED, cure=_CURE):
+        gold = {name: _unpacked(text) for name, text in stored["gold"].items()}
+        noon = datetime.fromisoformat(f"{stored['date']}T12:00:00+00:00").timestamp()
+        study = multirun / stored["name"]
+        for cell, said in _cells(stored):
+            folder = study / cell.cell
+            if multirun.resolve() not in study.resolve().parents or folder.resolve().parent != study.resolve():
+                raise ValueError(f"a cell {cell.cell!r} of a study {stored['name']!r}")
+            os.utime(cell.write(folder), (noon, noon))
+            if said is not None:
+                rows = cell.fingerprint[predictions.TEST]
+                texts = np.full(gold[rows].shape, int(rows, 16), np.uint64)  # alike where the rows are
+                np.savez_compressed(
+                    folder / predictions.FILE, labels=gold[rows], predictions=_unpacked(said), texts=texts
+                )
+    return str(stored["name"])
+
+
+def hours(path: Path) -> float:
+    """How long the cells of kept rows took in all, steps that came from the cache not counted.
+
+    Raises:
+        UserError: as `restore`.
+    """
+    return sum(cell.durations_s.get(CELL_S, 0.0) for cell, _ in _cells(_read(path))) / 3600
+
+
+def made(path: Path) -> tuple[str, Sequence[str]]:
+    """(day of the newest result, the commits that the results were made at, each once, shortened).
+
+    Raises:
+        UserError: as `restore`.
+    """
+    stored = _read(path)
+    return str(stored["date"]), shortened([cell for cell, _ in _cells(stored)])
+
+
+def shortened(cells: Sequence[RunResult]) -> Sequence[str]:
+    """The commits that results were made at, each once, in seven letters."""
+    found = (cell.git_commit or "unknown" for cell in cells)
+    return list(dict.fromkeys(text[:7] + "-dirty" * text.endswith("-dirty") for text in found))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    stored = read_json(path, expected=_EXPECTED, cure=_CURE)
+    if stored.get("schema") != SCHEMA:
+        raise UserError(str(path), expected=f"rows of schema {SCHEMA}", got=repr(stored.get("schema")), cure=_CURE)
+    return stored
+
+
+def _cells(stored: dict[str, Any]) -> Sequence[tuple[RunResult, str | None]]:
+    known = {entry.name for entry in fields(RunResult)}
+    found = []
+    with reading(FILE, expected=_EXPECTED, cure=_CURE):
+        for line in stored["cells"]:
+            cell = RunResult(**{key: value for key, value in line.items() if key in known})
+            result_shape.check(vars(cell))
+            found.append((cell, line.get("answers")))
+    return found
+
+
+def _packed(classes: NDArray[np.int64]) -> str:
+    """Classes as text: the least bytes that hold them, packed."""
+    return base64.b85encode(zlib.compress(classes.astype("<i4").tobytes(), 9)).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.int64]:
+    unpacker = zlib.decompressobj()
+    content = unpacker.decompress(base64.b85decode(text), LARGEST)
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"more than {LARGEST} bytes of answers")
+    return np.frombuffer(content, "<i4").astype(np.int64)

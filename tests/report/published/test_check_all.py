@@ -1,0 +1,245 @@
+"""Committed rows: a study comes back out of them as it went in, and a table that they do not say is found."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kd_lab.__main__ import command
+from kd_lab.core.errors import UserError
+from kd_lab.core.paths import root
+from kd_lab.core.results import RunResult
+from kd_lab.evaluation.predictions import FILE as ANSWERS
+from kd_lab.evaluation.predictions import TEST
+from kd_lab.report.published import index, kept, overview
+from kd_lab.report.published.check_all import check_all, keep, pages
+from kd_lab.report.published.expected import COLUMNS
+from kd_lab.report.published.expected import FILE as EXPECTED
+from kd_lab.report.study.answers import read_predictions
+from kd_lab.report.study.collect import study
+
+NAME = "paper/toy"
+ROWS = 200
+LABELS = np.arange(ROWS) % 3
+PUBLISHED = [
+    "small distilled,accuracy,metrics.test.accuracy,0.8,0.08,a paper,",
+    "small distilled,gain,metrics.test.accuracy - small baseline,0.1,0.12,a paper,one seed",
+]
+
+
+def cell(method: str, seed: int) -> tuple[RunResult, np.ndarray]:
+    """A cell, and what it said of the test rows: a baseline is right in 70 %, a distilled student in 80."""
+    right = np.random.default_rng([seed, method == "distilled"]).permutation(ROWS) < ROWS * (
+        0.8 if method == "distilled" else 0.7
+    )
+    accuracy = float(right.mean())
+    loss = {"_target_": "kd_lab.losses.hybrid.Hybrid", "alpha": 0.5 if method == "distilled" else 1, "temperature": 2}
+    made = RunResult(
+        NAME,
+        f"method={method},seed={seed}",
+        "finished",
+        {"seed": seed, "model": {"name": "small"}, "loss": loss, "compression": {}, "teacher": {"seed": 0}},
+        overrides=[f"method={method}", f"seed={seed}"],
+        git_commit="0123456789abcdef-dirty",
+        fingerprint={"compressed": f"{method}{seed}", "tokens": "t", TEST: "00ff"},
+        metrics={
+            split: {"accuracy": accuracy, "accuracy_interval": [accuracy - 0.05, accuracy + 0.05], "rows": ROWS}
+            for split in ("validation", "test")
+        },
+        history=[{"train/kl": 1.0}],
+        durations_s={"fit student": 1000.0, "cell": 1800.0},
+    )
+    return made, np.where(right, LABELS, (LABELS + 1) % 3)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a study of four cells under multirun/, and experiments/ with its figures."""
+    for method in ("baseline", "distilled"):
+        for seed in (0, 1):
+            made, said = cell(method, seed)
+            folder = made.write(tmp_path / "multirun" / NAME / made.cell).parent
+            texts = np.arange(ROWS, dtype=np.uint64) + 7
+            np.savez_compressed(folder / ANSWERS, labels=LABELS, predictions=said, texts=texts)
+    (tmp_path / "experiments" / NAME).mkdir(parents=True)
+    (tmp_path / "experiments" / f"{NAME}.yaml").write_text("# What it shows\n", encoding="utf-8")
+    (tmp_path / "experiments" / "README.md").write_text(f"{index.BEGIN}\n{index.END}\n", encoding="utf-8")
+    return tmp_path
+
+
+def publish(place: Path, lines: list[str] = PUBLISHED) -> None:
+    text = "\n".join([",".join(COLUMNS), *lines, ""])
+    (place / "experiments" / NAME / EXPECTED).write_text(text, encoding="utf-8")
+
+
+def kept_in(place: Path) -> Path:
+    keep(place / "multirun", NAME, place / "experiments")
+    index.update(place / "experiments")
+    return place / "experiments" / NAME
+
+
+def changed(place: Path) -> list[str]:
+    return [one.said for one in check_all(place / "experiments") if one.changed]
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_study_out_of_its_rows_has_the_same_table_to_the_letter(place: Path, published: bool) -> None:
+    if published:
+        publish(place)
+    folder, again = kept_in(place), place / "again"
+    assert kept.restore(folder / kept.FILE, again) == NAME
+    texts = pages(NAME, again, place / "experiments")
+    assert texts == pages(NAME, place / "multirun", place / "experiments")
+    now = texts[index.TABLE]
+    assert ("reproduced" in now, "p against best" in now) == (published, not published), "pairs of rows are in both"
+    assert "small,0.1" in texts[overview.GAINS]
+    assert changed(place) == []
+
+
+def test_what_each_model_said_of_each_row_comes_back(place: Path) -> None:
+    kept.restore(kept_in(place) / kept.FILE, place / "again")
+    here, there = (study(place / where, NAME) for where in ("multirun", "again"))
+    for one, other in zip(here, there, strict=True):
+        assert (one.metrics, one.fingerprint, one.config) == (other.metrics, other.fingerprint, other.config)
+        assert not other.history, "of no use to a table, and long"
+        ours, theirs = (read_predictions(place / where / NAME, one) for where in ("multirun", "again"))
+        assert ours is not None
+        assert theirs is not None
+        assert np.array_equal(ours.predictions, theirs.predictions)
+        assert np.array_equal(ours.labels, theirs.labels)
+        first = read_predictions(place / "again" / NAME, there[0])
+        assert first is not None
+        assert theirs.same_rows(first)
+
+
+def test_rows_hold_no_text_and_the_index_their_hours(place: Path) -> None:
+    publish(place)
+    folder = kept_in(place)
+    assert "texts" not in (folder / kept.FILE).read_text(encoding="utf-8")
+    assert kept.hours(folder / kept.FILE) == pytest.approx(2.0), "four cells of half an hour"
+    line = index.render(place / "experiments").splitlines()[-1]
+    assert line.endswith("| 0123456-dirty | 2.0 |")
+
+
+def change_a_tolerance(place: Path) -> None:
+    publish(place, [PUBLISHED[0].replace("0.08", "0.00001"), PUBLISHED[1]])
+
+
+def change_a_row(place: Path) -> None:
+    path = place / "experiments" / NAME / kept.FILE
+    path.write_text(path.read_text(encoding="utf-8").replace('"accuracy": 0.8,', '"accuracy": 0.9,'), encoding="utf-8")
+
+
+def change_the_table(place: Path) -> None:
+    path = place / "experiments" / NAME / index.TABLE
+    path.write_text(path.read_text(encoding="utf-8").replace("0.8000", "0.8100"), encoding="utf-8")
+
+
+def change_the_index(place: Path) -> None:
+    path = place / "experiments" / "README.md"
+    path.write_text(path.read_text(encoding="utf-8").replace("| 2.0 |", "| 1.0 |"), encoding="utf-8")
+
+
+def lose_the_table(place: Path) -> None:
+    (place / "experiments" / NAME / index.TABLE).unlink()
+
+
+def rename_the_study(place: Path) -> None:
+    path = place / "experiments" / NAME / kept.FILE
+    path.write_text(
+        path.read_text(encoding="utf-8").replace(f'"name": "{NAME}"', '"name": "other"', 1), encoding="utf-8"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_a_tolerance, change_a_row, change_the_table, change_the_index, lose_the_table, rename_the_study],
+)
+def test_whatever_changes_is_found_and_the_command_exits_with_one(
+    place: Path, change: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(place)
+    kept_in(place)
+    line = ["report", "--check-all", "--experiments", str(place / "experiments")]
+    assert command(line) == 0
+    assert f"{NAME}: as its rows say" in capsys.readouterr().out
+    change(place)
+    assert command(line) == 1
+    assert len(changed(place)) >= 1
+
+
+def test_a_table_without_rows_is_said_and_fails_nothing(place: Path) -> None:
+    publish(place)
+    (kept_in(place) / kept.FILE).unlink()
+    index.update(place / "experiments")
+    (one,) = check_all(place / "experiments")
+    assert (one.name, one.said, one.changed) == (NAME, "not checked: its rows were not kept", False)
+    assert "| rows not kept |" in index.render(place / "experiments")
+
+
+def test_a_frontiers_page_is_made_of_its_csv_again(tmp_path: Path) -> None:
+    for name in ("frontier.csv", "frontier.md"):
+        shutil.copy(root() / "experiments" / "frontier" / "shapes_lstm" / name, tmp_path)
+    (one,) = check_all(tmp_path)
+    assert (one.name, one.said, one.changed) == ("frontier.md", "as its rows say", False)
+    path = tmp_path / "frontier.csv"
+    table = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    path.write_text(path.read_text(encoding="utf-8").replace(table[1]["size_mib"], "123.4"), encoding="utf-8")
+    (one,) = check_all(tmp_path)
+    assert one.changed
+    assert one.said.startswith(f"by frontier.csv: | {table[1]['label']} |")
+    path.write_text("label,role\nx,teacher\n", encoding="utf-8")
+    with pytest.raises(UserError, match="kd-lab report NAME --frontier"):
+        check_all(tmp_path)
+
+
+def test_no_code_of_anothers_experiments_is_run(place: Path) -> None:
+    kept_in(place)
+    (place / "experiments" / NAME / "table.py").write_text("raise SystemExit(1)", encoding="utf-8")
+    assert [one.name for one in check_all(place / "experiments")] == [NAME]
+
+
+def test_a_folder_of_ones_own_needs_no_index(place: Path) -> None:
+    kept_in(place)
+    (place / "experiments" / "README.md").unlink()
+    assert [(one.name, one.changed) for one in check_all(place / "experiments")] == [(NAME, False)]
+
+
+def test_the_command_keeps_rows_where_it_is_told_to(place: Path) -> None:
+    publish(place)
+    given = [f"--multirun={place / 'multirun'}", f"--experiments={place / 'experiments'}"]
+    assert command(["report", NAME, "--check", *given]) == 0
+    assert not (place / "experiments" / NAME / kept.FILE).exists(), "not this checkout's results"
+    assert command(["report", NAME, "--keep", *given]) == 0
+    assert (place / "experiments" / NAME / kept.FILE).is_file()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda stored: stored.update(schema=9),
+        lambda stored: stored.update(name="../../elsewhere"),
+        lambda stored: stored["cells"][0].update(cell="../other"),
+        lambda stored: stored["cells"][0].update(answers="no base 85 ~"),
+        lambda stored: stored["cells"][0].pop("status"),
+        lambda stored: stored.pop("gold"),
+        lambda stored: stored.update(date="yesterday"),
+    ],
+)
+def test_damaged_rows_are_one_line_and_nothing_is_written_elsewhere(
+    place: Path, damage: Callable[[dict[str, object]], object]
+) -> None:
+    path = kept_in(place) / kept.FILE
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    damage(stored)
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(UserError, match="kd-lab report NAME --keep"):
+        kept.restore(path, place / "again" / "multirun")
+    assert not (place / "elsewhere").exists()
+    assert not (place / "again" / "elsewhere").exists()
