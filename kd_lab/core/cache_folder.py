@@ -17,7 +17,10 @@ from kd_lab.core.errors import UserError
 TAG, SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 OURS = "# This is a cache of kd_lab. `kd-lab cache gc` frees what has long not been used."
 KINDS = frozenset(
-    {"compressed", "fit", "frame", "outputs", "teacher_vectors", "timing", "tokens", "vectors_file", "word2vec"}
+    {
+        *("compressed", "corpus", "fit", "frame", "masked_lm", "outputs", "teacher_vectors", "timing", "tokens"),
+        *("vectors_file", "word2vec"),
+    }
 )
 MANIFEST = "manifest.json"
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
