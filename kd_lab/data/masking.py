@@ -26,7 +26,13 @@ class MaskedBatch(NamedTuple):
 
     def to(self, device: str) -> MaskedBatch:
         """The same on a device."""
-        return MaskedBatch(*(one if one is None else one.to(device, non_blocking=True) for one in self))
+        padded = self.attention_mask
+        return MaskedBatch(
+            self.input_ids.to(device),
+            self.places.to(device),
+            self.labels.to(device),
+            None if padded is None else padded.to(device),
+        )
 
 
 @dataclass(frozen=True)

@@ -36,4 +36,5 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     """The finaliser of SplitMix64: every bit of its input changes half of its output's."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -130,7 +130,7 @@ class TextCorpus:
         revision = commit_of("dataset", str(self.hub_id), self.revision) or self.revision
         try:
             rows = datasets.load_dataset(self.hub_id, self.config, split=split, revision=revision, streaming=True)
-            there = next(iter(rows), {})
+            there: Mapping[str, Any] = next(iter(rows), {})
             if self.text_column not in there:
                 cure = "Name it: corpus.text_column=NAME."
                 got = ", ".join(map(repr, there)) or "no row"

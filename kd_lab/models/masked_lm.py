@@ -173,7 +173,8 @@ def of_classifier(classifier: EncoderClassifier, vocab_size: int) -> MaskedLM:
     """A classifier's encoder under a random head for masked pieces.
 
     Raises:
-        UserError: the family is none of `HEADS`, or the encoder is one that transformers cannot build.
+        UserError: the family is none of `HEADS`, the encoder is one that transformers cannot build, or knows fewer
+            pieces.
     """
     config = classifier.config
     head_layout(str(config["model_type"]))
@@ -181,6 +182,11 @@ def of_classifier(classifier: EncoderClassifier, vocab_size: int) -> MaskedLM:
         cure = "Choose a model that is not pruned."
         raise UserError("model", expected="an encoder as transformers builds it", got="a pruned one", cure=cure)
     found = MaskedLM(config, vocab_size)
+    if (known := len(found.embedding)) < vocab_size:
+        cure = "Choose a checkpoint with the tokenizer that it was trained with."
+        raise UserError(
+            "model", expected=f"a row for each of the tokenizer's {vocab_size} pieces", got=str(known), cure=cure
+        )
     found.net.base_model.load_state_dict(classifier.net.base_model.state_dict(), strict=False)
     return found
 

@@ -101,8 +101,8 @@ class _Pretraining(PretrainPlan):
         """The corpus, the teacher and the student, from the cache or made now."""
         with self._timed("pack", f"pack {self.corpus.name}, texts") as advance:
             corpus = packed_corpus.pack(self.corpus, self.tokenizer, self.cache, advance)
-        rows = {part: len(corpus.rows(part)) for part in ("train", "held_out")}  # type: ignore[arg-type]
-        size = f"{rows['train']:,} rows of {corpus.tokens} pieces, {rows['held_out']:,} held out"
+        train, held_out = len(corpus.rows("train")), len(corpus.rows("held_out"))
+        size = f"{train:,} rows of {corpus.tokens} pieces, {held_out:,} held out"
         say(f"corpus {self.corpus.name}: {size}")
         teacher = None
         if self.teacher is not None:

@@ -7,8 +7,9 @@ again. Optimizer, schedule, clipping and the checks of a checkpoint are those of
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def learn(
             ):
                 said = _asked(called(batch.input_ids, batch.places, batch.attention_mask), loss.returns)
                 size, parts = loss(said, _joined(batch, teacher, loss.needs))
-                (size / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+                (size / settings.accumulate).backward()
             history.add(size, parts)
         done = update + 1
         if name != "cuda" or done % _GLANCE == 0 or done == total or done % settings.checkpoint_every == 0:
@@ -160,13 +161,13 @@ def _batches(
         update * settings.rows_an_update + (turn * world + rank) * size for update in updates for turn in range(turns)
     )
     with ThreadPoolExecutor(1) as ahead:
-        coming = None
+        coming: deque[Future[MaskedBatch]] = deque()
         for first in firsts:
-            made, coming = coming, ahead.submit(rows.batch, np.arange(first, first + size))
-            if made is not None:
-                yield made.result().to(device)
-        if coming is not None:
-            yield coming.result().to(device)
+            coming.append(ahead.submit(rows.batch, np.arange(first, first + size)))
+            if len(coming) > 1:
+                yield coming.popleft().result().to(device)
+        while coming:
+            yield coming.popleft().result().to(device)
 
 
 def _asked(said: Outputs, fields: frozenset[str]) -> Outputs:

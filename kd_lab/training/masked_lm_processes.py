@@ -12,6 +12,7 @@ from uuid import uuid4
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from kd_lab.core.errors import Diverged
 from kd_lab.core.progress import Advance
@@ -73,7 +74,7 @@ def learn_together(model: MaskedLM, work: Work, advance: Advance = lambda rows: 
             advance(now - told)
             told = now
         advance(done.value - told)
-    except mp.ProcessRaisedException as error:
+    except ProcessRaisedException as error:
         if found := _DIVERGED.search(str(error)):
             raise Diverged(found[1]) from error
         raise
@@ -85,6 +86,7 @@ def learn_together(model: MaskedLM, work: Work, advance: Advance = lambda rows: 
 
 def _process(rank: int, world: int, work: Work, meet: str, done: Any) -> None:
     torch.set_num_threads(work.threads)
+    torch.use_deterministic_algorithms(True)
     device = work.settings.resolve_device_and_precision()[0]
     if device == "cuda":
         torch.cuda.set_device(rank)

@@ -107,6 +107,11 @@ def test_a_student_starts_from_its_layers(tmp_path):
     assert all(torch.equal(weight, found[name]) for name, weight in model.net.base_model.state_dict().items())
 
 
+def test_an_encoder_that_knows_fewer_pieces_than_its_tokenizer_is_refused(tmp_path):
+    with pytest.raises(UserError, match="a row for each of the tokenizer's 1000 pieces"):
+        of_classifier(classifier(tmp_path / "a", "bert"), 1000)
+
+
 def test_a_family_without_such_a_head_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"one of the families bert, ernie, distilbert.*got modernbert"):
         of_classifier(classifier(tmp_path / "a", "modernbert"), 40)
