@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from kd_lab.core.cache import Cache
@@ -22,6 +23,7 @@ from kd_lab.training.step_trainer import StepTrainer
 
 Tune = Literal["all", "head"]
 HEAD = "head"  # of `Tune`
+_COUNTED, _AT_ONCE = 100_000, 4096  # rows in which pieces are counted
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def start(
 ) -> tuple[MaskedLM, bool]:
     """The model as it starts, in training mode, and whether its checkpoint brought a head.
 
-    A head that none brought is the teacher's, where the encoder starts from weights too and is as wide; else random.
+    A head that none brought is the teacher's, where the encoder starts from weights too and is as wide; else random,
+    its bias the log of how often each piece stands in the corpus: to learn that alone would take a hundred updates.
 
     Args:
         teacher: None without one.
@@ -74,6 +77,18 @@ def start(
     source = getattr(spec.model, "reads_with", None)
     head = None if source is None else head_of(read_tensors(source.weights()))
     has_head = head is not None and model.take_head(head)
-    if not has_head and teacher is not None and (from_teacher or source is not None):
-        model.take_head(teacher.head_weights())
+    of_teacher = teacher is not None and (from_teacher or source is not None)
+    if not has_head and not (of_teacher and teacher and model.take_head(teacher.head_weights())):
+        _begin_with_frequencies(model, corpus)
     return model.train(), has_head
+
+
+def _begin_with_frequencies(model: MaskedLM, corpus: PackedCorpus) -> None:
+    counts = np.ones(corpus.vocab_size)
+    rows = corpus.rows("train")[:_COUNTED]
+    for begin in range(0, len(rows), _AT_ONCE):
+        counts += np.bincount(rows[begin : begin + _AT_ONCE].ravel(), minlength=corpus.vocab_size)
+    counts[list(corpus.special)] = 1
+    with torch.no_grad():
+        logs = torch.from_numpy(np.log(counts / counts.sum())).float()
+        model.head_weights()["bias"][: corpus.vocab_size] = logs

@@ -27,6 +27,7 @@ from kd_lab.models.encoder import Encoder
 from kd_lab.training import masked_lm_fit
 from kd_lab.training.checkpointing import LAST
 from kd_lab.training.masked_lm_fit import MaskedLMSpec, PretrainedMaskedLM, pretrain
+from kd_lab.training.masked_lm_start import start
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.step_trainer import StepTrainer
 
@@ -154,6 +155,17 @@ def test_a_checkpoint_that_brings_a_head_is_taken_as_it_is(place):
     tuned = place.made(place.teacher(tune="all"))
     assert tuned.about()["updates"] == 12
     assert tuned.about()["before"] == fitted.about()["after"]
+
+
+def test_a_random_head_begins_with_how_often_each_piece_stands_in_the_corpus(place):
+    model, has_head = start(place.teacher(), place.corpus, None, place.cache, place.tokenizer)
+    assert not has_head
+    chances = model.head_weights()["bias"].exp()
+    rows = torch.from_numpy(place.corpus.rows("train").astype("int64")).flatten()
+    text = rows[rows > 4]
+    assert float(chances.sum()) == pytest.approx(1.0, rel=1e-5)
+    often = torch.bincount(text, minlength=len(chances))
+    assert float(chances[often.argmax()]) == pytest.approx(int(often.max() + 1) / (len(text) + len(chances)), rel=1e-5)
 
 
 def test_a_student_from_random_weights_takes_nothing_of_its_teacher(place):
