@@ -72,8 +72,12 @@ def test_a_student_is_pre_trained_found_again_and_fine_tuned(toy_csv, capsys):
 
     tuned = ["model=checkpoint", f"model.path={folder}", "teacher=none", "loss=cross_entropy", "trainer.max_epochs=1"]
     csv = ["dataset=csv", f"dataset.path={toy_csv}", "evaluation=none", "tracking=none", "trainer.device=cpu"]
-    assert command([*csv, *tuned, "tokenizer.max_tokens=16", "name=tuned"]) == 0
-    assert "majority" not in capsys.readouterr().out
+    assert command([*csv, *tuned, "tokenizer.max_tokens=16", "optimizer.encoder_lr=0", "name=tuned"]) == 0
+    [saved] = Path("multirun/tuned").glob("*/model/model.safetensors")
+    given, end = load_file(folder / "model.safetensors"), load_file(saved)
+    kept = [name for name in end if name.startswith("bert.") and "pooler" not in name]
+    assert len(kept) > 30
+    assert all(torch.equal(end[name], given[name]) for name in kept), "it starts from them, and its head alone learned"
 
 
 @pytest.mark.parametrize(
