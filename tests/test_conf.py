@@ -166,7 +166,7 @@ def test_the_groups_are_those_that_others_rely_on() -> None:
 
 @each_option
 def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy_csv: Path) -> None:
-    given = [*(one.format(folder=tmp_path) for one in overrides(option)), f"paths.data={tmp_path}"]
+    given = [*(one.replace("{folder}", str(tmp_path)) for one in overrides(option)), f"paths.data={tmp_path}"]
     if option in ("dataset/csv", "dataset/bbc"):
         given += [f"dataset.path={toy_csv}"]
     group = option.split("/", maxsplit=1)[0]
