@@ -16,7 +16,7 @@ from kd_lab.core.errors import UserError, disk_error  # noqa: E402
 from kd_lab.core.paths import root  # noqa: E402
 from kd_lab.core.process_tuning import first_import, keep_freed_memory, set_variables  # noqa: E402
 
-VERBS = ("report", "export", "predict", "ui", "cache")  # each a file in cli/ with a function of its name
+VERBS = ("report", "export", "predict", "pretrain", "ui", "cache")  # each a file in cli/ with a function of its name
 USAGE = """\
 kd-lab distils, prunes, quantizes and measures text classifiers.
 
@@ -29,6 +29,7 @@ kd-lab distils, prunes, quantizes and measures text classifiers.
   kd-lab report --check-all                           every committed table, made anew from its rows
   kd-lab export STUDY[/CELL] --to DIR                 a cell's model (the best one's), complete, tried, with a card
   kd-lab predict --model DIR ["TEXT" ...]             a model's answers to texts, lines, or --csv FILE; --abstain P
+  kd-lab pretrain [overrides]                         an encoder from text: masked-LM distillation; pretrain --help
   kd-lab ui [NAME]                                    compare runs in MLflow, on 127.0.0.1
   kd-lab cache [ls|gc]                                what is kept, and how to free it
   kd-lab --cfg job [overrides]                        print every option of a run and its value

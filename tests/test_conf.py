@@ -48,6 +48,11 @@ NEEDED = {  # options that have no default by design
     "teacher/ensemble": ["+teacher.members={a: 1, b: 2}"],
     "teacher/ready": ["teacher.path=nowhere"],
 }
+ALONE = {  # the same, of parts that no group of config.yaml chooses
+    "pretrain/corpus/hub": ["alone.hub_id=some/data"],
+    "pretrain/corpus/text": ["alone.path={folder}/toy.csv"],
+    "pretrain/teacher/checkpoint": ["alone.model.path={folder}"],
+}
 DIFFERENT = {  # values that differ from the signature's default, and why
     ("compression/onnx_int8_per_channel", "per_channel"): "that is what it is for",
     ("compression/openvino_bf16", "precision"): "that is what it is for",
@@ -68,6 +73,12 @@ DIFFERENT = {  # values that differ from the signature's default, and why
     ("trainer/default", "monitor"): "a resolver: accuracy, or what fits several labels a row",
     ("tracking/mlflow", "experiment"): "a resolver: what MLFLOW_EXPERIMENT_NAME says, else None",
     ("model/tiny_transformer", "init"): "there is no checkpoint of it: it starts from random",
+    **{
+        ("pretrain/corpus/wikitext2", name): "TextCorpus is one class for all corpora; this is where one of them lies"
+        for name in ("path", "held_out_path", "hub_id", "config", "held_out_split", "unknown_word", "name")
+    },
+    **{("pretrain/corpus/wikipedia", name): "as above" for name in ("hub_id", "config", "name")},
+    ("pretrain/corpus/hub", "name"): "as above: results tell them apart",
     ("model/distilbert_mini", "keep_layers"): "it has half of MiniLM's layers, so it must say which",
 }
 each_option = pytest.mark.parametrize("option", OPTIONS)
@@ -78,7 +89,7 @@ def overrides(option: str) -> list[str]:
     """What chooses an option; a part of other options is put in a place of its own."""
     group, _, name = option.rpartition("/")
     if group not in GROUPS:
-        return [f"+{group}@alone={name}"]
+        return [f"+{group}@alone={name}", *ALONE.get(option, [])]
     return [f"{group}=[{name}]" if group == "compression" else f"{group}={name}", *NEEDED.get(option, [])]
 
 
@@ -155,12 +166,15 @@ def test_the_groups_are_those_that_others_rely_on() -> None:
 
 @each_option
 def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy_csv: Path) -> None:
-    given = [*overrides(option), f"paths.data={tmp_path}"]
+    given = [*(one.replace("{folder}", str(tmp_path)) for one in overrides(option)), f"paths.data={tmp_path}"]
     if option in ("dataset/csv", "dataset/bbc"):
         given += [f"dataset.path={toy_csv}"]
     group = option.split("/", maxsplit=1)[0]
     if option == "teacher/answers":
         given += [f"teacher.path={toy_csv}"]
+    elif option == "pretrain/teacher/checkpoint":
+        for file in ("config.json", "model.safetensors"):
+            (tmp_path / file).touch()
     elif f"{group}.path=nowhere" in NEEDED.get(option, []) and group != "dataset":
         for file in ("config.json", "model.safetensors"):
             (tmp_path / file).touch()

@@ -17,6 +17,7 @@ _UNITS = {
     "examples_per_s": "{:.0f} examples/s",
     "rows_per_s": "{:.0f} rows/s",
     "rows_per_cpu_s": "{:.0f} rows/s",
+    "tokens_per_cpu_s": "{:.0f} pieces/s",
     "texts_per_s": "{:.0f} texts/s",
     "memory_mib": "{:.0f} MiB",
     "peak_mib": "{:.0f} MiB",

@@ -18,8 +18,8 @@ TAG, SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"  
 OURS = "# This is a cache of kd_lab. `kd-lab cache gc` frees what has long not been used."
 KINDS = frozenset(
     {
-        *("compressed", "fit", "frame", "outputs", "teacher_vectors", "timing", "tokens", "vectors_file"),
-        *("vocabulary", "word2vec"),
+        *("compressed", "corpus", "fit", "frame", "masked_lm", "outputs", "teacher_vectors", "timing", "tokens"),
+        *("vectors_file", "vocabulary", "word2vec"),
     }
 )
 MANIFEST = "manifest.json"

@@ -59,7 +59,7 @@ def complete(folder: Path, result: RunResult, served: Served | None = None) -> N
         if card.get("task") == MULTI_LABEL:
             named["problem_type"] = "multi_label_classification"
         _write(folder / CONFIG, {**read_config(folder), "num_labels": len(labels), **named})
-    _write(folder / TOKENIZER_CONFIG, _tokenizer_config(folder / TOKENIZER, card, inputs))
+    _write(folder / TOKENIZER_CONFIG, tokenizer_config(folder / TOKENIZER, card, inputs))
     added = {name: at(result.metrics, f"validation.{name}") for name in (SELECTIVE, THRESHOLDS)}
     added[SERVED] = served._asdict() if served else None
     added = {name: value for name, value in added.items() if value and card.get(name) != value}
@@ -78,8 +78,13 @@ def _read(folder: Path, card: Mapping[str, Any]) -> tuple[Kind, list[str]]:
     return "transformers" if isinstance(model, EncoderClassifier) and model.portable else "kd_lab", inputs
 
 
-def _tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
-    """What `AutoTokenizer.from_pretrained` needs beside tokenizer.json, which says all else, such as lower case."""
+def tokenizer_config(tokenizer: Path, card: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
+    """What `AutoTokenizer.from_pretrained` needs beside tokenizer.json, which says all else, such as lower case.
+
+    Args:
+        card: `pad_id` and `max_tokens` of it are read.
+        inputs: names of the arrays that the model takes.
+    """
     pieces = read_tokenizer(tokenizer, expected="the tokenizer of the model", cure="Run the cell again.")
     found = {name: [text for text in texts if pieces.token_to_id(text) is not None] for name, texts in _SPECIAL.items()}
     return {

@@ -58,6 +58,11 @@ NO_NAME = {
         "revision": "where the file lies: its content is the name",
         "root": "where the file lies: its content is the name",
     },
+    "data.text_corpus.TextCorpus": {"name": "a label"},
+    "training.step_trainer.StepTrainer": {
+        "strategy": "how processes are joined, where there are several",
+        "checkpoint_every": "from where a run that is cut off goes on",
+    },
     "data.checkpoint.Checkpoint": {
         "package": "where the file lies, not what is in it",
         "path": "where the file lies: its content is the name where no sha256 is given",
@@ -78,6 +83,11 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made, or one of
     "data.csv.Csv": {"path": "one.csv"},
     "data.hub.Hub": {"hub_id": "a/b"},
     "data.docstrings.Docstrings": {"libraries": ("numpy", "torch")},
+    "data.text_corpus.TextCorpus": {"path": "one.csv"},
+    **{
+        f"data.text_corpus.TextCorpus.{option}": {"hub_id": "a/b"}
+        for option in ("hub_id", "config", "revision", "split", "held_out_split")
+    },
     "data.tokenizer.Tokenizer": {"checkpoint": Checkpoint("a/b", path="one")},
     "losses.hybrid.Hybrid": {"alpha": 0.5, "temperature": 2.0, "sequence_weight": 0.5, "alpha_end": 0.9},
     "losses.term.kl.KL": {"temperature": 2.0},
@@ -133,6 +143,13 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "checkpoint": Checkpoint("c/d", sha256="1"),
     "config": "other",
     "data.csv.Csv.path": "two.csv",
+    "data.text_corpus.TextCorpus.path": "two.csv",
+    "data.text_corpus.TextCorpus.split": "test",
+    "held_out_path": "two.csv",
+    "held_out_split": "validation",
+    "max_steps": 7,
+    "strategy": "ddp",
+    "unknown_word": "<unk>",
     "data.tokenizer.Tokenizer.checkpoint": Checkpoint("a/b", path="two"),
     "columns": ("text", "label"),
     "delimiter": "tab",

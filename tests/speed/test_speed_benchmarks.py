@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import masked_checkpoints
 import pytest
 import torch
 
@@ -74,6 +75,19 @@ def test_a_ready_teacher_is_the_same_model_as_the_bare_one(toy_csv, tmp_path):
     assert found["ratios"].keys() == {"ours / bare", "ours / bare, processor time"}
     assert found["settings"]["logits_apart"] < 1e-2
     assert "| a ready teacher's pass" in render(tmp_path)
+
+
+def test_pretraining_ends_with_the_weights_of_the_bare_loop(tmp_path):
+    checkpoint = masked_checkpoints.write(tmp_path / "bert")
+    corpus = masked_checkpoints.write_corpus(tmp_path / "all.txt")
+    models = ["model=checkpoint", f"model.path={checkpoint}", "model.layers=2", "teacher=checkpoint"]
+    given = ["corpus=text", f"corpus.path={corpus}", f"teacher.model.path={checkpoint}", "tokenizer.max_tokens=16"]
+    exact = ["trainer.batch_size=4", "trainer.precision=32-true", "trainer.device=cpu"]
+    found = measure("pretrain", tmp_path, [*models, *given, *exact])
+    assert found["medians"]["ours"]["tokens"] == found["medians"]["bare"]["tokens"] == 2 * 4 * 16
+    assert found["ratios"].keys() == {"ours / bare", "ours / bare, processor time"}
+    assert found["settings"]["weights_apart"] < 1e-4
+    assert "| `kd-lab pretrain`" in render(tmp_path)
 
 
 @pytest.mark.slow

@@ -1,0 +1,173 @@
+"""Masked-LM distillation: pieces a second of `kd-lab pretrain`'s loop, beside a bare PyTorch loop on the same batches.
+
+Student and teacher are those of the command (distilbert_mini, MiniLM), on WikiText-2; overrides are its own, such as
+corpus=text corpus.path=FILE. The bare side has its masked batches ready, the loss written out by hand, AdamW with the
+same groups, and no history, checkpoint or look at whether the loss is a number. Both end with the same weights, up to
+rounding. Packing, and reading the models, are timed on no side.
+"""
+
+from __future__ import annotations
+
+import copy
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from experiments.speed import result
+from experiments.speed.command_line import ask, parser
+from experiments.speed.rounds import Figures, by_turns
+from kd_lab.cli.pretrain import composed
+from kd_lab.core.process_tuning import keep_freed_memory
+from kd_lab.data.masking import MaskedBatch, MaskedRows
+from kd_lab.data.packed_corpus import pack
+from kd_lab.models.masked_lm import MaskedLM
+from kd_lab.pipeline.pretrain_plan import PretrainPlan
+from kd_lab.training.masked_lm_loop import learn
+from kd_lab.training.masked_lm_start import MaskedLMSpec, start
+from kd_lab.training.optimizer import clip
+
+_FIGURES = {"": "tokens_per_s", ", processor time": "tokens_per_cpu_s"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, writes `pretrain/result.json`, prints."""
+    made = parser("pretrain", __doc__, rounds=5)
+    made.add_argument("--steps", type=int, help="updates in a turn, 10")
+    made.add_argument("--threads", type=int, help="of torch; all cores")
+    asked = ask(made, arguments)
+    steps = asked.number("steps", 10, 2)
+    if asked.options.threads:
+        torch.set_num_threads(asked.options.threads)
+    plan = PretrainPlan(composed(asked.overrides))
+    plan.check()
+    assert plan.teacher is not None, "the loss that is written out by hand has one"
+    corpus = pack(plan.corpus, plan.tokenizer, plan.cache)
+    teacher, _ = start(plan.teacher, corpus, None, plan.cache, plan.tokenizer.path)
+    student, _ = start(plan.student, corpus, teacher, plan.cache, plan.tokenizer.path)
+    spec = replace(plan.student, trainer=replace(plan.student.trainer, max_steps=steps, max_epochs=1))
+    device, precision = spec.trainer.resolve_device_and_precision()
+    keep_freed_memory()  # as the command does
+    torch.use_deterministic_algorithms(True)  # as in the command
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    teacher.to(device).eval()
+    rows = MaskedRows(corpus, "train", spec.masking, spec.seed)
+    size = spec.trainer.batch_size
+    batches = [rows.batch(np.arange(at * size, (at + 1) * size)).to(device) for at in range(steps)]
+    tokens = steps * size * corpus.tokens
+    ends: dict[str, MaskedLM] = {}
+    jobs = {
+        "ours": partial(_ours, student, teacher, spec, rows, tokens, ends),
+        "bare": partial(_bare, student, teacher, spec, batches, tokens, ends),
+    }
+    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
+    pairs = zip(ends["ours"].parameters(), ends["bare"].parameters(), strict=True)
+    apart = max(float((one.detach() - other.detach()).abs().max()) for one, other in pairs)
+    result.write(
+        asked,
+        [measured],
+        {f"ours / bare{name}": measured.ratio(figure, "ours", "bare") for name, figure in _FIGURES.items()},
+        {
+            "corpus": plan.corpus.name,
+            "student": spec.model.name,
+            "teacher": plan.teacher.model.name,
+            "steps": steps,
+            "rows_in_a_batch": size,
+            "tokens_in_a_row": corpus.tokens,
+            "device": device,
+            "precision": precision,
+            "threads": torch.get_num_threads(),
+            "weights_apart": apart,
+        },
+        figures={"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10},
+        notes=[
+            "ratios of processor time hold also where other processes are busy",
+            "peak_mib is of the process that holds the teacher, the student and one trained model of each side",
+        ],
+    )
+
+
+def _ours(
+    student: MaskedLM, teacher: MaskedLM, spec: MaskedLMSpec, rows: MaskedRows, tokens: int, ends: dict[str, MaskedLM]
+) -> Figures:
+    model = ends["ours"] = copy.deepcopy(student)
+    with tempfile.TemporaryDirectory() as folder:
+        clock = _Clock()
+        settings = replace(spec.trainer, checkpoint_every=10**6)
+        told = learn(model, teacher, spec.loss, spec.optimizer, settings, spec.seed, rows, Path(folder), advance=clock)
+        assert told["history"]
+    return clock.figures(tokens)
+
+
+def _bare(
+    student: MaskedLM,
+    teacher: MaskedLM,
+    spec: MaskedLMSpec,
+    batches: Sequence[MaskedBatch],
+    tokens: int,
+    ends: dict[str, MaskedLM],
+) -> Figures:
+    device, precision = spec.trainer.resolve_device_and_precision()
+    model = ends["bare"] = copy.deepcopy(student).to(device).train()
+    optimizer = spec.optimizer.build(model, model.head)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: spec.optimizer.factor(step, len(batches)))
+    weights, temperature = spec.loss.weights, spec.loss.terms["kl"].temperature
+    clock = _Clock()
+    for number, batch in enumerate(batches):
+        torch.manual_seed(int(np.random.SeedSequence([spec.seed, number, 0]).generate_state(1, np.uint64)[0] >> 1))
+        enabled = precision == "bf16-mixed"
+        with torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=device == "cuda"):
+            logits, hidden, *_ = model(batch.input_ids, batch.places)
+            with torch.no_grad():
+                theirs, states, *_ = teacher(batch.input_ids, batch.places)
+            logits, theirs = logits.float(), theirs.float()
+            guessed = F.log_softmax(logits / temperature, -1), F.log_softmax(theirs / temperature, -1)
+            kl = temperature**2 * F.kl_div(*guessed, log_target=True, reduction="batchmean")
+            apart = 1 - F.cosine_similarity(hidden.float(), states.float(), dim=-1)
+            total = weights["kl"] * kl + weights["cross_entropy"] * F.cross_entropy(logits, batch.labels)
+            total = total + weights["hidden_cosine"] * apart.mean()
+            total.backward()
+        if spec.trainer.clip_norm:
+            clip(optimizer, spec.trainer.clip_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        clock(len(batch.input_ids))
+    return clock.figures(tokens)
+
+
+class _Clock:
+    """Time from its making to the end of the last update that it is told of."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+        self._ended = self._began
+
+    def __call__(self, rows: int) -> None:
+        self._ended = self._now()
+
+    def figures(self, tokens: int) -> Figures:
+        seconds, used = (end - begin for begin, end in zip(self._began, self._ended, strict=True))
+        return {
+            "tokens_per_s": tokens / seconds,
+            "tokens_per_cpu_s": tokens / used,
+            "seconds": seconds,
+            "tokens": tokens,
+        }
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter(), time.process_time()
+
+
+if __name__ == "__main__":
+    main()
