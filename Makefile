@@ -22,7 +22,7 @@ demo: $(VENV)/ready
 	$(BIN)/kd-lab experiments=demo
 
 test: $(VENV)/ready_for_tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder --durations 40 --durations-min 2
 
 coverage: $(VENV)/ready_for_tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run --branch --include='$(subst $() $(),$(comma),$(SAFE:%=kd_lab/%.py))' -m pytest $(SAFE_TESTS:%=tests/%.py)

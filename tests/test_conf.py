@@ -364,7 +364,7 @@ def test_the_demo_has_few_labels_and_much_text_without() -> None:
         (["compression=[prune_l1,foo]"], "override compression", "trim_vocabulary, got foo"),
         (["dataset/split=foo"], "override dataset/split", "default, got foo"),
         (["experiments=foo"], "override experiments", "got foo"),
-        (["experiments=seeds/foo"], "override experiments", "seeds/clinc, seeds/clinc_size, got seeds/foo"),
+        (["experiments=seeds/foo"], "override experiments", "seeds/clinc, seeds/clinc_size, seeds/imdb, got seeds/foo"),
         (["trainer.strategy=ddp"], "override trainer.strategy", "side by side: -m hydra/launcher=joblib"),
         (["model=["], "overrides", "no viable alternative"),
         (["model"], "overrides", "missing EQUAL"),
