@@ -88,9 +88,13 @@ def try_all(files: Sequence[str] | None = None) -> Iterator[Tried]:
 
 
 def option_files() -> list[str]:
-    """Every file of conf/ that is an option of a group, without its ending."""
+    """Every file of conf/ that is an option of a group, without its ending.
+
+    A teacher of `kd-lab pretrain` has no class of its own: its parts are the options of groups that are walked.
+    """
     paths = (path.relative_to(CONF).with_suffix("") for path in Path(CONF).rglob("*.yaml"))
-    return sorted(path.as_posix() for path in paths if len(path.parts) > 1)
+    parts = ("pretrain", "teacher")
+    return sorted(path.as_posix() for path in paths if len(path.parts) > 1 and path.parts[:2] != parts)
 
 
 @cache
