@@ -55,7 +55,9 @@ def main() -> None:
     read = tokenizer(train.text.tolist())
     shape = {"hidden_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 768}
     labels = {"id2label": shuffled, "label2id": {name: number for number, name in shuffled.items()}}
-    config = RobertaConfig(PIECES, **shape, max_position_embeddings=66, pad_token_id=1, type_vocab_size=1, **labels)
+    config = RobertaConfig(
+        vocab_size=PIECES, **shape, max_position_embeddings=66, pad_token_id=1, type_vocab_size=1, **labels
+    )
     model = RobertaForSequenceClassification(config).train()
     stepper = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     steps = EPOCHS * (-(-len(train) // ROWS))
