@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from told_labels import told
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.data.csv import Csv
-from kd_lab.data.dataset import Texts, checked
+from kd_lab.data.dataset import checked
 from kd_lab.data.frame import keep, rows
 from kd_lab.data.hub import Hub
 from kd_lab.data.label_columns import as_lists
@@ -24,16 +25,6 @@ ROWS = [
     for row in range(60)
 ]
 BORNE = {row["text"]: [name for name in ("funny", "rude") if row[name]] for row in ROWS}
-
-
-def told(texts: Texts) -> dict[str, list[str]]:
-    """Text -> its labels, whatever split it is in."""
-    assert texts.label_sets is not None
-    found = {}
-    for split in texts.splits.values():
-        for text, number in zip(split.texts, split.labels, strict=True):
-            found[text] = [name for name, there in zip(texts.classes, texts.label_sets[number], strict=True) if there]
-    return found
 
 
 def write(path: Path, shape: str) -> str:

@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
+from told_labels import told
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
@@ -23,16 +24,6 @@ from kd_lab.data.stratify import in_proportion_sets, stratified_sets
 NAMES = ("funny", "rude", "sad")
 SETS = [["rude"], [], ["funny", "sad"], ["sad"], ["funny", "rude", "sad"]] * 12
 ROWS = [{"text": f"text {row}", "label": labels} for row, labels in enumerate(SETS)]
-
-
-def told(texts: Texts) -> dict[str, list[str]]:
-    """Text -> its labels, whatever split it is in."""
-    assert texts.label_sets is not None
-    found = {}
-    for split in texts.splits.values():
-        for text, number in zip(split.texts, split.labels, strict=True):
-            found[text] = [name for name, there in zip(texts.classes, texts.label_sets[number], strict=True) if there]
-    return found
 
 
 def write(path: Path, shape: str) -> Path:
