@@ -19,7 +19,6 @@ from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.evaluation import scoring
 from kd_lab.losses.loss import Loss
-from kd_lab.losses.term.logit_mse import LogitMse
 from kd_lab.models.base import TorchClassifier
 from kd_lab.pipeline.plan import Plan
 from kd_lab.pipeline.teacher import (
@@ -36,12 +35,12 @@ from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.checkpointing import Observe, ignore
 from kd_lab.training.ensemble_teacher import EnsembleTeacher
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
+from kd_lab.training.labels_alone import labels_alone_hint
 from kd_lab.training.lightning_module import TeacherOutputs
 from kd_lab.training.loop import learned_from
 from kd_lab.training.ready_teacher import ReadyTeacher
 from kd_lab.training.uneven_classes import uneven_classes_hint
 
-_MANY = 20  # classes, from which on a loss of all logits alike hardly sees the label; tried with 4 and 151
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 
 
@@ -181,7 +180,9 @@ class FittingCell(Plan):
         if self.teacher is None:
             return None
         teacher = self._prepared("teacher", self.teacher, tokens, taught)
-        self._warn_of_labels_alone(teacher, tokens)
+        alone = isinstance(teacher, FileTeacher) and teacher.labels_alone and not tokens.multi_label
+        if alone and (hint := labels_alone_hint(self.student.loss, len(tokens.classes))):
+            self.warn(f"teacher {name_of(self.teacher)}: {hint}")
         logits = teacher.logits("validation", EXACT)
         if not scoring.says_enough(logits):
             return teacher
@@ -196,20 +197,6 @@ class FittingCell(Plan):
                 )
             self.warn(text)
         return teacher
-
-    def _warn_of_labels_alone(self, teacher: CellTeacher, tokens: Tokens) -> None:
-        """Says by which loss labels without probabilities are learned from: see `experiments/any_teacher`."""
-        loss, classes = self.student.loss, len(tokens.classes)
-        mse = any(isinstance(loss.terms[name], LogitMse) for name in loss.used)
-        if (
-            mse
-            and classes > _MANY
-            and not tokens.multi_label
-            and isinstance(teacher, FileTeacher)
-            and teacher.labels_alone
-        ):
-            alike = f"labels alone give the logits of {classes - 1} classes of {classes} one value"
-            self.warn(f"teacher {teacher.spec.name}: {alike}, which logit_mse mostly learns; loss=kl learns the label")
 
     def teaching(self, teacher: CellTeacher | None) -> Teacher | None:
         """The teacher with answers for the student's loss: from the cache where logits suffice, else live."""

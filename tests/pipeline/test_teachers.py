@@ -13,8 +13,8 @@ from kd_lab.cli.compose import compose
 from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
-from kd_lab.pipeline import fitting
 from kd_lab.pipeline.cell import Cell
+from kd_lab.training import labels_alone
 
 LABELS = ("weather", "animals", "food")
 QUICK = [
@@ -114,7 +114,7 @@ def test_a_file_that_says_nothing_of_test_still_teaches() -> None:
 def test_of_a_few_rows_that_are_answered_by_chance_nothing_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "_MANY", 2)
+    monkeypatch.setattr(labels_alone, "MANY", 2)
     splits = Cell(compose([*QUICK, "teacher=none", "loss=cross_entropy"])).dataset.load().splits
     names = ("animals", "food", "weather")
     rows = []
