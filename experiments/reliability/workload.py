@@ -32,6 +32,19 @@ CELL = [*SETTINGS, *COMPRESSED]
 SWEEP = ["-m", *SETTINGS, "seed=0,1"]
 
 
+_LOADED = [
+    *("kd_lab.cli.run", "kd_lab.cli.finish", "kd_lab.cli.report", "kd_lab.cli.hydra_files", "kd_lab.pipeline.run"),
+    *("kd_lab.compression.prune.magnitude", "kd_lab.compression.quantize.torch_int8_classifier", "kd_lab.data.csv"),
+    *("kd_lab.models.lstm_attention", "kd_lab.models.word2vec", "kd_lab.sweeps.search.study"),
+    *("kd_lab.tracking.mlflow_run", "kd_lab.tracking.mlflow_store", "kd_lab.tracking.mlflow_level"),
+    *("hydra_plugins.kd_lab.grid_sweeper", "hydra_plugins.kd_lab.optuna_sweeper", "hydra_plugins.kd_lab.ray_launcher"),
+    *("hydra_plugins.hydra_joblib_launcher.joblib_launcher", "hydra_plugins.kd_lab.submitit_launcher"),
+    *("mlflow.store.tracking.sqlalchemy_store", "mlflow.pyfunc.model", "mlflow.store.workspace.utils"),
+    *("sqlalchemy.dialects.sqlite", "alembic.command", "optuna", "selectors", "PIL.JpegImagePlugin"),
+    *("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "omegaconf._impl", "rich._emoji_codes"),
+]
+
+
 class Ended(NamedTuple):
     """How a command ended."""
 
@@ -51,22 +64,19 @@ class Ended(NamedTuple):
 
 
 def imports() -> None:
-    """Loads all that a command needs, once; nothing is computed and no thread is started."""
+    """Loads all that a command needs, once, and what it would look up for itself; no thread is started."""
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     import importlib
 
-    for name in (
-        "cli.run",
-        "cli.finish",
-        "cli.report",
-        "pipeline.run",
-        "sweeps.search.study",
-        "tracking.mlflow_run",
-        "tracking.mlflow_store",
-    ):
-        importlib.import_module(f"kd_lab.{name}")
-    for name in ("mlflow.store.tracking.sqlalchemy_store", "optuna", "matplotlib.backends.backend_agg", "selectors"):
+    for name in _LOADED:
         importlib.import_module(name)
+    from kd_lab.core.code_hash import code_hash
+
+    for name in ("cli.run", "cli.report"):  # what they import is read and hashed once
+        code_hash(f"kd_lab.{name}")
+    from mlflow.utils import requirements_utils
+
+    requirements_utils._init_modules_to_packages_map()  # a look at every installed package
     gc.freeze()  # or each fork would look through all that is imported, again and again: a sixth of its time
     gc.set_threshold(50_000, 20, 20)
 
