@@ -145,6 +145,15 @@ def test_file_is_named_for_an_idea(file: Path) -> None:
     }
 
 
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for file in FILES:
+        for node in tree(file).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(named(file))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 @each_file
 def test_every_public_function_and_class_says_what_it_is(file: Path) -> None:
     module = tree(file)

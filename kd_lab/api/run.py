@@ -7,7 +7,7 @@ from typing import Any
 
 from kd_lab.api.process import process_kept
 from kd_lab.api.result import Run
-from kd_lab.api.texts import Texts
+from kd_lab.api.texts import GivenTexts
 from kd_lab.core.errors import FitError, UserError
 
 
@@ -47,7 +47,10 @@ def run(
     with process_kept():
         from kd_lab.cli import run as command
 
-        line = [*Texts(train, validation, test, text, label, pair, id, unlabelled).overrides(overrides), *overrides]
+        line = [
+            *GivenTexts(train, validation, test, text, label, pair, id, unlabelled).overrides(overrides),
+            *overrides,
+        ]
         _refuse_sweep(line)
         (folder,) = command.cells(line, command.job_of_a_program)
         ran = Run.read(folder)

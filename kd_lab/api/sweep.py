@@ -8,7 +8,7 @@ from typing import Any
 from kd_lab.api.process import process_kept
 from kd_lab.api.result import Run, Sweep
 from kd_lab.api.run import check_overrides
-from kd_lab.api.texts import Texts
+from kd_lab.api.texts import GivenTexts
 from kd_lab.core import results
 
 
@@ -44,7 +44,7 @@ def sweep(
         from kd_lab.cli import finish
         from kd_lab.cli import run as command
 
-        own = Texts(train, validation, test, text, label, pair, id, unlabelled).overrides(overrides)
+        own = GivenTexts(train, validation, test, text, label, pair, id, unlabelled).overrides(overrides)
         folders = command.cells(["-m", *own, *overrides], command.job_of_a_program)
         report = finish.finish_sweep(folders)
         first = results.read(folders[0])

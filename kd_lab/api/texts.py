@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from kd_lab.core.errors import UserError
 
 
-class Texts(NamedTuple):
+class GivenTexts(NamedTuple):
     """What a caller gave; nothing where `train` is None, and the data set is that of `dataset=`."""
 
     train: Any = None  # a data frame of pandas, or (texts, labels)

@@ -9,7 +9,7 @@ import numpy as np
 from kd_lab.core import results
 from kd_lab.evaluation.predictions import TEST, read_validation
 from kd_lab.evaluation.selective import Judged, rates
-from kd_lab.serving.cascade import Measured, at_or_below, measured_of
+from kd_lab.serving.cascade import OperatingPoint, at_or_below, operating_points_of
 
 _TEACHER = "its teacher"
 
@@ -23,7 +23,7 @@ def measured_on_validation(model: Path, threshold: float, second: Path | None = 
         threshold: of its confidence.
         second: folder of the model that is asked then; judged where it lies in a cell of the same rows.
     """
-    told = measured_of(model)
+    told = operating_points_of(model)
     teacher = next((row.cascade for row in told if row.threshold == threshold), None)
     if (own := _kept(model)) is not None:
         theirs = _kept(second) if second else None
@@ -46,7 +46,7 @@ def _kept(model: Path) -> tuple[str, Judged] | None:
     return None if result is None or said is None else (result.fingerprint.get(TEST, ""), said)
 
 
-def _line(row: Measured, alone: float | None, asked: str) -> str:
+def _line(row: OperatingPoint, alone: float | None, asked: str) -> str:
     kept = f"on validation at {row.threshold:g}: keeps {_percent(row.coverage)} of rows"
     right = "" if row.accuracy is None else f", {_percent(row.accuracy)} of them right"
     every = "" if alone is None else f"; alone it has {_percent(alone)} of all rows right"

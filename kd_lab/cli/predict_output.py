@@ -15,7 +15,7 @@ from kd_lab.cli.predict_input import InputTexts
 from kd_lab.cli.predict_rows import JSON_LINES, PARQUET, ending
 from kd_lab.core.drafts import atomic_file
 from kd_lab.core.errors import disk_errors
-from kd_lab.serving.cascade import Answers
+from kd_lab.serving.cascade import CascadeOutput
 
 _DIGITS = 6  # of a probability in text
 
@@ -23,7 +23,7 @@ _DIGITS = 6  # of a probability in text
 class AnswerWriter(Protocol):
     """Where answers go."""
 
-    def write(self, inputs: InputTexts, answers: Answers) -> None:
+    def write(self, inputs: InputTexts, answers: CascadeOutput) -> None:
         """A row for each text of `inputs`, in order; the answers are those to `inputs.asked`."""
 
 
@@ -54,7 +54,7 @@ class Writer:
         self._csv, self._width = csv.writer(file, delimiter=separator, lineterminator="\n"), len(answers)
         self._csv.writerow([*columns, *answers])
 
-    def write(self, inputs: InputTexts, answers: Answers) -> None:
+    def write(self, inputs: InputTexts, answers: CascadeOutput) -> None:
         """See `AnswerWriter`."""
         for given, told in zip(_given(inputs), _told(inputs, answers, self._width), strict=True):
             shown = (f"{value:.{_DIGITS}f}" if isinstance(value, float) else _text(value) for value in told)
@@ -67,7 +67,7 @@ class JsonWriter:
     def __init__(self, file: TextIO, columns: Sequence[str], answers: Sequence[str]) -> None:
         self._file, self._names, self._width = file, [*columns, *answers], len(answers)
 
-    def write(self, inputs: InputTexts, answers: Answers) -> None:
+    def write(self, inputs: InputTexts, answers: CascadeOutput) -> None:
         """See `AnswerWriter`."""
         for given, told in zip(_given(inputs), _told(inputs, answers, self._width), strict=True):
             shown = (round(value, _DIGITS) if isinstance(value, float) else value for value in told)
@@ -96,7 +96,7 @@ class ParquetWriter:
         self._width = len(answers)
         self._file = pa.parquet.ParquetWriter(file, self._schema)
 
-    def write(self, inputs: InputTexts, answers: Answers) -> None:
+    def write(self, inputs: InputTexts, answers: CascadeOutput) -> None:
         """See `AnswerWriter`."""
         import pyarrow as pa
 
@@ -150,7 +150,7 @@ def _given(inputs: InputTexts) -> Iterator[Sequence[Any]]:
     return zip(*sides, strict=True)
 
 
-def _told(inputs: InputTexts, answers: Answers, width: int) -> Iterator[list[Any]]:
+def _told(inputs: InputTexts, answers: CascadeOutput, width: int) -> Iterator[list[Any]]:
     """The answers, row by row; None where a text was passed over, or nobody says a label."""
     places = {row: place for place, row in enumerate(inputs.asked)}
     whole = width > 2 + (answers.abstained is not None)

@@ -17,7 +17,7 @@ _INT64 = 2**63
 Row = tuple[str, list[Any]]  # where it stands in the file, and its values in the order of the names
 
 
-class Rows(Protocol):
+class RowReader(Protocol):
     """What is read of a file.
 
     Attributes:
@@ -42,7 +42,7 @@ def ending(path: Path) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def rows_of(path: Path, wanted: Sequence[str]) -> Rows:
+def rows_of(path: Path, wanted: Sequence[str]) -> RowReader:
     """The file's rows.
 
     Args:
@@ -59,7 +59,7 @@ def rows_of(path: Path, wanted: Sequence[str]) -> Rows:
 
 
 class CsvRows:
-    """Fields of a CSV file with a header line, all of them texts; see `Rows`."""
+    """Fields of a CSV file with a header line, all of them texts; see `RowReader`."""
 
     def __init__(self, path: Path, wanted: Sequence[str]) -> None:
         csv.field_size_limit(LONGEST)
@@ -95,7 +95,7 @@ class CsvRows:
 
 
 class JsonRows:
-    """The objects of a file with one a line; a key that an object lacks is null; see `Rows`."""
+    """The objects of a file with one a line; a key that an object lacks is null; see `RowReader`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -124,7 +124,7 @@ class JsonRows:
 
 
 class ParquetRows:
-    """The rows of a Parquet file, in no more memory than some thousands of them take; see `Rows`."""
+    """The rows of a Parquet file, in no more memory than some thousands of them take; see `RowReader`."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet

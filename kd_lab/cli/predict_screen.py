@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from kd_lab.cli.predict_input import InputTexts
 from kd_lab.core.tables import MISSING
-from kd_lab.serving.cascade import Answers
+from kd_lab.serving.cascade import CascadeOutput
 
 _SEVERAL = 30  # letters for several labels
 _LEAST = 20  # letters of a text that a terminal must have room for
@@ -31,7 +31,7 @@ class Screen:
         self._left = max(_LEAST, width - sum(self._widths) - 2 * len(self._widths) - 1)
         self._print(["labels" if multi_label else "label", "probability", *(labels if whole else ())], "text")
 
-    def write(self, inputs: InputTexts, answers: Answers) -> None:
+    def write(self, inputs: InputTexts, answers: CascadeOutput) -> None:
         """A line for each text of `inputs`, in order; the answers are those to `inputs.asked`."""
         places = {row: place for place, row in enumerate(inputs.asked)}
         for row, text in enumerate(inputs.texts):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-class Rows(NamedTuple):
+class LibraryQuery(NamedTuple):
     """What is asked of one package.
 
     Args:
@@ -37,13 +37,13 @@ class Rows(NamedTuple):
     masking: tuple[str, str]
 
 
-def read_all(asked: Sequence[Rows], processes: int) -> list[list[tuple[str, str]]]:
+def read_all(asked: Sequence[LibraryQuery], processes: int) -> list[list[tuple[str, str]]]:
     """(key, text) of each package's rows, no key twice; at most so many packages at a time."""
     with ThreadPoolExecutor(max(1, processes)) as pool:
         return list(pool.map(_in_a_process, asked))
 
 
-def read(asked: Rows) -> list[tuple[str, str]]:
+def read(asked: LibraryQuery) -> list[tuple[str, str]]:
     """(key, text) of one package's rows, in the order of its files; the key is the text's first eight words."""
     mask = re.compile(asked.masking[0], re.IGNORECASE)
     found: dict[str, str] = {}
@@ -57,7 +57,7 @@ def read(asked: Rows) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def _in_a_process(asked: Rows) -> list[tuple[str, str]]:
+def _in_a_process(asked: LibraryQuery) -> list[tuple[str, str]]:
     """`read` in another process; in this one where none can be had, which is slower and says the same."""
     question = json.dumps([str(asked.folder), *asked[1:]])
     try:
@@ -95,4 +95,4 @@ def _documented(node: _Documented) -> Iterator[_Documented]:
 if __name__ == "__main__":
     gc.disable()  # trees have no circles, and the collector goes through them for a quarter of the time
     folder, enough, min_words, max_words, (pattern, text) = json.load(sys.stdin)
-    json.dump(read(Rows(Path(folder), enough, min_words, max_words, (pattern, text))), sys.stdout)
+    json.dump(read(LibraryQuery(Path(folder), enough, min_words, max_words, (pattern, text))), sys.stdout)

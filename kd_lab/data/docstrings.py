@@ -17,7 +17,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Libraries, NonEmpty
 from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.dataset import Split, SplitPlan, Texts
-from kd_lab.data.docstring_files import Rows, read_all
+from kd_lab.data.docstring_files import LibraryQuery, read_all
 
 _DISTRIBUTION = {"sklearn": "scikit-learn"}  # import name -> distribution, where they differ
 _NICKNAMES = ("pytorch", "scikit", "np", "pd", "plt", "nx", "hf", "huggingface", "hugging face")
@@ -65,7 +65,7 @@ class Docstrings:
         """
         enough = self.rows_per_library * 5 // 4  # some are shared with another library and fall out
         masking = (_mask_pattern(self.libraries).pattern, MASK)
-        asked = [Rows(_folder(one), enough, self.min_words, self.max_words, masking) for one in self.libraries]
+        asked = [LibraryQuery(_folder(one), enough, self.min_words, self.max_words, masking) for one in self.libraries]
         found = [(key, text, label) for label, rows in enumerate(read_all(asked, usable())) for key, text in rows]
         libraries_of = Counter(key for key, _, _ in found)
         own = [(text, label) for key, text, label in found if libraries_of[key] == 1]

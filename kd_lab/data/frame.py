@@ -24,7 +24,7 @@ _LISTS = (list, tuple, set, frozenset, np.ndarray)
 _SHOWN = 20  # names of columns that an error lists
 
 
-class Rows(NamedTuple):
+class FrameRows(NamedTuple):
     """One split, fit to be written."""
 
     texts: list[str]
@@ -40,7 +40,7 @@ def rows(
     label: str | Sequence[str],
     pair: str | None = None,
     id: str | None = None,  # as the caller does
-) -> Rows:
+) -> FrameRows:
     """The rows of a data frame or of lists, exactly as they are.
 
     Args:
@@ -74,10 +74,10 @@ def rows(
     place = f"{where}, {columns['label']!r}"
     pairs = [str(one) for one in found["pair"]] if "pair" in found else None
     ids = read_ids(found["id"], f"{where}, {columns['id']!r}") if "id" in found else None
-    return Rows([str(one) for one in texts], _labels(labels, place), pairs, ids)
+    return FrameRows([str(one) for one in texts], _labels(labels, place), pairs, ids)
 
 
-def unlabelled(given: Any, where: str, text: str, pair: str | None = None) -> Rows:
+def unlabelled(given: Any, where: str, text: str, pair: str | None = None) -> FrameRows:
     """The rows of a data frame or of a list of texts that have no labels.
 
     Args:
@@ -102,10 +102,10 @@ def unlabelled(given: Any, where: str, text: str, pair: str | None = None) -> Ro
     if not found["text"]:
         raise UserError(where, expected="rows", got="none", cure="Leave it out where there are none.")
     _check_texts(found, where, columns)
-    return Rows(found["text"], [], found.get("pair"))
+    return FrameRows(found["text"], [], found.get("pair"))
 
 
-def keep(splits: Mapping[str, Rows], cache: Cache) -> Path:
+def keep(splits: Mapping[str, FrameRows], cache: Cache) -> Path:
     """The folder with `<split>-0.parquet` for each split; it lies in the cache, and is the same for the same rows.
 
     Raises:
@@ -209,13 +209,13 @@ def _is_missing(label: Any) -> bool:
     return label is None or label is pd.NA or label is pd.NaT or (isinstance(label, str) and not label.strip())
 
 
-def _digest(split: Rows) -> str:
+def _digest(split: FrameRows) -> str:
     parts = [split.texts, split.pairs, split.labels, *([] if split.ids is None else [split.ids])]
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _write(split: Rows, path: Path) -> None:
+def _write(split: FrameRows, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet
 

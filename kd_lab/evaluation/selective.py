@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kd_lab.serving.cascade import Measured
+from kd_lab.serving.cascade import OperatingPoint
 from kd_lab.serving.label_decisions import Bits
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of the probability of the label that is said
@@ -41,7 +41,7 @@ def judge(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Judged:
     return Judged(labels, wide.argmax(axis=1), odds.max(axis=1) / odds.sum(axis=1))
 
 
-def rates(said: Judged, threshold: float, second: NDArray[np.int64] | None = None) -> Measured:
+def rates(said: Judged, threshold: float, second: NDArray[np.int64] | None = None) -> OperatingPoint:
     """How a threshold fares: the shares of rows at or above it, and of right ones.
 
     Args:
@@ -51,7 +51,7 @@ def rates(said: Judged, threshold: float, second: NDArray[np.int64] | None = Non
     """
     kept, right = said.confidence >= threshold, said.predictions == said.labels
     cascade = None if second is None else float(np.where(kept, right, second == said.labels).mean())
-    return Measured(threshold, float(kept.mean()), float(right[kept].mean()) if kept.any() else None, cascade)
+    return OperatingPoint(threshold, float(kept.mean()), float(right[kept].mean()) if kept.any() else None, cascade)
 
 
 def table(said: Judged, teacher: NDArray[np.int64] | None = None) -> list[Sequence[float | None]]:
@@ -63,7 +63,7 @@ def table(said: Judged, teacher: NDArray[np.int64] | None = None) -> list[Sequen
 
     Returns:
         rows of threshold, coverage, accuracy of the rows that are kept (None where none is) and, with a teacher,
-        accuracy over all rows where the teacher answers those that are not; rates as fractions, see `Measured`.
+        accuracy over all rows where the teacher answers those that are not; rates as fractions, see `OperatingPoint`.
     """
     rows = [rates(said, threshold, teacher) for threshold in THRESHOLDS]
     return [list(row if teacher is not None else row[:3]) for row in rows]

@@ -18,7 +18,7 @@ from kd_lab.serving.text_classifier import TextClassifier
 SELECTIVE = "selective"  # entry of classifier.json: what `evaluation.selective.table` measured on validation
 
 
-class Answers(NamedTuple):
+class CascadeOutput(NamedTuple):
     """What is said of some texts."""
 
     labels: list[Any]  # None where no model says one; lists where a text may bear several
@@ -63,13 +63,15 @@ class Cascade:
             raise UserError("the second model", expected=f"{expected} a text", got=got, cure=cure)
         self._order = [] if second is None else [second.labels.index(label) for label in model.labels]
 
-    def predict(self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32) -> Answers:
+    def predict(
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, batch_size: int = 32
+    ) -> CascadeOutput:
         """The answers to texts; takes and raises what `TextClassifier.predict` does."""
         own = self._model.say(texts, seconds, batch_size)
         said, probabilities, confidence = [*own.labels], own.probabilities, own.confidence
         if self._threshold is None:
             self.kept += len(said)
-            return Answers(said, probabilities, confidence)
+            return CascadeOutput(said, probabilities, confidence)
         abstained = confidence < self._threshold
         rows = np.flatnonzero(abstained).tolist()
         self.kept, self.left = self.kept + len(said) - len(rows), self.left + len(rows)
@@ -84,10 +86,10 @@ class Cascade:
             )
         for row, label in zip(rows, others, strict=True):
             said[row] = label
-        return Answers(said, probabilities, confidence, abstained)
+        return CascadeOutput(said, probabilities, confidence, abstained)
 
 
-class Measured(NamedTuple):
+class OperatingPoint(NamedTuple):
     """How a threshold fared on validation; rates are fractions."""
 
     threshold: float
@@ -96,20 +98,20 @@ class Measured(NamedTuple):
     cascade: float | None = None  # of all rows, where the teacher answers the others; None without a teacher
 
 
-def measured(rows: Any) -> list[Measured]:
+def operating_points(rows: Any) -> list[OperatingPoint]:
     """What was measured, by threshold; what is damaged or none is left out."""
     lists = [row for row in rows if isinstance(row, list) and len(row) in (3, 4)] if isinstance(rows, list) else []
-    whole = [Measured(*row) for row in lists if all(map(is_number, row[:2])) and all(map(_is_rate, row[2:]))]
+    whole = [OperatingPoint(*row) for row in lists if all(map(is_number, row[:2])) and all(map(_is_rate, row[2:]))]
     return sorted(whole, key=lambda row: row.threshold)
 
 
-def measured_of(folder: Path) -> list[Measured]:
+def operating_points_of(folder: Path) -> list[OperatingPoint]:
     """The same of a model's folder; none of one that an earlier kd_lab saved."""
     card: Mapping[str, Any] = saved_model.read_card(folder)
-    return measured(card.get(SELECTIVE))
+    return operating_points(card.get(SELECTIVE))
 
 
-def at_or_below(rows: Sequence[Measured], threshold: float) -> Measured | None:
+def at_or_below(rows: Sequence[OperatingPoint], threshold: float) -> OperatingPoint | None:
     """The last row whose threshold is no higher; None below the first that keeps anything back."""
     found = [row for row in rows if 0 < row.threshold <= threshold]
     return found[-1] if found else None

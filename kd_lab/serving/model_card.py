@@ -11,7 +11,7 @@ from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import one_line, to_markdown
 from kd_lab.data.dataset import MULTI_LABEL
-from kd_lab.serving.cascade import SELECTIVE, measured
+from kd_lab.serving.cascade import SELECTIVE, operating_points
 from kd_lab.serving.served import Served, ask
 from kd_lab.serving.snippets import SAYS, SEVERAL, SNIPPETS, Kind
 
@@ -92,7 +92,7 @@ def _serving(served: Served, pairs: bool) -> str:
 
 def _when_sure(result: RunResult) -> list[str]:
     """What the model keeps above a threshold of its probability, on validation."""
-    rows = [row for row in measured(at(result.metrics, f"validation.{SELECTIVE}")) if row.threshold]
+    rows = [row for row in operating_points(at(result.metrics, f"validation.{SELECTIVE}")) if row.threshold]
     rows = rows[: 1 + sum(row.coverage > 0 for row in rows)]  # of those that keep nothing the first says it
     if not rows:
         return []

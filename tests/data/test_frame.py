@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.data import frame
-from kd_lab.data.frame import Rows
+from kd_lab.data.frame import FrameRows
 from kd_lab.data.hub import Hub
 
 HARD = [
@@ -33,11 +33,11 @@ HARD = [
 ]
 
 
-def rows(given: Any, **columns: str) -> Rows:
+def rows(given: Any, **columns: str) -> FrameRows:
     return frame.rows(given, "train", **{"text": "text", "label": "label", **columns})
 
 
-def read(found: Rows, cache: Cache) -> tuple[list[str], list[str], list[str] | None]:
+def read(found: FrameRows, cache: Cache) -> tuple[list[str], list[str], list[str] | None]:
     """Texts, names of labels and pairs, as a run reads them."""
     folder = frame.keep({"train": found, "validation": found, "test": found}, cache)
     splits = {name: name for name in ("train", "validation", "test")}
@@ -130,7 +130,7 @@ def test_what_is_neither_a_frame_nor_lists_is_refused(given: Any) -> None:
 
 
 def test_the_same_rows_have_one_folder_and_any_other_rows_another(own_cache: Cache) -> None:
-    def folder(found: Rows) -> Path:
+    def folder(found: FrameRows) -> Path:
         return frame.keep({"train": found}, own_cache)
 
     first = folder(rows((["a", "b"], ["1", "0"])))

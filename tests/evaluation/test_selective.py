@@ -6,26 +6,26 @@ import numpy as np
 import torch
 
 from kd_lab.evaluation.selective import THRESHOLDS, Judged, judge, rates, table
-from kd_lab.serving.cascade import Measured
+from kd_lab.serving.cascade import OperatingPoint
 
 SAID = Judged(np.array([0, 1, 2, 0]), np.array([0, 1, 0, 2]), np.array([0.99, 0.8, 0.7, 0.4]))
 
 
 def test_a_threshold_keeps_the_rows_at_and_above_it() -> None:
-    assert rates(SAID, 0.8) == Measured(0.8, 0.5, 1.0)
-    assert rates(SAID, 0.7) == Measured(0.7, 0.75, 2 / 3)
-    assert rates(SAID, 0.0) == Measured(0.0, 1.0, 0.5)
+    assert rates(SAID, 0.8) == OperatingPoint(0.8, 0.5, 1.0)
+    assert rates(SAID, 0.7) == OperatingPoint(0.7, 0.75, 2 / 3)
+    assert rates(SAID, 0.0) == OperatingPoint(0.0, 1.0, 0.5)
 
 
 def test_a_second_model_answers_the_rest() -> None:
     second = np.array([1, 0, 2, 0])  # right where the first is not, and nowhere else
     assert rates(SAID, 0.8, second).cascade == 1.0
     assert rates(SAID, 0.0, second).cascade == 0.5
-    assert rates(SAID, 1.0, second) == Measured(1.0, 0.0, None, 0.5)
+    assert rates(SAID, 1.0, second) == OperatingPoint(1.0, 0.0, None, 0.5)
 
 
 def test_a_threshold_that_keeps_nothing_has_no_accuracy() -> None:
-    assert rates(SAID, 1.0) == Measured(1.0, 0.0, None)
+    assert rates(SAID, 1.0) == OperatingPoint(1.0, 0.0, None)
 
 
 def test_the_table_has_a_column_more_with_a_teacher() -> None:

@@ -19,7 +19,7 @@ from kd_lab.__main__ import command
 from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.evaluation.predictions import read_validation
-from kd_lab.serving.cascade import SELECTIVE, Cascade, Measured, at_or_below, measured
+from kd_lab.serving.cascade import SELECTIVE, Cascade, OperatingPoint, at_or_below, operating_points
 from kd_lab.serving.label_decisions import Said
 from kd_lab.serving.text_classifier import TextClassifier
 
@@ -150,7 +150,7 @@ def test_a_copy_tells_of_the_last_threshold_below_from_its_card(
     models: tuple[Path, Path], tmp_path: Path, predict: Callable[..., Any]
 ) -> None:
     copy = shutil.copytree(models[0] / "model", tmp_path / "copy")
-    rows = measured(json.loads((copy / "classifier.json").read_text())[SELECTIVE])
+    rows = operating_points(json.loads((copy / "classifier.json").read_text())[SELECTIVE])
     found = at_or_below(rows, 0.66)
     assert found is not None
     assert found.threshold == 0.6
@@ -163,17 +163,17 @@ def test_a_copy_tells_of_the_last_threshold_below_from_its_card(
 def test_the_result_and_the_card_say_what_each_threshold_keeps(models: tuple[Path, Path]) -> None:
     result, said = results.read(models[0]), read_validation(models[0])
     assert said is not None
-    rows = measured(result.metrics["validation"][SELECTIVE])
+    rows = operating_points(result.metrics["validation"][SELECTIVE])
     assert [row.threshold for row in rows] == [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
     alone = result.metrics["validation"]["accuracy"]
-    assert rows[0] == Measured(0.0, 1.0, alone, alone)
+    assert rows[0] == OperatingPoint(0.0, 1.0, alone, alone)
     coverage = [row.coverage for row in rows]
     assert coverage == sorted(coverage, reverse=True)
     assert [row.coverage for row in rows] == [float((said.confidence >= row.threshold).mean()) for row in rows]
     card = (models[0] / "model" / "README.md").read_text(encoding="utf-8")
     for row in rows[1 : 2 + sum(row.coverage > 0 for row in rows[1:])]:
         assert f"| {row.threshold:g} | {100 * row.coverage:.1f} % |" in card
-    assert measured(json.loads((models[0] / "model" / "classifier.json").read_text())[SELECTIVE]) == rows
+    assert operating_points(json.loads((models[0] / "model" / "classifier.json").read_text())[SELECTIVE]) == rows
 
 
 def test_an_option_alone_or_a_card_of_before_is_no_trouble(
