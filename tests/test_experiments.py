@@ -10,6 +10,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from kd_lab.cli.check import settings
 from kd_lab.cli.compose import CONF, compose, experiments, register
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
@@ -47,6 +48,12 @@ def test_every_published_figure_has_cells_in_the_spec_or_says_why_not(name: str)
         if figure.tolerance is not None or figure.metric is not None:
             for row in rows:
                 assert of_row(row, there), f"{row} is no row of {name}"
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_every_cell_would_be_taken(name: str) -> None:
+    for cell in cells(name):
+        settings(cell.config)
 
 
 @each_checked

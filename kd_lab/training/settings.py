@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.machine import best_device, best_precision, has_device
 from kd_lab.core.option_types import Count, Epochs, Weight
 
+Monitor = Literal[
+    "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "nll", "loss", "mean_average_precision", "f1_micro"
+]
 MULTI_CLASS_ONLY = ("balanced_accuracy", "mcc")  # figures of rows that bear one label
 MULTI_LABEL_ONLY = ("mean_average_precision", "f1_micro")  # of rows that may bear several
 
@@ -23,9 +26,9 @@ class Trainer:
         accumulate: forward passes to an update.
         clip_norm: largest norm of the gradient; 0 does not clip.
         patience: epochs without a better `monitor` after which the fit stops.
-        monitor: "accuracy", "balanced_accuracy", "f1_macro", "mcc" (higher is better), "nll" or "loss" (lower is
-            better), on validation; where a row may bear several labels "mean_average_precision" and "f1_micro" too, and
-            neither "balanced_accuracy" nor "mcc".
+        monitor: "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc" (higher is better), "nll" or "loss"
+            (lower is better), on validation; where a row may bear several labels "mean_average_precision" and
+            "f1_micro" too, and neither "balanced_accuracy" nor "mcc".
         precision: "auto" chooses for the device, else Lightning's name: "32-true", "bf16-mixed", or "16-mixed" on an
             NVIDIA GPU. Weights and their updates are float32 in all of them; see `check`.
         device: "auto", "cuda", "mps" or "cpu".
@@ -38,9 +41,7 @@ class Trainer:
     accumulate: Count = 1
     clip_norm: Weight = 1.0
     patience: Count = 3
-    monitor: Literal[
-        "accuracy", "balanced_accuracy", "f1_macro", "mcc", "nll", "loss", "mean_average_precision", "f1_micro"
-    ] = "accuracy"
+    monitor: Monitor = "accuracy"
     precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"] = "auto"
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     sampling: Literal["shuffle", "balanced"] = "shuffle"
@@ -53,7 +54,7 @@ class Trainer:
                     f"trainer.{name}", expected=f"a whole number from {least}", got=repr(value), cure="Give another."
                 )
         for name, allowed in (
-            ("monitor", ("accuracy", "f1_macro", "nll", "loss", *MULTI_CLASS_ONLY, *MULTI_LABEL_ONLY)),
+            ("monitor", get_args(Monitor)),
             ("device", ("auto", "cuda", "mps", "cpu")),
             ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
             ("sampling", ("shuffle", "balanced")),

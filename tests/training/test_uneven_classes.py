@@ -39,7 +39,7 @@ def test_only_what_is_not_chosen_and_would_do_something_is_named() -> None:
     assert "class_weights" not in (said(loss=Hybrid(0.0, 2.0, 0.1)) or "")
 
 
-@pytest.mark.parametrize("monitor", ["f1_macro", "balanced_accuracy", "mcc"])
+@pytest.mark.parametrize("monitor", ["f1_macro", "f1_weighted", "balanced_accuracy", "mcc"])
 def test_nothing_is_said_where_another_figure_steers_or_nothing_is_fitted(monitor: str) -> None:
     assert said(monitor=monitor) is None
     assert said(max_epochs=0) is None
