@@ -9,11 +9,12 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.machine import best_device, best_precision, has_device
 from kd_lab.core.option_types import Count, Epochs, Weight
 
-Monitor = Literal[
-    "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "nll", "loss", "mean_average_precision", "f1_micro"
-]
-MULTI_CLASS_ONLY = ("balanced_accuracy", "mcc")  # figures of rows that bear one label
-MULTI_LABEL_ONLY = ("mean_average_precision", "f1_micro")  # of rows that may bear several
+_OfAny = Literal["accuracy", "f1_macro", "f1_weighted", "nll", "loss"]
+_OfOneLabel = Literal["balanced_accuracy", "mcc"]
+_OfSeveralLabels = Literal["mean_average_precision", "f1_micro"]
+Monitor = Literal[_OfAny, _OfOneLabel, _OfSeveralLabels]  # a figure on validation
+MULTI_CLASS_ONLY = get_args(_OfOneLabel)  # figures of rows that bear one label
+MULTI_LABEL_ONLY = get_args(_OfSeveralLabels)  # of rows that may bear several
 
 
 @dataclass(frozen=True)
