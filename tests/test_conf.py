@@ -38,6 +38,9 @@ OPTIONS = sorted(
     if path.parent != Path(CONF) and "hydra" not in path.parts[len(Path(CONF).parts) :]  # Hydra builds its own parts
 )
 NEEDED = {  # options that have no default by design
+    "also_on/csv": ["also_on.csv.path=nowhere.csv"],
+    "also_on/hub": ["also_on.hub.hub_id=some/data"],
+    "also_on/parquet": ["also_on.parquet.path=nowhere"],
     "dataset/csv": ["dataset.path=nowhere.csv"],
     "dataset/parquet": ["dataset.path=nowhere"],
     "dataset/frame": ["dataset.revision=none"],
@@ -90,7 +93,7 @@ def overrides(option: str) -> list[str]:
     group, _, name = option.rpartition("/")
     if group not in GROUPS:
         return [f"+{group}@alone={name}", *ALONE.get(option, [])]
-    return [f"{group}=[{name}]" if group == "compression" else f"{group}={name}", *NEEDED.get(option, [])]
+    return [f"{group}=[{name}]" if group in ("compression", "also_on") else f"{group}={name}", *NEEDED.get(option, [])]
 
 
 def with_hydra(*given: str) -> Any:
@@ -169,6 +172,8 @@ def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy
     given = [*(one.replace("{folder}", str(tmp_path)) for one in overrides(option)), f"paths.data={tmp_path}"]
     if option in ("dataset/csv", "dataset/bbc"):
         given += [f"dataset.path={toy_csv}"]
+    if option in ("also_on/csv", "also_on/bbc"):
+        given += [f"{option.replace('/', '.')}.path={toy_csv}"]
     group = option.split("/", maxsplit=1)[0]
     if option == "teacher/answers":
         given += [f"teacher.path={toy_csv}"]

@@ -34,6 +34,7 @@ _PLAIN = {  # options that stand in no class's signature: kind, and a value that
     "seed": (Seed, 0),
 }
 _PATHS = {"data": "data", "cache": "~/.cache/kd_lab", "weights": "~/.cache/kd_lab_weights", "multirun": "multirun"}
+_LISTS = {"compression": "compression=[prune_l1]", "also_on": "also_on=[sst2]"}  # a list of names fills them
 _FIT = ("model", "loss", "optimizer", "trainer")  # the parts of a teacher
 _TRIAL = "kd_lab.sweeps.search.trial.Trial"
 _NEEDED = frozenset({*PARTS, *_PLAIN, "teacher", "search", "paths"})
@@ -129,7 +130,7 @@ def settings(given: Mapping[str, Any], needed: Collection[str] = _NEEDED) -> Non
                 check_value(one, PathName, f"{key}.{name}", _PATHS[name])
         elif key == "teacher":
             _check_teacher(value, key)
-        elif key == "compression":
+        elif key in _LISTS:
             for name, one in _mapping(value, key).items():
                 check(one, f"{key}.{name}")
         elif key == "search":
@@ -182,7 +183,7 @@ def _check_search(value: Any) -> None:
 def _mapping(value: Any, where: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
     """The value, once it is known to have these names and no others."""
     if not isinstance(value, Mapping):
-        cure = f"Leave {where}= out" + (", or use e.g. compression=[prune_l1]." if where == "compression" else ".")
+        cure = f"Leave {where}= out" + (f", or use e.g. {_LISTS[where]}." if where in _LISTS else ".")
         raise UserError(where, expected="options with names", got=short_repr(value), cure=cure)
     for name in value if names is not None else ():
         if name not in (names or ()):

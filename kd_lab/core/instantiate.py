@@ -41,6 +41,7 @@ PARTS = {  # place in the config, a teacher's too -> what may stand there
     "trainer": Part.having("a trainer", "max_epochs batch_size resolve_device_and_precision"),
     "compression": Part.having("a step of compression", "check apply"),
     "evaluation": Part.having("an evaluation", "cost requests rounds"),
+    "also_on": Part.having("a data set", "name fingerprint_parts load"),
     "tracking": Part.having("a way of tracking", "begin mirror missing mirror_study"),
 }
 

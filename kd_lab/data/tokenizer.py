@@ -16,7 +16,7 @@ import tokenizers
 
 from kd_lab.core.cache import Cache, file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Tokens
+from kd_lab.core.option_types import MaxTokens
 from kd_lab.core.reading import reading
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.dataset import Dataset
@@ -122,7 +122,7 @@ class Tokenizer(TokenizerBase):
     """
 
     checkpoint: Checkpoint
-    max_tokens: Tokens = 128
+    max_tokens: MaxTokens = 128
 
     def __post_init__(self) -> None:
         if self.max_tokens < 4:

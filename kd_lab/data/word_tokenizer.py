@@ -13,7 +13,7 @@ from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
-from kd_lab.core.option_types import Count, Tokens
+from kd_lab.core.option_types import Count, MaxTokens
 from kd_lab.data import tokenized
 from kd_lab.data.dataset import Dataset, Split
 from kd_lab.data.tokenizer import TokenizerBase
@@ -34,7 +34,7 @@ class WordTokenizer:
 
     words: Count = 10_000
     lowercase: bool = True
-    max_tokens: Tokens = 128
+    max_tokens: MaxTokens = 128
 
     def of(self, dataset: Dataset, cache: Cache) -> Vocabulary:
         """The tokenizer of the words of a data set's train, with and without labels; made when it is asked for."""

@@ -14,10 +14,13 @@ from kd_lab.compression import apply
 from kd_lab.compression.apply import Recovery
 from kd_lab.compression.context import CompressionContext
 from kd_lab.core.cache import file_hash
+from kd_lab.core.errors import UserError
+from kd_lab.core.progress import say
 from kd_lab.data.dataset import Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerFile
-from kd_lab.evaluation import scoring
+from kd_lab.evaluation import cross_dataset, scoring
+from kd_lab.evaluation.cross_dataset import BY_NUMBER, ClassOrder, class_order
 from kd_lab.evaluation.inference import predict
 from kd_lab.evaluation.profile import Profile, profile
 from kd_lab.losses.term.logit_mse import LogitMse
@@ -91,6 +94,35 @@ class Cell(FittingCell):
         """The data set as the saved classifier reads it: retokenised where its tokenizer is another."""
         file = saved / TOKENIZER
         return tokens if file_hash(file) == file_hash(self.tokenizer.path) else self._retokenised(self.dataset, file)
+
+    def others(self, tokens: Tokens) -> dict[str, ClassOrder]:
+        """Which of the model's classes each class of the data sets in `also_on` is; each is tokenised for it.
+
+        Raises:
+            UserError: one has other classes, or its rows or the model's may bear several labels.
+        """
+        found = {}
+        for name, dataset in self.also_on.items():
+            other = self.read_with(self.tokenizer, f"tokens of {name}", dataset)
+            if tokens.multi_label or other.multi_label:
+                cure = "Leave also_on out."
+                raise UserError(f"also_on.{name}", expected="one label a row", got="several", cure=cure)
+            found[name] = class_order(tokens.classes, other.classes, f"also_on.{name}")
+            if found[name].by == BY_NUMBER:
+                pairs = ", ".join(f"{own} = {its}" for own, its in zip(tokens.classes, other.classes, strict=True))
+                say(f"also_on.{name}: its classes have other names: taken by number, {pairs}")
+        return found
+
+    def judged_on_others(self, saved: Path, model: Classifier, others: Mapping[str, ClassOrder]) -> dict[str, Any]:
+        """Data set -> metrics of the saved classifier on its test rows."""
+        found = {}
+        for name, classes in others.items():
+            tokens = self._retokenised(self.also_on[name], saved / TOKENIZER)
+            rows = tokens.split("test")
+            with self.timed(f"student on {name}", f"student on {name}, rows", len(rows)) as advance:
+                logits = predict(model, rows, tokens.pad_id, "cpu", EXACT, advance)
+            found[name] = cross_dataset.evaluate(tokens, logits, classes)
+        return found
 
     def predict_splits(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
         """The classifier's logits for validation and test, as it would be deployed.

@@ -74,6 +74,8 @@ class Plan:
         if not (self.student.loss.needs or getattr(self.student.loss, "uses_unlabelled", False)):
             self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
+        others = config.get("also_on") or {}  # none of older cells
+        self.also_on = {str(name): without_transfer(self._part(f"also_on.{name}")) for name in others}
 
     def _reads_alike(self, spec: TeacherSpec) -> bool:
         """Whether a teacher reads the student's pieces."""
@@ -172,6 +174,9 @@ class Plan:
         ]
         result = {"compressed": small, "teacher": teacher, "evaluation": self.evaluation, "code": code}
         result["out_of_scope"] = getattr(self.dataset, "out_of_scope", None)  # the class that is judged apart
+        if self.also_on:
+            parts = {name: tokens_parts(one, self.tokenizer) for name, one in self.also_on.items()}
+            result["also_on"] = [parts, code_hash("kd_lab.evaluation.cross_dataset")]
         named = {"tokens": tokens, "teacher": teacher, "fit": student, "compressed": small}
         named |= {"transfer": taught} if apart else {}
         return {**{name: value for name, value in named.items() if value}, "result": fingerprint(result)}

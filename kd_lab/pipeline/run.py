@@ -22,6 +22,7 @@ from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation import calibration, confusion, judging, label_scores, scoring, selective
+from kd_lab.evaluation.cross_dataset import ALSO_ON
 from kd_lab.evaluation.predictions import save_predictions
 from kd_lab.evaluation.profile import Profile
 from kd_lab.evaluation.selective import Judged, LabelSets
@@ -70,6 +71,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     publish.check_model(folder)
     tokens = cell.tokens()
     cell.student.loss.check(len(tokens.classes), cell.teacher is not None, tokens.multi_label)
+    others = cell.others(tokens)
     taught = cell.taught_tokens(tokens)
     asked = cell.asked(tokens, taught)
     teacher = cell.teaching(asked)
@@ -89,6 +91,8 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
 
     result = provenance.result(cell, folder.name, overrides, student.about())
     result.metrics = scored
+    if others:
+        result.metrics[ALSO_ON] = cell.judged_on_others(saved, model, others)
     profiled = cell.profile(saved, model, tokens)
     result.cost = cost if profiled is None else {**cost, PROFILED: profiled.figures}
     result.compression = cell.notes(saved)

@@ -32,7 +32,14 @@ _NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
 _WORDS = range(_NAMES)
 _STYLES = {"teacher": "bold"}
-_UNTOLD = {"name", "search", "paths", "tracking", "evaluation"}  # parts of a config that do not make a row another row
+_UNTOLD = {
+    "name",
+    "search",
+    "paths",
+    "tracking",
+    "evaluation",
+    "also_on",
+}  # parts of a config that do not make a row another row
 _WITHOUT_TEACHER = ("CrossEntropy", "Entropy", MISSING)  # terms that ask no teacher
 _LETTERS = 60  # of an error that fit into a cell
 

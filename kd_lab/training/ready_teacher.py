@@ -15,7 +15,7 @@ from torch import nn
 from kd_lab.core.cache import Cache, file_hash
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import NonEmpty, PathName, Sha256, Tokens
+from kd_lab.core.option_types import MaxTokens, NonEmpty, PathName, Sha256
 from kd_lab.core.reading import read_json
 from kd_lab.core.types import ModelShape
 from kd_lab.data import tokenized
@@ -57,7 +57,7 @@ class ReadyTeacher:
     path: PathName
     name: NonEmpty | None = None
     labels: Mapping[NonEmpty, NonEmpty] | None = None
-    max_tokens: Tokens = 128
+    max_tokens: MaxTokens = 128
     at_chance: Literal["stop", "go_on"] = "stop"
     sha256: Sha256 | None = None
     revision: NonEmpty = "main"

@@ -19,7 +19,7 @@ from torch import nn
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, TokenizerBase
+from kd_lab.core.option_types import Count, Pieces
 from kd_lab.data.piece_counts import occurrences
 from kd_lab.data.tokenized import Tokens
 from kd_lab.data.tokenizer_file import read_tokenizer
@@ -51,7 +51,7 @@ class TrimVocabulary:
     """
 
     min_count: Count = 1
-    first: TokenizerBase = 0
+    first: Pieces = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.first, int) or isinstance(self.first, bool) or self.first < 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from kd_lab.pipeline.summary_table import to_markdown, to_rich
-from kd_lab.report.study import settings_table
+from kd_lab.report.study import cross_evaluation, settings_table
 from kd_lab.report.study.study_report import StudyReport
 
 
@@ -24,6 +24,8 @@ def show(study: StudyReport, title: str, folder: Path, out: Console | None = Non
             out.print(table)
     else:
         out.print(to_rich(study.cells, title))
+    if study.cross:
+        out.print(cross_evaluation.to_rich(study.cross))
     remarks = _notes(study) if _seeds(study) else []  # a table of cells has them below it
     files = f"Written to {folder}: {', '.join(study.files)}"
     for line in (*study.verdict.splitlines(), *remarks, files):

@@ -11,10 +11,11 @@ from kd_lab.core.cache import fingerprint
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.results import RunResult
-from kd_lab.report.study import class_report, documents, settings_table
+from kd_lab.report.study import class_report, cross_evaluation, documents, settings_table
 from kd_lab.report.study.answers import predictions_by_run
 from kd_lab.report.study.class_report import ClassReport, class_reports
 from kd_lab.report.study.collect import study
+from kd_lab.report.study.cross_evaluation import CrossEvaluation
 from kd_lab.report.study.data_sets import data_sets, file_suffixes
 from kd_lab.report.study.gain import Gain, gains
 from kd_lab.report.study.settings import Setting
@@ -50,6 +51,7 @@ class StudyReport:
     metrics: Mapping[str, float]
     best: str | None
     classes: Sequence[ClassReport] = ()
+    cross: CrossEvaluation | None = None
 
     @property
     def verdict(self) -> str:
@@ -84,19 +86,26 @@ def write(multirun: Path, name: str, *, figures: bool = True, classes: str | Non
     }
     if by_class:
         texts |= {"classes.md": class_report.to_markdown(by_class), "classes.csv": class_report.to_csv(by_class)}
+    if crossed := cross_evaluation.cross_evaluation(settings):
+        texts |= {"cross.md": cross_evaluation.to_markdown(crossed), "cross.csv": cross_evaluation.to_csv(crossed)}
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
-        shown = [texts["cells.csv"], [one.cell for one in by_class]]
-        drawn = _draw(settings, worth, by_class, folder, shown) if figures else []
+        shown = [texts["cells.csv"], texts.get("cross.csv"), [one.cell for one in by_class]]
+        drawn = _draw(settings, worth, by_class, crossed, folder, shown) if figures else []
     files = {path.name: path for path in [*(folder / file for file in texts), *drawn]}
     best = found[0].best.label if len(found) == 1 and found[0].best else None
-    return StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best, by_class)
+    return StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best, by_class, crossed)
 
 
 def _draw(
-    settings: Sequence[Setting], worth: Sequence[Gain], by_class: Sequence[ClassReport], folder: Path, shown: object
+    settings: Sequence[Setting],
+    worth: Sequence[Gain],
+    by_class: Sequence[ClassReport],
+    crossed: CrossEvaluation | None,
+    folder: Path,
+    shown: object,
 ) -> list[Path]:
     """The figures, of each data set apart.
 
@@ -112,9 +121,11 @@ def _draw(
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or none to be trusted
     from kd_lab.report.figures import class_f1, gain, heatmap, parallel, pareto
+    from kd_lab.report.figures import cross_evaluation as cross
 
     blocks, drawn, alone = data_sets(settings), [], sum(bool(setting.cells) for setting in settings) < 2
     ends = file_suffixes([block.name for block in blocks])
+    drawn += cross.draw(crossed, folder / "cross")
     for block in blocks:
         end, whole = ends[block.name], list(block.settings)
         of = f" on {block.name}" if len(blocks) > 1 else ""
