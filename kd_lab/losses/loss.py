@@ -13,6 +13,9 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
 
 T = TypeVar("T", Outputs, Batch)
+Perturbed = Callable[
+    [Batch, Callable[[Tensor], Tensor]], Outputs
+]  # the student again, its word vectors (B, T, H) moved
 NO_TEACHER = "Choose a teacher, e.g. teacher=minilm."
 
 
@@ -25,6 +28,8 @@ class Term(nn.Module):
     multi_label: ClassVar[bool] = False  # whether it is defined where a row may bear several labels
     stands_alone: ClassVar[bool] = True  # False where such terms alone do not say which class is right
     uses_unlabelled: ClassVar[bool] = False  # whether rows without a label count though no teacher judges them
+    perturbs: ClassVar[bool] = False  # whether it asks the student again by `perturbed`
+    perturbed: Perturbed | None = None  # set while a fit goes on
     has_weights: ClassVar[bool] = False  # whether `build` makes weights of its own, which are fitted and not saved
 
     def __init__(self) -> None:  # nn.Module's takes *args, which are no options of a term
@@ -182,6 +187,16 @@ class Loss(nn.Module):
     def has_weights(self) -> bool:
         """Whether a term has weights of its own, for `build` to make."""
         return any(term.has_weights for term in self._active().values())
+
+    @property
+    def perturbs(self) -> bool:
+        """Whether a term asks the student again."""
+        return any(term.perturbs for term in self._active().values())
+
+    def perturb_by(self, perturbed: Perturbed | None) -> None:
+        """Tells the terms that ask the student again how to, for a fit; None after it."""
+        for term in self._active().values():
+            term.perturbed = perturbed if term.perturbs else None
 
     def build(self, student: Outputs, batch: Batch) -> None:
         """Has each term make its own weights anew, before a fit, for outputs of these shapes."""

@@ -40,7 +40,7 @@ _UNTOLD = {
     "evaluation",
     "also_on",
 }  # parts of a config that do not make a row another row
-_WITHOUT_TEACHER = ("CrossEntropy", "Entropy", MISSING)  # terms that ask no teacher
+_WITHOUT_TEACHER = ("CrossEntropy", "Entropy", "VirtualAdversarial", MISSING)  # terms that ask no teacher
 _LETTERS = 60  # of an error that fit into a cell
 
 

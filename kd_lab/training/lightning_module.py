@@ -18,6 +18,7 @@ from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.training.active_embedding import ActiveEmbedding
 from kd_lab.training.cuda_graphs import GraphReplay
 from kd_lab.training.optimizer import AdamW, clip
+from kd_lab.training.perturbed_pass import PerturbedPass
 from kd_lab.training.weight_constraint import WeightConstraint
 
 TeacherOutputs = Callable[[Batch], Outputs]  # what a teacher says about a batch, from the cache or live
@@ -68,17 +69,23 @@ class Distillation(pl.LightningModule):
         self._validation_outputs: list[tuple[Tensor, Tensor]] = []  # (logits, labels) of the validation batches so far
         self._doubt: _Doubt | None = None
         self._replay: GraphReplay | None = None
+        asks_again = isinstance(loss, Loss) and loss.perturbs  # a user's own may be no `Loss`
+        self._perturbed = PerturbedPass(model) if asks_again else None
         model.returns = loss.returns
 
     def on_fit_start(self) -> None:
         """On a GPU an encoder's passes are recorded."""
-        alone = self.constraint is None and self.trainer.accumulate_grad_batches == 1
+        if self._perturbed:
+            self.loss.perturb_by(self._perturbed)
+        alone = not self._perturbed and self.constraint is None and self.trainer.accumulate_grad_batches == 1
         if alone and self.device.type == "cuda" and isinstance(self.model, EncoderClassifier):
             self._replay = GraphReplay(self.model)
 
     def on_fit_end(self) -> None:
-        """Recordings hold memory."""
+        """Recordings hold memory, and so does a loss that knows the model."""
         self._replay = None
+        if self._perturbed:
+            self.loss.perturb_by(None)
 
     def on_train_epoch_start(self) -> None:
         """The loss may change from epoch to epoch."""
@@ -102,6 +109,8 @@ class Distillation(pl.LightningModule):
         """One batch's loss."""
         if self.constraint:
             self.constraint.before_forward()
+        if self._perturbed:
+            self._perturbed.remember()
         total, self._parts = self.loss((self._replay or self.model)(batch), batch)
         self._total = total.detach()
         self._count(total, len(batch.labels))

@@ -31,6 +31,7 @@ from kd_lab.losses.term.sequence import Sequence
 from kd_lab.losses.term.standardised_kl import StandardisedKL
 from kd_lab.losses.term.tinybert_attention import TinyBertAttention
 from kd_lab.losses.term.tinybert_hidden import TinyBertHidden
+from kd_lab.losses.term.virtual_adversarial import VirtualAdversarial
 
 TERMS = {
     "cross_entropy": CrossEntropy(0.1),
@@ -48,6 +49,7 @@ TERMS = {
     "tinybert_attention": TinyBertAttention(),
     "minilm": MiniLm(),
     "minilm_v2": MiniLmV2(relation_heads=2),
+    "virtual_adversarial": VirtualAdversarial(),  # without a student to ask again it is 0; test_virtual_adversarial.py
 }
 every_term = pytest.mark.parametrize("name", TERMS)
 teacher_terms = pytest.mark.parametrize("name", [name for name, term in TERMS.items() if term.needs])
