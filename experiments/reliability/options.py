@@ -42,6 +42,9 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "no number": (math.nan, math.inf),
 }
 NEEDED = {
+    "also_on/csv": "also_on.csv.path=a.csv",
+    "also_on/hub": "also_on.hub.hub_id=a/b",
+    "also_on/parquet": "also_on.parquet.path=a",
     "dataset/csv": "dataset.path=a.csv",
     "dataset/parquet": "dataset.path=a",
     "dataset/frame": "dataset.revision=a",
@@ -108,7 +111,7 @@ def composed(chosen: str) -> tuple[dict[str, Any], str]:
     groups = {next(iter(one)) for one in OmegaConf.load(Path(CONF, "config.yaml"))["defaults"] if one != "_self_"}
     given = [SEARCH] if chosen == "config" else [*filter(None, [NEEDED.get(chosen)])]
     place = "" if group in ("", "method") else group.replace("/", ".")
-    if group == "compression":
+    if group in ("compression", "also_on"):
         given.append(f"{group}=[{name}]")
     elif group in groups or group.startswith("hydra/"):
         given.append(f"{group}={name}")
