@@ -69,14 +69,16 @@ def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError
     overrides = path_override.readable(overrides)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its complaints, to be turned into one line
     logging_as_it_is = LOGGING_AS_IT_IS if task is job_of_a_program else ()
-    sys.argv = ["kd-lab", *overrides, *logging_as_it_is]
     for kept in (_cells, _mistakes, _failed, launch.cells, launch.broken, launch.ran_now, _made):
         kept.clear()
     forget_inputs()
     completed.forget()
     register()
-    if (folder := check.command(overrides)) is not None:
-        _made.extend(missing_folders(folder))
+    alone = check.command(overrides)
+    if alone is not None:
+        _made.extend(missing_folders(alone))
+    known = () if alone is None else ("--run",)  # else Hydra composes everything once more to find out
+    sys.argv = ["kd-lab", *known, *overrides, *logging_as_it_is]
     hub_revision.forget()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()
