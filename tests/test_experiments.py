@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from spec_cells import choices, seeds
 
 from kd_lab.cli.check import settings
-from kd_lab.cli.compose import CONF, compose, experiments, register
+from kd_lab.cli.compose import compose, experiments
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.pipeline.run import resolved_config
@@ -22,7 +17,6 @@ from kd_lab.report.published import check_table, index
 from kd_lab.report.published.check import Check, ComparedFigure, compare_figure
 from kd_lab.report.published.expected import FILE, Row, read
 from kd_lab.report.published.measured import of_row
-from kd_lab.sweeps.search.space import read as read_space
 
 HERE = root() / "experiments"
 CHECKED = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.rglob(FILE))
@@ -31,25 +25,15 @@ each_checked = pytest.mark.parametrize("name", CHECKED)
 
 @cache
 def cells(name: str) -> list[RunResult]:
-    """What the cells of a spec would be called, before any has run; of a search those at both ends of its axes."""
-    register()
-    with initialize_config_dir(CONF, version_base="1.3"):
-        params = hydra_compose("config", [f"experiments={name}"], return_hydra_config=True).hydra.sweeper.params
-    overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    """What the cells of a spec would be called, before any has run."""
     found = []
-    for choice in choices(overrides):
+    for choice in choices(name):
         config = resolved_config(compose([f"experiments={name}", *choice]))
         teacher = {"model": config["teacher"]["model"]["name"]} if config["teacher"] else {}
-        found.append(RunResult(name, ",".join(choice), "not run", config, teacher=teacher))
+        for seed in seeds(name):
+            called = ",".join([*choice, f"seed={seed}"])
+            found.append(RunResult(name, called, "not run", {**config, "seed": seed}, teacher=teacher))
     return found
-
-
-def choices(axes: list[Override]) -> Iterable[Sequence[str]]:
-    """The overrides of each cell."""
-    if not all(axis.is_discrete_sweep() for axis in axes):
-        return read_space(axes).examples()
-    values = [[f"{axis.get_key_element()}={value}" for value in axis.sweep_string_iterator()] for axis in axes]
-    return itertools.product(*values)
 
 
 @each_checked

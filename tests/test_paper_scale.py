@@ -1,6 +1,6 @@
-"""The specs of paper scale run: their first distilled cell, with tiny models and a few rows in the place of the real ones.
+"""The specs of paper scale run: their first distilled cell, with tiny models and a few rows in place of the real ones.
 
-Only sizes and data are overridden. What else a spec says (loss, schedule, splits, columns, what is judged) is as published.
+Only sizes and data are overridden. What else a spec says (loss, schedule, splits, columns) stays as it is.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ CLASSES = {"ag_news": 4, "bbc": 5, "clinc": 151, "imdb": 2, **GLUE}
 def rows(classes: int) -> list[tuple[str, int]]:
     """Four texts a class at least, told apart by words."""
     pairs = list(itertools.product(WORDS, WORDS, WORDS))[:classes]
-    return [(f"{' '.join(words)} {n}", label) for n in range(max(4, 60 // classes)) for label, words in enumerate(pairs)]
+    return [
+        (f"{' '.join(words)} {n}", label) for n in range(max(4, 60 // classes)) for label, words in enumerate(pairs)
+    ]
 
 
 def in_the_hubs_layout(folder: Path, spec: str, name: str) -> Path:
@@ -86,7 +88,9 @@ def test_the_models_and_data_are_the_published_ones(spec: str) -> None:
     assert config.model.name == ("lstm_attention" if spec == "paper/imdb" else "distilbert")
     if spec != "paper/bbc":  # of no hub
         judged = [config.dataset, *config.also_on.values()]
-        assert all(one.hub_id and one.path is None for one in judged), "the hub's rows, not the part of them that is here"
+        assert all(one.hub_id and one.path is None for one in judged), (
+            "the hub's rows, not the part of them that is here"
+        )
 
 
 @pytest.mark.parametrize("spec", sorted(AXES))
