@@ -31,7 +31,7 @@ def seeds(name: str) -> Sequence[int]:
 
 
 def choices(name: str) -> Sequence[Sequence[str]]:
-    """The overrides of each cell of one seed; of a search, of a few that show each choice and both ends of an interval."""
+    """The overrides of each cell of one seed; of a search those of a few, which show each choice and both ends."""
     found = [axis for axis in axes(name) if not _is_seed(axis)]
     if not all(axis.is_discrete_sweep() for axis in found):
         return read(found).examples()
