@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from spec_cells import axes, choices, seeds
 
 from kd_lab.cli.compose import CONF, compose, experiments, mistake, register
 from kd_lab.core.cache import fingerprint
@@ -298,15 +298,11 @@ def test_an_experiment_launches_all_its_cells_by_itself(name: str) -> None:
 @each_experiment
 def test_every_cell_of_an_experiment_composes_and_binds(name: str) -> None:
     """compose() does not look at hydra.sweeper.params: a mistyped axis shows only in the sweep."""
-    params = with_hydra(f"experiments={name}").hydra.sweeper.params
-    parser = OverridesParser.create()
-    axes = []
-    for override in parser.parse_overrides([f"{key}={value}" for key, value in params.items()]):
-        assert override.is_sweep_override(), f"{override.input_line} is no axis"
-        axes.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
-    cells = list(itertools.product(*axes))
+    for axis in axes(name):
+        assert axis.is_sweep_override(), f"{axis.input_line} is no axis"
+    assert len(set(seeds(name))) == len(seeds(name))
     seen = []
-    for cell in cells:
+    for cell in choices(name):
         config = resolved_config(compose([f"experiments={name}", *cell]))
         for settings in targets(config):
             assert_binds(settings)
@@ -369,7 +365,11 @@ def test_the_demo_has_few_labels_and_much_text_without() -> None:
         (["compression=[prune_l1,foo]"], "override compression", "trim_vocabulary, got foo"),
         (["dataset/split=foo"], "override dataset/split", "default, got foo"),
         (["experiments=foo"], "override experiments", "got foo"),
-        (["experiments=seeds/foo"], "override experiments", "seeds/clinc, seeds/clinc_size, seeds/imdb, got seeds/foo"),
+        (
+            ["experiments=seeds/foo"],
+            "override experiments",
+            "textattack/ag_news, textattack/imdb, textattack/sst2, got seeds/foo",
+        ),
         (["trainer.strategy=ddp"], "override trainer.strategy", "side by side: -m hydra/launcher=joblib"),
         (["model=["], "overrides", "no viable alternative"),
         (["model"], "overrides", "missing EQUAL"),

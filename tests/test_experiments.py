@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+from functools import cache
 from pathlib import Path
 
 import pytest
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from spec_cells import choices, seeds
 
 from kd_lab.cli.check import settings
-from kd_lab.cli.compose import CONF, compose, experiments, register
+from kd_lab.cli.compose import compose, experiments
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.pipeline.run import resolved_config
@@ -25,18 +23,16 @@ CHECKED = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.rglob
 each_checked = pytest.mark.parametrize("name", CHECKED)
 
 
+@cache
 def cells(name: str) -> list[RunResult]:
     """What the cells of a spec would be called, before any has run."""
-    register()
-    with initialize_config_dir(CONF, version_base="1.3"):
-        params = hydra_compose("config", [f"experiments={name}"], return_hydra_config=True).hydra.sweeper.params
-    overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
-    axes = [[f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()] for one in overrides]
     found = []
-    for choice in itertools.product(*axes):
+    for choice in choices(name):
         config = resolved_config(compose([f"experiments={name}", *choice]))
         teacher = {"model": config["teacher"]["model"]["name"]} if config["teacher"] else {}
-        found.append(RunResult(name, ",".join(choice), "not run", config, teacher=teacher))
+        for seed in seeds(name):
+            called = ",".join([*choice, f"seed={seed}"])
+            found.append(RunResult(name, called, "not run", {**config, "seed": seed}, teacher=teacher))
     return found
 
 

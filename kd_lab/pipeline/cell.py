@@ -118,14 +118,16 @@ class Cell(FittingCell):
         found = {}
         for name, classes in others.items():
             tokens = self._retokenised(self.also_on[name], saved / TOKENIZER)
-            rows = tokens.split("test")
-            with self.timed(f"student on {name}", f"student on {name}, rows", len(rows)) as advance:
-                logits = predict(model, rows, tokens.pad_id, "cpu", EXACT, advance)
+            logits = self._predict(model, tokens, {"test": name})["test"]
             found[name] = cross_dataset.evaluate(tokens, logits, classes)
         return found
 
     def predict_splits(self, model: Classifier, tokens: Tokens) -> dict[str, torch.Tensor]:
-        """The classifier's logits for validation and test, as it would be deployed.
+        """The classifier's logits for validation and test, as it would be deployed."""
+        return self._predict(model, tokens, {split: split for split in JUDGED})
+
+    def _predict(self, model: Classifier, tokens: Tokens, splits: Mapping[str, str]) -> dict[str, torch.Tensor]:
+        """The classifier's logits for splits, each with a name for its step.
 
         One that is not compressed says the same on a GPU, and sooner.
         """
@@ -134,9 +136,9 @@ class Cell(FittingCell):
         if not self.steps and fitted_on == "cuda" and isinstance(model, TorchClassifier):
             device = "cuda"
             model.to(device)
-        for split in JUDGED:
+        for split, name in splits.items():
             rows = tokens.split(split)
-            with self.timed(f"student on {split}", f"student on {split}, rows", len(rows)) as advance:
+            with self.timed(f"student on {name}", f"student on {name}, rows", len(rows)) as advance:
                 logits[split] = predict(model, rows, tokens.pad_id, device, EXACT, advance)
         if isinstance(model, TorchClassifier):
             model.cpu()

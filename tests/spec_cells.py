@@ -1,0 +1,44 @@
+"""What the cells of a spec are called: its axes, read as the sweep reads them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from kd_lab.cli.compose import CONF, register
+from kd_lab.sweeps.search.space import read
+
+
+def axes(name: str) -> Sequence[Override]:
+    """The axes of a spec."""
+    register()
+    with initialize_config_dir(CONF, version_base="1.3"):
+        params = hydra_compose("config", [f"experiments={name}"], return_hydra_config=True).hydra.sweeper.params
+    found: list[Override] = OverridesParser.create().parse_overrides(
+        [f"{key}={value}" for key, value in params.items()]
+    )
+    return found
+
+
+def seeds(name: str) -> Sequence[int]:
+    """The values of its axis `seed`; 0, the default, where it has none."""
+    return next(([int(one) for one in axis.sweep_string_iterator()] for axis in axes(name) if _is_seed(axis)), [0])
+
+
+def choices(name: str) -> Sequence[Sequence[str]]:
+    """The overrides of each cell of one seed; of a search those of a few, which show each choice and both ends."""
+    found = [axis for axis in axes(name) if not _is_seed(axis)]
+    if not all(axis.is_discrete_sweep() for axis in found):
+        return read(found).examples()
+    return list(
+        itertools.product(*([f"{one.get_key_element()}={it}" for it in one.sweep_string_iterator()] for one in found))
+    )
+
+
+def _is_seed(axis: Override) -> bool:
+    return axis.get_key_element() == "seed"

@@ -1,0 +1,108 @@
+"""The specs of paper scale run: their first distilled cell, with tiny models and a few rows in place of the real ones.
+
+Only sizes and data are overridden. What else a spec says (loss, schedule, splits, columns) stays as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kd_lab.__main__ import command
+from kd_lab.cli.compose import compose, experiments
+from kd_lab.core import results
+
+ENCODER = {"layers": 2, "width": 32, "heads": 2, "feed_forward": 48, "init": "random"}
+LSTM = {"hidden": 16, "embedding": 16, "word2vec_epochs": 1}
+GLUE = {"sst2": 2, "mrpc": 2, "qqp": 2, "rte": 2, "cola": 2}  # data set -> classes
+WORDS = ("house", "cat", "river", "song", "old", "red", "green", "seven")
+SIZES = [
+    "tokenizer.max_tokens=16",
+    "trainer.max_epochs=1",
+    "teacher.trainer.max_epochs=1",
+    "seed=0",
+    "evaluation=none",
+    "tracking=none",
+]
+AXES: Mapping[str, Sequence[str]] = {  # spec -> its cell: the first that is distilled and not compressed
+    "paper/ag_news": ["loss.alpha=0.5"],
+    "paper/bbc": ["loss.alpha=0.55"],
+    "paper/clinc": ["loss.alpha=0.5", "compression=[]"],
+    "paper/glue": ["dataset=sst2", "loss.alpha=0.8333"],
+    "paper/imdb": ["method=distilled", "compression=[]"],
+    "paper/nlp_with_transformers": ["loss.alpha=0.1247", "compression=[]"],
+}
+CLASSES = {"ag_news": 4, "bbc": 5, "clinc": 151, "imdb": 2, **GLUE}
+
+
+def rows(classes: int) -> list[tuple[str, int]]:
+    """Four texts a class at least, told apart by words."""
+    pairs = list(itertools.product(WORDS, WORDS, WORDS))[:classes]
+    return [
+        (f"{' '.join(words)} {n}", label) for n in range(max(4, 60 // classes)) for label, words in enumerate(pairs)
+    ]
+
+
+def in_the_hubs_layout(folder: Path, spec: str, name: str) -> Path:
+    """A few rows of a data set with its own columns, splits and number of classes."""
+    config = compose([f"experiments={spec}", f"dataset={name}"]).dataset
+    found = rows(CLASSES[name])
+    texts = [text for text, _ in found]
+    labels = [f"class {n}" if n else config.get("out_of_scope", "class 0") for _, n in found]
+    columns = {config.text_column: texts, config.label_column: labels}
+    if config.pair_column:
+        columns[config.pair_column] = texts[::-1]
+    folder.mkdir(parents=True)
+    for split in config.splits.values():
+        pq.write_table(pa.table(columns), folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def given(spec: str, folder: Path) -> list[str]:
+    """What puts a few rows in the place of a spec's data sets."""
+    config = compose([f"experiments={spec}"])
+    name = str(config.dataset.name)
+    if name == "bbc":  # of no hub: a file
+        with (folder / "bbc.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("Text", "Label"), *rows(CLASSES[name])])
+        return [f"dataset.path={folder / 'bbc.csv'}"]
+    others = {str(other): in_the_hubs_layout(folder / "hub" / other, spec, other) for other in config.also_on}
+    own = others.get(name) or in_the_hubs_layout(folder / "hub" / name, spec, name)
+    return [f"dataset.path={own}", *(f"also_on.{other}.path={path}" for other, path in others.items())]
+
+
+def test_every_spec_of_paper_scale_is_tried() -> None:
+    assert sorted(AXES) == [name for name in experiments() if name.startswith("paper/")]
+
+
+@pytest.mark.parametrize("spec", sorted(AXES))
+def test_the_models_and_data_are_the_published_ones(spec: str) -> None:
+    config = compose([f"experiments={spec}"])
+    assert config.teacher.model.name == "bert_base"
+    assert config.model.name == ("lstm_attention" if spec == "paper/imdb" else "distilbert")
+    if spec != "paper/bbc":  # of no hub
+        judged = [config.dataset, *config.also_on.values()]
+        assert all(one.hub_id and one.path is None for one in judged), (
+            "the hub's rows, not the part of them that is here"
+        )
+
+
+@pytest.mark.parametrize("spec", sorted(AXES))
+def test_a_distilled_cell_runs(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    student = LSTM if spec == "paper/imdb" else ENCODER
+    small = [f"model.{key}={value}" for key, value in student.items()]
+    small += [f"teacher.model.{key}={value}" for key, value in ENCODER.items()]
+    assert command([f"experiments={spec}", *AXES[spec], *SIZES, *small, *given(spec, tmp_path)]) == 0
+    (cell,) = [path.parent for path in (tmp_path / "multirun" / spec).rglob(results.FILE)]
+    result = results.read(cell)
+    assert result.status == "finished"
+    assert set(result.teacher["metrics"]) >= {"validation", "test"}
+    assert sorted(result.metrics.get("also_on", {})) == (sorted(GLUE) if spec == "paper/glue" else [])
+    assert ("out_of_scope" in str(result.metrics["test"])) == (result.config["dataset"]["name"] == "clinc")
