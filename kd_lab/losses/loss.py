@@ -13,9 +13,8 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
 
 T = TypeVar("T", Outputs, Batch)
-Perturbed = Callable[
-    [Batch, Callable[[Tensor], Tensor]], Outputs
-]  # the student again, its word vectors (B, T, H) moved
+# The student once more, after something is done to its word vectors (B, T, H).
+Perturbed = Callable[[Batch, Callable[[Tensor], Tensor]], Outputs]
 NO_TEACHER = "Choose a teacher, e.g. teacher=minilm."
 
 

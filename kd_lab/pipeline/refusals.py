@@ -46,9 +46,11 @@ def check_recovery(recovery: str, student: FitSpec, steps: Mapping[str, Any]) ->
     if recovery not in ("student", "teacher"):
         cure = "Choose one: whose outputs a step of compression learns from while it trains on."
         raise UserError("recovery", expected="student or teacher", got=repr(recovery), cure=cure)
-    if getattr(student.model, "fits_itself", False) and student.loss.needs:
+    more = getattr(student.loss, "uses_unlabelled", False)
+    if getattr(student.model, "fits_itself", False) and (student.loss.needs or more):
         cure = "Choose teacher=none loss=cross_entropy, or another model."
-        got = f"a loss that needs the teacher's {', '.join(sorted(student.loss.needs))}"
+        needs = ", ".join(sorted(student.loss.needs))
+        got = f"a loss that needs the teacher's {needs}" if needs else "a loss that learns from texts without one"
         raise UserError(f"model {student.model.name}", expected="labels alone to learn from", got=got, cure=cure)
     heads = () if student.loss.needs <= {"logits", "hidden", "all_hidden"} else ("prune_heads",)
     changing = [name for name in ("trim_vocabulary", "prune_lstm", *heads) if name in steps]

@@ -111,6 +111,7 @@ def test_the_command_fits_it_without_an_epoch_exports_it_and_predicts(
     ("options", "words"),
     [
         ([], "model tfidf: expected labels alone to learn from, got a loss that needs the teacher's logits"),
+        (["teacher=none", "loss=virtual_adversarial"], "got a loss that learns from texts without one"),
         ([*LABELS, "compression=[prune_l1]"], "compression.prune_l1: expected a network, got TfidfClassifier"),
         ([*LABELS, "compression=[trim_vocabulary,onnx]"], "compression.trim_vocabulary: expected a network"),
         ([*LABELS, "model.C=0"], "model.C"),
