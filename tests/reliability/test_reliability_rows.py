@@ -50,7 +50,7 @@ def test_readme_holds_the_table_that_the_results_make() -> None:
 
 
 def test_shares_of_a_row_make_the_whole_and_fewer_are_a_sample(tmp_path: Path) -> None:
-    told = json.loads((FOLDER / "faults" / "result.json").read_text(encoding="utf-8"))
+    told = json.loads((FOLDER / "deaths" / "result.json").read_text(encoding="utf-8"))
     tried = sum(told["figures"]["tried"].values())
     row = table.ROWS["faults"]
     for share in (1, 2):
