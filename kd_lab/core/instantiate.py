@@ -31,8 +31,9 @@ class Part(NamedTuple):
         return cls(words, frozenset(members.split()))
 
 
+_DATA_SET = Part.having("a data set", "name fingerprint_parts load")
 PARTS = {  # place in the config, a teacher's too -> what may stand there
-    "dataset": Part.having("a data set", "name fingerprint_parts load"),
+    "dataset": _DATA_SET,
     "teacher": Part.having("a teacher", "name fingerprint_parts"),
     "tokenizer": Part.having("a tokenizer", "max_tokens of"),
     "model": Part.having("a model", "name kind starts_from_teacher build"),
@@ -41,7 +42,7 @@ PARTS = {  # place in the config, a teacher's too -> what may stand there
     "trainer": Part.having("a trainer", "max_epochs batch_size resolve_device_and_precision"),
     "compression": Part.having("a step of compression", "check apply"),
     "evaluation": Part.having("an evaluation", "cost requests rounds"),
-    "also_on": Part.having("a data set", "name fingerprint_parts load"),
+    "also_on": _DATA_SET,
     "tracking": Part.having("a way of tracking", "begin mirror missing mirror_study"),
 }
 

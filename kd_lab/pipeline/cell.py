@@ -90,13 +90,18 @@ class Cell(FittingCell):
         """A data set as the pieces of another tokenizer.json."""
         return tokenise(dataset, TokenizerFile(file, self.tokenizer.max_tokens), self.cache)
 
-    def read_by(self, saved: Path, tokens: Tokens) -> Tokens:
-        """The data set as the saved classifier reads it: retokenised where its tokenizer is another."""
-        file = saved / TOKENIZER
-        return tokens if file_hash(file) == file_hash(self.tokenizer.path) else self._retokenised(self.dataset, file)
+    def read_by(self, saved: Path, tokens: Tokens, dataset: Dataset | None = None) -> Tokens:
+        """The data set as the saved classifier reads it: retokenised where its tokenizer is another.
 
-    def others(self, tokens: Tokens) -> dict[str, ClassOrder]:
-        """Which of the model's classes each class of the data sets in `also_on` is; each is tokenised for it.
+        Args:
+            dataset: which; None is the cell's own.
+        """
+        file = saved / TOKENIZER
+        alike = file_hash(file) == file_hash(self.tokenizer.path)
+        return tokens if alike else self._retokenised(dataset or self.dataset, file)
+
+    def others(self, tokens: Tokens) -> dict[str, tuple[Tokens, ClassOrder]]:
+        """The data sets in `also_on` as the student reads them, and which of its classes each of theirs is.
 
         Raises:
             UserError: one has other classes, or its rows or the model's may bear several labels.
@@ -107,17 +112,20 @@ class Cell(FittingCell):
             if tokens.multi_label or other.multi_label:
                 cure = "Leave also_on out."
                 raise UserError(f"also_on.{name}", expected="one label a row", got="several", cure=cure)
-            found[name] = class_order(tokens.classes, other.classes, f"also_on.{name}")
-            if found[name].by == BY_NUMBER:
+            classes = class_order(tokens.classes, other.classes, f"also_on.{name}")
+            found[name] = other, classes
+            if classes.by == BY_NUMBER:
                 pairs = ", ".join(f"{own} = {its}" for own, its in zip(tokens.classes, other.classes, strict=True))
                 say(f"also_on.{name}: its classes have other names: taken by number, {pairs}")
         return found
 
-    def judged_on_others(self, saved: Path, model: Classifier, others: Mapping[str, ClassOrder]) -> dict[str, Any]:
+    def judged_on_others(
+        self, saved: Path, model: Classifier, others: Mapping[str, tuple[Tokens, ClassOrder]]
+    ) -> dict[str, Any]:
         """Data set -> metrics of the saved classifier on its test rows."""
         found = {}
-        for name, classes in others.items():
-            tokens = self._retokenised(self.also_on[name], saved / TOKENIZER)
+        for name, (other, classes) in others.items():
+            tokens = self.read_by(saved, other, self.also_on[name])
             logits = self._predict(model, tokens, {"test": name})["test"]
             found[name] = cross_dataset.evaluate(tokens, logits, classes)
         return found

@@ -5,12 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from half_labelled import HalfLabelled
 from safetensors.torch import load_file
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import FitError, UserError
-from kd_lab.data.csv import Csv
-from kd_lab.data.dataset import UNLABELLED
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import tokenise
 from kd_lab.losses.hybrid import Hybrid
@@ -87,20 +86,10 @@ def test_the_same_fit_gives_the_same_weights(toy_tokens, tmp_path):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-class _Mixed(Csv):
-    """Every second row of train has lost its label."""
-
-    def load(self):
-        texts = super().load()
-        train = texts.splits["train"]
-        labels = np.where(np.arange(len(train.labels)) % 2, UNLABELLED, train.labels)
-        return texts._replace(splits={**texts.splits, "train": train._replace(labels=labels)})
-
-
 def test_rows_without_a_label_are_learned_from_only_where_a_teacher_judges_them(
     toy_csv, bert_tokenizer, own_cache, tmp_path
 ):
-    mixed = tokenise(_Mixed(str(toy_csv)), bert_tokenizer, own_cache)
+    mixed = tokenise(HalfLabelled(str(toy_csv)), bert_tokenizer, own_cache)
     rows, labelled = len(mixed.split("train")), len(mixed.split("train").labelled)
     assert labelled < rows
     seen = {}

@@ -6,14 +6,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from half_labelled import HalfLabelled
 from safetensors.torch import load_file
 
 from kd_lab.core.cache import Cache
-from kd_lab.data.csv import Csv
-from kd_lab.data.dataset import UNLABELLED, Texts
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.losses.hybrid import Hybrid
@@ -132,20 +130,10 @@ def test_the_projection_is_fitted_resumed_and_no_part_of_the_student(
     assert torch.equal(again.terms["h"].projection.weight, after)
 
 
-class _Mixed(Csv):
-    """Every second row of train has lost its label."""
-
-    def load(self) -> Texts:
-        texts = super().load()
-        train = texts.splits["train"]
-        labels = np.where(np.arange(len(train.labels)) % 2, UNLABELLED, train.labels)
-        return texts._replace(splits={**texts.splits, "train": train._replace(labels=labels)})
-
-
 def test_entropy_goes_through_rows_without_a_label_with_no_teacher(
     toy_csv: Path, bert_tokenizer: Tokenizer, own_cache: Cache, tmp_path: Path
 ) -> None:
-    mixed = tokenise(_Mixed(str(toy_csv)), bert_tokenizer, own_cache)
+    mixed = tokenise(HalfLabelled(str(toy_csv)), bert_tokenizer, own_cache)
     lstm = LstmAttention(embedding=8, hidden=8, layers=1, init="random")
     terms = {"cross_entropy": CrossEntropy(), "entropy": Entropy()}
     train = mixed.split("train")

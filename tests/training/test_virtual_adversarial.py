@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from half_labelled import HalfLabelled
 from safetensors.torch import load_file
-from test_token_losses import _Mixed
 from torch import Tensor, nn
 
 from kd_lab.core.cache import Cache
@@ -125,7 +125,7 @@ def test_a_model_whose_word_vectors_are_not_known_is_refused() -> None:
 def test_a_fit_learns_from_rows_without_a_label_and_is_the_same_each_time(
     toy_csv: Path, bert_tokenizer: Tokenizer, own_cache: Cache, tmp_path: Path, model: object
 ) -> None:
-    mixed = tokenise(_Mixed(str(toy_csv)), bert_tokenizer, own_cache)
+    mixed = tokenise(HalfLabelled(str(toy_csv)), bert_tokenizer, own_cache)
     weights = []
     for run, weight in enumerate((1.0, 1.0, 0.0)):
         terms: dict[str, nn.Module] = {"cross_entropy": CrossEntropy(), "vat": VirtualAdversarial()}

@@ -43,8 +43,8 @@ def draw(found: CrossEvaluation | None, stem: Path) -> list[Path]:
             one = judged[y][x]
             if one is None:
                 continue
-            red, green, blue, _ = colour = colours.to_rgba(values)[y, x]
-            ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.52 else style.INK
+            colour = colours.to_rgba(values)[y, x]
+            ink = style.ink_on(colour)
             ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, lw=0))
             if one.own:
                 place = (x - 0.48, y - 0.46)

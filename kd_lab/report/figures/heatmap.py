@@ -152,8 +152,8 @@ def _panel(ax: Axes, panel: Panel, colours: ScalarMappable, chosen: Setting | No
             ax.add_patch(Rectangle(place, 0.96, 0.96, facecolor="white", edgecolor=style.FAINT, hatch="/////", lw=0))
             ax.text(x, y, _status(setting), ha="center", va="center", fontsize=8, bbox=_BACKED)
             continue
-        red, green, blue, _ = colour = colours.to_rgba(means)[y, x]
-        ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.52 else style.INK
+        colour = colours.to_rgba(means)[y, x]
+        ink = style.ink_on(colour)
         ax.add_patch(Rectangle(place, 0.96, 0.96, facecolor=colour, lw=0))
         below = _below(setting)
         ax.text(x, y + 0.09 * len(below), f"{value:.1f}", ha="center", va="center", color=ink, weight="bold")

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -65,6 +65,12 @@ def colormap() -> Colormap:
     from numpy import linspace
 
     return ListedColormap(mpl.colormaps["viridis"](linspace(0.06, 0.9, 256)), "kd_lab")
+
+
+def ink_on(colour: Any) -> str:
+    """The colour of letters that can be read on another: (4,) red, green, blue and alpha, from 0 to 1."""
+    red, green, blue, _ = colour
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.52 else INK
 
 
 def caption(figure: Figure, lines: list[str]) -> None:
