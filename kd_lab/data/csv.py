@@ -13,7 +13,7 @@ import pandas as pd
 from kd_lab.core.as_typed import shell_override
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName, Task
+from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName, Rows, Task, Words
 from kd_lab.data import transfer_file
 from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.csv_table import read_csv, refuse_missing
@@ -41,6 +41,9 @@ class Csv:
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train whose label is empty is such
             text too.
+        transfer_column: of their text, where it is called otherwise than `text_column`.
+        transfer_sentences: each is cut into its sentences of so many words, from and to; None leaves it whole.
+        transfer_limit: of more than so many some are drawn by chance; `split.seed` says which.
         encoding: of the files; a byte order mark tells it by itself.
         delimiter: what stands between the fields of a CSV; None finds out whether that is , ; | or a tab.
         columns: names of all columns of CSV files that have no header line; None takes the first line's.
@@ -57,6 +60,9 @@ class Csv:
     test_path: PathName | None = None
     validation_path: PathName | None = None
     transfer_path: PathName | None = None
+    transfer_column: NonEmpty | None = None
+    transfer_sentences: tuple[Words, Words] | None = None
+    transfer_limit: Rows | None = None
     encoding: Encoding = "utf-8"
     delimiter: Delimiter | None = None
     columns: tuple[NonEmpty, ...] | None = None
@@ -94,7 +100,7 @@ class Csv:
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
         form = {"delimiter": self.delimiter and DELIMITERS.get(self.delimiter, self.delimiter), "names": self.columns}
         form |= several_parts(self.task, self.label_separator, self.label_columns)
-        transfer = transfer_file.fingerprint_parts(self.transfer_path)
+        transfer = transfer_file.fingerprint_parts(self.transfer_path, transfer_file.options(self))
         return {
             "files": files,
             "columns": columns,
@@ -125,7 +131,8 @@ class Csv:
         carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column, self.encoding)
         splits["train"], told = augmented(splits["train"], self.augmentation)
-        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
+        given = transfer_file.options(self)
+        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
         notes = (*labels.notes, *without_rows(self.label_columns, labels.classes), *told)
         return Texts(splits, labels.classes, notes, carved, labels.sets)
 

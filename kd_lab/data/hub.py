@@ -11,7 +11,7 @@ import numpy as np
 
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Delimiter, NonEmpty, PathName, Splits, Task
+from kd_lab.core.option_types import Delimiter, NonEmpty, PathName, Rows, Splits, Task, Words
 from kd_lab.data import transfer_file
 from kd_lab.data.arrow_table import columns_of, read_table
 from kd_lab.data.augmentation import Augmentation, augmented, named
@@ -47,6 +47,9 @@ class Hub:
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train with label -1 is such text
             too.
+        transfer_column: of their text, where it is called otherwise than `text_column`.
+        transfer_sentences: each is cut into its sentences of so many words, from and to; None leaves it whole.
+        transfer_limit: of more than so many some are drawn by chance; `split.seed` says which.
         splits: our split -> theirs. One that is left out is carved out of train by `split`, but for a validation split
             that is there and stands for nothing else; so is a test split that bears our own name and is not there.
         split: how to carve.
@@ -63,6 +66,9 @@ class Hub:
     revision: NonEmpty = "main"
     pair_column: NonEmpty | None = None
     transfer_path: PathName | None = None
+    transfer_column: NonEmpty | None = None
+    transfer_sentences: tuple[Words, Words] | None = None
+    transfer_limit: Rows | None = None
     task: Task = MULTI_CLASS
     label_columns: tuple[NonEmpty, ...] | None = None
     label_separator: Delimiter | None = None
@@ -102,7 +108,7 @@ class Hub:
             "source": source,
             "columns": [self.text_column, self.pair_column, self.label_column],
             "split": self.split,
-            "transfer": transfer_file.fingerprint_parts(self.transfer_path),
+            "transfer": transfer_file.fingerprint_parts(self.transfer_path, transfer_file.options(self)),
             **several_parts(self.task, self.label_separator, self.label_columns),
             **named(self.augmentation),
         }
@@ -140,7 +146,8 @@ class Hub:
         carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column)
         splits["train"], told = augmented(splits["train"], self.augmentation)
-        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns)
+        given = transfer_file.options(self)
+        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
         return Texts(splits, labels.classes, (*notes, *told), carved, labels.sets)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import glob
-from itertools import compress
+from collections.abc import Iterable
+from itertools import chain, compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
+from kd_lab.data import sentences as cut
 from kd_lab.data.dataset import Split
 from kd_lab.data.seen_hashes import SeenHashes
 from kd_lab.data.stored_texts import TextStore
@@ -41,12 +44,33 @@ def files(path: str) -> list[Path]:
     return found
 
 
-def fingerprint_parts(path: str | None) -> list[str] | None:
-    """The files by their content; None where none are named."""
-    return None if path is None else [file_hash(one) for one in files(path)]
+def options(dataset: Any) -> dict[str, Any]:
+    """What else a data set says of such texts, as `with_transfer` takes it: what is given and has an effect."""
+    given = {name: getattr(dataset, f"transfer_{name}") for name in ("column", "sentences", "limit")}
+    given |= {"seed": None if given["limit"] is None else dataset.split.seed}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def with_transfer(train: Split, path: str | None, text: str, pair: str | None, encoding: str = "utf-8") -> Split:
+def fingerprint_parts(path: str | None, given: dict[str, Any]) -> list[str] | dict[str, Any] | None:
+    """The files by their content, beside the options that are given; None where no file is named."""
+    if path is None:
+        return None
+    found = [file_hash(one) for one in files(path)]
+    return {"files": found, **given} if given else found
+
+
+def with_transfer(
+    train: Split,
+    path: str | None,
+    text: str,
+    pair: str | None,
+    encoding: str = "utf-8",
+    *,
+    column: str | None = None,
+    sentences: tuple[int, int] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Split:
     """Train, and below it the texts that `path` names as rows without a label; each text once, empty ones left out.
 
     They are read some at a time and lie on disk, see `stored_texts`, train's own with them: memory holds some 20 bytes
@@ -54,27 +78,44 @@ def with_transfer(train: Split, path: str | None, text: str, pair: str | None, e
 
     Args:
         text, pair: columns of files that have some, called as in the data set; a file of a text a line has no pairs.
+        column: of the text, where it is called otherwise than in the data set.
+        sentences: each text is cut into its sentences of so many words, see `kd_lab.data.sentences`; None leaves it.
+        limit: of more than so many some are drawn by chance; of a higher limit all that a lower one has.
+        seed: which.
 
     Raises:
-        UserError: a file cannot be read, lacks a column, or holds something that is no text.
+        UserError: a file cannot be read, lacks a column, or holds something that is no text; sentences of pairs.
     """
     if path is None:
         return train
-    wanted = [text, *([] if pair is None else [pair])]
+    if sentences is not None and pair is not None:
+        cure = "Leave it out."
+        raise UserError("dataset.transfer_sentences", expected="single texts", got="pairs of texts", cure=cure)
+    wanted = [column or text, *([] if pair is None else [pair])]
     stores = [TextStore() for _ in wanted]
     for store, own in zip(stores, (train.texts, train.pairs), strict=False):
         store.extend(own or ())
     seen, number = SeenHashes(), 0
     for one in files(path):
-        for columns in columns_in_chunks(one, _ending(one), wanted, encoding, f"{OPTION} {one}"):
+        for found in columns_in_chunks(one, _ending(one), wanted, encoding, f"{OPTION} {one}"):
+            columns = found if sentences is None else [_cut(found[0], *sentences)]
             new = seen.new(text_hashes(Split(columns[0], _NO_LABELS, *columns[1:])))
             new &= np.array([all(map(str.strip, row)) for row in zip(*columns, strict=True)], bool)
-            for store, column in zip(stores, columns, strict=True):
-                store.extend(compress(column, new))
+            for store, texts in zip(stores, columns, strict=True):
+                store.extend(compress(texts, new))
             number += int(new.sum())
     if not number:
         raise UserError(f"{OPTION} {path}", expected="texts", got="none", cure="Give a file that has some.")
-    return train.with_texts(stores[0].texts(), None if train.pairs is None else stores[1].texts())
+    taken = [store.texts() for store in stores]
+    if limit is not None and limit < number:
+        labelled = len(train.texts)
+        drawn = np.sort(np.random.default_rng(seed).permutation(number)[:limit])
+        taken = [one.take(np.concatenate([np.arange(labelled), labelled + drawn])) for one in taken]
+    return train.with_texts(taken[0], None if train.pairs is None else taken[1])
+
+
+def _cut(texts: Iterable[str], least: int, most: int) -> list[str]:
+    return list(chain.from_iterable(cut.sentences(text, least, most) for text in texts))
 
 
 def _ending(path: Path) -> str:

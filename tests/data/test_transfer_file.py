@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ import pytest
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.data.csv import Csv
-from kd_lab.data.dataset import UNLABELLED, Split
+from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan
 from kd_lab.data.hub import Hub
 from kd_lab.data.transfer_file import with_transfer
 
 TEXTS = ["more words, quoted", "füll", "third one"]
+SENTENCES = ["Nobody saw it coming.", "Why?", 'He said "we did!"', "and left…", "A line", "ends here too \u3002"]
 TRAIN = Split(["one", "two"], np.array([0, 1]))
 
 
@@ -69,6 +71,35 @@ def test_a_pattern_names_several_files_and_each_text_counts_once(tmp_path: Path)
     assert with_transfer(TRAIN, str(tmp_path / "*.txt"), "text", None).texts == ["one", "two", "alpha", "beta"]
 
 
+def test_long_texts_become_sentences_of_so_many_words_under_a_name_of_their_own(tmp_path: Path) -> None:
+    text = 'Nobody saw it coming. Why?<br /><br />He said "we did!" and left… A line\nends here too \u3002\uff01 no'
+    (tmp_path / "more.csv").write_text(f'body\n"{text.replace(chr(34), 2 * chr(34))}"\n')
+    found = with_transfer(TRAIN, str(tmp_path / "more.csv"), "text", None, column="body", sentences=(2, 4))
+    assert found.texts == ["one", "two", *SENTENCES[:1], *SENTENCES[2:]]
+    shorter = with_transfer(TRAIN, str(tmp_path / "more.csv"), "text", None, column="body", sentences=(1, 1))
+    assert shorter.texts == ["one", "two", "Why?", "\uff01", "no"]
+
+
+def test_some_are_drawn_by_chance_and_a_higher_limit_takes_more_of_the_same(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("\n".join(map(str, range(100))))
+
+    def drawn(limit: int, seed: int = 0) -> list[str]:
+        return list(with_transfer(TRAIN, str(tmp_path / "more.txt"), "text", None, limit=limit, seed=seed).texts)
+
+    few, more = drawn(10), drawn(30)
+    assert (len(few), len(more), few[:2]) == (12, 32, ["one", "two"])
+    assert set(few) < set(more)
+    assert more[2:] == sorted(more[2:], key=int)
+    assert few == drawn(10) != drawn(10, seed=1)
+    assert len(drawn(101)) == 102
+
+
+def test_a_pair_is_not_cut_into_sentences(tmp_path: Path) -> None:
+    (tmp_path / "more.tsv").write_text("text\tother\nwhat\twhy\n")
+    with pytest.raises(UserError, match="expected single texts, got pairs of texts"):
+        with_transfer(Split(["a"], np.array([0]), ["b"]), str(tmp_path / "more.tsv"), "text", "other", sentences=(1, 9))
+
+
 def test_pairs_come_in_two_columns(tmp_path: Path) -> None:
     (tmp_path / "more.tsv").write_text("text\tother\nwhat\twhy\nempty\t\n")
     train = Split(["one"], np.array([0]), ["first"])
@@ -109,8 +140,13 @@ def test_a_data_set_takes_them_into_train_alone_and_is_named_by_what_they_hold(t
     for name in ("validation", "test"):
         assert found.splits[name].texts == before.splits[name].texts
     names = [fingerprint(plain), fingerprint(more)]
+    for given in ({"transfer_limit": 5}, {"transfer_sentences": (2, 4)}, {"transfer_column": "body"}):
+        assert fingerprint(replace(plain, **given)) == names[0]
+        names.append(fingerprint(replace(more, **given)))
+    by_chance = replace(more, transfer_limit=5, split=SplitPlan(seed=1))
+    assert fingerprint(by_chance) not in (*names, fingerprint(replace(more, split=SplitPlan(seed=1))))
     (tmp_path / "more.txt").write_text("other\n")
-    assert len({*names, fingerprint(more)}) == 3
+    assert len({*names, fingerprint(more)}) == 6
 
 
 def test_parquet_files_of_a_folder_take_them_too(tmp_path: Path) -> None:

@@ -82,6 +82,11 @@ GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made, or one of
     "data.augmentation.Augmentation": {"checkpoint": Checkpoint("a/b", sha256="0"), "factor": 10},
     "data.csv.Csv": {"path": "one.csv"},
     "data.hub.Hub": {"hub_id": "a/b"},
+    **{
+        f"data.{kind}.transfer_{option}": {**given, "transfer_path": "one.csv"}
+        for kind, given in (("csv.Csv", {"path": "one.csv"}), ("hub.Hub", {"hub_id": "a/b"}))
+        for option in ("column", "sentences", "limit")
+    },
     "data.docstrings.Docstrings": {"libraries": ("numpy", "torch")},
     "data.text_corpus.TextCorpus": {"path": "one.csv"},
     **{
@@ -185,7 +190,10 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "terms": {"cross_entropy": CrossEntropy(0.1)},
     "test_path": "two.csv",
     "text_column": "b",
+    "transfer_column": "b",
+    "transfer_limit": 5,
     "transfer_path": "two.csv",
+    "transfer_sentences": (4, 35),
     "validation_path": "two.csv",
     "weigh": "alike",
     "weights": {"cross_entropy": 2.0},
