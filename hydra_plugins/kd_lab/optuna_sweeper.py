@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -77,7 +77,7 @@ class OptunaSweeper(Sweeper):
         lines = [f"{key}={value}" for key, value in self.params.items()]
         plan = self._plan(read(parser.parse_overrides([*lines, *arguments])), folder)
         for example in plan.space.examples():
-            self.validate_batch_is_legal([example])
+            self._check(example, folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder / ".optuna.lock"
         try:
@@ -90,6 +90,28 @@ class OptunaSweeper(Sweeper):
             raise UserError(
                 f"study {plan.study}", expected="one search at a time", got="one that is under way", cure="Wait for it."
             ) from None
+
+    def _check(self, example: list[str], folder: Path) -> None:
+        """Refuses a search of which some trials could not run, as a grid refuses its cells.
+
+        Raises:
+            UserError: an option has no right value, or none in one of the groups that are searched.
+        """
+        from kd_lab.cli import check
+        from kd_lab.cli.unknown_option import named_in, unknown_option
+
+        try:
+            config = self._composed(example)
+        except ConfigCompositionException as error:
+            if (key := named_in(error)) is None:
+                raise
+            raise unknown_option(key, example, self._composed) from error
+        check.cell(config, folder / str(config.hydra.sweep.subdir))
+
+    def _composed(self, overrides: Sequence[str]) -> DictConfig:
+        assert self.hydra_context is not None
+        config: DictConfig = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        return config
 
     def _plan(self, space: Space, folder: Path) -> SearchPlan:
         """The options, checked."""

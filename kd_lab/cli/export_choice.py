@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.nested import at
+from kd_lab.core.option_roles import is_of_the_data
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.balanced_accuracy import at_chance
+from kd_lab.pipeline.summary_table import flat_options
 
 _SHOWN = 20  # values that an error lists
 
@@ -31,7 +34,7 @@ def best(study: Path, name: str, settings: Sequence[str]) -> tuple[str, str]:
         the cell's name, and why it is chosen.
 
     Raises:
-        UserError: none finished, none has these options, or the cells are of several data sets.
+        UserError: none finished, none has these options, or the cells are of several data sets or splits.
     """
     cells = [cell for cell in results.collect(study) if cell.status == "finished" and _accuracy(cell) is not None]
     if not cells:
@@ -40,9 +43,7 @@ def best(study: Path, name: str, settings: Sequence[str]) -> tuple[str, str]:
     asked = cells
     for setting in settings:
         asked = _having(asked, setting)
-    if len(data := sorted({_data(cell) for cell in asked})) > 1:
-        expected, cure = "cells of one data set", f"Say of which, e.g. {data[0]}, or name a cell."
-        raise UserError(f"study {name!r}", expected=expected, got=", ".join(data)[:500], cure=cure)
+    _refuse_several_data_sets(name, asked)
     chosen = min(asked, key=lambda cell: (-(_accuracy(cell) or 0.0), cell.cost.get("size_mib", math.inf), cell.cell))
     equal = sum(_accuracy(cell) == _accuracy(chosen) for cell in asked)
     having = f" with {' '.join(settings)}" if settings else ""
@@ -95,6 +96,27 @@ def _accuracy(cell: RunResult) -> float | None:
     return found
 
 
-def _data(cell: RunResult) -> str:
-    path = at(cell.config, "dataset.path")
-    return f"dataset={at(cell.config, 'dataset.name')}" + (f" dataset.path={path}" if path else "")
+def _refuse_several_data_sets(name: str, cells: Sequence[RunResult]) -> None:
+    """Accuracies on other validation rows rank nothing, be they of another data set or of another split of it.
+
+    Raises:
+        UserError: the cells have several.
+    """
+    told = [dict(flat_options(cell.config.get("dataset") or {}, "dataset.")) for cell in cells]
+    keys = [key for key in dict.fromkeys(chain.from_iterable(told)) if is_of_the_data(key)]
+    differ = [key for key in keys if len({str(one.get(key)) for one in told}) > 1]
+    rows = {cell.fingerprint.get("test") for cell in cells}  # other ones under the same options: a file was changed
+    if not differ and len(rows) < 2:
+        return
+    if "dataset.name" in differ:  # it chooses the others
+        differ = [key for key in differ if key in ("dataset.name", "dataset.path")]
+    found = sorted({_typed({key: one.get(key) for key in differ}) for one in told} - {""})
+    got = ", ".join(found)[:500] or "a file that was changed between them"
+    cure = f"Say of which, e.g. {found[0]}, or name a cell." if found else "Name a cell."
+    raise UserError(f"study {name!r}", expected="cells of one data set and split", got=got, cure=cure)
+
+
+def _typed(options: Mapping[str, Any]) -> str:
+    """Options as they are typed to `kd-lab export`."""
+    given = {"dataset" if key == "dataset.name" else key: value for key, value in options.items()}
+    return " ".join(f"{key}={_shown(value)}" for key, value in given.items() if value is not None)

@@ -100,8 +100,7 @@ def make(fitted: Fitted, steps: Mapping[str, Step], context: CompressionContext,
     """
     card = {key: value for key, value in saved_model.read_card(fitted.model).items() if key != "format"}
     small = apply_all(steps, fitted.load(), context)
-    pairs = context.tokens.split("train").token_type_ids is not None
-    card |= {"pad_id": context.tokens.pad_id, "pairs": pairs, "compression": list(steps)}
+    card |= {"pad_id": context.tokens.pad_id, "pairs": context.tokens.pairs, "compression": list(steps)}
     saved_model.save(small, folder / MODEL, card)
     source = context.trained
     if saved_model.read_card(folder / MODEL)["format"] == ONNX and isinstance(source, EncoderClassifier):

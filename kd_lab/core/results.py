@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from kd_lab.core import result_shape
 from kd_lab.core.drafts import atomic_file
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.moved import with_current_names
+from kd_lab.core.progress import say
 from kd_lab.core.reading import read_json, reading
 from kd_lab.core.redact import redacted
 
@@ -140,7 +142,7 @@ def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]
     with disk_errors(study):
         study.mkdir(parents=True, exist_ok=True)
         with FileLock(study / f".{SWEEP}.lock"):  # two lines may add to it at once
-            known = axes(study)
+            known = _noted(study)
             for override in (redacted(one) for overrides in cells for one in overrides):
                 key, _, value = override.partition("=")
                 if value not in known.setdefault(key, []):
@@ -149,3 +151,18 @@ def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]
                 study / SWEEP,
                 json.dumps({"schema": SCHEMA, "command": redacted(list(command)), "axes": known}, indent=1),
             )
+
+
+def _noted(study: Path) -> dict[str, list[str]]:
+    """What earlier lines have noted; where that file is damaged it is set aside, and the cells say what they were."""
+    file, known = study / SWEEP, axes(study)
+    if known or not file.is_file():
+        return known
+    aside = file.with_name(f"{SWEEP}.damaged")
+    os.replace(file, aside)
+    say(f"warning: {file} was damaged: it lies beside as {aside.name}, and is made anew from the cells")
+    for cell in filter(None, map(peek, sorted(path.parent for path in study.glob(f"*/{FILE}")))):
+        for key, _, value in (one.partition("=") for one in cell.overrides):
+            if value not in known.setdefault(key, []):
+                known[key].append(value)
+    return known

@@ -88,12 +88,18 @@ class TextCorpus:
             return None
         return self._texts(self.held_out_path, self.held_out_split, "corpus.held_out_path")
 
+    def commit(self) -> str | None:
+        """The commit that it is read at; None where it does not come from the hub, or is not to be had."""
+        if self._local(self.path, "corpus.path"):
+            return None
+        return commit_of("dataset", str(self.hub_id), self.revision)
+
     def _source(self) -> Any:
         found = self._local(self.path, "corpus.path")
         if found:
             return [file_hash(one) for one in found]
-        commit = commit_of("dataset", str(self.hub_id), self.revision)
-        return {"hub_id": self.hub_id, "config": self.config, "split": self.split, "commit": commit or self.revision}
+        commit = self.commit() or self.revision
+        return {"hub_id": self.hub_id, "config": self.config, "split": self.split, "commit": commit}
 
     def _held_out_source(self) -> Any:
         found = self._local(self.held_out_path, "corpus.held_out_path") if self.held_out_path else []

@@ -79,6 +79,11 @@ class Tokens:
         """Whether a row may bear several labels."""
         return (self.folder / _LABEL_SETS).is_file()
 
+    @property
+    def pairs(self) -> bool:
+        """Whether a row has two texts."""
+        return (self.folder / "train.segments.npy").is_file()
+
     def split(self, name: str) -> TokenSplit:
         """The split train, validation or test."""
 

@@ -81,7 +81,7 @@ def read_validation(cell: Path) -> Judged | None:
 def _stored(cell: Path, prefix: str, names: Sequence[str]) -> Iterator[list[NDArray[Any]] | None]:
     """The arrays of these names that a cell kept, None where it kept none; what is wrong with them is the file's."""
     path = cell / FILE
-    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
+    with reading(path, expected="a cell's predictions", cure="Type the line that made the cell again."):
         if not path.is_file():
             yield None
             return

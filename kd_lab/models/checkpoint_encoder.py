@@ -73,6 +73,10 @@ class CheckpointEncoder:
         """Whose tokenizer turns texts into the pieces that it knows."""
         return Checkpoint.at(self.path, self.root, self.sha256, self.revision)
 
+    def commit(self) -> str | None:
+        """The commit that it is read at; None where it does not come from the hub, or is not to be had."""
+        return self.reads_with.commit()
+
     @property
     def longest_input(self) -> int:
         """Tokens that it has positions for.

@@ -114,6 +114,9 @@ class Cell(FittingCell):
                 raise UserError(f"also_on.{name}", expected="one label a row", got="several", cure=cure)
             classes = class_order(tokens.classes, other.classes, f"also_on.{name}")
             found[name] = other, classes
+            if tokens.pairs != other.pairs:
+                its, own = ("pairs of texts", "single ones")[:: 1 if other.pairs else -1]
+                self.warn(f"also_on.{name}: it has {its}, and the model is fitted on {own}")
             if classes.by == BY_NUMBER:
                 pairs = ", ".join(f"{own} = {its}" for own, its in zip(tokens.classes, other.classes, strict=True))
                 say(f"also_on.{name}: its classes have other names: taken by number, {pairs}")

@@ -118,7 +118,7 @@ class FittingCell(Plan):
             "labels": tokens.classes,
             "max_tokens": tokens.max_tokens,
             "pad_id": tokens.pad_id,
-            "pairs": tokens.split("train").token_type_ids is not None,
+            "pairs": tokens.pairs,
             **({"task": MULTI_LABEL} if tokens.multi_label else {}),
         }
         outputs = teacher.outputs.get("train") if teacher else None

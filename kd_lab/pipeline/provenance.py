@@ -18,7 +18,13 @@ from kd_lab.pipeline.cell import JUDGED, Cell
 from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.teacher import CellTeacher, name_of
 
-_OF_THE_HUB = ("kd_lab.data.hub.Hub", "kd_lab.data.checkpoint.Checkpoint")
+_OF_THE_HUB = {  # classes with a `revision` and a `commit`
+    "kd_lab.data.hub.Hub",
+    "kd_lab.data.checkpoint.Checkpoint",
+    "kd_lab.data.text_corpus.TextCorpus",
+    "kd_lab.models.checkpoint_encoder.CheckpointEncoder",
+    "kd_lab.training.ready_teacher.ReadyTeacher",
+}
 _scores: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}  # (teacher, tokens) -> its metrics
 
 

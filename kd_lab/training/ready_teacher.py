@@ -72,6 +72,10 @@ class ReadyTeacher:
         """Where its files are."""
         return Checkpoint.at(self.path, self.root, self.sha256, self.revision)
 
+    def commit(self) -> str | None:
+        """The commit that it is read at; None where it does not come from the hub, or is not to be had."""
+        return self.checkpoint.commit()
+
     @property
     def tokenizer(self) -> Tokenizer:
         """What it reads with."""
@@ -116,14 +120,14 @@ class ReadyTeacher:
         folder = self.checkpoint.folder()
 
         def make(draft: Path) -> None:
-            model, labels = _read(folder, tokens.multi_label)
+            model, labels = _read(folder, tokens.multi_label, tokens.pairs)
             found = match(labels, tokens.classes, self.labels, _WHERE)
             _reorder(model, found.order, len(labels))
             card = {
                 "labels": tokens.classes,
                 "max_tokens": tokens.max_tokens,
                 "pad_id": tokens.pad_id,
-                "pairs": tokens.split("train").token_type_ids is not None,
+                "pairs": tokens.pairs,
                 **({"task": MULTI_LABEL} if tokens.multi_label else {}),
             }
             saved_model.save(model, draft / "model", card)
@@ -140,11 +144,12 @@ def _is_of_the_hub(folder: Path) -> bool:
     return config.get("model_type") in FAMILIES and OURS not in config
 
 
-def _read(folder: Path, multi_label: bool) -> tuple[TorchClassifier, Sequence[str]]:
+def _read(folder: Path, multi_label: bool, pairs: bool) -> tuple[TorchClassifier, Sequence[str]]:
     """The classifier and its labels by class.
 
     Args:
         multi_label: whether it is to say several labels of a text.
+        pairs: whether it is to judge pairs of texts; what transformers saved does not say which it was fitted on.
     """
     config = read_json(folder / CONFIG, expected="a classifier's config", cure="Name a folder of save_pretrained.")
     if not _is_of_the_hub(folder) and (folder / saved_model.CARD).is_file():
@@ -154,6 +159,10 @@ def _read(folder: Path, multi_label: bool) -> tuple[TorchClassifier, Sequence[st
             raise UserError(_WHERE, expected="a model whose weights torch reads", got=type(model).__name__, cure=cure)
         card = saved_model.read_card(folder)
         _refuse_other_task(_TASKS[card.get("task") == MULTI_LABEL], multi_label)
+        if card.get("pairs", pairs) != pairs:
+            expected, got = ("pairs", "single texts")[:: 1 if pairs else -1]
+            cure = "Choose one that was fitted on such."
+            raise UserError(_WHERE, expected=f"a classifier of {expected}", got=f"one of {got}", cure=cure)
         return model, [str(label) for label in card["labels"]]
     labels = _labels(config)
     settings = read_settings(folder)

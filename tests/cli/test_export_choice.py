@@ -84,9 +84,41 @@ def test_what_no_cell_has_is_one_line(study: Path, settings: list[str], words: s
 
 def test_cells_of_several_data_sets_are_not_compared(study: Path) -> None:
     cell(study, "f", 0.95, dataset={"name": "clinc"})
-    with pytest.raises(UserError, match="expected cells of one data set, got dataset=clinc, dataset=csv"):
+    told = r"cells of one data set and split, got dataset=clinc, dataset=csv dataset.path=a.csv\. Say .* dataset=clinc,"
+    with pytest.raises(UserError, match=told):
         best(study, "s", [])
     assert best(study, "s", ["dataset=clinc"])[0] == "f"
+
+
+def test_nor_are_cells_of_one_name_that_were_judged_on_other_rows(tmp_path: Path) -> None:
+    def data(**more: Any) -> dict[str, Any]:
+        return {"name": "hub", "path": None, "split": {"seed": 0}, **more}
+
+    cell(tmp_path / "hub", "a", 0.8, dataset=data(hub_id="a/a"))
+    cell(tmp_path / "hub", "b", 0.9, dataset=data(hub_id="b/b"))
+    with pytest.raises(UserError, match=r"got dataset\.hub_id=a/a, dataset\.hub_id=b/b"):
+        best(tmp_path / "hub", "s", [])
+    assert best(tmp_path / "hub", "s", ["dataset.hub_id=a/a"])[0] == "a"
+
+    for seed, accuracy in enumerate((0.8, 0.9)):
+        cell(tmp_path / "split", f"s{seed}", accuracy, dataset=data(split={"seed": seed}))
+    with pytest.raises(UserError, match=r"got dataset\.split\.seed=0, dataset\.split\.seed=1"):
+        best(tmp_path / "split", "s", [])
+    assert best(tmp_path / "split", "s", ["dataset.split.seed=0"])[0] == "s0"
+
+    for name, more in (("a", "1"), ("b", "2")):
+        cell(tmp_path / "changed", name, 0.8, dataset=data())
+        found = results.read(tmp_path / "changed" / name)
+        found.fingerprint["test"] = more
+        found.write(tmp_path / "changed" / name)
+    with pytest.raises(UserError, match=r"got a file that was changed between them\. Name a cell"):
+        best(tmp_path / "changed", "s", [])
+
+
+def test_more_text_to_learn_from_is_ranked_with_less(tmp_path: Path) -> None:
+    cell(tmp_path, "a", 0.8, dataset={"name": "csv", "transfer_path": None, "augmentation": {"factor": 0}})
+    cell(tmp_path, "b", 0.9, dataset={"name": "csv", "transfer_path": "more.txt", "augmentation": {"factor": 3}})
+    assert best(tmp_path, "s", [])[0] == "b"
 
 
 def test_a_study_without_a_finished_cell_is_one_line(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.results import FILE, SCHEMA, RunResult, collect, read
+from kd_lab.core.results import FILE, SCHEMA, SWEEP, RunResult, axes, collect, note_axes, read
 
 
 def result(cell: str = "seed=0") -> RunResult:
@@ -102,3 +103,40 @@ def test_a_studys_results_come_by_cell(tmp_path: Path) -> None:
         result(cell).write(tmp_path / cell)
     (tmp_path / "model").mkdir()
     assert [found.cell for found in collect(tmp_path)] == ["seed=0", "seed=1"]
+
+
+def test_lines_that_note_axes_at_once_lose_none(tmp_path: Path) -> None:
+    several = multiprocessing.get_context("fork")
+    start = several.Barrier(4)
+
+    def note(line: int) -> None:
+        start.wait()
+        for value in range(25):
+            note_axes(tmp_path, ["-m"], [[f"own{line}={value}", f"shared={line * 100 + value}"]])
+
+    lines = [several.Process(target=note, args=(line,)) for line in range(4)]
+    for line in lines:
+        line.start()
+    for line in lines:
+        line.join()
+    found = axes(tmp_path)
+    assert {key: len(values) for key, values in found.items()} == {"shared": 100, **{f"own{n}": 25 for n in range(4)}}
+
+
+@pytest.mark.parametrize("damaged", ["", "{", '{"axes": {"seed": 1}}'])
+def test_a_damaged_list_of_axes_is_set_aside_and_made_anew_from_the_cells(
+    tmp_path: Path, damaged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note_axes(tmp_path, ["-m"], [["seed=0"], ["seed=1"]])
+    assert axes(tmp_path) == {"seed": ["0", "1"]}
+    for name, alpha in (("a", "0.5"), ("b", "0.5"), ("c", "1")):
+        cell = result(name)
+        cell.overrides = ["seed=0", f"loss.alpha={alpha}"]
+        cell.write(tmp_path / name)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / FILE).write_text("no result")
+    (tmp_path / SWEEP).write_text(damaged)
+    note_axes(tmp_path, ["-m"], [["seed=2"]])
+    assert axes(tmp_path) == {"seed": ["0", "2"], "loss.alpha": ["0.5", "1"]}
+    assert (tmp_path / f"{SWEEP}.damaged").read_text() == damaged
+    assert "was damaged" in capsys.readouterr().err

@@ -118,8 +118,14 @@ def test_the_result_names_the_commit_and_means_the_same_when_read_again(hub: Sim
     hub.moved(ONE)
     data = {"_target_": "kd_lab.data.hub.Hub", "hub_id": "some/data", "revision": "main"}
     weights = {"_target_": "kd_lab.data.checkpoint.Checkpoint", "hub_id": "some/model"}
-    kept = provenance.pinned({"dataset": data, "model": {"checkpoint": weights}, "seed": 1})
+    places = {
+        "teacher": {"_target_": "kd_lab.training.ready_teacher.ReadyTeacher", "path": "some/model"},
+        "student": {"_target_": "kd_lab.models.checkpoint_encoder.CheckpointEncoder", "path": "some/model"},
+        "corpus": {"_target_": "kd_lab.data.text_corpus.TextCorpus", "hub_id": "some/data"},
+    }
+    kept = provenance.pinned({"dataset": data, "model": {"checkpoint": weights}, "seed": 1, **places})
     assert kept["dataset"]["revision"] == kept["model"]["checkpoint"]["revision"] == ONE
+    assert {kept[place]["revision"] for place in places} == {ONE}
     assert kept["seed"] == 1
     hub.moved(TWO)
     assert Hub(hub_id="some/data", revision=kept["dataset"]["revision"]).commit() == ONE

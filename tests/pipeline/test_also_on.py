@@ -65,6 +65,16 @@ def test_its_figures_there_are_those_of_the_model_that_is_shipped(
     assert ("taken by number" in capsys.readouterr().err) == (other == "xyz")
 
 
+def test_pairs_of_texts_are_judged_by_a_model_of_single_ones_with_a_warning(files: dict[str, Path]) -> None:
+    table = pd.read_csv(files["toy"])
+    table.assign(other=table["text"].iloc[::-1].to_numpy()).to_csv("pairs.csv", index=False)
+    also = ["also_on=[csv]", "also_on.csv.path=pairs.csv", "also_on.csv.pair_column=other", "name=p"]
+    assert command(["dataset=csv", f"dataset.path={files['toy']}", *LINE, "trainer.max_epochs=1", *also]) == 0
+    (folder,) = (path.parent for path in Path("multirun/p").glob("*/result.json"))
+    told = "also_on.csv: it has pairs of texts, and the model is fitted on single ones"
+    assert told in read(folder).warnings
+
+
 def test_it_is_in_the_results_name_and_in_no_other(files: dict[str, Path]) -> None:
     def names(*more: str) -> dict[str, str]:
         return Plan(compose(["dataset=csv", f"dataset.path={files['toy']}", *LINE, *more])).fingerprints

@@ -36,6 +36,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from kd_lab.cli import check
 from kd_lab.sweeps import launch
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
@@ -45,6 +46,7 @@ def plain_launcher(context, task, config):  # kd-lab's own loads torch to begin 
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
 
 launch.launcher = plain_launcher
+check.cell = lambda config, folder: None  # it has none of kd-lab's parts
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(config):
@@ -256,6 +258,32 @@ def test_kd_lab_searches_prunes_and_records_it_in_each_cell(toy_csv, tmp_path, m
     assert command([*line, "dataset=csv", f"dataset.path={toy_csv.name}", *QUICK, *axes]) == 0
     assert (study / "report" / "cells.csv").is_file()
     assert len(json.loads((study / "optuna.json").read_text())["trials"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("axis", "told"),
+    [
+        (["model.hidden=8,7.5"], "model.hidden: expected a whole number"),
+        (["model.hidden=8,16", "model.dropuot=0.1"], "model.dropuot: expected"),
+        (
+            ["dataset.split.seed=0,1"],
+            "dataset.split.seed: expected one value, for a search over seeds",
+        ),
+        (
+            ["method=baseline,distilled", "loss.temperature=2,4"],
+            "an option that loss=cross_entropy has",
+        ),
+        (["model.hidden=8,16", "hydra.sweep.subdir=../elsewhere"], "expected a path without '..'"),
+    ],
+)
+def test_a_search_that_could_not_run_is_refused_before_its_first_trial(
+    axis, told, toy_csv, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    line = ["-m", "hydra/sweeper=optuna", "dataset=csv", f"dataset.path={toy_csv}", "model=lstm_attention", *axis]
+    assert command(line) == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]
+    assert not Path("multirun").exists()
 
 
 def test_a_search_on_the_test_rows_is_refused_by_kd_lab(toy_csv, tmp_path, monkeypatch, capsys):

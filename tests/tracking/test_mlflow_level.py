@@ -16,6 +16,7 @@ import pytest
 from test_mlflow_tracking import result
 
 from kd_lab.__main__ import command
+from kd_lab.cli.compose import compose
 from kd_lab.core.results import SWEEP, RunResult
 from kd_lab.tracking import mlflow_level, mlflow_store, mlflow_tracking
 from kd_lab.tracking.mlflow_store import connect
@@ -243,12 +244,14 @@ def study(folder: Path, name: str, settings: dict[str, Any]) -> list[RunResult]:
     return ours
 
 
-def test_report_sync_follows_mlflows_variables_and_says_so(
+def test_a_run_and_report_sync_follow_mlflows_variables_and_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "exp9")
+    of_a_run = compose().tracking
+    assert (of_a_run.uri, of_a_run.experiment) == (f"sqlite:///{tmp_path}/mine.db", "exp9")
     monkeypatch.setenv("MLFLOW_RUN_ID", "stale")
     study(tmp_path, "s", {"uri": "sqlite:///multirun/mlflow.db"})  # the default: nobody gave it
     assert command(["report", "s", "--sync"]) == 0

@@ -133,7 +133,7 @@ def test_a_precision_that_would_not_run_is_refused_and_the_cure_works(
     replace(chosen, precision=said.partition("=")[2]).check("teacher.trainer")
 
 
-def test_float16_runs_on_an_nvidia_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float16_is_allowed_on_an_nvidia_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "has_device", lambda name: True)
     Trainer(device="cuda", precision="16-mixed").check()
 

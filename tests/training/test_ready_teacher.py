@@ -80,6 +80,12 @@ def test_what_kd_lab_saved_is_ready_too(toy_tokens: Tokens, own_cache: Cache, tm
     with torch.no_grad():
         assert torch.equal(answers(teacher, tokens, own_cache)[0], model(asked).logits[:, [1, 2, 0]])
 
+    saved_model.save(model, tmp_path / "pairs", {**card, "pairs": True})
+    (tmp_path / "pairs" / "tokenizer.json").write_bytes(pieces.read_bytes())
+    of_pairs = ReadyTeacher(str(tmp_path / "pairs"), max_tokens=32)
+    with pytest.raises(UserError, match="expected a classifier of single texts, got one of pairs"):
+        of_pairs.prepared(tokens, own_cache)
+
 
 @pytest.mark.parametrize(
     ("changes", "told"),

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kd_lab.core.option_roles import MORE_TO_LEARN, is_of_the_data, is_seed
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation import predictions
 from kd_lab.pipeline.summary_table import flat_options
-from kd_lab.report.study.runs import Run, is_seed, run, split
+from kd_lab.report.study.runs import Run, run, split
 
-_UNLABELLED = ("dataset.augmentation.", "dataset.transfer_path")  # more to learn from: what is judged stays
 DATA = "data"  # the axis that tells editions apart, in a study that has several of one data set
 
 
@@ -22,7 +22,7 @@ def options(cell: RunResult) -> dict[str, Any]:
     has no labels a student learned from, too: it is judged on the same rows.
     """
     found = flat_options(cell.config.get("dataset") or {}, "dataset.")
-    return {key: value for key, value in found if not (is_seed(key) or _is_place(key) or key.startswith(_UNLABELLED))}
+    return {key: value for key, value in found if not (is_seed(key) or _is_place(key) or key.startswith(MORE_TO_LEARN))}
 
 
 def editions(cells: Sequence[RunResult], axes: Sequence[Mapping[str, str]]) -> dict[int, str]:
@@ -53,12 +53,8 @@ def editions(cells: Sequence[RunResult], axes: Sequence[Mapping[str, str]]) -> d
 
 def key(cell: RunResult, values: Mapping[str, str]) -> str:
     """What tells a cell's data set from others, given the cell's values on the study's axes."""
-    own = {axis: value for axis, value in values.items() if axis == DATA or _tells_apart(axis)}
+    own = {axis: value for axis, value in values.items() if axis == DATA or is_of_the_data(axis)}
     return json.dumps([options(cell), own], sort_keys=True, default=str)
-
-
-def _tells_apart(axis: str) -> bool:
-    return axis.partition(".")[0] == "dataset" and not axis.startswith(_UNLABELLED)
 
 
 def _is_place(key: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.nested import at, is_number
+from kd_lab.core.option_roles import is_seed
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import one_line
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
@@ -19,7 +20,7 @@ from kd_lab.report.published.expected import TEACHER, Figure, Metric, Row
 from kd_lab.report.published.row_error import combined, paired_error, row_error
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import timed_on
-from kd_lab.report.study.runs import Run, is_seed, paired, run
+from kd_lab.report.study.runs import Run, paired, run
 
 _TIMED = ("cost.latency_ms", "cost.throughput_per_s", "cost.speedup")  # what a busy machine spoils
 _BUSY = "other processes were busy while it was timed"

@@ -96,7 +96,7 @@ def measure(study: Path, cells: Sequence[RunResult], opened: CellFactory, *, thr
         with step(f"time {len(models)} models by turns, rounds", benchmark.steps(rounds)) as advance:
             timing = benchmark.measure(asked, threads=threads, rounds=rounds, advance=advance)
     except FitError as error:
-        cure = "Run that cell again, or remove its folder."
+        cure = "Type the line that made that cell again."
         raise UserError("frontier", expected="models that load and answer", got=str(error), cure=cure) from error
     rows = [
         {**model.about, **cost, **times}

@@ -38,7 +38,7 @@ def read_predictions(study: Path, cell: RunResult) -> Predictions | None:
 
 
 def _read(path: Path, cell: RunResult) -> Predictions:
-    with reading(path, expected="a cell's predictions", cure="Remove the cell's folder and run it again."):
+    with reading(path, expected="a cell's predictions", cure="Type the line that made the cell again."):
         with zipfile.ZipFile(path) as archive:
             size = sum(archive.getinfo(f"{name}.npy").file_size for name in ("labels", "predictions"))
         if size > LARGEST:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kd_lab.core.nested import at
+from kd_lab.core.option_roles import is_seed
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, holm
 from kd_lab.pipeline.summary_table import flat_options, method
 from kd_lab.report.study import measures
 from kd_lab.report.study.data_sets import DataSet, data_sets
-from kd_lab.report.study.runs import Run, is_seed
+from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
 from kd_lab.report.study.verdict import compared, p_in_words, seeds_noise
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from kd_lab.core.nested import at
+from kd_lab.core.option_roles import is_seed
 from kd_lab.core.results import RunResult
 from kd_lab.pipeline.summary_table import flat_options
 
@@ -15,15 +16,6 @@ _ELSEWHERE = {"paths", "tracking", "search", "hydra"}  # parts of a config whose
 _DATA = "dataset"
 _MADE = "dataset.augmentation."  # options of rows that are made out of others: train's alone
 Held = TypeVar("Held")
-
-
-def is_seed(key: str) -> bool:
-    """Whether an option says by which chance, such as "seed", "dataset.split.seed" or "model.word2vec_seed".
-
-    Cells that differ in nothing else are repetitions of one setting, and none of them is the best.
-    """
-    last = re.split(r"[./]", key)[-1]
-    return last == "seed" or last.endswith("_seed")
 
 
 def run(cell: RunResult) -> Run:

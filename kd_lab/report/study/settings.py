@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from kd_lab.core.nested import at
+from kd_lab.core.option_roles import is_seed
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING
 from kd_lab.pipeline.summary_table import flat_options
 from kd_lab.report.published.editions import DATA, editions, options
-from kd_lab.report.study.runs import Run, is_seed, run
+from kd_lab.report.study.runs import Run, run
 
 _NO_AXES = {"name", "experiments", "paths", "tracking", "search", "hydra"}  # say where, not what
 _PLACES = 4  # significant ones of a number in a label; samplers draw numbers of seventeen

@@ -9,6 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from kd_lab.core.errors import UserError
+from kd_lab.core.option_roles import is_of_the_data, is_seed
 from kd_lab.sweeps.search.storage import optuna_library
 
 if TYPE_CHECKING:
@@ -61,20 +62,22 @@ def read(overrides: Sequence[Any]) -> Space:
     searches on a logarithmic scale, the tag `int` makes an interval one of whole numbers, both ends included.
 
     Raises:
-        UserError: nothing is searched, an axis is empty, or the seed is an axis.
+        UserError: nothing is searched, an axis is empty, or one is a seed or says which data set.
     """
     by_key = {item.get_key_element(): item for item in overrides}
     axes = {key: _axis(item) for key, item in by_key.items() if item.is_sweep_override()}
     space = Space({key: str(item.input_line) for key, item in by_key.items()}, axes)
     if not space.axes:
         raise UserError("hydra/sweeper=optuna", expected="an axis to search", got="fixed values only", cure=FORMS)
-    if "seed" in space.axes:
-        raise UserError(
-            "seed",
-            expected="one value, for a search over seeds finds the luckiest",
-            got="several",
-            cure="Search with one seed, then run the best settings again with -m seed=0,1,2.",
-        )
+    for key in space.axes:
+        if is_seed(key):
+            cure = f"Search with one seed, then run the best settings again with -m {key}=0,1,2."
+            luck = "one value, for a search over seeds finds the luckiest"
+            raise UserError(key, expected=luck, got="several", cure=cure)
+        if is_of_the_data(key):
+            easiest = "one value, for a search over data sets finds the easiest"
+            cure = "Search each under a name of its own, e.g. name=first and name=second."
+            raise UserError(key, expected=easiest, got="several", cure=cure)
     return space
 
 
