@@ -76,6 +76,11 @@ def _malformed(told: Figures) -> str:
     return f"{told['files']} files: " + ", ".join(f"{count} {what}" for what, count in told["outcomes"].items())
 
 
+def _hostile(told: Figures) -> str:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in told["tried"].items())
+    return f"{_total(told['tried'])} inputs ({kinds}), {told['refused']} refused"
+
+
 ROWS = {
     one.name: one
     for one in (
@@ -93,6 +98,7 @@ ROWS = {
         Row("tracking", "tracking server dead, killed, locked, deleted", "none lost or twice after --sync", _tracking),
         Row("options", "every option of conf/ with wrong values", "exit 2, one line that names all, in 5 s", _options),
         Row("malformed", "malformed files and texts", "no traceback, exit 2, nothing left", _malformed),
+        Row("hostile", "made to run code, fill memory, reach out", "refused in a line, nothing run or read", _hostile),
     )
 }
 
