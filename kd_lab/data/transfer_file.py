@@ -91,6 +91,9 @@ def with_transfer(
     if sentences is not None and pair is not None:
         cure = "Leave it out."
         raise UserError("dataset.transfer_sentences", expected="single texts", got="pairs of texts", cure=cure)
+    if sentences is not None and sentences[0] > sentences[1]:
+        cure = f"Use [{sentences[1]},{sentences[0]}]."
+        raise UserError("dataset.transfer_sentences", expected="[FROM,TO] words", got=str(list(sentences)), cure=cure)
     wanted = [column or text, *([] if pair is None else [pair])]
     stores = [TextStore() for _ in wanted]
     for store, own in zip(stores, (train.texts, train.pairs), strict=False):

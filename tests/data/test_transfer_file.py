@@ -100,6 +100,12 @@ def test_a_pair_is_not_cut_into_sentences(tmp_path: Path) -> None:
         with_transfer(Split(["a"], np.array([0]), ["b"]), str(tmp_path / "more.tsv"), "text", "other", sentences=(1, 9))
 
 
+def test_a_range_of_words_that_ends_before_it_begins_is_refused(tmp_path: Path) -> None:
+    as_txt(tmp_path / "more.txt")
+    with pytest.raises(UserError, match=r"expected \[FROM,TO\] words, got \[35, 4\]\. Use \[4,35\]"):
+        with_transfer(TRAIN, str(tmp_path / "more.txt"), "text", None, sentences=(35, 4))
+
+
 def test_pairs_come_in_two_columns(tmp_path: Path) -> None:
     (tmp_path / "more.tsv").write_text("text\tother\nwhat\twhy\nempty\t\n")
     train = Split(["one"], np.array([0]), ["first"])
