@@ -276,7 +276,9 @@ def test_more_text_to_learn_from_makes_another_setting_of_the_same_data_set() ->
     assert split(run(taught(10, seed=1))) == (("dataset.split.seed", 3),)
     files = [of_file("x.csv", 1), of_file("x.csv", 1)]
     files[1].overrides.append("dataset.transfer_path=more.txt")
-    assert len(settings(files)) == 2
+    files.append(of_file("x.csv", 1))
+    files[2].overrides += ["dataset.transfer_path=more.txt", "dataset.transfer_limit=5"]
+    assert len(settings(files)) == 3
     assert len(data_sets.data_sets(settings(files))) == 1
 
 
