@@ -77,7 +77,7 @@ class OptunaSweeper(Sweeper):
         lines = [f"{key}={value}" for key, value in self.params.items()]
         plan = self._plan(read(parser.parse_overrides([*lines, *arguments])), folder)
         for example in plan.space.examples():
-            self._check(example, folder)
+            self._refuse_hopeless(example, folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder / ".optuna.lock"
         try:
@@ -91,7 +91,7 @@ class OptunaSweeper(Sweeper):
                 f"study {plan.study}", expected="one search at a time", got="one that is under way", cure="Wait for it."
             ) from None
 
-    def _check(self, example: list[str], folder: Path) -> None:
+    def _refuse_hopeless(self, example: list[str], folder: Path) -> None:
         """Refuses a search of which some trials could not run, as a grid refuses its cells.
 
         Raises:

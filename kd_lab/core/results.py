@@ -143,10 +143,7 @@ def note_axes(study: Path, command: Sequence[str], cells: Sequence[Sequence[str]
         study.mkdir(parents=True, exist_ok=True)
         with FileLock(study / f".{SWEEP}.lock"):  # two lines may add to it at once
             known = _noted(study)
-            for override in (redacted(one) for overrides in cells for one in overrides):
-                key, _, value = override.partition("=")
-                if value not in known.setdefault(key, []):
-                    known[key].append(value)
+            _add(known, cells)
             write_atomically(
                 study / SWEEP,
                 json.dumps({"schema": SCHEMA, "command": redacted(list(command)), "axes": known}, indent=1),
@@ -161,8 +158,14 @@ def _noted(study: Path) -> dict[str, list[str]]:
     aside = file.with_name(f"{SWEEP}.damaged")
     os.replace(file, aside)
     say(f"warning: {file} was damaged: it lies beside as {aside.name}, and is made anew from the cells")
-    for cell in filter(None, map(peek, sorted(path.parent for path in study.glob(f"*/{FILE}")))):
-        for key, _, value in (one.partition("=") for one in cell.overrides):
-            if value not in known.setdefault(key, []):
-                known[key].append(value)
+    cells = filter(None, map(peek, sorted(path.parent for path in study.glob(f"*/{FILE}"))))
+    _add(known, [cell.overrides for cell in cells])
     return known
+
+
+def _add(known: dict[str, list[str]], cells: Sequence[Sequence[str]]) -> None:
+    """Adds the values of cells' overrides to those that are known, without credentials."""
+    for override in (redacted(one) for overrides in cells for one in overrides):
+        key, _, value = override.partition("=")
+        if value not in known.setdefault(key, []):
+            known[key].append(value)
