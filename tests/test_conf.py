@@ -57,7 +57,7 @@ ALONE = {  # the same, of parts that no group of config.yaml chooses
     "pretrain/teacher/checkpoint": ["alone.model.path={folder}"],
 }
 DIFFERENT = {  # values that differ from the signature's default, and why
-    ("compression/onnx_int8_per_channel", "per_channel"): "that is what it is for",
+    ("compression/onnx_int8_per_tensor", "per_channel"): "that is what it is for",
     ("compression/openvino_bf16", "precision"): "that is what it is for",
     ("checkpoint/minilm", "package"): "a checkpoint is one file of weights; the signature's None is for any",
     ("checkpoint/minilm", "sha256"): "as above",

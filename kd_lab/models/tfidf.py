@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _NEVER = 20.0  # logits by which a class without a row lies below the others
-_TAKES = ("onnx", "onnx_int8", "onnx_int8_per_channel", "openvino", "openvino_bf16", "sparse", "torch_bf16")
+_INT8 = ("onnx_int8", "onnx_int8_per_channel", "onnx_int8_per_tensor")
+_TAKES = ("onnx", *_INT8, "openvino", "openvino_bf16", "sparse", "torch_bf16")
 
 
 class TfidfClassifier(TorchClassifier):

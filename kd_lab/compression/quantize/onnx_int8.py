@@ -32,12 +32,12 @@ class OnnxInt8:
     number that stands for 0.0 is some other one. Activations are quantized while it runs.
 
     Args:
-        per_channel: one scale for each output of a matrix rather than one for the whole: weights closer to float, a
-            little slower. Embeddings have one scale either way.
+        per_channel: one scale for each output of a matrix rather than one for the whole: weights closer to float.
+            Embeddings have one scale either way.
     """
 
     int8: ClassVar[bool] = True
-    per_channel: bool = False
+    per_channel: bool = True
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""

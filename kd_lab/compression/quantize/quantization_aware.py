@@ -40,7 +40,7 @@ class QuantizationAware:
         rate: peak learning rates of these passes as a share of the fit's.
     """
 
-    per_channel: bool = False
+    per_channel: bool = True
     epochs: Epochs = 2
     rate: RateShare = 0.1
 
@@ -67,7 +67,7 @@ class QuantizationAware:
         after = list(following)[list(following).index(name) + 1 :]
         target = following[after[0]] if after else None
         if not isinstance(target, OnnxInt8):
-            int8 = "onnx_int8_per_channel" if self.per_channel else "onnx_int8"
+            int8 = "onnx_int8" if self.per_channel else "onnx_int8_per_tensor"
             order = [*(other for other in lasting if other != name), name, int8]
             raise UserError(
                 f"compression.{name}",

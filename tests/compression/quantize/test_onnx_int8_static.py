@@ -83,6 +83,6 @@ def test_the_yamls_have_their_options():
     assert instantiate(yaml.safe_load((conf / "onnx_int8_static.yaml").read_text())) == {
         "onnx_int8_static": OnnxInt8Static()
     }
-    assert instantiate(yaml.safe_load((conf / "onnx_int8_per_channel.yaml").read_text())) == {
-        "onnx_int8_per_channel": OnnxInt8(per_channel=True)
+    assert instantiate(yaml.safe_load((conf / "onnx_int8_per_tensor.yaml").read_text())) == {
+        "onnx_int8_per_tensor": OnnxInt8(per_channel=False)
     }

@@ -102,26 +102,28 @@ def test_it_trains_and_leaves_weights_that_int8_does_not_change(trained):
     assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
     assert not after.training
     assert not any(module._forward_pre_hooks for module in after.modules())
-    for weight, rounding in rounded_weights(after, per_channel=False):
+    for weight, rounding in rounded_weights(after, per_channel=True):
         assert torch.allclose(rounding(weight), weight, atol=1e-6)
     biases = [name for name, weight in after.named_parameters() if weight.ndim == 1]
     assert any(not torch.equal(dict(after.named_parameters())[name], before[name]) for name in biases)
 
 
-def test_onnx_int8_stores_the_very_numbers(trained):
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_onnx_int8_stores_the_very_numbers(trained, per_channel):
     """The quantizer's rule is ONNX Runtime's own; ours must be the same."""
     model, context = trained
-    after = QuantizationAware(epochs=1).apply(model, context)
-    ours = [weight.detach().numpy() for weight, _ in rounded_weights(after, per_channel=False)]
-    graph = onnx.load_model_from_string(OnnxInt8().apply(after, context).model).graph
+    after = QuantizationAware(per_channel, epochs=1).apply(model, context)
+    ours = [weight.detach().numpy() for weight, _ in rounded_weights(after, per_channel)]
+    graph = onnx.load_model_from_string(OnnxInt8(per_channel).apply(after, context).model).graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     found = 0
     for name, values in stored.items():
         if not name.endswith("_quantized"):
             continue
         stem = name.removesuffix("_quantized")
-        scale, zero = stored[f"{stem}_scale"].ravel()[0], stored[f"{stem}_zero_point"].ravel()[0]
-        real = (values.astype(np.float32) - np.float32(zero)) * scale
+        scale, zero = stored[f"{stem}_scale"].ravel(), stored[f"{stem}_zero_point"].ravel()  # outputs lie last
+        assert scale.size in {1, values.shape[-1] if per_channel else 1}
+        real = (values.astype(np.float32) - zero.astype(np.float32)) * scale
         found += any(
             mine.size == real.size and np.allclose(np.sort(mine.ravel()), np.sort(real.ravel()), atol=1e-5)
             for mine in ours
