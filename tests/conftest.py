@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gc
 import os
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hydra_files
 import pytest
 import small_study as small_study_module
 import torch
+import toy_texts
 from debian import BROWSER, POSTGRES
 from filelock import FileLock
-from toy_texts import SENTENCES, WORDS
 
 from kd_lab.core import trust
 from kd_lab.core.cache import Cache
@@ -71,6 +71,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def files_of_hydra() -> None:
+    """Files of conf/ are parsed once in this process."""
+    hydra_files.keep()
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     """No test sees what another, or the user, has cached."""
@@ -113,13 +119,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def toy_csv(tmp_path: Path) -> Path:
     """3 classes of 60 sentences each, told apart by one word; columns text and label."""
-    path = tmp_path / "toy.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["text", "label"])
-        for label, words in WORDS.items():
-            rows.writerows([sentence.format(word), label] for word in words for sentence in SENTENCES)
-    return path
+    return toy_texts.write(tmp_path / "toy.csv")
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 WORDS = {
     "animals": ["cat", "dog", "horse", "rabbit", "sheep", "goat", "cow", "hen", "duck", "goose", "pig", "fox"],
     "weather": [
@@ -27,3 +30,13 @@ SENTENCES = (
     "{} again",
     "is there any {} left for tomorrow morning?",
 )
+
+
+def write(path: Path) -> Path:
+    """A file of them; columns text and label."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for label, words in WORDS.items():
+            rows.writerows([sentence.format(word), label] for word in words for sentence in SENTENCES)
+    return path
