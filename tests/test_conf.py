@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bindings import assert_binds, options, targets
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.types import RunMode
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from spec_cells import axes, choices, seeds
 
 from kd_lab.cli.compose import CONF, compose, experiments, mistake, register
 from kd_lab.core.cache import fingerprint
@@ -102,17 +102,6 @@ def with_hydra(*given: str) -> Any:
         return hydra_compose("config", list(given), return_hydra_config=True)
 
 
-def targets(node: Any) -> Iterator[Mapping[str, Any]]:
-    """Every mapping with a `_target_`, inner ones too."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield node
-        node = list(node.values())
-    if isinstance(node, list):
-        for value in node:
-            yield from targets(value)
-
-
 def fingerprint_parts(node: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(place, settings) of the outermost mappings with a `_target_`."""
     for key, value in node.items():
@@ -124,10 +113,6 @@ def fingerprint_parts(node: Mapping[str, Any], place: str = "") -> Iterator[tupl
                 yield from fingerprint_parts(value, where)
 
 
-def options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in ("_target_", "defaults")}
-
-
 def default(kind: type, name: str) -> Any:
     """The signature's default, with lists for tuples; `Parameter.empty` where there is none."""
     if dataclasses.is_dataclass(kind):
@@ -136,15 +121,6 @@ def default(kind: type, name: str) -> Any:
             return fields[name].default_factory()
     found = inspect.signature(kind).parameters[name].default
     return list(found) if isinstance(found, tuple) else found
-
-
-def assert_binds(settings: Mapping[str, Any]) -> None:
-    kind = get_object(settings["_target_"])
-    assert isinstance(kind, type)
-    signature = inspect.signature(kind)
-    signature.bind(**options(settings))
-    kinds = {parameter.kind for parameter in signature.parameters.values()}
-    assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}, f"{kind} takes anything"
 
 
 # every option
@@ -293,21 +269,6 @@ def test_an_experiment_launches_all_its_cells_by_itself(name: str) -> None:
     assert config.hydra.mode == RunMode.MULTIRUN
     assert config.hydra.sweeper.params
     assert config.name == name, "the study is named for its file, so that `kd-lab report` finds it"
-
-
-@each_experiment
-def test_every_cell_of_an_experiment_composes_and_binds(name: str) -> None:
-    """compose() does not look at hydra.sweeper.params: a mistyped axis shows only in the sweep."""
-    for axis in axes(name):
-        assert axis.is_sweep_override(), f"{axis.input_line} is no axis"
-    assert len(set(seeds(name))) == len(seeds(name))
-    seen = []
-    for cell in choices(name):
-        config = resolved_config(compose([f"experiments={name}", *cell]))
-        for settings in targets(config):
-            assert_binds(settings)
-        seen.append({key: value for key, value in config.items() if key != "name"})
-    assert all(one != other for one, other in itertools.combinations(seen, 2)), "two cells are the same run"
 
 
 def test_the_demo_has_each_student_by_each_method() -> None:

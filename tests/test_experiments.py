@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from pathlib import Path
 
 import pytest
-from spec_cells import choices, seeds
+from bindings import assert_binds, targets
+from spec_cells import axes, configs, seeds
 
 from kd_lab.cli.check import settings
 from kd_lab.cli.compose import compose, experiments
@@ -27,8 +29,7 @@ each_checked = pytest.mark.parametrize("name", CHECKED)
 def cells(name: str) -> list[RunResult]:
     """What the cells of a spec would be called, before any has run."""
     found = []
-    for choice in choices(name):
-        config = resolved_config(compose([f"experiments={name}", *choice]))
+    for choice, config in configs(name):
         teacher = {"model": config["teacher"]["model"]["name"]} if config["teacher"] else {}
         for seed in seeds(name):
             called = ",".join([*choice, f"seed={seed}"])
@@ -47,9 +48,33 @@ def test_every_published_figure_has_cells_in_the_spec_or_says_why_not(name: str)
 
 
 @pytest.mark.parametrize("name", experiments())
+def test_every_cell_of_an_experiment_composes_and_binds(name: str) -> None:
+    """compose() does not look at hydra.sweeper.params: a mistyped axis shows only in the sweep."""
+    for axis in axes(name):
+        assert axis.is_sweep_override(), f"{axis.input_line} is no axis"
+    assert len(set(seeds(name))) == len(seeds(name))
+    seen = []
+    for _, config in configs(name):
+        for target in targets(config):
+            assert_binds(target)
+        seen.append({key: value for key, value in config.items() if key != "name"})
+    assert all(one != other for one, other in itertools.combinations(seen, 2)), "two cells are the same run"
+
+
+def test_cells_that_share_their_groups_are_what_hydra_composes() -> None:
+    """`configs` composes groups once, and gives each cell its values afterwards."""
+    for name in ("paper/glue", "seeds/glue", "nlp_with_transformers/clinc"):
+        choice, config = configs(name)[-1]
+        whole = resolved_config(compose([f"experiments={name}", *choice]))
+        assert {**config, "paths": whole["paths"]} == whole  # where the cache lies is each test's own
+
+
+@pytest.mark.parametrize("name", experiments())
 def test_every_cell_would_be_taken(name: str) -> None:
-    for cell in cells(name):
-        settings(cell.config)
+    for _, config in configs(name):
+        settings(config)
+    for seed in seeds(name):
+        settings({"seed": seed}, needed=())
 
 
 @each_checked
