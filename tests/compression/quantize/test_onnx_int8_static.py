@@ -22,43 +22,53 @@ from kd_lab.models.spec import BuildContext
 SHAPE = {"layers": 1, "width": 32, "heads": 2, "feed_forward": 48, "init": "random"}
 
 
+@pytest.fixture(scope="module")
+def made():
+    """What `three` has made: exports take seconds, and the rows are the same for each test."""
+    return {}
+
+
 @pytest.fixture(params=["bert", "distilbert"])
-def pair(request, context, own_cache):
-    torch.manual_seed(5)
-    spec = Encoder("e", request.param, **SHAPE)
-    model = spec.build(BuildContext(3, context.tokens.vocab_size, context.tokens.pad_id, "t", list, own_cache)).eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn_like(weight), alpha=0.1)
-    return model, OnnxInt8Static(rows=40).apply(model, context)
+def three(request, context, own_cache, made):
+    """A model, the same in static INT8, and as ONNX."""
+    if request.param not in made:
+        torch.manual_seed(5)
+        surroundings = BuildContext(3, context.tokens.vocab_size, context.tokens.pad_id, "t", list, own_cache)
+        model = Encoder("e", request.param, **SHAPE).build(surroundings).eval()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(torch.randn_like(weight), alpha=0.1)
+        made[request.param] = model, OnnxInt8Static(rows=40).apply(model, context), OnnxExport().apply(model)
+    return made[request.param]
 
 
-def test_it_says_nearly_the_same_from_a_quarter_of_the_weights(pair, context):
-    model, small = pair
+def test_it_says_nearly_the_same_from_a_quarter_of_the_weights(three, context):
+    model, small, exported = three
     batch = next(context.sample(60, 60, seed=9))
     with torch.no_grad():
         exact = model(batch).logits
     rough = small(batch).logits
     assert 0 < float((rough - exact).abs().mean()) < 0.15 * float(exact.std())
     assert small.quantized
-    assert len(small.model) < 0.3 * len(OnnxExport().apply(model).model)
+    assert len(small.model) < 0.3 * len(exported.model)
 
 
-def test_no_row_depends_on_the_rows_or_the_padding_beside_it(pair, context):
+def test_no_row_depends_on_the_rows_or_the_padding_beside_it(three, context):
     batch = next(context.sample(16, 16))
-    together = pair[1](batch).logits
+    together = three[1](batch).logits
     for row in range(16):
         length = int(batch.attention_mask[row].sum())
         alone = Batch(*(part[row : row + 1] for part in batch[:4]))
         cut = alone._replace(input_ids=alone.input_ids[:, :length], attention_mask=alone.attention_mask[:, :length])
-        assert torch.allclose(pair[1](cut).logits[0], together[row], atol=1e-4)
+        assert torch.allclose(three[1](cut).logits[0], together[row], atol=1e-4)
 
 
-def test_an_exported_model_is_quantized_alike_and_an_int8_one_is_refused(pair, context):
-    model, small = pair
-    assert OnnxInt8Static(rows=40).apply(OnnxExport().apply(model), context).model == small.model
-    with pytest.raises(UserError, match=r"compression\.onnx_int8_static: .* INT8 already"):
-        OnnxInt8Static().apply(OnnxInt8().apply(model), context)
+def test_an_exported_model_is_quantized_alike_and_an_int8_one_is_refused(three, context):
+    _, small, exported = three
+    assert OnnxInt8Static(rows=40).apply(exported, context).model == small.model
+    for already in (OnnxInt8().apply(exported), small):
+        with pytest.raises(UserError, match=r"compression\.onnx_int8_static: .* INT8 already"):
+            OnnxInt8Static().apply(already, context)
 
 
 def test_what_it_cannot_take_is_refused_before_any_training():
