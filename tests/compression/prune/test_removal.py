@@ -66,17 +66,12 @@ def test_the_given_model_stays_as_it_was_and_the_new_one_shares_nothing_with_it(
 
 
 @pytest.mark.parametrize(("step", "name"), PAIRS)
-def test_it_trains_on_at_the_rate_asked_for_and_says_what_it_did(step, name, context):
+def test_it_trains_on_at_the_rate_asked_for_says_what_it_did_and_its_class_was_known(step, name, context):
     trained = []
     context.training = lambda model, _, epochs, rate, constraint: trained.append((model, epochs, rate, constraint))
     small = STEPS[step].apply(built(name), context)
     assert trained == [(small, 3, 0.7, None)]
     assert yaml.safe_load(yaml.safe_dump(context.notes))[step] == context.notes[step]  # plain data
-
-
-@pytest.mark.parametrize(("step", "name"), PAIRS)
-def test_the_class_that_comes_out_is_known_beforehand(step, name, context):
-    small = STEPS[step].apply(built(name), context)
     assert STEPS[step].check(KINDS.get(name, EncoderClassifier), SPECS[name]) is type(small)
 
 
