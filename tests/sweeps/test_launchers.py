@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.kd_lab.ray_launcher import RayLauncher
 from hydra_plugins.kd_lab.submitit_launcher import SlurmLauncher
+from kd_lab.__main__ import command
 from kd_lab.core import results
 from kd_lab.core.paths import root
 
@@ -34,7 +37,6 @@ QUICK = [
     "evaluation=none",
     "trainer.device=cpu",
     "teacher.trainer.device=cpu",
-    "name=study",
 ]
 CORES = os.cpu_count() or 1
 LONGEST_S = 600  # for what takes half a minute where nothing else runs
@@ -43,32 +45,76 @@ LAUNCHERS = {  # overrides; what the command line of a process that runs a cell 
     "ray": (["hydra/launcher=ray", "hydra.launcher.cluster_cpus=2"], "ray::kd_lab_cell", 1),
     "slurm_local": (["hydra/launcher=slurm_local"], "submitit.core._submit", CORES),
 }
-each_launcher = pytest.mark.parametrize("launcher", LAUNCHERS)
 
 
-def start(folder: Path, launcher: str, *overrides: str) -> subprocess.Popen[str]:
-    """`kd-lab -m` as a person starts it, in a folder of its own."""
-    rows = "".join(
-        f"the {word} {label} number {n},{label}\n" for n in range(40) for word, label in (("red", "a"), ("old", "b"))
-    )
-    (folder / "toy.csv").write_text("text,label\n" + rows)
-    words = [sys.executable, "-m", "kd_lab", "-m", *QUICK, *LAUNCHERS[launcher][0], *overrides]
-    environment = {**os.environ, "KD_LAB_CACHE": str(folder / "cache")}
-    environment.pop("OMP_NUM_THREADS", None)
-    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
-        return subprocess.Popen(words, cwd=folder, env=environment, stdout=out, stderr=err, text=True)
+PROGRAM = """
+import json
+import sys
+{before}
+from kd_lab.__main__ import command
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        code = command(json.loads(line))
+        sys.stdout.flush()
+        with open("codes", "a") as file:
+            print(code, file=file)
+    sys.exit(code)
+"""
 
 
-def said(folder: Path) -> str:
-    """What the command and all its workers wrote on stderr."""
-    logs = (folder / "multirun" / "study").glob(".submitit/*/*_log.err")
-    return "".join(path.read_text() for path in [folder / "err", *logs])
+class Program:
+    """A process that runs one line after another, each as `kd-lab` does, and ends with the code of the last."""
+
+    def __init__(self, folder: Path, before: str = "") -> None:
+        (folder / "program.py").write_text(PROGRAM.format(before=before))
+        self.folder, self.given, self.said_before = folder, 0, {"out": 0, "err": 0}
+        environment = {**os.environ, "KD_LAB_CACHE": str(folder / "cache")}
+        environment.pop("OMP_NUM_THREADS", None)
+        words = [sys.executable, "program.py"]
+        with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+            self.process = subprocess.Popen(
+                words, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=err, text=True
+            )
+
+    def give(self, *words: str, last: bool = False) -> None:
+        """Has it run the line."""
+        self.said_before = {name: (self.folder / name).stat().st_size for name in self.said_before}
+        self.given += 1
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(words) + "\n")
+        self.process.stdin.flush()
+        if last:
+            self.process.stdin.close()
+
+    def code(self) -> int:
+        """That of the line that was given last, once it has run."""
+        give_up = time.monotonic() + LONGEST_S
+        while time.monotonic() < give_up and self.process.poll() is None:
+            codes = (self.folder / "codes").read_text() if (self.folder / "codes").exists() else ""
+            if codes.count("\n") == self.given:
+                return int(codes.split()[-1])
+            time.sleep(0.05)
+        raise AssertionError(self.said("err"))
+
+    def said(self, name: str) -> str:
+        """What it and its workers wrote on "out" or "err" since the last line was given."""
+        return (self.folder / name).read_bytes()[self.said_before[name] :].decode()
+
+    def end(self) -> None:
+        """Kills it and what is left of its workers."""
+        with suppress(psutil.NoSuchProcess):
+            left = psutil.Process(self.process.pid)
+            for one in [*reversed(left.children(recursive=True)), left]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+        self.process.communicate()
 
 
-def workers(command: psutil.Process, kind: str = "") -> list[psutil.Process]:
+def workers(of: psutil.Process, kind: str = "") -> list[psutil.Process]:
     """The processes under the command whose command line holds `kind`."""
     found = []
-    for process in command.children(recursive=True):
+    for process in of.children(recursive=True):
         with suppress(psutil.Error):
             if kind in " ".join(process.cmdline()):
                 found.append(process)
@@ -81,48 +127,67 @@ def workers(command: psutil.Process, kind: str = "") -> list[psutil.Process]:
 @dataclass(frozen=True)
 class Sweep:
     launcher: str
-    folder: Path
+    cells: int
+    fits: int  # in the cache
+    program: Program
     code: int
+    out: str
+    err: str  # of the cells too
+
+    @property
+    def study(self) -> Path:
+        return self.program.folder / "multirun" / "study"
 
 
 @pytest.fixture(scope="module", params=LAUNCHERS)
-def sweep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """Three cells, run once a launcher."""
-    folder = tmp_path_factory.mktemp("sweep")
-    process = start(folder, request.param, "trainer.max_epochs=1", "loss.temperature=1,2,4")
+def sweep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+    """Run once a launcher; its process waits for another line."""
+    launcher, folder = request.param, tmp_path_factory.mktemp("sweep")
+    rows = "".join(
+        f"the {word} {label} number {n},{label}\n" for n in range(40) for word, label in (("red", "a"), ("old", "b"))
+    )
+    (folder / "toy.csv").write_text("text,label\n" + rows)
+    # A third cell comes to a process that has run one; slurm_local starts a process for each.
+    temperatures = (1, 2) if launcher == "slurm_local" else (1, 2, 4)
+    program = Program(folder)
     try:
-        return Sweep(request.param, folder, process.wait(LONGEST_S))
+        axis = f"loss.temperature={','.join(map(str, temperatures))}"
+        program.give("-m", *QUICK, *LAUNCHERS[launcher][0], "name=study", "trainer.max_epochs=1", axis)
+        code = program.code()
+        logs = (folder / "multirun" / "study").glob(".submitit/*/*_log.err")
+        err = "".join([program.said("err"), *(path.read_text() for path in logs)])
+        fits = len(list((folder / "cache" / "fit").glob("*/manifest.json")))
+        yield Sweep(launcher, len(temperatures), fits, program, code, program.said("out"), err)
     finally:
-        process.kill()
+        program.end()
 
 
 @pytest.mark.integration
 def test_every_cell_finishes_and_the_command_prints_the_table(sweep: Sweep) -> None:
-    cells = results.collect(sweep.folder / "multirun" / "study")
-    assert sweep.code == 0, said(sweep.folder)
-    assert [cell.status for cell in cells] == ["finished"] * 3
-    assert sorted(cell.config["loss"]["temperature"] for cell in cells) == [1, 2, 4]
-    printed = (sweep.folder / "out").read_text()
-    assert len([line for line in printed.splitlines() if "lstm_attention" in line and "distilled" in line]) == 3
-    assert "done " not in printed, "stdout is for tables"
+    cells = results.collect(sweep.study)
+    assert sweep.code == 0, sweep.err
+    assert [cell.status for cell in cells] == ["finished"] * sweep.cells
+    assert sorted(cell.config["loss"]["temperature"] for cell in cells) == [1, 2, 4][: sweep.cells]
+    rows = [line for line in sweep.out.splitlines() if "lstm_attention" in line and "distilled" in line]
+    assert len(rows) == sweep.cells
+    assert "done " not in sweep.out, "stdout is for tables"
 
 
 @pytest.mark.integration
 def test_processes_that_want_the_same_teacher_fit_it_once(sweep: Sweep) -> None:
-    assert said(sweep.folder).count("done fit teacher") == 1
-    assert len(list((sweep.folder / "cache" / "fit").glob("*/manifest.json"))) == 4
+    assert sweep.err.count("done fit teacher") == 1
+    assert sweep.fits == sweep.cells + 1
 
 
 @pytest.mark.integration
 def test_a_cells_threads_are_its_share_of_the_cores(sweep: Sweep) -> None:
-    cells = results.collect(sweep.folder / "multirun" / "study")
-    assert {cell.machine["threads"] for cell in cells} == {LAUNCHERS[sweep.launcher][2]}
+    assert {cell.machine["threads"] for cell in results.collect(sweep.study)} == {LAUNCHERS[sweep.launcher][2]}
 
 
 @pytest.mark.integration
 def test_nobody_says_more_than_the_cells(sweep: Sweep) -> None:
-    assert "Traceback" not in said(sweep.folder)
-    assert not [word for word in ("Token authentication", "usage stats", "FutureWarning") if word in said(sweep.folder)]
+    assert "Traceback" not in sweep.err
+    assert not [word for word in ("Token authentication", "usage stats", "FutureWarning") if word in sweep.err]
 
 
 # a sweep that loses a worker
@@ -130,23 +195,26 @@ def test_nobody_says_more_than_the_cells(sweep: Sweep) -> None:
 
 @pytest.mark.slow
 @pytest.mark.integration
-@each_launcher
-def test_a_worker_that_is_killed_fails_its_cell_alone(launcher: str, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_fails_its_cell_alone(sweep: Sweep) -> None:
     """Submitit's own launchers raise at once, while other cells still run."""
-    process = start(tmp_path, launcher, "trainer.patience=100000", "trainer.max_epochs=1,100000")
-    study, command = tmp_path / "multirun" / "study", psutil.Process(process.pid)
-    there = [command]
+    launcher, program = sweep.launcher, sweep.program
+    study, running = program.folder / "multirun" / "killed", psutil.Process(program.process.pid)
+    line = ["name=killed", "trainer.patience=100000", "trainer.max_epochs=1,100000"]
+    if launcher == "ray":
+        line.append("hydra.launcher.cluster_cpus=1")  # one worker after another: it was in `sweep` that two met
+    program.give("-m", *QUICK, *LAUNCHERS[launcher][0], *line, last=True)
+    there = [running]
     try:
         give_up = time.monotonic() + LONGEST_S
-        while process.poll() is None and not list(study.glob("*/result.json")) and time.monotonic() < give_up:
+        while program.process.poll() is None and not list(study.glob("*/result.json")) and time.monotonic() < give_up:
             time.sleep(0.2)
         time.sleep(2)  # the first cell's job ends, and its process is idle
-        there += workers(command)
+        there += workers(running)
         listening = [port for one in there for port in one.net_connections() if port.status == psutil.CONN_LISTEN]
-        for worker in workers(command, LAUNCHERS[launcher][1]):
+        for worker in workers(running, LAUNCHERS[launcher][1]):
             with suppress(psutil.NoSuchProcess):
                 worker.kill()
-        assert process.wait(LONGEST_S) == 1
+        assert program.process.wait(LONGEST_S) == 1
         assert not psutil.wait_procs(there, timeout=20)[1], "a process outlived the command"
     finally:
         for one in reversed(there):
@@ -157,18 +225,19 @@ def test_a_worker_that_is_killed_fails_its_cell_alone(launcher: str, tmp_path: P
     cells = {cell.config["trainer"]["max_epochs"]: cell for cell in results.collect(study)}
     assert {epochs: cell.status for epochs, cell in cells.items()} == {1: "finished", 100000: "failed"}
     assert "worker died" in str(cells[100000].error)
-    assert "Traceback" not in (tmp_path / "err").read_text()
-    assert "failed" in (tmp_path / "out").read_text()
+    assert "Traceback" not in program.said("err")
+    assert "failed" in program.said("out")
 
 
 # mistakes
 
 
-def kd_lab(folder: Path, *words: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    """`kd-lab` after a line of Python."""
-    code = f"import sys\n{before}\nfrom kd_lab.__main__ import command\nsys.exit(command(sys.argv[1:]))"
-    words = (sys.executable, "-c", code, *words)
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+def told(program: Program, *words: str) -> str:
+    """The one line with which a mistake is told."""
+    program.give(*words)
+    assert program.code() == 2
+    [line] = program.said("err").splitlines()
+    return line
 
 
 HIDE = """
@@ -177,6 +246,14 @@ sys.modules.update({"ray": None, "hydra_plugins.hydra_submitit_launcher": None})
 walk, hidden = pkgutil.walk_packages, ("hydra_plugins.hydra_joblib", "hydra_plugins.hydra_submitit")
 pkgutil.walk_packages = lambda *given, **named: (m for m in walk(*given, **named) if not m.name.startswith(hidden))
 """
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A process that finds no launcher but those that come with Hydra."""
+    program = Program(tmp_path_factory.mktemp("bare"), HIDE)
+    yield program
+    program.end()
 
 
 @pytest.mark.parametrize(
@@ -189,29 +266,34 @@ pkgutil.walk_packages = lambda *given, **named: (m for m in walk(*given, **named
         ("submitit_local", "submitit"),
     ],
 )
-def test_a_launcher_that_is_not_installed_names_its_cure(launcher: str, extra: str, tmp_path: Path) -> None:
-    done = kd_lab(tmp_path, "-m", f"hydra/launcher={launcher}", "seed=1,2", before=HIDE)
-    [line] = done.stderr.splitlines()
-    assert done.returncode == 2
+def test_a_launcher_that_is_not_installed_names_its_cure(launcher: str, extra: str, bare: Program) -> None:
+    line = told(bare, "-m", f"hydra/launcher={launcher}", "seed=1,2")
     assert f"pip install 'kd_lab[{extra}]'" in line
-    assert not (tmp_path / "multirun").exists()
+    assert not (bare.folder / "multirun").exists()
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A process in whose folder there is a data set without rows."""
+    folder = tmp_path_factory.mktemp("caller")
+    (folder / "toy.csv").write_text("text,label\n")
+    program = Program(folder)
+    yield program
+    program.end()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "why"),
     [
         ("hydra.launcher.num_cpus=0", "above 0"),
         ("hydra.launcher.address=127.0.0.1:1", "a Ray cluster that answers"),
         ("hydra.launcher.num_cpus=1000", "at most the"),
     ],
 )
-def test_a_ray_cluster_that_cannot_run_a_cell_is_told_in_one_line(wrong: str, told: str, tmp_path: Path) -> None:
-    (tmp_path / "toy.csv").write_text("text,label\n")
-    done = kd_lab(tmp_path, "-m", *QUICK, "hydra/launcher=ray", "seed=1,2", wrong)
-    [line] = done.stderr.splitlines()
-    assert done.returncode == 2
+def test_a_ray_cluster_that_cannot_run_a_cell_is_told_in_one_line(wrong: str, why: str, caller: Program) -> None:
+    line = told(caller, "-m", *QUICK, "hydra/launcher=ray", "name=study", "seed=1,2", wrong)
     assert line.startswith("kd-lab: hydra.launcher.")
-    assert told in line
+    assert why in line
 
 
 # settings
@@ -224,12 +306,13 @@ def test_rays_defaults_are_the_signatures() -> None:
     assert settings == {name: one.default for name, one in inspect.signature(RayLauncher).parameters.items()}
 
 
-def test_slurm_is_asked_for_what_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_is_asked_for_what_the_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """No cluster here: a file named srun makes submitit believe in one, and the file that sbatch would get is read."""
-    shown = kd_lab(
-        tmp_path, "hydra/launcher=slurm", "hydra.launcher.partition=gpu", "--cfg", "hydra", "-p", "hydra.launcher"
-    )
-    settings = OmegaConf.create(shown.stdout)
+    asked = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu", "--cfg", "hydra", "-p", "hydra.launcher"]
+    assert command(asked) == 0
+    settings = OmegaConf.create(capsys.readouterr().out)
     del settings["_target_"]
     settings.submitit_folder = str(tmp_path / "logs" / "%j")
     (tmp_path / "srun").touch(mode=0o755)
