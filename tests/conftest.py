@@ -119,7 +119,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def toy_csv(tmp_path: Path) -> Path:
     """3 classes of 60 sentences each, told apart by one word; columns text and label."""
-    return toy_texts.write(tmp_path / "toy.csv")
+    return toy_texts.write_csv(tmp_path / "toy.csv")
 
 
 @pytest.fixture

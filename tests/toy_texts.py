@@ -32,8 +32,8 @@ SENTENCES = (
 )
 
 
-def write(path: Path) -> Path:
-    """A file of them; columns text and label."""
+def write_csv(path: Path) -> Path:
+    """3 classes of 60 sentences each, told apart by one word; columns text and label."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["text", "label"])

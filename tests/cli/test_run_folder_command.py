@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import toy_texts
 from omegaconf import OmegaConf
 
 from kd_lab.__main__ import command
@@ -24,6 +25,17 @@ QUICK = [
     *("model.init=random", "model.hidden=8", "trainer.max_epochs=1", "trainer.device=cpu"),
     *("evaluation=none", "tracking=none"),
 ]
+AT_ONCE = """
+import os, sys
+import kd_lab.cli.finish, kd_lab.cli.run, kd_lab.pipeline.run  # once for all three
+from kd_lab.__main__ import main
+
+for number in range(3):
+    if not os.fork():
+        os.dup2(os.open(f"said{number}", os.O_WRONLY | os.O_CREAT), 2)
+        main()
+sys.exit(any([os.wait()[1] for _ in range(3)]))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +47,18 @@ def workplace(tmp_path: Path, toy_csv: Path, monkeypatch: pytest.MonkeyPatch) ->
     (folder / "mine" / "thesis.txt").write_text("years of work")
     (folder / "mine" / "model" / "weights.bin").write_text("mine")
     monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which one line ran, with its cache; not to be changed."""
+    folder = tmp_path_factory.mktemp("ran")
+    toy_texts.write_csv(folder / "toy.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+        assert command([*QUICK, "name=plain"]) == 0
     return folder
 
 
@@ -73,9 +97,8 @@ def test_a_sweep_writes_over_no_report_of_somebody_elses(workplace, capsys):
 
 @pytest.mark.parametrize("sweeper", ["grid", "optuna"])
 def test_a_sweep_that_was_killed_while_hydra_wrote_its_config_goes_on(workplace, monkeypatch, sweeper):
-    sweep = ["-m", *QUICK, "name=cut", f"hydra/sweeper={sweeper}", "optimizer.encoder_lr=0.001,0.01"]
-    if sweeper == "optuna":
-        sweep = [*sweep, "hydra.sweeper.trials=1"]
+    one_cell = {"grid": ["seed=1"], "optuna": ["optimizer.encoder_lr=0.001,0.01", "hydra.sweeper.trials=1"]}
+    sweep = ["-m", *QUICK, "name=cut", f"hydra/sweeper={sweeper}", *one_cell[sweeper]]
 
     def cut_off(config, path):
         Path(path).write_text("")
@@ -89,18 +112,20 @@ def test_a_sweep_that_was_killed_while_hydra_wrote_its_config_goes_on(workplace,
     assert command(sweep) == 0
 
 
-def test_a_cells_model_shares_no_file_with_the_cache(workplace, own_cache):
-    assert command([*QUICK, "name=apart"]) == 0
-    files = [path for place in (workplace / "multirun", own_cache.root) for path in place.rglob("*") if path.is_file()]
+def test_a_cells_model_shares_no_file_with_the_cache(ran):
+    files = [path for name in ("multirun", "cache") for path in (ran / name).rglob("*") if path.is_file()]
+    assert len({path.relative_to(ran).parts[0] for path in files}) == 2
     assert [path for path in files if path.stat().st_nlink > 1] == []
 
 
-def test_a_model_from_a_cache_that_may_only_be_read_may_be_written_to(workplace, own_cache):
-    assert command([*QUICK, "name=first"]) == 0
-    for folder in own_cache.root.glob("fit/*/model"):
+def test_a_model_from_a_cache_that_may_only_be_read_may_be_written_to(ran, workplace, own_cache):
+    shutil.copytree(ran / "cache", own_cache.root)
+    models = list(own_cache.root.glob("fit/*/model"))
+    assert models
+    for folder in models:
         folder.chmod(0o555)
-    shutil.rmtree(workplace / "multirun")
     assert command([*QUICK, "name=again"]) == 0
+    assert list(own_cache.root.glob("fit/*/model")) == models
     [model] = (workplace / "multirun" / "again").glob("*/model")
     assert model.stat().st_mode & 0o200
 
@@ -147,16 +172,14 @@ def test_a_sweep_in_which_a_cell_fails_anew_keeps_its_result_and_ends_with_1(wor
 
 @pytest.mark.slow
 def test_the_same_line_at_once_is_one_fit_and_one_result(workplace, own_cache):
-    line = [sys.executable, "-m", "kd_lab", *QUICK, "name=once"]
-    started = [subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for _ in range(3)]
-    said = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], said
+    done = subprocess.run([sys.executable, "-c", AT_ONCE, *QUICK, "name=once"], check=False)
+    said = [(workplace / f"said{number}").read_text() for number in range(3)]
+    assert done.returncode == 0, said
     assert sum("done fit student" in text for text in said) == 1
     [cell] = results.collect(workplace / "multirun" / "once")
     assert cell.status == "finished"
 
 
-def test_hydra_leaves_no_files_of_its_own_in_a_run(workplace):
-    assert command([*QUICK, "name=plain"]) == 0
-    [folder] = (workplace / "multirun" / "plain").glob("[!.]*")
+def test_hydra_leaves_no_files_of_its_own_in_a_run(ran):
+    [folder] = (ran / "multirun" / "plain").glob("[!.]*")
     assert not (folder / ".hydra").exists(), "config and overrides stand in result.json"

