@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.csv import Csv
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.tracking.mlflow_store import connect
 
 SHARED = Path(os.environ.get("KD_LAB_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SLOW = os.environ.get("KD_LAB_SLOW") == "1" or "CI" in os.environ
@@ -86,11 +88,29 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
 
 
 @pytest.fixture(scope="session")
-def small_study(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder that all processes of the tests have."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def empty_store(shared: Path) -> Callable[[Path], Path]:
+    """Puts a store of MLflow's without runs in a file; a copy, as to make its tables anew takes more than a second."""
+    first = shared / "empty.db"
+    with FileLock(shared / "empty.lock"):
+        connect(f"sqlite:///{first}")
+
+    def put(file: Path) -> Path:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy(first, file))
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def small_study(shared: Path) -> Path:
     """A study with cells as `small_study.LINE` says, run once for all processes of the tests; not to be changed."""
-    shared = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):
-        shared = shared.parent
     folder = shared / "small_study"
     with FileLock(shared / "small_study.lock"):
         if not folder.exists():

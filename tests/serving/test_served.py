@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import toy_texts
 from mlflow import MlflowClient
 
 from kd_lab.__main__ import command
@@ -28,21 +31,59 @@ def own_store(folder: Path) -> str:
     return f"tracking.uri=sqlite:///{folder}/multirun/mlflow.db"
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path], Path]) -> Path:
+    """Where a cell was mirrored into a store of its own; not to be changed."""
+    folder = tmp_path_factory.mktemp("place")
+    empty_store(folder / "multirun" / "mlflow.db")
+    data = toy_texts.write_csv(folder / "toy.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+        assert command([*LINE, f"dataset.path={data}", "name=served", own_store(folder)]) == 0
+    return folder
+
+
 @pytest.fixture
-def cell(toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cell that was mirrored into a store of its own."""
-    monkeypatch.chdir(tmp_path)
-    assert command([*LINE, f"dataset.path={toy_csv}", "name=served", own_store(tmp_path)]) == 0
+def cell(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cell of that place, where the test stands too."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("KD_LAB_CACHE", str(place / "cache"))
     (found,) = Path("multirun/served").glob("*/result.json")
     return found.parent
 
 
+@pytest.fixture(scope="module")
+def untold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study with a cell that no store has; not to be changed."""
+    folder = tmp_path_factory.mktemp("untold")
+    data = toy_texts.write_csv(folder / "toy.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+        assert command([*LINE, f"dataset.path={data}", "name=late", "tracking=none"]) == 0
+    return folder / "multirun" / "late"
+
+
+@pytest.fixture
+def late(
+    untold: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Callable[[Path], Path]
+) -> tuple[Path, dict[str, str]]:
+    """(a copy of that cell, the settings of a store that is empty)."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(untold, "multirun/late")
+    (found,) = Path("multirun/late").glob("*/result.json")
+    kind = "kd_lab.tracking.mlflow_tracking.MlflowTracking"
+    store = empty_store(tmp_path / "late.db")
+    return found.parent, {"_target_": kind, "uri": f"sqlite:///{store}", "artifacts": f"{tmp_path}/kept"}
+
+
 def test_a_runs_end_its_card_and_its_export_hold_the_whole_line(
-    cell: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cell: Path, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = MlflowClient(f"sqlite:///{tmp_path}/multirun/mlflow.db")
+    client = MlflowClient(f"sqlite:///{place}/multirun/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("served").experiment_id])
-    store = shlex.quote(f"sqlite:///{tmp_path}/multirun/mlflow.db")
+    store = shlex.quote(f"sqlite:///{place}/multirun/mlflow.db")
     line = (
         f"MLFLOW_TRACKING_URI={store} mlflow models serve -m runs:/{run.info.run_id}/model --env-manager local -p 5131"
     )
@@ -50,22 +91,26 @@ def test_a_runs_end_its_card_and_its_export_hold_the_whole_line(
     assert line in card
     assert ask(pairs=False) in card
     assert damaged(cell) == []
-    assert command(["export", "served", "--to", "out"]) == 0
+    assert command(["export", "served", "--to", str(tmp_path / "out")]) == 0
     assert line in capsys.readouterr().out.splitlines()
-    assert line in Path("out/README.md").read_text(encoding="utf-8").splitlines()
-    assert command([*LINE, f"dataset.path={tmp_path / 'toy.csv'}", "name=served", own_store(tmp_path)]) == 0
+    assert line in (tmp_path / "out" / "README.md").read_text(encoding="utf-8").splitlines()
+    assert command([*LINE, f"dataset.path={place / 'toy.csv'}", "name=served", own_store(place)]) == 0
     assert line in capsys.readouterr().err.splitlines(), "a run that had finished before says it again"
 
 
-def test_a_mirrored_run_lasts_as_long_as_its_cell(cell: Path, tmp_path: Path) -> None:
-    client = MlflowClient(f"sqlite:///{tmp_path}/multirun/mlflow.db")
+def test_a_mirrored_run_lasts_as_long_as_its_cell(cell: Path, place: Path) -> None:
+    client = MlflowClient(f"sqlite:///{place}/multirun/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("served").experiment_id])
     took = results.read(cell).durations_s
     assert took["cell"] >= sum(seconds for step, seconds in took.items() if step != "cell")
     assert (run.info.end_time - run.info.start_time) / 1000 == pytest.approx(took["cell"], abs=0.002)
 
 
-def test_files_that_somebody_changed_are_left_alone(cell: Path) -> None:
+def test_files_that_somebody_changed_are_left_alone(
+    cell: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(place / "multirun" / "served", tmp_path / "multirun" / "served")
+    monkeypatch.chdir(tmp_path)
     readme = cell / "model" / "README.md"
     readme.write_text("mine", encoding="utf-8")
     card = json.loads((cell / "model" / "classifier.json").read_text(encoding="utf-8"))
@@ -76,29 +121,19 @@ def test_files_that_somebody_changed_are_left_alone(cell: Path) -> None:
     assert how_served(cell / "model") == []
 
 
-def test_a_run_that_was_mirrored_later_is_told_of_too(
-    toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert command([*LINE, f"dataset.path={toy_csv}", "name=late", "tracking=none"]) == 0
-    (found,) = Path("multirun/late").glob("*/result.json")
-    cell, kind = found.parent, "kd_lab.tracking.mlflow_tracking.MlflowTracking"
+def test_a_run_that_was_mirrored_later_is_told_of_too(late: tuple[Path, dict[str, str]]) -> None:
+    cell, settings = late
     assert how_served(cell / "model") == []
-    result, place = results.read(cell), {"uri": f"sqlite:///{tmp_path}/late.db", "artifacts": f"{tmp_path}/kept"}
-    run = track(result, cell, {"_target_": kind, **place})
+    run = track(results.read(cell), cell, settings)
     assert any(f"runs:/{run}/model" in line for line in how_served(cell / "model"))
     assert damaged(cell) == []
 
 
 @pytest.mark.parametrize("at", ["README.md", "classifier.json", "files.json"])
 def test_a_process_that_ends_while_it_tells_is_no_damage_and_the_next_tells(
-    at: str, toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: str, late: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert command([*LINE, f"dataset.path={toy_csv}", "name=late", "tracking=none"]) == 0
-    (found,) = Path("multirun/late").glob("*/result.json")
-    cell, kind = found.parent, "kd_lab.tracking.mlflow_tracking.MlflowTracking"
-    settings = {"_target_": kind, "uri": f"sqlite:///{tmp_path}/late.db", "artifacts": f"{tmp_path}/kept"}
+    cell, settings = late
     seen, replace = [], os.replace
 
     def end(source: Path, target: Path) -> None:
