@@ -29,8 +29,7 @@ LINE = [
     "teacher.model.hidden=16",
     "teacher.model.init=random",
     "teacher.trainer.max_epochs=2",
-    "evaluation.requests=3",
-    "evaluation.rounds=1",
+    "evaluation=none",
     "compression=[],[onnx_int8],[onnx],[trim_vocabulary,prune_heads]",
 ]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ready_process import ReadyProcess
 from small_study import NAME, cell
 
 from kd_lab.__main__ import command
@@ -36,6 +36,14 @@ def dies(*given):
 setattr(module, name, dies)
 command(["export", *sys.argv[3:], "--to", target])
 """
+
+
+@pytest.fixture(scope="module")
+def ready() -> Iterator[ReadyProcess]:
+    """A process that can export at once."""
+    process = ReadyProcess("kd_lab.cli.export", "kd_lab.serving.text_classifier", "onnxruntime", "transformers")
+    yield process
+    process.end()
 
 
 def export(study: Path, name: str, to: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -88,13 +96,19 @@ def test_what_names_no_cell_is_one_line(
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("when", ["copy", "try", "move"])
 def test_an_export_that_was_killed_is_made_whole_by_the_next(
-    when: str, earlier: bool, small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    when: str,
+    earlier: bool,
+    small_study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    ready: ReadyProcess,
 ) -> None:
     source, to = cell(small_study, "[]"), tmp_path / "out"
     if earlier:
         assert export(small_study, f"{NAME}/{cell(small_study, '[onnx_int8]').name}", to, capsys)[0] == 0
     given = [when, str(to), f"{NAME}/{source.name}", "--multirun", str(small_study.parent)]
-    assert subprocess.run([sys.executable, "-c", KILLED, *given], check=False).returncode == -signal.SIGKILL
+    (tmp_path / "killed.py").write_text(KILLED)
+    assert ready.run(tmp_path, tmp_path / "killed.py", *given).returncode == -signal.SIGKILL
     assert [path.name for path in to.iterdir() if path.is_dir()]
     assert (to / CARD).exists() == (earlier and when != "move"), "half a copy does not pass for a model"
     code, said = export(small_study, f"{NAME}/{source.name}", to, capsys)

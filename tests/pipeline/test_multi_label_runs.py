@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -32,11 +33,11 @@ QUICK = [
 ]
 LSTM = [
     *("model@teacher.model=lstm_attention", "teacher.model.hidden=16", "teacher.model.embedding=16"),
-    *("teacher.model.init=random", "teacher.optimizer.head_lr=2e-2", "teacher.trainer.max_epochs=20"),
-    *("teacher.trainer.patience=20", "teacher.trainer.batch_size=16"),
+    *("teacher.model.init=random", "teacher.optimizer.head_lr=4e-2", "teacher.trainer.max_epochs=10"),
+    *("teacher.trainer.patience=10", "teacher.trainer.batch_size=16"),
 ]
 LONG = [
-    *("trainer.max_epochs=20", "trainer.patience=20", "trainer.batch_size=16", "optimizer.head_lr=2e-2"),
+    *("trainer.max_epochs=10", "trainer.patience=10", "trainer.batch_size=16", "optimizer.head_lr=4e-2"),
     *("model.hidden=16", "model.embedding=16"),
 ]
 
@@ -98,6 +99,7 @@ def test_a_student_is_distilled_and_judged_with_thresholds_of_validation(capsys:
 def test_what_is_exported_says_the_same_by_every_way(capsys: pytest.CaptureFixture[str]) -> None:
     line = [*QUICK, "name=out", "method=baseline", "model=distilbert_mini", "model.init=random"]
     line = [part for part in line if not part.startswith(("model.hidden", "model.embedding", "model=lstm"))]
+    line += ["model.layers=2", "model.keep_layers=null", "model.width=32", "model.heads=4", "model.feed_forward=48"]
     steps = "compression=[],[onnx]"
     assert command(["-m", *line, "trainer.max_epochs=1", "optimizer.encoder_lr=1e-4", "tracking=none", steps]) == 0
     cells = sorted(results.collect(Path("multirun/out")), key=lambda cell: len(cell.config["compression"]))
@@ -156,8 +158,12 @@ def test_what_is_exported_says_the_same_by_every_way(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_mlflow_serves_lists_and_the_report_shows_f1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path}/mlflow.db"  # MLflow keeps a store open by its name: a place of its own
+def test_mlflow_serves_lists_and_the_report_shows_f1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, empty_store: Callable[[Path], Path]
+) -> None:
+    store = (
+        f"sqlite:///{empty_store(tmp_path / 'mlflow.db')}"  # MLflow keeps a store open by its name: a place of its own
+    )
     assert command(["-m", *QUICK, "name=served", "method=baseline", "seed=0,1", f"tracking.uri={store}"]) == 0
     client = mlflow.MlflowClient(store)
     [experiment] = [one for one in client.search_experiments() if one.name == "served"]

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,9 +35,12 @@ TEXTS = ["the old cat number 3", "a red house number 7"]
 
 
 @pytest.fixture(scope="module")
-def logged(small_study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def logged(
+    small_study: Path, tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path], Path]
+) -> tuple[Path, Path]:
     """(the model's folder in the cell, the folder that MLflow keeps of it)."""
     folder, home = cell(small_study, "[onnx_int8]"), tmp_path_factory.mktemp("store")
+    empty_store(home / "mlflow.db")
     store = MlflowTracking(f"sqlite:///{home}/mlflow.db", str(home / "artifacts"), experiment="served")
     store.mirror(results.read(folder), {}, folder / "model", "cell", parent=False)
     client = MlflowClient(store.uri)

