@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from kd_lab.cli.compose import compose
+from kd_lab.core.instantiate import build
 from kd_lab.core.paths import default_data
 from kd_lab.data.dataset import Split, Texts
-from kd_lab.pipeline.cell import Cell
 
 HELD_OUT = 1000  # rows in validation and in test, at most
 CLASSES = ("even", "odd")
@@ -64,5 +65,10 @@ def words(overrides: Sequence[str] = ()) -> tuple[str, ...]:
         overrides: which data set instead.
     """
     there = (default_data() / "clinc_oos" / "plus").is_dir()
-    cell = Cell(compose(list(overrides) or [f"dataset={'clinc' if there else 'docstrings'}"]))
-    return tuple(word for text in cell.dataset.load().splits["train"].texts for word in text.split())
+    found = part("dataset", overrides or [f"dataset={'clinc' if there else 'docstrings'}"])
+    return tuple(word for text in found.load().splits["train"].texts for word in text.split())
+
+
+def part(name: str, overrides: Sequence[str] = ()) -> Any:
+    """The data set or the tokenizer of a config, without torch and all else that a cell needs."""
+    return build(OmegaConf.to_container(compose(overrides)[name], resolve=True), name)

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _profile("first step", run)
             return
         jobs: dict[str, Job] = {"help": _help, "first_step": partial(_first_step, run)}
-        for job in jobs.values():
+        for job in () if asked.quick else jobs.values():
             job()  # the libraries' files are in memory from here on
         measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
     notes = [

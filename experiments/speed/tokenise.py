@@ -20,13 +20,11 @@ from experiments.speed import child, result
 from experiments.speed.command_line import ask, parser
 from experiments.speed.peak import now_mib, peak_mib
 from experiments.speed.rounds import Figures, by_turns
-from experiments.speed.short_texts import ShortTexts, words
-from kd_lab.cli.compose import compose
+from experiments.speed.short_texts import ShortTexts, part, words
 from kd_lab.core.cache import Cache
 from kd_lab.data import tokenizer as tokenizer_module
 from kd_lab.data.tokenized import tokenise
 from kd_lab.data.tokenizer import Tokenizer
-from kd_lab.pipeline.cell import Cell
 
 CHUNK = int(getattr(tokenizer_module, "_CHUNK", 4096))  # texts that kd_lab hands to the tokenizer at a time
 SIDES = ("ours", "tokenizer")
@@ -58,7 +56,7 @@ def one(side: str, texts: int, overrides: Sequence[str]) -> Figures:
     """One side's turn, in the process that calls it."""
     data = ShortTexts(texts, words(overrides))
     rows = sum(len(split.texts) for split in data.load().splits.values())
-    pieces: Tokenizer = Cell(compose()).tokenizer
+    pieces: Tokenizer = part("tokenizer")
     own = tokenizers.Tokenizer.from_file(str(pieces.path))
     own.no_padding()
     own.enable_truncation(pieces.max_tokens)

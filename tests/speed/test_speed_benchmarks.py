@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,11 @@ import masked_checkpoints
 import pytest
 import torch
 
+from experiments.speed import finished_cells, growth, sides, sweep, training_steps, worker
+from experiments.speed.prepared import prepare
 from experiments.speed.result import SCHEMA
 from experiments.speed.table import render
+from kd_lab.__main__ import command
 
 FIELDS = {
     "schema", "benchmark", "command", "date", "git_commit", "versions", "machine", "settings", "medians", "ratios",
@@ -23,12 +29,14 @@ TINY = [
     "model.init=random",
     "model.embedding=8",
     "model.hidden=8",
+    "model.layers=1",
     "model@teacher.model=lstm_attention",
     "teacher.model.init=random",
+    "teacher.model.embedding=8",
     "teacher.model.hidden=8",
+    "teacher.model.layers=1",
     "trainer.batch_size=16",
-    "evaluation.requests=2",
-    "evaluation.rounds=1",
+    "evaluation=none",
 ]
 
 
@@ -63,6 +71,21 @@ def tiny(toy_csv: Path) -> list[str]:
     return ["dataset=csv", f"dataset.path={toy_csv}", *TINY]
 
 
+@contextmanager
+def turns(
+    asked: Sequence[str],
+    do: str,
+    overrides: Sequence[str],
+    options: Mapping[str, Mapping[str, Any]],
+    apart: Sequence[str] = (),
+) -> Iterator[dict[str, worker.Turn]]:
+    """`worker.workers` with processes only for the sides that are `apart`; the turns of the others are taken here."""
+    with worker.workers([side for side in asked if side in apart], do, overrides, options) as own:
+        prepared = prepare(overrides)
+        here = {side: partial(getattr(sides, do), prepared, side, **options.get(side, {})) for side in asked}
+        yield {side: own.get(side, here[side]) for side in asked}
+
+
 def test_teacher_outputs(tiny, tmp_path):
     found = measure("teacher_outputs", tmp_path, tiny)
     assert found["medians"]["ours"]["rows"] == found["medians"]["bare"]["rows"] == found["settings"]["rows"]["train"]
@@ -91,7 +114,10 @@ def test_pretraining_ends_with_the_weights_of_the_bare_loop(tmp_path):
 
 
 @pytest.mark.slow
-def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_path):
+def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_steps, "workers", partial(turns, apart=("b", "ours")))
+    monkeypatch.setattr(sweep, "workers", turns)
+    monkeypatch.setitem(sweep.LAUNCHERS, "joblib", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"])
     student = measure("student", tmp_path, tiny)
     rates = student["medians"]
     assert rates.keys() == {"a", "b", "ours", "bare"}
@@ -102,7 +128,7 @@ def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_pa
     assert one["figures"]["ours"]["rows"] == one["figures"]["bare"]["rows"]
     assert "| one student" in render(tmp_path)
 
-    found = measure("sweep", tmp_path, ["--launcher", "joblib", *tiny], "sweep_joblib")
+    found = measure("sweep", tmp_path, ["--launcher", "joblib", *tiny, "tracking=none"], "sweep_joblib")
     assert found["medians"]["ours"]["cells"] == found["settings"]["cells"] == 4
     rows = found["settings"]["rows"]
     judged = found["medians"]["b"]["rows_per_s"]
@@ -113,7 +139,8 @@ def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_pa
 
 
 @pytest.mark.slow
-def test_lstm(tiny, tmp_path):
+def test_lstm(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_steps, "workers", turns)
     found = measure("lstm", tmp_path, tiny)
     assert found["ratios"].keys() == {"ours / b", "ours / bare"}
     assert found["settings"]["teacher_epochs"] == 0
@@ -151,7 +178,20 @@ def test_memory(tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_growth(toy_csv, tmp_path):
+def test_growth(toy_csv, tmp_path, monkeypatch, capsys):
+    def kd_lab(overrides: Sequence[str], environment: Mapping[str, str]) -> str:
+        """The line in this process: its cells are small, and so is what a process of its own would add."""
+        capsys.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            assert command(list(overrides)) == 0
+        return "".join(capsys.readouterr())
+
+    monkeypatch.setattr(finished_cells.child, "kd_lab", kd_lab)
+    monkeypatch.setattr(growth, "ROWS", (100, 1_000))
+    small = [one for one in finished_cells._SMALL if not one.startswith("evaluation.")]
+    monkeypatch.setattr(finished_cells, "_SMALL", (*small, "teacher.model.embedding=8", "evaluation=none"))
     found = measure("growth", tmp_path, ["dataset=csv", f"dataset.path={toy_csv}"])
     assert found["figures"]["slopes"].keys() == {"tokenise", "answer", "learn", "rerun"}
     assert found["figures"]["seconds"]["rerun"].keys() == {"1", "10"}

@@ -49,7 +49,9 @@ def test_a_worker_answers_each_turn_and_ends_when_nobody_asks(monkeypatch, capfd
     assert said == [{}, {"examples_per_s": 7.0, "rows": 5}, {"examples_per_s": 7.0, "rows": 6}]
 
 
-def test_a_side_that_dies_is_named():
+def test_a_side_that_dies_is_named(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text("raise MemoryError\n")  # a library that cannot be loaded, so that it dies soon
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="the process of side 'bare' ended with"):  # noqa: SIM117
         with worker.workers(["bare"], "steps", ["dataset=nothing"], {}):
             pytest.fail("it was never ready")
