@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 
 from kd_lab.cli.compose import compose
 from kd_lab.core import code_hash as code
@@ -65,9 +68,18 @@ MAKES = {
 }
 
 
+READ = code._read
+
+
 def forget() -> None:
-    for kept in (code._closure, code._hash, code._read, code._imported):
+    for kept in (code._closure, code._hash, READ, code._imported):
         kept.cache_clear()
+
+
+@cache
+def read_once(module: str, text: str) -> Any:
+    """What is read of a module while its file holds this text."""
+    return READ.__wrapped__(module)
 
 
 @pytest.fixture
@@ -76,42 +88,44 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     copied = tmp_path / "kd_lab"
     shutil.copytree(code.PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(code, "PACKAGE", copied)
+    monkeypatch.setattr(code, "_read", lambda module: read_once(module, code._file(module).read_text(encoding="utf-8")))
     forget()
     yield copied
     forget()
 
 
-def names() -> dict[str, str]:
-    """Of a cell's artifacts, by the files as they are now."""
-    forget()
-    return Plan(compose(LINE)).fingerprints
-
-
 @pytest.fixture
-def csv(toy_csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def config(toy_csv: Path, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
     monkeypatch.chdir(toy_csv.parent)
     assert toy_csv.name == "toy.csv"
+    return compose(LINE)
 
 
-def test_a_mended_file_renames_what_it_makes_and_what_is_made_from_that(package: Path, csv: None) -> None:
-    before = names()
+def names(config: DictConfig) -> dict[str, str]:
+    """Of a cell's artifacts, by the files as they are now."""
+    forget()
+    return Plan(config).fingerprints
+
+
+def test_a_mended_file_renames_what_it_makes_and_what_is_made_from_that(package: Path, config: DictConfig) -> None:
+    before = names(config)
     assert set(before) == FROM["tokens"]
     renamed = {}
     for module in MAKES:
         file = package.joinpath(*module.split(".")).with_suffix(".py")
         text = file.read_text()
         file.write_text(f"{text}\nMENDED = True\n")
-        now = names()
+        now = names(config)
         renamed[module] = {kind for kind in before if now[kind] != before[kind]}
         file.write_text(text)
     assert renamed == {module: FROM[made] for module, made in MAKES.items()}
 
 
-def test_a_file_beside_the_others_renames_nothing(package: Path, csv: None) -> None:
-    before = names()
+def test_a_file_beside_the_others_renames_nothing(package: Path, config: DictConfig) -> None:
+    before = names(config)
     for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
         (folder / "another.py").write_text("from kd_lab.losses.loss import Loss\n\n\nclass Another(Loss):\n    pass\n")
-    assert names() == before
+    assert names(config) == before
 
 
 def test_words_and_layout_are_no_code(package: Path) -> None:
