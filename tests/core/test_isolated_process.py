@@ -36,8 +36,8 @@ def test_results_larger_than_a_pipe_arrive() -> None:
 
 
 def test_every_call_has_a_process_of_its_own_and_leaves_none() -> None:
-    processes = {in_fresh_process(os.getpid, timeout_s=60) for _ in range(20)}
-    assert len(processes) == 20
+    processes = {in_fresh_process(os.getpid, timeout_s=60) for _ in range(5)}
+    assert len(processes) == 5
     assert os.getpid() not in processes
     for process in processes:
         with pytest.raises(ProcessLookupError):
@@ -47,8 +47,8 @@ def test_every_call_has_a_process_of_its_own_and_leaves_none() -> None:
 def test_a_script_without_a_main_guard_is_not_run_again(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import os\nfrom kd_lab.core.isolated_process import in_fresh_process\n"
-        "print('ran')\nprint(in_fresh_process(os.getppid, timeout_s=60) != 0)\n"
+        "import os\nfrom kd_lab.core import isolated_process\nisolated_process._LIBRARIES = ('json',)\n"
+        "print('ran')\nprint(isolated_process.in_fresh_process(os.getppid, timeout_s=60) != 0)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "ran\nTrue\n"
