@@ -174,9 +174,7 @@ def test_a_student_from_random_weights_takes_nothing_of_its_teacher(place, tmp_p
     teacher = place.made(place.teacher())
     spec = place.student()
     alone = replace(spec, model=replace(spec.model, init="random", keep_layers=None), loss=CROSS_ENTROPY)
-    with_one, without = (
-        place.made(alone, one, cache=Cache(tmp_path / str(one is None))) for one in (teacher, None)
-    )
+    with_one, without = (place.made(alone, one, cache=Cache(tmp_path / str(one is None))) for one in (teacher, None))
     assert_same(with_one, without)
 
 
