@@ -41,7 +41,7 @@ command(["export", *sys.argv[3:], "--to", target])
 @pytest.fixture(scope="module")
 def ready() -> Iterator[ReadyProcess]:
     """A process that can export at once."""
-    process = ReadyProcess("kd_lab.cli.export", "kd_lab.serving.text_classifier", "onnxruntime", "transformers")
+    process = ReadyProcess("kd_lab.cli.export", "kd_lab.models.encoder", "kd_lab.serving.text_classifier")
     yield process
     process.end()
 

@@ -31,6 +31,7 @@ QUICK = [
     *("model=lstm_attention", "model.hidden=8", "model.embedding=8", "model.init=random", "trainer.max_epochs=2"),
     *("trainer.device=cpu", "trainer.batch_size=64", "optimizer.head_lr=1e-2"),
 ]
+BASELINE = ["method=baseline", "teacher=none"]
 LSTM = [
     *("model@teacher.model=lstm_attention", "teacher.model.hidden=16", "teacher.model.embedding=16"),
     *("teacher.model.init=random", "teacher.optimizer.head_lr=4e-2", "teacher.trainer.max_epochs=10"),
@@ -97,7 +98,7 @@ def test_a_student_is_distilled_and_judged_with_thresholds_of_validation(capsys:
 
 @pytest.mark.slow
 def test_what_is_exported_says_the_same_by_every_way(capsys: pytest.CaptureFixture[str]) -> None:
-    line = [*QUICK, "name=out", "method=baseline", "model=distilbert_mini", "model.init=random"]
+    line = [*QUICK, "name=out", *BASELINE, "model=distilbert_mini", "model.init=random"]
     line = [part for part in line if not part.startswith(("model.hidden", "model.embedding", "model=lstm"))]
     line += ["model.layers=2", "model.keep_layers=null", "model.width=32", "model.heads=4", "model.feed_forward=48"]
     steps = "compression=[],[onnx]"
@@ -164,7 +165,7 @@ def test_mlflow_serves_lists_and_the_report_shows_f1(
     store = (
         f"sqlite:///{empty_store(tmp_path / 'mlflow.db')}"  # MLflow keeps a store open by its name: a place of its own
     )
-    assert command(["-m", *QUICK, "name=served", "method=baseline", "seed=0,1", f"tracking.uri={store}"]) == 0
+    assert command(["-m", *QUICK, "name=served", *BASELINE, "seed=0,1", f"tracking.uri={store}"]) == 0
     client = mlflow.MlflowClient(store)
     [experiment] = [one for one in client.search_experiments() if one.name == "served"]
     models = client.search_logged_models([experiment.experiment_id])
@@ -263,7 +264,7 @@ def test_what_does_not_fit_several_labels_is_refused_before_any_work(
 
 
 def test_thresholds_that_are_none_are_refused(tmp_path: Path) -> None:
-    ran("plain", "method=baseline", "tracking=none", "trainer.max_epochs=1")
+    ran("plain", *BASELINE, "tracking=none", "trainer.max_epochs=1")
     [card] = Path("multirun/plain").glob("*/model/classifier.json")
     told = json.loads(card.read_text())
     assert len(told["thresholds"]) == 3

@@ -78,7 +78,13 @@ except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 """
-STORES = ("optuna.storages._rdb.storage", "sqlalchemy.dialects.sqlite", "alembic.command", "pygments.lexers")
+STORES = (
+    "optuna.storages._rdb.storage",
+    "optuna.storages._rdb.models",
+    "sqlalchemy.dialects.sqlite",
+    "alembic.command",
+    "pygments.lexers",
+)
 PLUGINS = ("hydra_plugins.kd_lab.optuna_sweeper", "kd_lab.sweeps.search.study", "kd_lab.sweeps.search.trial")
 
 
@@ -122,17 +128,17 @@ def states(found):
 
 
 def test_a_search_finds_the_best_prunes_the_hopeless_and_outlives_what_fails(app):
-    rules = ["hydra.sweeper.trials=24", "hydra.sweeper.max_failures=1", "hydra.sweeper.sampler=grid"]
-    done = app(*rules, "x=range(0,0.55,0.1)", "kind=a,b,c,d")
+    rules = ["hydra.sweeper.trials=16", "hydra.sweeper.max_failures=1", "hydra.sweeper.sampler=grid"]
+    done = app(*rules, "x=range(0,0.35,0.1)", "kind=a,b,c,d")
     assert done.returncode == 0, done.stderr
     found = record(app)
-    assert len(found["trials"]) == 24
+    assert len(found["trials"]) == 16
     assert {"finished", "pruned", "failed"} == set(states(found))
     assert {trial.get("error") for trial in found["trials"]} == {None, "kind c", "RuntimeError: out of memory"}
     best = found["trials"][found["best"]]
     assert best["params"] == {"x": pytest.approx(0.3), "kind": "a"}
     assert best["values"] == [pytest.approx(1.0)]
-    assert "best trial of 24" in done.stdout
+    assert "best trial of 16" in done.stdout
     for trial in found["trials"]:
         if trial["state"] == "pruned":
             cell = results.read(app.folder / "multirun" / "toy" / trial["cell"])
