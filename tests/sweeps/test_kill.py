@@ -7,42 +7,81 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kd_lab.core import results
+from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 
 KILLS = int(os.environ.get("KD_LAB_KILLS", "3"))
 LINE = shlex.split(
     "-m dataset=csv dataset.path=toy.csv name=killed model=lstm_attention model.word2vec_epochs=1 "
-    "trainer.max_epochs=5 trainer.batch_size=8 trainer.patience=5 teacher.trainer.max_epochs=2 "
-    "evaluation=none loss.temperature=1,2,4 seed=0,1"
+    "model.embedding=16 model.hidden=16 trainer.max_epochs=4 trainer.batch_size=8 trainer.patience=5 "
+    "model@teacher.model=lstm_attention teacher.model.init=random teacher.model.embedding=16 "
+    "teacher.model.hidden=16 teacher.trainer.max_epochs=2 evaluation=none loss.temperature=1,4 seed=0,1"
 )
-CELLS = 6
-LONGEST_S = 11.0  # from the start to the kill: some fall into the imports, most into the cells
+CELLS = 4
+SERVER = """
+import os, sys
+from pathlib import Path
+
+from experiments.reliability import workload
+
+workload.imports()
+for line in sys.stdin:
+    folder = Path(line.strip())
+    child = os.fork()
+    os.setpgid(child, child)  # in both, so that it is done when either goes on
+    if not child:
+        workload.run_here(folder, sys.argv[1:], lambda: None, folder / "log.txt")
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "KD_LAB_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    with (folder / "log.txt").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "kd_lab", *LINE],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+class Sweeps:
+    """Starts the line in forks of a process that has loaded the libraries: a kill falls into the sweep, not into them.
+
+    Args:
+        server: reads folders, and answers each with a process and then with its exit code.
+    """
+
+    def __init__(self, server: subprocess.Popen[bytes]) -> None:
+        self.server = server
+
+    def start(self, folder: Path) -> int:
+        """The number of the process, which leads a group of its own."""
+        assert self.server.stdin is not None
+        self.server.stdin.write(f"{folder}\n".encode())
+        return self._answer()
+
+    def wait(self, longest_s: float | None = None) -> int | None:
+        """The exit code of what was started last; None where it runs for longer."""
+        return self._answer() if select.select([self.server.stdout], [], [], longest_s)[0] else None
+
+    def _answer(self) -> int:
+        assert self.server.stdout is not None
+        return int(self.server.stdout.readline())
+
+
+@contextmanager
+def serving() -> Iterator[Sweeps]:
+    line = [sys.executable, "-c", SERVER, *LINE]
+    with subprocess.Popen(line, cwd=root(), bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        yield Sweeps(server)  # the end of what it reads is its end
 
 
 def rows(folder: Path) -> dict[str, Any]:
@@ -62,41 +101,8 @@ def finished(folder: Path) -> dict[str, tuple[int, RunResult]]:
 def test_a_sweep_that_is_killed_again_and_again_ends_like_one_that_was_not(tmp_path, toy_csv):
     import mlflow
 
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for folder in (whole, cut):
-        folder.mkdir()
-        (folder / "toy.csv").write_bytes(toy_csv.read_bytes())
-    assert start(whole).wait() == 0, (whole / "log.txt").read_text()[-3000:]
-
-    moments = random.Random(int(os.environ.get("KD_LAB_KILL_SEED", "0")))  # noqa: S311 - not for secrets
-    before: dict[str, tuple[int, RunResult]] = {}
-    kills, killed_at = 0, []
-    while kills < KILLS:
-        sweep, began = start(cut), time.monotonic()
-        wait = moments.uniform(0.5, LONGEST_S)
-        try:
-            sweep.wait(wait)
-            assert sweep.returncode == 0, (cut / "log.txt").read_text()[-3000:]
-            # it got through: the next kill meets a sweep that starts from nothing but the fits' cache
-            assert_none_was_repeated(before, finished(cut))
-            before = {}
-            for path in cut.glob("multirun/killed/*/result.json"):
-                path.unlink()
-            for fit in (cut / "cache" / "fit").glob("[!.]*"):
-                if "lstm" in (fit / "manifest.json").read_text():
-                    (fit / "manifest.json").unlink()
-        except subprocess.TimeoutExpired:
-            os.killpg(sweep.pid, signal.SIGKILL)
-            sweep.wait()
-            kills += 1
-            killed_at.append(round(time.monotonic() - began, 1))
-            now = finished(cut)
-            assert_none_was_repeated(before, now)
-            before = now
-    assert start(cut).wait() == 0, (cut / "log.txt").read_text()[-3000:]
-    assert_none_was_repeated(before, finished(cut))
-    print(f"killed {kills} times, after {killed_at} s")
-
+    with serving() as sweeps:
+        whole, cut = tried(sweeps, tmp_path, toy_csv)
     assert rows(cut) == rows(whole)
     assert len(rows(cut)) == CELLS
     client = mlflow.MlflowClient(f"sqlite:///{cut}/multirun/mlflow.db")
@@ -109,6 +115,45 @@ def test_a_sweep_that_is_killed_again_and_again_ends_like_one_that_was_not(tmp_p
     assert {run.info.status for run in runs} == {"FINISHED"}
     left = [path.name for path in (cut / "cache" / "fit").iterdir() if path.name.endswith(".unfinished")]
     assert not left, "what a cut-off fit leaves is cleared once it is whole"
+
+
+def tried(sweeps: Sweeps, tmp_path: Path, toy_csv: Path) -> tuple[Path, Path]:
+    """The folders of a sweep that nobody disturbed and of one that was killed."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+        (folder / "toy.csv").write_bytes(toy_csv.read_bytes())
+    sweeps.start(whole)
+    began = time.monotonic()
+    assert sweeps.wait() == 0, (whole / "log.txt").read_text()[-3000:]
+    longest = time.monotonic() - began
+
+    moments = random.Random(int(os.environ.get("KD_LAB_KILL_SEED", "0")))  # noqa: S311 - not for secrets
+    before: dict[str, tuple[int, RunResult]] = {}
+    kills, killed_at = 0, []
+    while kills < KILLS:
+        sweep, began = sweeps.start(cut), time.monotonic()
+        code = sweeps.wait(moments.uniform(0.05, longest))
+        if code is None:
+            with suppress(ProcessLookupError):  # it may have ended just now
+                os.killpg(sweep, signal.SIGKILL)
+            code = sweeps.wait()
+        now = finished(cut)
+        assert_none_was_repeated(before, now)
+        if code == 0:  # it got through: the next kill meets a sweep without results and fits
+            before = {}
+            for path in [*cut.glob("multirun/killed/*/result.json"), *cut.glob("cache/fit/[!.]*/manifest.json")]:
+                path.unlink()
+        else:
+            assert code == -signal.SIGKILL, (cut / "log.txt").read_text()[-3000:]
+            kills += 1
+            killed_at.append((round(time.monotonic() - began, 1), len(now)))
+            before = now
+    sweeps.start(cut)
+    assert sweeps.wait() == 0, (cut / "log.txt").read_text()[-3000:]
+    assert_none_was_repeated(before, finished(cut))
+    print(f"killed {kills} times, after (seconds, finished cells): {killed_at}, of {longest:.1f} s")
+    return whole, cut
 
 
 def assert_none_was_repeated(before: dict[str, tuple[int, RunResult]], now: dict[str, tuple[int, RunResult]]) -> None:
