@@ -28,9 +28,10 @@ BLOCK = re.compile(
 SHORTENED = (  # what is added to a line that trains, so that it takes seconds
     "trainer.max_epochs=1",
     "teacher.trainer.max_epochs=1",
-    "dataset.split.limit=400",
+    "dataset.split.limit=160",
     "evaluation=none",
 )
+CELLS = 4  # of a sweep at most: two values each of its last axes, the first value of those before them
 JUDGES = {"--check", "--gate"}  # exit code 1 where a model of one epoch is judged for what it is
 
 
@@ -46,6 +47,7 @@ def cases() -> list[Any]:
         pytest.param(
             kind,
             text,
+            page,
             marks=[pytest.mark.shared] if "dataset=clinc" in text else [],
             id=f"{page}: {' '.join(text.split())[:80]}",
         )
@@ -56,6 +58,19 @@ def cases() -> list[Any]:
 def commands(text: str) -> list[str]:
     """The lines of a block; a backslash at a line's end goes on."""
     return text.replace("\\\n", " ").strip().splitlines()
+
+
+def fewer_cells(arguments: list[str]) -> list[str]:
+    """A line of which a sweep has at most `CELLS` cells."""
+    left, kept = CELLS, []
+    for one in reversed(arguments):
+        axis = re.fullmatch(r"([\w.]+=)([^,\[({]+),([^,]+).*", one)
+        if axis is None:
+            kept.append(one)
+        else:
+            kept.append(f"{axis[1]}{axis[2]},{axis[3]}" if left > 1 else f"{axis[1]}{axis[2]}")
+            left //= 2
+    return [*kept[::-1], *(["seed=0,1"] if "experiments=paper" in arguments else [])]
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +103,14 @@ def here(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     trust.trust_packages(())
 
 
-@pytest.mark.parametrize(("kind", "text"), cases())
-def test_a_block_runs(kind: str, text: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "text", "page"), cases())
+def test_a_block_runs(kind: str, text: str, page: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of README are tracked by MLflow, as they are typed."""
+    quick = SHORTENED if page == "README.md" else (*SHORTENED, "tracking=none")
     if kind == "python":
         monkeypatch.syspath_prepend(here)
         cells = run.cells
-        monkeypatch.setattr(run, "cells", lambda given, task: cells([*given, *SHORTENED], task))
+        monkeypatch.setattr(run, "cells", lambda given, task: cells([*given, *quick], task))
         exec(compile(text, "docs", "exec"), {})  # noqa: S102 - our own text
         return
     given, name, rest = text.partition("kd-lab ")
@@ -101,10 +118,10 @@ def test_a_block_runs(kind: str, text: str, here: Path, monkeypatch: pytest.Monk
     if given:
         assert given.strip() == "PYTHONPATH=$PWD"
         monkeypatch.syspath_prepend(here)
-    arguments = [re.sub(r"^([\w.]+=[^,\[(]+,[^,]+),.*$", r"\1", one) for one in shlex.split(rest)]  # two values an axis
+    arguments = fewer_cells(shlex.split(rest))
     trains = not {*VERBS, "--help", "--cfg"} & set(arguments)
     fitted = not {"teacher=answers", "teacher=none"} & set(arguments)
-    shortened = [one for one in SHORTENED if fitted or not one.startswith("teacher.")]
+    shortened = [one for one in quick if one not in arguments and (fitted or not one.startswith("teacher."))]
     allowed = (0, 1) if JUDGES & set(arguments) else (0,)
     assert command([*arguments, *(shortened if trains else ())]) in allowed
 
