@@ -27,8 +27,11 @@ QUICK = [
 ]
 AT_ONCE = """
 import os, sys
-import kd_lab.cli.finish, kd_lab.cli.run, kd_lab.pipeline.run  # once for all three
 from kd_lab.__main__ import main
+from kd_lab.core.process_tuning import first_import
+
+with first_import():  # once for all three
+    import kd_lab.cli.finish, kd_lab.cli.run, kd_lab.data.csv, kd_lab.models.lstm_attention, kd_lab.pipeline.run
 
 for number in range(3):
     if not os.fork():
