@@ -92,4 +92,4 @@ def test_a_step_is_described_by_its_options():
         "ramp": 0.7,
         "stages": 30,
     }
-    assert describe(OnnxInt8(True)) != describe(OnnxInt8())
+    assert describe(OnnxInt8(per_channel=False)) != describe(OnnxInt8())
