@@ -32,8 +32,8 @@ class OnnxInt8:
     number that stands for 0.0 is some other one. Activations are quantized while it runs.
 
     Args:
-        per_channel: one scale for each output of a matrix rather than one for the whole: weights closer to float.
-            Embeddings have one scale either way.
+        per_channel: one scale for each output of a matrix rather than one for the whole: weights closer to float, a
+            little slower. Embeddings have one scale either way.
     """
 
     int8: ClassVar[bool] = True
