@@ -18,6 +18,7 @@ TABLE = "table.md"  # a study's, written by `kd-lab report NAME --check` or `--k
 BEGIN, END = "<!-- index: made by `kd-lab report --index` -->", "<!-- end of index -->"
 SHORT_BEGIN, SHORT_END = "<!-- short index: made by `kd-lab report --index` -->", "<!-- end of short index -->"
 _HEADER = ("study", "what it shows", "verdict", "date", "commit", "hours")
+_NOT_RUN = "not run"
 _PAGES = ("README.md", TABLE, "frontier.md")  # of a study, the first that is there
 _ABOUT = re.compile(  # check_table's `_about`
     r"^Status: (?P<status>[\w ]+) \(.*\)\. Results of (?P<date>\S+), commit (?P<commit>.*?)(, on .*)?\.$", re.MULTILINE
@@ -52,13 +53,13 @@ def render(experiments: Path) -> str:
 
 
 def render_short(experiments: Path) -> str:
-    """The index for README.md, which lies beside the folder."""
+    """The index for README.md, which lies beside the folder: what has run."""
     found, place = _entries(experiments), experiments.name
     names = {one.name for one in found}
     lines = [
         [_link(one.name, one.page, place), one.shows, _link(one.status, one.table, place)]
         for one in found
-        if one.name.rpartition("/")[0] not in names  # its parent's page speaks of it
+        if one.status != _NOT_RUN and one.name.rpartition("/")[0] not in names  # its parent's page speaks of it
     ]
     return tables.to_markdown(("study", "what it shows", "verdict"), lines, words=range(3))
 
@@ -127,7 +128,7 @@ def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
     status, table = ("no published figures" if spec else MISSING), ""
     if (folder / FILE).is_file():
         found = _ABOUT.search((folder / TABLE).read_text(encoding="utf-8")) if (folder / TABLE).is_file() else None
-        status = found["status"] if found else "not run"
+        status = found["status"] if found else _NOT_RUN
         if found:
             table, date, commit = f"{name}/{TABLE}", found["date"], found["commit"]
     return _Entry(name, f"{name}/{there[0]}" if there else "", shows, status, table, date, commit, hours)

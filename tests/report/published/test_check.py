@@ -338,12 +338,14 @@ def test_the_index_reads_status_date_and_commit_off_the_page(tmp_path: Path) -> 
     readme.write_text(f"before\n{index.BEGIN}\nold\n{index.END}\nafter\n", encoding="utf-8")
     index.update(experiments)
     assert f"| {NAME} | What it shows | not run | - | - | - |" in readme.read_text(encoding="utf-8")
+    assert "What it shows" not in index.render_short(experiments), "README.md lists what has run"
     (experiments / NAME / index.TABLE).write_text(check_table.to_text(held, "x"), encoding="utf-8")
     index.update(experiments)
     text = readme.read_text(encoding="utf-8")
     told = f"[reproduced]({NAME}/table.md) | {held.date} | 0123456 | rows not kept |"
     link = f"[{NAME}]({NAME}/table.md) | What it shows | {told}"
     assert link in text
+    assert "What it shows" in index.render_short(experiments)
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
