@@ -67,6 +67,7 @@ DIFFERENT = {  # values that differ from the signature's default, and why
     ("checkpoint/minilm", "root"): "as above",
     ("model/checkpoint", "root"): "as above",
     ("teacher/ready", "root"): "as above",
+    ("compression/out_of_scope", "label"): "the data set's: dataset.out_of_scope",
     ("model/checkpoint", "name"): "a resolver: the last part of the path, for tables that read configs",
     ("teacher/ready", "name"): "as above",
     ("teacher/ready", "max_tokens"): "that of the tokenizer group",
@@ -153,6 +154,8 @@ def test_option_composes_binds_and_can_be_named(option: str, tmp_path: Path, toy
     group = option.split("/", maxsplit=1)[0]
     if option == "teacher/answers":
         given += [f"teacher.path={toy_csv}"]
+    elif option == "compression/out_of_scope":
+        given += ["dataset=clinc"]  # which has such a class
     elif option == "pretrain/teacher/checkpoint":
         for file in ("config.json", "model.safetensors"):
             (tmp_path / file).touch()

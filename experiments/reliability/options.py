@@ -45,6 +45,7 @@ NEEDED = {
     "also_on/csv": "also_on.csv.path=a.csv",
     "also_on/hub": "also_on.hub.hub_id=a/b",
     "also_on/parquet": "also_on.parquet.path=a",
+    "compression/out_of_scope": "dataset=clinc",
     "dataset/csv": "dataset.path=a.csv",
     "dataset/parquet": "dataset.path=a",
     "dataset/frame": "dataset.revision=a",
@@ -110,7 +111,7 @@ def composed(chosen: str) -> tuple[dict[str, Any], str]:
     group, _, name = chosen.rpartition("/")
     groups = {next(iter(one)) for one in OmegaConf.load(Path(CONF, "config.yaml"))["defaults"] if one != "_self_"}
     given = [SEARCH] if chosen == "config" else [*filter(None, [NEEDED.get(chosen)])]
-    place = "" if group in ("", "method") else group.replace("/", ".")
+    place = "" if group.partition("/")[0] in ("", "method") else group.replace("/", ".")
     if group in ("compression", "also_on"):
         given.append(f"{group}=[{name}]")
     elif group in groups or group.startswith("hydra/"):

@@ -91,7 +91,7 @@ class OutOfScope:
 
 
 def largest_bias(logits: Tensor, labels: Tensor, outside: int, cost: float) -> float:
-    """The largest constant that, added to a class's logits, turns at most a share of the other rows from right to wrong.
+    """The largest constant that, added to a class's logits, turns at most a share of the other rows wrong.
 
     Args:
         logits: (N, C).

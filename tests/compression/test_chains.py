@@ -55,8 +55,7 @@ UNFIT = {"encoder": {"prune_lstm"}, "lstm": {"drop_layers", "prune_heads", "prun
 def step(name: str, **options):
     content = yaml.safe_load((CONF / f"{name}.yaml").read_text())[name]
     content |= {key: value for key, value in SMALL.items() if key in content}
-    if name == "prune_l1":
-        content |= {"amount": 0.6}
+    content |= {"prune_l1": {"amount": 0.6}, "out_of_scope": {"label": "1"}}.get(name, {})
     return instantiate({**content, **options})
 
 

@@ -79,6 +79,7 @@ OF_VECTORS = ("cnn.Cnn", "gru_attention.GruAttention", "lstm_attention.LstmAtten
 SHAPE = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 8}
 WEIGHTS = {"cross_entropy": CrossEntropy()}
 GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made, or one of its options to have a meaning
+    "compression.out_of_scope.OutOfScope": {"label": "oos"},
     "data.augmentation.Augmentation": {"checkpoint": Checkpoint("a/b", sha256="0"), "factor": 10},
     "data.csv.Csv": {"path": "one.csv"},
     "data.hub.Hub": {"hub_id": "a/b"},
@@ -165,6 +166,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "hub_id": "c/d",
     "init": "random",
     "keep": 0.25,
+    "compression.out_of_scope.OutOfScope.label": "another",
     "compression.prune.layers.DropLayers.keep": [1],
     "keep_layers": [0, 1],
     "label_column": "b",
