@@ -14,7 +14,6 @@ from kd_lab.compression.step import Step, need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.nested import is_number
 from kd_lab.core.option_types import NonEmpty, ShareBelowOne
-from kd_lab.data.hub import class_number
 from kd_lab.evaluation.inference import predict
 from kd_lab.evaluation.metrics import scope_counts
 from kd_lab.models.base import TorchClassifier
@@ -43,7 +42,7 @@ class OutOfScope:
 
     def __post_init__(self) -> None:
         if self.label is None:
-            cure = "Name that class, dataset.out_of_scope=CLASS, or leave this step out."
+            cure = f"Name it, {_WHERE}.label=CLASS, or leave this step out."
             raise UserError(_WHERE, expected="a data set with a class out of scope", got="none", cure=cure)
         if not is_number(self.cost) or not 0 <= self.cost < 1:
             cure = f"Use e.g. {_WHERE}.cost=0.01 for one point."
@@ -75,7 +74,7 @@ class OutOfScope:
             cure = "Leave this step out."
             raise UserError(_WHERE, expected="one label a row", got="task=multi_label", cure=cure)
         model = copy.deepcopy(classifier).cpu().eval()
-        outside = class_number(context.tokens.classes, str(self.label))
+        outside = self._number(context.tokens.classes)
         validation = context.tokens.split("validation")
         labelled = torch.from_numpy(validation.labelled)
         labels = torch.from_numpy(validation.gold())[labelled]
@@ -88,6 +87,13 @@ class OutOfScope:
         told = {name: [before[name], after[name]] for name in before}
         context.note("out_of_scope", {"bias_added": added, "validation": told})
         return model
+
+    def _number(self, classes: Sequence[str]) -> int:
+        if self.label not in classes:
+            some = f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}"
+            cure = f"Use e.g. {_WHERE}.label={classes[0]}."
+            raise UserError(f"{_WHERE}.label", expected=f"one of {some}", got=repr(self.label), cure=cure)
+        return classes.index(self.label)
 
 
 def largest_bias(logits: Tensor, labels: Tensor, outside: int, cost: float) -> float:

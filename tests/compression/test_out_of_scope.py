@@ -93,10 +93,10 @@ def test_training_behind_it_and_models_without_float_weights_are_refused(context
 
 
 def test_a_class_that_is_not_there_and_a_strange_cost_are_refused(context) -> None:
-    with pytest.raises(UserError, match=r"dataset\.out_of_scope=CLASS"):
+    with pytest.raises(UserError, match=r"compression\.out_of_scope\.label=CLASS"):
         OutOfScope()
     for cost in (-0.1, 1, float("nan"), True):
         with pytest.raises(UserError, match=r"compression.out_of_scope.cost=0.01"):
             OutOfScope("a", cost)
-    with pytest.raises(UserError, match="the name of a class"):
+    with pytest.raises(UserError, match=r"compression\.out_of_scope\.label: expected one of .* got 'no such class'"):
         OutOfScope("no such class").apply(built("lstm").eval(), context)
