@@ -82,7 +82,7 @@ def test_the_best_device_is_a_gpu_where_there_is_one(
 
 def test_versions_name_python_and_the_packages_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "PACKAGES", ("torch", "no-such-package"))
-    found = {name: version.partition("+")[0] for name, version in machine.versions().items()}  # without the build's kind
+    found = {name: version.partition("+")[0] for name, version in machine.versions().items()}
     assert found == {"python": platform.python_version(), "torch": torch.__version__.partition("+")[0]}
 
 
