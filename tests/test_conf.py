@@ -301,6 +301,21 @@ def test_the_demo_gives_a_baseline_what_was_chosen_for_it() -> None:
     assert alone.trainer.max_epochs == chosen.distilbert_mini.labels.epochs
 
 
+def test_the_recommended_method_is_what_was_tried_on_other_data_and_any_option_goes_before_it() -> None:
+    found = compose(["method=recommended", "model=lstm_attention"])
+    tried = compose(["experiments=recommended/held_out", "method=recommended"])
+    assert found.dataset.augmentation.factor == tried.dataset.augmentation.factor > 0
+    assert (found.loss, found.model.init) == (tried.loss, tried.model.init)
+    for option in ("max_epochs", "patience"):
+        assert found.trainer[option] == tried.trainer[option]
+    assert found.optimizer.head_lr == tried.optimizer.head_lr != compose(["method=distilled"]).optimizer.head_lr
+    other = compose(["method=recommended", "model=distilbert_mini"])
+    assert other.dataset.augmentation.factor == found.dataset.augmentation.factor
+    assert other.optimizer == compose(["model=distilbert_mini"]).optimizer
+    own = compose(["method=recommended", "model=lstm_attention", "model.init=random", "optimizer.head_lr=1e-3"])
+    assert (own.model.init, own.optimizer.head_lr) == ("random", 1e-3)
+
+
 def test_the_demo_has_few_labels_and_much_text_without() -> None:
     dataset = compose(["experiments=demo"]).dataset
     libraries = len(dataset.libraries)
