@@ -114,6 +114,8 @@ def composed(chosen: str) -> tuple[dict[str, Any], str]:
     place = "" if group.partition("/")[0] in ("", "method") else group.replace("/", ".")
     if group in ("compression", "also_on"):
         given.append(f"{group}=[{name}]")
+    elif group == "method/by_model":  # which the two that it is called by choose
+        given += [f"{key}={one}" for key, one in zip(("method", "model"), name.split("_", 1), strict=True)]
     elif group in groups or group.startswith("hydra/"):
         given.append(f"{group}={name}")
     elif chosen != "config":
