@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from readable import SPECS, built, logits, some
@@ -100,3 +103,9 @@ def test_a_class_that_is_not_there_and_a_strange_cost_are_refused(context) -> No
             OutOfScope("a", cost)
     with pytest.raises(UserError, match=r"compression\.out_of_scope\.label: expected one of .* got 'no such class'"):
         OutOfScope("no such class").apply(built("lstm").eval(), context)
+
+
+def test_rows_that_may_bear_several_labels_are_refused(context) -> None:
+    several = replace(context, tokens=SimpleNamespace(multi_label=True))
+    with pytest.raises(UserError, match="task=multi_label"):
+        OutOfScope("a").apply(built("lstm").eval(), several)
