@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_lab.compression.context import CompressionContext
-from kd_lab.compression.step import Step, need_torch
+from kd_lab.compression.step import Preparing, Step, need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.nested import is_number
 from kd_lab.core.option_types import NonEmpty, ShareBelowOne
@@ -55,26 +55,38 @@ class OutOfScope:
 
     def check_after(self, name: str, steps: Mapping[str, Step], lasting: Sequence[str]) -> None:
         """Refuses a later step that trains on: the loss would take the bias back."""
-        after = list(steps)[list(steps).index(name) + 1 :]
-        training = [other for other in after if getattr(steps[other], "epochs", 0)]
-        if training:
-            cure = f"Put {name} behind it, or {', '.join(f'compression.{other}.epochs=0' for other in training)}."
-            got = f"{training[0]} after it"
-            raise UserError(f"compression.{name}", expected="no training behind it", got=got, cure=cure)
+        others = [other for other in steps if other != name]
+        training = [other for other in others if getattr(steps[other], "epochs", 0)]
+        after = [other for other in training if list(steps).index(other) > list(steps).index(name)]
+        if after:
+            kept = [other for other in others if other not in after or not isinstance(steps[other], Preparing)]
+            place = max((kept.index(other) + 1 for other in training if other in kept), default=0)
+            cure = f"Use compression=[{','.join([*kept[:place], name, *kept[place:]])}]."
+            raise UserError(
+                f"compression.{name}", expected="no training behind it", got=f"{after[0]} after it", cure=cure
+            )
+
+    def check_classes(self, classes: Sequence[str], multi_label: bool) -> None:
+        """Refuses a data set without that class, and rows that may bear several labels."""
+        if multi_label:
+            cure = "Leave this step out."
+            raise UserError(_WHERE, expected="one label a row", got="task=multi_label", cure=cure)
+        if self.label not in classes:
+            some = f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}"
+            cure = f"Use e.g. {_WHERE}.label={classes[0]}."
+            raise UserError(f"{_WHERE}.label", expected=f"one of {some}", got=repr(self.label), cure=cure)
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> TorchClassifier:
         """A classifier of the same class that differs in one number.
 
         Raises:
-            UserError: no class is called `label`, or rows may bear several labels.
+            UserError: as `check_classes`.
         """
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
-        if context.tokens.multi_label:
-            cure = "Leave this step out."
-            raise UserError(_WHERE, expected="one label a row", got="task=multi_label", cure=cure)
+        self.check_classes(context.tokens.classes, context.tokens.multi_label)
         model = copy.deepcopy(classifier).cpu().eval()
-        outside = self._number(context.tokens.classes)
+        outside = context.tokens.classes.index(str(self.label))
         validation = context.tokens.split("validation")
         labelled = torch.from_numpy(validation.labelled)
         labels = torch.from_numpy(validation.gold())[labelled]
@@ -87,13 +99,6 @@ class OutOfScope:
         told = {name: [before[name], after[name]] for name in before}
         context.note("out_of_scope", {"bias_added": added, "validation": told})
         return model
-
-    def _number(self, classes: Sequence[str]) -> int:
-        if self.label not in classes:
-            some = f"{', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}"
-            cure = f"Use e.g. {_WHERE}.label={classes[0]}."
-            raise UserError(f"{_WHERE}.label", expected=f"one of {some}", got=repr(self.label), cure=cure)
-        return classes.index(self.label)
 
 
 def largest_bias(logits: Tensor, labels: Tensor, outside: int, cost: float) -> float:

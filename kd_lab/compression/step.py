@@ -55,6 +55,18 @@ class Preparing(Protocol):
 
 
 @runtime_checkable
+class OfAClass(Protocol):
+    """A step that is about one of the classes."""
+
+    def check_classes(self, classes: Sequence[str], multi_label: bool) -> None:
+        """Refuses a data set that has no such class, or whose rows may bear several.
+
+        Raises:
+            UserError: with what to change.
+        """
+
+
+@runtime_checkable
 class Claiming(Protocol):
     """A step whose notes say of the model what a later step may change."""
 
@@ -84,6 +96,17 @@ def check_all(steps: Mapping[str, Step], kind: type, model: ModelSpec | None = N
             step.check_after(name, steps, lasting)
     _need_one_int8(steps)
     return kind
+
+
+def check_classes(steps: Mapping[str, Step], classes: Sequence[str], multi_label: bool) -> None:
+    """Refuses a step that the data set has no class for; ask before a long fit.
+
+    Raises:
+        UserError: with what to change.
+    """
+    for step in steps.values():
+        if isinstance(step, OfAClass):
+            step.check_classes(classes, multi_label)
 
 
 def apply_all(steps: Mapping[str, Step], classifier: Classifier, context: CompressionContext) -> Classifier:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from kd_lab.compression.step import check_classes
 from kd_lab.core import machine, redact, results
 from kd_lab.core.errors import FitError, UserError, disk_errors
 from kd_lab.core.instantiate import build
@@ -71,6 +72,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     publish.check_model(folder)
     tokens = cell.tokens()
     cell.student.loss.check(len(tokens.classes), cell.teacher is not None, tokens.multi_label)
+    check_classes(cell.steps, tokens.classes, tokens.multi_label)
     others = cell.others(tokens)
     taught = cell.taught_tokens(tokens)
     asked = cell.asked(tokens, taught)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import SimpleNamespace
-
 import pytest
 import torch
 from readable import SPECS, built, logits, some
@@ -12,7 +9,9 @@ from readable import SPECS, built, logits, some
 from kd_lab.compression.out_of_scope import OutOfScope, largest_bias
 from kd_lab.compression.prune.heads import PruneHeads
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
-from kd_lab.compression.step import check_all
+from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
+from kd_lab.compression.quantize.quantization_aware import QuantizationAware
+from kd_lab.compression.step import check_all, check_classes
 from kd_lab.core.errors import UserError
 from kd_lab.evaluation.inference import predict
 from kd_lab.models.encoder import EncoderClassifier
@@ -86,9 +85,16 @@ def test_its_note_says_what_validation_lost_and_won(context) -> None:
 def test_training_behind_it_and_models_without_float_weights_are_refused(context) -> None:
     kind = EncoderClassifier
     step, trained, still = OutOfScope("a"), PruneHeads(), PruneHeads(epochs=0)
-    with pytest.raises(UserError, match=r"prune_heads after it. Put out_of_scope behind it") as caught:
-        check_all({"out_of_scope": step, "prune_heads": trained}, kind)
-    assert "compression.prune_heads.epochs=0" in str(caught.value)
+    aware, int8 = QuantizationAware(epochs=1), OnnxInt8()
+    for wrong, cure in (
+        ({"out_of_scope": step, "prune_heads": trained}, "[prune_heads,out_of_scope]"),
+        ({"out_of_scope": step, "prune_heads": trained, "onnx_int8": int8}, "[prune_heads,out_of_scope,onnx_int8]"),
+        ({"out_of_scope": step, "quantization_aware": aware, "onnx_int8": int8}, "[out_of_scope,onnx_int8]"),
+    ):
+        with pytest.raises(UserError, match="no training behind it") as caught:
+            check_all(wrong, kind)
+        assert f"compression={cure}" in str(caught.value)
+        check_all({name: wrong[name] for name in cure[1:-1].split(",")}, kind)
     for right in ({"prune_heads": trained, "out_of_scope": step}, {"out_of_scope": step, "prune_heads": still}):
         assert check_all(right, kind) is EncoderClassifier
     with pytest.raises(UserError, match="before every step that quantizes"):
@@ -105,7 +111,9 @@ def test_a_class_that_is_not_there_and_a_strange_cost_are_refused(context) -> No
         OutOfScope("no such class").apply(built("lstm").eval(), context)
 
 
-def test_rows_that_may_bear_several_labels_are_refused(context) -> None:
-    several = replace(context, tokens=SimpleNamespace(multi_label=True))
-    with pytest.raises(UserError, match="task=multi_label"):
-        OutOfScope("a").apply(built("lstm").eval(), several)
+def test_a_data_set_without_the_class_is_refused_before_any_fit() -> None:
+    steps = {"prune_heads": PruneHeads(), "out_of_scope": OutOfScope("oos")}
+    check_classes(steps, ("a", "oos"), False)
+    for classes, several in ((("a", "b"), False), (("a", "oos"), True)):
+        with pytest.raises(UserError, match=r"compression\.out_of_scope"):
+            check_classes(steps, classes, several)
