@@ -13,9 +13,9 @@ import pandas as pd
 from kd_lab.core.as_typed import shell_override
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import DELIMITERS, Delimiter, Encoding, NonEmpty, PathName, Rows, Task, Words
-from kd_lab.data import transfer_file
-from kd_lab.data.augmentation import Augmentation, augmented, named
+from kd_lab.core.option_types import DELIMITERS, Count, Delimiter, Encoding, NonEmpty, PathName, Rows, Task, Words
+from kd_lab.data import train_rows, transfer_file
+from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.csv_table import read_csv, refuse_missing
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, Split, SplitPlan, Texts
 from kd_lab.data.label_columns import as_lists, is_of_several, label_options, refuse_single, without_rows
@@ -38,6 +38,8 @@ class Csv:
         test_path, validation_path: files of their own; without them the rows are carved out by `split`.
         task: "multi_label" where a row may bear several labels: lists of them, or a cell with `label_separator`s.
         label_separator: what stands between the labels of a cell; None takes the first of | ; , that a cell has.
+        labelled: rows of train that keep their label, each class in proportion; the others are text that only a
+            teacher judges. None keeps all.
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train whose label is empty is such
             text too.
@@ -59,6 +61,7 @@ class Csv:
     pair_column: NonEmpty | None = None
     test_path: PathName | None = None
     validation_path: PathName | None = None
+    labelled: Count | None = None
     transfer_path: PathName | None = None
     transfer_column: NonEmpty | None = None
     transfer_sentences: tuple[Words, Words] | None = None
@@ -107,7 +110,7 @@ class Csv:
             "split": self.split,
             "transfer": transfer,
             **{name: given for name, given in form.items() if given is not None},  # not there, they rename nothing
-            **named(self.augmentation),
+            **train_rows.fingerprint_parts(self),
         }
 
     def load(self) -> Texts:
@@ -130,9 +133,7 @@ class Csv:
         splits = self.split.complete(splits, labels.sets)
         carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column, self.encoding)
-        splits["train"], told = augmented(splits["train"], self.augmentation)
-        given = transfer_file.options(self)
-        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
+        splits["train"], told = train_rows.prepared(self, splits["train"], columns, labels.sets)
         notes = (*labels.notes, *without_rows(self.label_columns, labels.classes), *told)
         return Texts(splits, labels.classes, notes, carved, labels.sets)
 

@@ -47,10 +47,15 @@ class Split(NamedTuple):
         labels = np.concatenate([self.labels, np.full(more, UNLABELLED, np.int64)])
         return Split(texts, labels, pairs, None if self.ids is None else [*self.ids, *[""] * more])
 
-    def with_labels(self, limit: int, seed: int) -> Split:
-        """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion."""
+    def with_labels(self, limit: int, seed: int, sets: np.ndarray | None = None) -> Split:
+        """The same rows, of which at most `limit` keep their label, chosen at random, each class in proportion.
+
+        Args:
+            sets: `Texts.label_sets`.
+        """
+        labelled = np.flatnonzero(self.labels != UNLABELLED)
+        kept = labelled[in_proportion(self.labels[labelled], limit, seed, sets)]
         labels = np.full_like(self.labels, UNLABELLED)
-        kept = in_proportion(self.labels, limit, seed)
         labels[kept] = self.labels[kept]
         return self._replace(labels=labels)
 
@@ -192,14 +197,14 @@ def checked(texts: Texts, where: str) -> Texts:
                         "an empty text" if text is None or isinstance(text, str) else f"{type(text).__name__} {text!r}"
                     )
                     raise UserError(f"{place}, row {row}", expected="a text", got=got, cure="Mend or remove that row.")
-    known = _borne(texts, "train")
+    known = classes_of(texts.splits["train"], texts.label_sets)
     if len(known) < 2:
         got = f"only {texts.classes[known.pop()]!r}" if known else "no labelled row"
         raise UserError(
             f"{where}, split train", expected="at least two classes", got=got, cure="Check the label column."
         )
     for name, split in texts.splits.items():
-        if strange := sorted(_borne(texts, name) - known):
+        if strange := sorted(classes_of(split, texts.label_sets) - known):
             raise UserError(
                 f"{where}, split {name}",
                 expected="only labels that train has",
@@ -216,13 +221,14 @@ def checked(texts: Texts, where: str) -> Texts:
     return texts
 
 
-def _borne(texts: Texts, name: str) -> set[int]:
-    """The classes that rows of a split bear."""
-    found = np.unique(texts.splits[name].labels)
-    found = found[found != UNLABELLED]
-    if texts.label_sets is not None:
-        found = np.flatnonzero(texts.label_sets[found].any(axis=0))
-    return set(found.tolist())
+def classes_of(split: Split, sets: np.ndarray | None) -> set[int]:
+    """The classes that rows of a split bear.
+
+    Args:
+        sets: `Texts.label_sets`.
+    """
+    found = np.unique(split.labels[split.labels != UNLABELLED])
+    return set((found if sets is None else np.flatnonzero(sets[found].any(axis=0))).tolist())
 
 
 def _all_have_text(column: Sequence[Any]) -> bool:

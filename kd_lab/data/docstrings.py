@@ -15,7 +15,8 @@ import numpy as np
 from kd_lab.core.cores import usable
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Libraries, NonEmpty
-from kd_lab.data.augmentation import Augmentation, augmented, named
+from kd_lab.data import train_rows
+from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.dataset import Split, SplitPlan, Texts
 from kd_lab.data.docstring_files import LibraryQuery, read_all
 
@@ -54,8 +55,8 @@ class Docstrings:
     def fingerprint_parts(self) -> dict[str, Any]:
         """The packages' versions and the options."""
         versions = {library: _version(library) for library in self.libraries}
-        sizes = [self.rows_per_library, self.min_words, self.max_words, self.labelled]
-        return {"versions": versions, "sizes": sizes, "split": self.split, **named(self.augmentation)}
+        sizes = [self.rows_per_library, self.min_words, self.max_words]
+        return {"versions": versions, "sizes": sizes, "split": self.split, **train_rows.fingerprint_parts(self)}
 
     def load(self) -> Texts:
         """Reads the packages' sources with `ast`, on all cores; nothing of them is imported or run.
@@ -76,9 +77,7 @@ class Docstrings:
         labels = np.array([kept[row][1] for row in order], dtype=np.int64)
         whole = Split([kept[row][0] for row in order], labels)
         splits = self.split.complete({"train": whole})
-        if self.labelled is not None:
-            splits["train"] = splits["train"].with_labels(self.labelled, self.split.seed)
-        splits["train"], told = augmented(splits["train"], self.augmentation)
+        splits["train"], told = train_rows.prepared(self, splits["train"])
         return Texts(splits, tuple(self.libraries), told)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Delimiter, NonEmpty, PathName, Rows, Splits, Task, Words
-from kd_lab.data import transfer_file
+from kd_lab.core.option_types import Count, Delimiter, NonEmpty, PathName, Rows, Splits, Task, Words
+from kd_lab.data import train_rows, transfer_file
 from kd_lab.data.arrow_table import columns_of, read_table
-from kd_lab.data.augmentation import Augmentation, augmented, named
+from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.class_names import class_names, with_names
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, UNLABELLED, Split, SplitPlan, Texts
 from kd_lab.data.hub_download import download
@@ -44,6 +44,8 @@ class Hub:
         task: "multi_label" where a row may bear several labels: lists of them, or a cell with `label_separator`s.
         label_separator: what stands between the labels of a cell; None takes the first of | ; , that a cell has.
         id_column: what a row is called, which a file of answers may say instead of its text; None where nothing does.
+        labelled: rows of train that keep their label, each class in proportion; the others are text that only a
+            teacher judges. None keeps all.
         transfer_path: text without labels, which only a teacher judges: a file or a pattern such as `more/*.txt`
             (a text a line, CSV, JSON Lines, Parquet; see `transfer_file`). A row of train with label -1 is such text
             too.
@@ -65,6 +67,7 @@ class Hub:
     config: NonEmpty | None = None
     revision: NonEmpty = "main"
     pair_column: NonEmpty | None = None
+    labelled: Count | None = None
     transfer_path: PathName | None = None
     transfer_column: NonEmpty | None = None
     transfer_sentences: tuple[Words, Words] | None = None
@@ -110,7 +113,7 @@ class Hub:
             "split": self.split,
             "transfer": transfer_file.fingerprint_parts(self.transfer_path, transfer_file.options(self)),
             **several_parts(self.task, self.label_separator, self.label_columns),
-            **named(self.augmentation),
+            **train_rows.fingerprint_parts(self),
         }
 
     def load(self) -> Texts:
@@ -145,9 +148,7 @@ class Hub:
         splits = self.split.complete(splits, labels.sets)
         carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column)
-        splits["train"], told = augmented(splits["train"], self.augmentation)
-        given = transfer_file.options(self)
-        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
+        splits["train"], told = train_rows.prepared(self, splits["train"], columns, labels.sets)
         return Texts(splits, labels.classes, (*notes, *told), carved, labels.sets)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:

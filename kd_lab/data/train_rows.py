@@ -1,0 +1,71 @@
+"""Train as it is learned from: which rows keep their label, what is made out of them, and text without labels below."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from kd_lab.core.errors import UserError
+from kd_lab.data import transfer_file
+from kd_lab.data.augmentation import Augmentation, augmented, named
+from kd_lab.data.dataset import Split, SplitPlan, classes_of
+
+
+class Source(Protocol):
+    """The options that it asks of a data set."""
+
+    @property
+    def labelled(self) -> int | None:
+        """Rows of train that keep their label, each class in proportion; None keeps all."""
+
+    @property
+    def split(self) -> SplitPlan:
+        """Its seed says which rows."""
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """Of the rows that keep their label."""
+
+
+Columns = tuple[str, str | None] | tuple[str, str | None, str]  # text and pair, and the encoding of files that have one
+
+
+def prepared(
+    source: Source, train: Split, columns: Columns | None = None, sets: np.ndarray | None = None
+) -> tuple[Split, tuple[str, ...]]:
+    """The rows of train, and what was taken for granted, a line each.
+
+    Args:
+        columns: of the files of `source.transfer_path`; None of a source that knows no such files.
+        sets: `Texts.label_sets`.
+
+    Raises:
+        UserError: `labelled` leaves a class without a row, or a file or a checkpoint is not to be had.
+    """
+    if source.labelled is not None:
+        train = _few(train, source.labelled, source.split.seed, sets)
+    train, told = augmented(train, source.augmentation)
+    if columns is not None:
+        given: Any = source
+        train = transfer_file.with_transfer(train, given.transfer_path, *columns, **transfer_file.options(source))
+    return train, told
+
+
+def fingerprint_parts(source: Source) -> dict[str, Any]:
+    """What a data set's name says of it; nothing of what is not given, so that no older name changes."""
+    few = {} if source.labelled is None else {"labelled": source.labelled}
+    return few | named(source.augmentation)
+
+
+def _few(train: Split, limit: int, seed: int, sets: np.ndarray | None) -> Split:
+    few = train.with_labels(limit, seed, sets)
+    whole = len(classes_of(train, sets))
+    if lost := whole - len(classes_of(few, sets)):
+        raise UserError(
+            "dataset.labelled",
+            expected="so many rows that every class keeps one",
+            got=f"{limit}, which leave {lost} of {whole} classes without",
+            cure="Give more; dataset.labelled=null keeps the label of every row.",
+        )
+    return few
