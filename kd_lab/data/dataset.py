@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Rows, Seed, ShareBetween, Task
+from kd_lab.core.option_types import Rows, Seed, ShareBetween, Task, Words
+from kd_lab.data.row_groups import row_groups, without_cutting
 from kd_lab.data.stored_texts import take
-from kd_lab.data.stratify import in_proportion_sets, stratified_sets
+from kd_lab.data.stratify import bearing, in_proportion, stratified
 
 UNLABELLED = -1
 MULTI_CLASS: Task = "multi_class"  # one label a row
@@ -104,12 +105,15 @@ class SplitPlan:
         validation_fraction: share of train that becomes validation where none is given.
         seed: which rows; apart from the fit's seed, so that all seeds of a sweep see the same splits.
         limit: at most this many rows in each split, each class in proportion; None takes all.
+        group_words: rows that share so many words in a row stay together, such as phrases of one sentence or copies of
+            one text; None carves row by row. See `row_groups`.
     """
 
     test_fraction: ShareBetween = 0.2
     validation_fraction: ShareBetween = 0.1
     seed: Seed = 0
     limit: Rows | None = None
+    group_words: Words | None = None
 
     def __post_init__(self) -> None:
         for name in ("test_fraction", "validation_fraction"):
@@ -132,49 +136,26 @@ class SplitPlan:
         splits = dict(splits)
         for name, fraction in (("test", self.test_fraction), ("validation", self.validation_fraction)):
             if name not in splits:
-                kept, taken = stratified(splits["train"].labels, fraction, self.seed, sets)
+                kept, taken = self._carved(splits["train"], fraction, sets)
                 splits[name] = splits["train"].take(taken)
                 splits["train"] = splits["train"].take(kept)
         if self.limit is None:
             return splits
         return {name: self._limited(split, self.limit, sets) for name, split in splits.items()}
 
+    def _carved(self, train: Split, fraction: float, sets: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        if self.group_words is None:
+            return stratified(train.labels, fraction, self.seed, sets)
+        texts = train.texts if train.pairs is None else list(map("{}\n{}".format, train.texts, train.pairs))
+        groups = row_groups(texts, self.group_words)
+        return without_cutting(groups, bearing(train.labels, sets), fraction, self.seed)
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """All options; rows that are carved one by one, as they always were, rename nothing."""
+        return {name: value for name, value in vars(self).items() if (name, value) != ("group_words", None)}
+
     def _limited(self, split: Split, limit: int, sets: np.ndarray | None) -> Split:
         return split if len(split.texts) <= limit else split.take(in_proportion(split.labels, limit, self.seed, sets))
-
-
-def in_proportion(labels: np.ndarray, limit: int, seed: int, sets: np.ndarray | None = None) -> np.ndarray:
-    """Ids of `limit` rows, ascending, chosen at random, each class in proportion; of all where there are no more."""
-    if sets is not None:
-        return in_proportion_sets(labels, sets, limit, seed)
-    if len(labels) <= limit:
-        return np.arange(len(labels))
-    classes, counts = np.unique(labels, return_counts=True)
-    exact = counts * limit / len(labels)
-    numbers = exact.astype(np.int64)
-    numbers[np.argsort(numbers - exact, kind="stable")[: limit - numbers.sum()]] += 1  # the largest remainders
-    random = np.random.default_rng(seed)
-    rows = [random.permutation(np.flatnonzero(labels == label)) for label in classes]
-    return np.sort(np.concatenate([row[:number] for row, number in zip(rows, numbers, strict=True)]))
-
-
-def stratified(
-    labels: np.ndarray, fraction: float, seed: int, sets: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (kept, taken), both ascending, `fraction` of each class taken at random.
-
-    A class with two rows or more keeps at least one and, where its share is half a row or more, gives one. Rows
-    without a label are kept.
-    """
-    if sets is not None:
-        return stratified_sets(labels, sets, fraction, seed)
-    random = np.random.default_rng(seed)
-    taken = [np.empty(0, np.int64)]  # of a split without rows, which `checked` refuses
-    for label in np.unique(labels[labels != UNLABELLED]):
-        rows = random.permutation(np.flatnonzero(labels == label))
-        taken.append(rows[: min(int(len(rows) * fraction + 0.5), len(rows) - 1)])
-    chosen = np.sort(np.concatenate(taken))
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
 def checked(texts: Texts, where: str) -> Texts:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kd_lab.core.errors import UserError
-from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts, checked, overlap, stratified
+from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts, checked, overlap
+from kd_lab.data.stratify import stratified
 
 CLASSES = ("no", "yes", "maybe")
 

@@ -162,6 +162,7 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "device": "cpu",
     "encoding": "latin-1",
     "engine": next(engine for engine in ("onednn", "qnnpack", "fbgemm") if engine != torch.backends.quantized.engine),
+    "group_words": 5,
     "heads": 1,
     "hub_id": "c/d",
     "init": "random",
