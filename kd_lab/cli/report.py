@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +23,7 @@ from kd_lab.core.progress import say
 from kd_lab.core.results import RunResult
 from kd_lab.report.published import check_all, check_table, index, overview
 from kd_lab.report.published.check import Check, check
-from kd_lab.report.study import class_report
+from kd_lab.report.study import against, class_report
 from kd_lab.report.study.collect import studies
 from kd_lab.report.study.collect import study as study_cells
 from kd_lab.report.study.mirrored import sync_with_mlflow
@@ -43,27 +45,7 @@ def report(arguments: Sequence[str]) -> int:
     Raises:
         UserError: no name, no such study, or nothing published to check it against.
     """
-    parser = argparse.ArgumentParser("kd-lab report", description="Report a study: table, verdict, figures.")
-    parser.add_argument("name", nargs="?", help="the study, a folder under multirun/")
-    parser.add_argument("--list", action="store_true", help="list the studies instead")
-    parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
-    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
-    parser.add_argument("--check-all", action="store_true", help="make every committed table anew; 1 if one changed")
-    parser.add_argument("--keep", action="store_true", help="commit its rows and table: write them under experiments/")
-    parser.add_argument("--index", action="store_true", help="write the index of studies, with its pictures")
-    parser.add_argument("--experiments", type=Path, help="where specs and published figures lie; default kd_lab's own")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    text = "show the worst classes of the best cell, or of CELL; all of them go into the report's classes.md and .csv"
-    parser.add_argument("--classes", nargs="?", const="", metavar="CELL", help=text)
-    parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
-    parser.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
-    parser.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
-    parser.add_argument("--rows", type=int, default=2000, help="test rows that the gate asks at most")
-    parser.add_argument("--frontier", action="store_true", help="measure every model and the teacher in one run")
-    parser.add_argument("--threads", type=int, help="of the models that --frontier measures; default all cores")
-    parser.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="of yours, that cells may name")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     trust.trust_packages(options.trust, "--trust")  # what the results themselves say of trust counts for nothing
     if options.list:
         print("\n".join(studies(options.multirun)))
@@ -89,12 +71,40 @@ def report(arguments: Sequence[str]) -> int:
         show(study, options.name, options.multirun / options.name / FOLDER)
     if options.classes is not None:
         _show_classes(study, options.markdown)
+    held = [] if options.against is None else _show_against(study, options)
     if checked:
         _show_check(checked, options.multirun)
     if options.keep:
-        print(_written(check_all.keep(options.multirun, options.name, experiments)))
+        kept = check_all.keep(options.multirun, options.name, experiments)
+        print(_written([*kept, *_copied(held, experiments / options.name)]))
     failed = any(cell.status == "failed" for cell in study.cells)
     return 1 if failed or not synced or (checked and checked.missed) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("kd-lab report", description="Report a study: table, verdict, figures.")
+    parser.add_argument("name", nargs="?", help="the study, a folder under multirun/")
+    parser.add_argument("--list", action="store_true", help="list the studies instead")
+    parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
+    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
+    parser.add_argument("--check-all", action="store_true", help="make every committed table anew; 1 if one changed")
+    parser.add_argument("--keep", action="store_true", help="commit its rows and table: write them under experiments/")
+    parser.add_argument("--index", action="store_true", help="write the index of studies, with its pictures")
+    parser.add_argument("--experiments", type=Path, help="where specs and published figures lie; default kd_lab's own")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    text = "show the worst classes of the best cell, or of CELL; all of them go into the report's classes.md and .csv"
+    parser.add_argument("--classes", nargs="?", const="", metavar="CELL", help=text)
+    text = "hold all settings of a data set against this one: its label, such as change=none; a table and a picture"
+    parser.add_argument("--against", metavar="SETTING", help=text)
+    parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
+    parser.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
+    parser.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
+    parser.add_argument("--rows", type=int, default=2000, help="test rows that the gate asks at most")
+    parser.add_argument("--frontier", action="store_true", help="measure every model and the teacher in one run")
+    parser.add_argument("--threads", type=int, help="of the models that --frontier measures; default all cores")
+    parser.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="of yours, that cells may name")
+    return parser
 
 
 def _refuse(options: argparse.Namespace) -> None:
@@ -161,6 +171,30 @@ def _show_classes(study: StudyReport, as_markdown: bool) -> None:
     else:
         for one in study.classes:
             _say(class_report.to_rich(one), [])
+
+
+def _show_against(study: StudyReport, options: argparse.Namespace) -> list[Path]:
+    """Prints what the other settings are worth beside one; the page and the picture."""
+    from kd_lab.report.figures import against as figure
+
+    folder = options.multirun / options.name
+    found = against.against(folder, study.settings, options.against)
+    page = against.to_markdown(found, f"kd-lab report {options.name} --against {shlex.quote(options.against)}")
+    path = folder / FOLDER / "against.md"
+    with disk_errors(path):
+        path.write_text(page, encoding="utf-8")
+        files = [path, *figure.draw(found, path.with_suffix(""))]
+    if options.markdown:
+        print(page)
+    else:
+        _say(against.to_rich(found), [])
+    print(_written(files))
+    return [file for file in files if file.suffix != ".svg"]
+
+
+def _copied(files: Sequence[Path], folder: Path) -> list[Path]:
+    with disk_errors(folder):
+        return [Path(shutil.copy(file, folder / file.name)) for file in files]
 
 
 def _written(files: Sequence[Path]) -> str:

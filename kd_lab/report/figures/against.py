@@ -1,0 +1,49 @@
+"""Draws what each setting is worth beside one: a point and its interval a setting, and the line of no difference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kd_lab.report.figures import style
+from kd_lab.report.study import against, measures
+from kd_lab.report.study.against import Against
+from kd_lab.report.study.verdict import LEVEL, percent, spread
+
+_ROW = 0.42  # inches a setting
+
+
+def draw(found: Against, stem: Path) -> list[Path]:
+    """Writes the differences, the largest gain first, as PNG and SVG.
+
+    Returns:
+        The files; none where nothing could be compared.
+    """
+    rows = [(one, one.comparison) for one in found.differences if one.comparison is not None]
+    rows.sort(key=lambda one: -one[1].difference)
+    if not rows:
+        return []
+    with style.figure_style():
+        figure = style.new_figure(7.6, 1.6 + _ROW * len(rows))
+        ax = figure.subplots()
+        ax.axvline(0, color=style.STAR, lw=1.2, zorder=2)
+        for row, (one, paired) in enumerate(rows):
+            apart = one.p_corrected is not None and one.p_corrected < LEVEL
+            colour = style.ACCENT if apart else style.QUIET
+            ax.hlines(-row, 100 * paired.low, 100 * paired.high, color=colour, lw=2.2, zorder=4)
+            ax.plot(100 * paired.difference, -row, "o", ms=7, color=colour, mec="white", mew=0.8, zorder=5)
+            ax.annotate(
+                against.points(paired), (1.01, -row), xycoords=("axes fraction", "data"), va="center", color=colour
+            )
+        ax.set_yticks([-row for row in range(len(rows))], [style.wrap(one.setting.label, 34) for one, _ in rows])
+        ax.set_ylim(-len(rows) + 0.4, 0.6)
+        ax.set_xlabel("test accuracy, points more")
+        ax.grid(axis="x", lw=0.7)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(length=0)
+        style.title(figure, f"Against {found.reference.label}, {percent(spread(found.reference))}")
+        number = measures.smallest_split([found.reference, *(one.setting for one, _ in rows)])
+        on = f" on {number:,} test rows" if number else ""
+        style.caption(
+            figure, [f"Tested in pairs{on}; bars: 95 % intervals. Grey: not told apart (corrected p ≥ {LEVEL})."]
+        )
+        return style.save(figure, stem)

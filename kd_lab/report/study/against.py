@@ -1,0 +1,126 @@
+"""A study's settings held against one of them: what each change is worth, such as in an ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kd_lab.core import tables
+from kd_lab.core.errors import UserError
+from kd_lab.core.tables import MISSING
+from kd_lab.evaluation.paired_tests import Comparison, Predictions, holm
+from kd_lab.report.study.answers import predictions_by_run
+from kd_lab.report.study.data_sets import data_sets
+from kd_lab.report.study.runs import Run
+from kd_lab.report.study.settings import Setting
+from kd_lab.report.study.verdict import compared, p_in_words, percent, seeds_noise, spread
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEAD = ("setting", "seeds", "test accuracy", "points more", "corrected p")
+_WORDS = (0, 4)
+_SHOWN = 5  # labels that an error lists
+
+
+@dataclass(frozen=True)
+class ComparisonWithReference:
+    """A setting against the reference.
+
+    Args:
+        setting: which.
+        comparison: its test accuracy less the reference's, in pairs; None where the two cannot be compared.
+        p_corrected: its p, corrected for all settings that were compared with the reference (Holm).
+        why: there is no comparison; empty where there is one.
+    """
+
+    setting: Setting
+    comparison: Comparison | None
+    p_corrected: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Against:
+    """A reference, and all other settings of its data set in the study's order."""
+
+    reference: Setting
+    differences: Sequence[ComparisonWithReference]
+
+
+def against(study: Path, settings: Sequence[Setting], given: str) -> Against:
+    """Holds all settings of a data set against one, on the same test rows, seed by seed.
+
+    Args:
+        study: its folder.
+        settings: all of them.
+        given: the reference's label, or as much of it as no other setting has: "change=none".
+
+    Raises:
+        UserError: no setting that finished is called so, or several are.
+    """
+    finished = [setting for setting in settings if setting.cells]
+    asked = set(given.split())
+    exact = [setting for setting in finished if setting.label == given]
+    found = exact or [setting for setting in finished if asked and asked <= set(setting.label.split())]
+    if len(found) != 1:
+        labels = [setting.label for setting in found or finished]
+        more = ", ..." if len(labels) > _SHOWN else ""
+        raise UserError(
+            "--against",
+            expected="the label of one setting that finished",
+            got=f"{given!r}, which is that of {len(found) or 'none'}",
+            cure=f"Give one of: {', '.join(map(repr, labels[:_SHOWN]))}{more}.",
+        )
+    [block] = [block for block in data_sets(finished) if found[0] in block.settings]
+    predictions = {id(setting): predictions_by_run(study, setting) for setting in block.settings}
+    return Against(found[0], _differences(found[0], block.settings, predictions))
+
+
+def _differences(
+    reference: Setting, group: Sequence[Setting], predictions: Mapping[int, Mapping[Run, Predictions]]
+) -> list[ComparisonWithReference]:
+    others = [setting for setting in group if setting is not reference]
+    noise = seeds_noise(reference, group)
+    found = [compared(predictions[id(other)], predictions[id(reference)], noise) for other in others]
+    corrected = iter(holm([one.p for one, _ in found if one is not None]))
+    return [
+        ComparisonWithReference(other, one, None if one is None else next(corrected), why)
+        for other, (one, why) in zip(others, found, strict=True)
+    ]
+
+
+def points(found: Comparison) -> str:
+    """Such as "+1.3 [+0.2, +2.4]"."""
+    return f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def to_rich(found: Against) -> Table:
+    """The table for the terminal."""
+    return tables.to_rich(f"against {found.reference.label}", HEAD, _lines(found), words=_WORDS)
+
+
+def to_markdown(found: Against, command: str) -> str:
+    """The page, which says what made it."""
+    return (
+        f"# Against {found.reference.label}\n\nMade by `{command}`; not to be edited.\n\n"
+        f"{tables.to_markdown(HEAD, _lines(found), words=_WORDS)}\n"
+        "*Points more*: a setting's test accuracy less that of the first row, in pairs on the same rows, seed by\n"
+        "seed, with its 95 % interval; *corrected p*: for all settings that were held against it (Holm).\n"
+    )
+
+
+def _lines(found: Against) -> list[tuple[str, ...]]:
+    return [_line(found.reference, MISSING, MISSING), *map(_difference, found.differences)]
+
+
+def _difference(one: ComparisonWithReference) -> tuple[str, ...]:
+    if one.comparison is None or one.p_corrected is None:
+        return _line(one.setting, MISSING, one.why)
+    return _line(one.setting, points(one.comparison), p_in_words(one.p_corrected).removeprefix("= "))
+
+
+def _line(setting: Setting, *told: str) -> tuple[str, ...]:
+    return setting.label, str(len(setting.cells)), percent(spread(setting)), *told
