@@ -59,9 +59,15 @@ def render_short(experiments: Path) -> str:
     lines = [
         [_link(one.name, one.page, place), one.shows, _link(one.status, one.table, place)]
         for one in found
-        if one.status != _NOT_RUN and one.name.rpartition("/")[0] not in names  # its parent's page speaks of it
+        if _has_run(one, found) and one.name.rpartition("/")[0] not in names  # its parent's page speaks of it
     ]
     return tables.to_markdown(("study", "what it shows", "verdict"), lines, words=range(3))
+
+
+def _has_run(one: _Entry, found: Sequence[_Entry]) -> bool:
+    """Whether the study has, or of the studies that its page speaks of any."""
+    under = [other for other in found if other.name.startswith(f"{one.name}/")]
+    return one.status != _NOT_RUN and (not under or any(other.status != _NOT_RUN for other in under))
 
 
 def is_kept(experiments: Path) -> bool:

@@ -354,6 +354,15 @@ def test_the_index_reads_status_date_and_commit_off_the_page(tmp_path: Path) -> 
         index.update(experiments)
 
 
+def test_a_page_of_several_studies_stands_in_readme_once_one_of_them_has_run(tmp_path: Path) -> None:
+    held, experiments = run(tmp_path, [GOOD]), tmp_path / "experiments"
+    (experiments / f"{NAME}.yaml").write_text("# @package _global_\n# What it shows\nname: x\n", encoding="utf-8")
+    (experiments / NAME).parent.joinpath("README.md").write_text("# Of several\n", encoding="utf-8")
+    assert "Of several" not in index.render_short(experiments)
+    (experiments / NAME / index.TABLE).write_text(check_table.to_text(held, "x"), encoding="utf-8")
+    assert "Of several" in index.render_short(experiments)
+
+
 def test_a_study_in_a_folder_of_its_paper_is_listed_and_mlflows_copies_are_not(tmp_path: Path) -> None:
     for place in (f"{NAME}/a", "alone/b", "mlartifacts/0123/artifacts"):
         cell(0.8).write(tmp_path / place)
