@@ -68,7 +68,7 @@ BREAKS = (
     ),
     Break(
         "a split takes a class's share rounded down",
-        "kd_lab/data/dataset.py",
+        "kd_lab/data/stratify.py",
         "int(len(rows) * fraction + 0.5)",
         "int(len(rows) * fraction)",
         ("data/test_dataset.py",),

@@ -133,7 +133,9 @@ class Csv:
         splits = self.split.complete(splits, labels.sets)
         carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column, self.encoding)
-        splits["train"], told = train_rows.prepared(self, splits["train"], columns, labels.sets)
+        splits["train"], told = train_rows.prepared(self, splits["train"], labels.sets)
+        given = transfer_file.options(self)
+        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
         notes = (*labels.notes, *without_rows(self.label_columns, labels.classes), *told)
         return Texts(splits, labels.classes, notes, carved, labels.sets)
 

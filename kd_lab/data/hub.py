@@ -148,7 +148,9 @@ class Hub:
         splits = self.split.complete(splits, labels.sets)
         carved = tuple(name for name in splits if name not in tables)
         columns = (self.text_column, self.pair_column)
-        splits["train"], told = train_rows.prepared(self, splits["train"], columns, labels.sets)
+        splits["train"], told = train_rows.prepared(self, splits["train"], labels.sets)
+        given = transfer_file.options(self)
+        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
         return Texts(splits, labels.classes, (*notes, *told), carved, labels.sets)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:

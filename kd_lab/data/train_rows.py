@@ -1,4 +1,4 @@
-"""Train as it is learned from: which rows keep their label, what is made out of them, and text without labels below."""
+"""Which rows of train are learned from with their label, and what is made out of those."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from kd_lab.core.errors import UserError
-from kd_lab.data import transfer_file
 from kd_lab.data.augmentation import Augmentation, augmented, named
 from kd_lab.data.dataset import Split, SplitPlan, classes_of
 
@@ -28,28 +27,18 @@ class Source(Protocol):
         """Of the rows that keep their label."""
 
 
-Columns = tuple[str, str | None] | tuple[str, str | None, str]  # text and pair, and the encoding of files that have one
-
-
-def prepared(
-    source: Source, train: Split, columns: Columns | None = None, sets: np.ndarray | None = None
-) -> tuple[Split, tuple[str, ...]]:
-    """The rows of train, and what was taken for granted, a line each.
+def prepared(source: Source, train: Split, sets: np.ndarray | None = None) -> tuple[Split, tuple[str, ...]]:
+    """The rows of train, those below them that are made out of labelled ones, and a line that counts these.
 
     Args:
-        columns: of the files of `source.transfer_path`; None of a source that knows no such files.
         sets: `Texts.label_sets`.
 
     Raises:
-        UserError: `labelled` leaves a class without a row, or a file or a checkpoint is not to be had.
+        UserError: `labelled` leaves a class without a row, or a checkpoint is not to be had.
     """
     if source.labelled is not None:
         train = _few(train, source.labelled, source.split.seed, sets)
-    train, told = augmented(train, source.augmentation)
-    if columns is not None:
-        given: Any = source
-        train = transfer_file.with_transfer(train, given.transfer_path, *columns, **transfer_file.options(source))
-    return train, told
+    return augmented(train, source.augmentation)
 
 
 def fingerprint_parts(source: Source) -> dict[str, Any]:
