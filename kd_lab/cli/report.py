@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from kd_lab.cli.report_options import parser
 from kd_lab.core import cores, redact, trust
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
@@ -45,7 +46,7 @@ def report(arguments: Sequence[str]) -> int:
     Raises:
         UserError: no name, no such study, or nothing published to check it against.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     trust.trust_packages(options.trust, "--trust")  # what the results themselves say of trust counts for nothing
     if options.list:
         print("\n".join(studies(options.multirun)))
@@ -79,32 +80,6 @@ def report(arguments: Sequence[str]) -> int:
         print(_written([*kept, *_copied(held, experiments / options.name)]))
     failed = any(cell.status == "failed" for cell in study.cells)
     return 1 if failed or not synced or (checked and checked.missed) else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("kd-lab report", description="Report a study: table, verdict, figures.")
-    parser.add_argument("name", nargs="?", help="the study, a folder under multirun/")
-    parser.add_argument("--list", action="store_true", help="list the studies instead")
-    parser.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
-    parser.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
-    parser.add_argument("--check-all", action="store_true", help="make every committed table anew; 1 if one changed")
-    parser.add_argument("--keep", action="store_true", help="commit its rows and table: write them under experiments/")
-    parser.add_argument("--index", action="store_true", help="write the index of studies, with its pictures")
-    parser.add_argument("--experiments", type=Path, help="where specs and published figures lie; default kd_lab's own")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    text = "show the worst classes of the best cell, or of CELL; all of them go into the report's classes.md and .csv"
-    parser.add_argument("--classes", nargs="?", const="", metavar="CELL", help=text)
-    text = "hold all settings of a data set against this one: its label, such as change=none; a table and a picture"
-    parser.add_argument("--against", metavar="SETTING", help=text)
-    parser.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
-    parser.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
-    parser.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
-    parser.add_argument("--rows", type=int, default=2000, help="test rows that the gate asks at most")
-    parser.add_argument("--frontier", action="store_true", help="measure every model and the teacher in one run")
-    parser.add_argument("--threads", type=int, help="of the models that --frontier measures; default all cores")
-    parser.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="of yours, that cells may name")
-    return parser
 
 
 def _refuse(options: argparse.Namespace) -> None:

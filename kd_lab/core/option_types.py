@@ -79,6 +79,7 @@ Units = Annotated[int, Ge(1), Le(32_768)]
 Layers = Annotated[int, Ge(1), Le(256)]
 LayerNumbers = Annotated[tuple[Annotated[int, Ge(0), Lt(10_000)], ...], MinLen(1)]
 Words = Annotated[int, Ge(1), Le(1000)]  # of a sentence
+WordsInARow = Annotated[int, Ge(1), Le(50)]  # that two rows share
 NGrams = Annotated[int, Ge(1), Le(5)]
 WindowWidths = Annotated[tuple[Annotated[int, Ge(1), Le(100)], ...], MinLen(1)]
 Positions = Annotated[int, Ge(1), Le(1_000_000)]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Rows, Seed, ShareBetween, Task, Words
+from kd_lab.core.option_types import Rows, Seed, ShareBetween, Task, WordsInARow
 from kd_lab.data.row_groups import row_groups, without_cutting
 from kd_lab.data.stored_texts import take
 from kd_lab.data.stratify import bearing, in_proportion, stratified
@@ -113,7 +113,7 @@ class SplitPlan:
     validation_fraction: ShareBetween = 0.1
     seed: Seed = 0
     limit: Rows | None = None
-    group_words: Words | None = None
+    group_words: WordsInARow | None = None
 
     def __post_init__(self) -> None:
         for name in ("test_fraction", "validation_fraction"):

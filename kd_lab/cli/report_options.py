@@ -1,0 +1,33 @@
+"""What `kd-lab report` can be asked."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """Reads its line."""
+    found = argparse.ArgumentParser("kd-lab report", description="Report a study: table, verdict, figures.")
+    found.add_argument("name", nargs="?", help="the study, a folder under multirun/")
+    found.add_argument("--list", action="store_true", help="list the studies instead")
+    found.add_argument("--sync", action="store_true", help="also mirror into MLflow what is not there yet")
+    found.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
+    found.add_argument("--check-all", action="store_true", help="make every committed table anew; 1 if one changed")
+    found.add_argument("--keep", action="store_true", help="commit its rows and table: write them under experiments/")
+    found.add_argument("--index", action="store_true", help="write the index of studies, with its pictures")
+    found.add_argument("--experiments", type=Path, help="where specs and published figures lie; default kd_lab's own")
+    found.add_argument("--markdown", action="store_true", help="print Markdown")
+    text = "show the worst classes of the best cell, or of CELL; all of them go into the report's classes.md and .csv"
+    found.add_argument("--classes", nargs="?", const="", metavar="CELL", help=text)
+    text = "hold all settings of a data set against this one: its label, such as change=none; a table and a picture"
+    found.add_argument("--against", metavar="SETTING", help=text)
+    found.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
+    found.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
+    found.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
+    found.add_argument("--rows", type=int, default=2000, help="test rows that the gate asks at most")
+    found.add_argument("--frontier", action="store_true", help="measure every model and the teacher in one run")
+    found.add_argument("--threads", type=int, help="of the models that --frontier measures; default all cores")
+    found.add_argument("--rounds", type=int, default=5, help="of --frontier, all models by turns in each")
+    found.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="of yours, that cells may name")
+    return found
