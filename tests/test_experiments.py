@@ -10,7 +10,7 @@ import pytest
 from bindings import assert_binds, targets
 from spec_cells import axes, configs, seeds
 
-from kd_lab.cli.check import settings
+from kd_lab.cli.check_settings import settings
 from kd_lab.cli.compose import compose, experiments
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult

@@ -288,9 +288,9 @@ BREAKS = (
     ),
     Break(
         "settings of several seeds are corrected for too few comparisons",
-        "kd_lab/report/study/verdict.py",
-        "pairs if any(one.n > 1 for one in made) else len(made)",
-        "len(made)",
+        "kd_lab/report/study/comparisons.py",
+        "settings * (settings - 1) // 2 if any(one.n > 1 for one in found) else len(found)",
+        "len(found)",
         ("report/study/test_verdict.py",),
     ),
     Break(

@@ -24,7 +24,7 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments.reliability import result
-from kd_lab.cli.check import settings
+from kd_lab.cli.check_settings import settings
 from kd_lab.cli.compose import CONF, register
 from kd_lab.core import signature
 from kd_lab.core.errors import UserError

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.logging import RichHandler
 
 from kd_lab.cli import check, path_override
+from kd_lab.cli.check_settings import trust_named
 from kd_lab.cli.compose import CONF, MISTAKES, mistake, register
 from kd_lab.cli.hydra_state import LOGGING_AS_IT_IS
 from kd_lab.core.cache import forget_inputs
@@ -108,7 +109,7 @@ def job(config: DictConfig) -> str | UserError:
 
 def job_of_a_program(config: DictConfig) -> str | UserError:
     """The same in a process that is somebody else's: what is for good there is the owner's to decide."""
-    check.trust_named(OmegaConf.to_container(trusted, resolve=True) if (trusted := config.get("trust")) else None)
+    trust_named(OmegaConf.to_container(trusted, resolve=True) if (trusted := config.get("trust")) else None)
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
     overrides = launch.cell_overrides(hydra_config.overrides.task)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from kd_lab.report.figures import style
 from kd_lab.report.study import against, measures
+from kd_lab.report.study.accuracy import percent, spread
 from kd_lab.report.study.against import Against
-from kd_lab.report.study.verdict import LEVEL, percent, spread
+from kd_lab.report.study.comparisons import LEVEL
 
 _ROW = 0.42  # inches a setting
 

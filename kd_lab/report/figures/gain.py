@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from kd_lab.core.nested import at
 from kd_lab.report.figures import style
 from kd_lab.report.study import measures
+from kd_lab.report.study.accuracy import spread
 from kd_lab.report.study.gain import Gain
 from kd_lab.report.study.measures import ACCURACY
-from kd_lab.report.study.verdict import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from kd_lab.core import tables
 from kd_lab.core.errors import UserError
 from kd_lab.core.tables import MISSING
-from kd_lab.evaluation.paired_tests import Comparison, Predictions, holm
+from kd_lab.evaluation.paired_tests import Comparison, Predictions
+from kd_lab.report.study.accuracy import percent, spread
 from kd_lab.report.study.answers import predictions_by_run
+from kd_lab.report.study.comparisons import SettingComparison, compared, corrected, p_in_words, seeds_noise
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
-from kd_lab.report.study.verdict import compared, p_in_words, percent, seeds_noise, spread
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,28 +27,11 @@ _SHOWN = 5  # labels that an error lists
 
 
 @dataclass(frozen=True)
-class ComparisonWithReference:
-    """A setting against the reference.
-
-    Args:
-        setting: which.
-        comparison: its test accuracy less the reference's, in pairs; None where the two cannot be compared.
-        p_corrected: its p, corrected for all settings that were compared with the reference (Holm).
-        why: there is no comparison; empty where there is one.
-    """
-
-    setting: Setting
-    comparison: Comparison | None
-    p_corrected: float | None
-    why: str = ""
-
-
-@dataclass(frozen=True)
 class Against:
-    """A reference, and all other settings of its data set in the study's order."""
+    """A reference, and each other setting of its data set less it, in the study's order."""
 
     reference: Setting
-    differences: Sequence[ComparisonWithReference]
+    differences: Sequence[SettingComparison]
 
 
 def against(study: Path, settings: Sequence[Setting], given: str) -> Against:
@@ -81,15 +65,10 @@ def against(study: Path, settings: Sequence[Setting], given: str) -> Against:
 
 def _differences(
     reference: Setting, group: Sequence[Setting], predictions: Mapping[int, Mapping[Run, Predictions]]
-) -> list[ComparisonWithReference]:
+) -> list[SettingComparison]:
     others = [setting for setting in group if setting is not reference]
     noise = seeds_noise(reference, group)
-    found = [compared(predictions[id(other)], predictions[id(reference)], noise) for other in others]
-    corrected = iter(holm([one.p for one, _ in found if one is not None]))
-    return [
-        ComparisonWithReference(other, one, None if one is None else next(corrected), why)
-        for other, (one, why) in zip(others, found, strict=True)
-    ]
+    return corrected(others, [compared(predictions[id(other)], predictions[id(reference)], noise) for other in others])
 
 
 def points(found: Comparison) -> str:
@@ -116,7 +95,7 @@ def _lines(found: Against) -> list[tuple[str, ...]]:
     return [_line(found.reference, MISSING, MISSING), *map(_difference, found.differences)]
 
 
-def _difference(one: ComparisonWithReference) -> tuple[str, ...]:
+def _difference(one: SettingComparison) -> tuple[str, ...]:
     if one.comparison is None or one.p_corrected is None:
         return _line(one.setting, MISSING, one.why)
     return _line(one.setting, points(one.comparison), p_in_words(one.p_corrected).removeprefix("= "))

@@ -10,11 +10,12 @@ from kd_lab.core.results import RunResult
 from kd_lab.core.tables import to_csv
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.report.study import measures
+from kd_lab.report.study.accuracy import by_rows, spread
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.runs import run
 from kd_lab.report.study.settings import Setting
 from kd_lab.report.study.settings_table import rows
-from kd_lab.report.study.verdict import Verdict, by_rows, spread
+from kd_lab.report.study.verdict import Verdict
 
 _PARTS = ("metrics", "fidelity", "cost", "durations_s")  # of a result, that hold numbers
 _LATEX = {

@@ -11,10 +11,10 @@ from kd_lab.core.results import RunResult
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, holm
 from kd_lab.pipeline.summary_table import flat_options, method
 from kd_lab.report.study import measures
+from kd_lab.report.study.comparisons import compared, p_in_words, seeds_noise, tests_where_chosen
 from kd_lab.report.study.data_sets import DataSet, data_sets
 from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
-from kd_lab.report.study.verdict import compared, p_in_words, seeds_noise
 
 BASELINE, DISTILLED = "baseline", "distilled"
 _Student = tuple[tuple[str, str], ...]  # (option, value) of its model, seeds left out
@@ -69,9 +69,8 @@ def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], se
         comparison, _ = compared(predictions[id(distilled)], predictions[id(baseline)], noise)
         if comparison is not None:
             found.append((distilled, baseline, comparison, max(map(len, sides)) > 1))
-    pairs = len(block.settings) * (len(block.settings) - 1) // 2
-    tests = pairs if any(comparison.n > 1 for _, _, comparison, _ in found) else len(found)
-    corrected = holm([comparison.p for _, _, comparison, _ in found], tests)
+    comparisons = [comparison for _, _, comparison, _ in found]
+    corrected = holm([one.p for one in comparisons], tests_where_chosen(len(block.settings), comparisons))
     return [_gain(block.name, several, *one, p) for one, p in zip(found, corrected, strict=True)]
 
 

@@ -12,11 +12,12 @@ from kd_lab.core.tables import MISSING, one_line
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.pipeline.summary_table import MICRO, shows, shows_balanced
 from kd_lab.report.study import measures
+from kd_lab.report.study.accuracy import percent, spread
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.gain import Gain
 from kd_lab.report.study.measures import Measure
 from kd_lab.report.study.settings import Setting, short_names, short_value
-from kd_lab.report.study.verdict import Verdict, percent, spread
+from kd_lab.report.study.verdict import Verdict
 
 _F1 = Measure("macro-F1", "%", "metrics.test.f1_macro", 100)
 _BALANCED = Measure("balanced accuracy", "%", "metrics.test.balanced_accuracy", 100)

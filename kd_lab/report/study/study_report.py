@@ -12,6 +12,7 @@ from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.results import RunResult
 from kd_lab.report.study import class_report, cross_evaluation, documents, settings_table
+from kd_lab.report.study.accuracy import spread
 from kd_lab.report.study.answers import predictions_by_run
 from kd_lab.report.study.class_report import ClassReport, class_reports
 from kd_lab.report.study.collect import study
@@ -20,7 +21,7 @@ from kd_lab.report.study.data_sets import data_sets, file_suffixes
 from kd_lab.report.study.gain import Gain, gains
 from kd_lab.report.study.settings import Setting
 from kd_lab.report.study.settings import settings as grouped
-from kd_lab.report.study.verdict import Verdict, spread, verdicts
+from kd_lab.report.study.verdict import Verdict, verdicts
 
 FOLDER = "report"
 FIGURES = ".figures.json"  # what the figures beside it were made from

@@ -5,42 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kd_lab.core.errors import UserError
 from kd_lab.core.nested import at
-from kd_lab.evaluation.intervals import RATE, Spread, over_seeds
-from kd_lab.evaluation.paired_tests import Comparison, Predictions, SeedNoise, compare, holm, seed_noise
+from kd_lab.evaluation.paired_tests import Predictions
 from kd_lab.report.study import measures
+from kd_lab.report.study.accuracy import by_rows, percent, spread
+from kd_lab.report.study.comparisons import (
+    LEVEL,
+    SettingComparison,
+    compared,
+    corrected,
+    p_in_words,
+    seeds_noise,
+    tests_where_chosen,
+)
 from kd_lab.report.study.data_sets import data_sets
-from kd_lab.report.study.runs import Run, paired, runs_in_words
+from kd_lab.report.study.runs import Run, runs_in_words
 from kd_lab.report.study.settings import Setting
 
-LEVEL = 0.05
 _NAMED = 2  # of many settings
-_PATH = measures.ACCURACY.path
-
-
-@dataclass(frozen=True)
-class ComparisonWithBest:
-    """The best setting held against another.
-
-    Args:
-        setting: the other.
-        comparison: best less other; None where no run, or no row, is in both.
-        corrected: its p after Holm's correction; None without a comparison.
-        why: there is no comparison; empty where there is one.
-    """
-
-    setting: Setting
-    comparison: Comparison | None
-    p_corrected: float | None
-    why: str = ""
-
-    @property
-    def sign(self) -> int:
-        """1 where best is better, -1 where it is worse, 0 where the two cannot be told apart or compared."""
-        if self.comparison is None or self.p_corrected is None or self.p_corrected >= LEVEL:
-            return 0
-        return 1 if self.comparison.difference > 0 else -1
 
 
 @dataclass(frozen=True)
@@ -51,14 +33,14 @@ class Verdict:
         data_set: its name, which differs from those of the study's other data sets.
         best: of the highest mean validation accuracy, the first of equals; None where that is at chance, or no cell has
             one.
-        others: the best held against each other setting that finished, in order.
+        others: best less each other setting that finished, in order.
         tried: settings that finished.
         text: all this in one line.
     """
 
     data_set: str
     best: Setting | None
-    others: Sequence[ComparisonWithBest]
+    others: Sequence[SettingComparison]
     tried: int
     text: str
 
@@ -66,9 +48,8 @@ class Verdict:
 def verdicts(settings: Sequence[Setting], predictions: Sequence[Mapping[Run, Predictions]]) -> list[Verdict]:
     """One verdict a data set: accuracies on two of them cannot be compared.
 
-    The best is chosen on validation, so that the rows it is tested on have not helped to choose it. With one seed the
-    p values are corrected for the comparisons made. With several, the same fits that were chosen are tested, and
-    lucky ones get chosen; so the family is that of all pairs of settings, and the seeds' noise is judged by all.
+    The best is chosen on validation, so that the rows it is tested on have not helped to choose it; the seeds' noise
+    is judged by all settings, and p values are corrected for as many tests as `tests_where_chosen` says.
 
     Args:
         settings: of the study.
@@ -80,36 +61,6 @@ def verdicts(settings: Sequence[Setting], predictions: Sequence[Mapping[Run, Pre
         _verdict(group.name, [(setting, by_setting[id(setting)]) for setting in group.settings], len(groups) > 1)
         for group in groups
     ]
-
-
-def spread(setting: Setting) -> Spread | None:
-    """Test accuracy over the runs; of a single one with Wilson's interval over rows, if its result has one.
-
-    So too of runs that all agree: their spread is none, and 100 % ± 0 over three seeds is not known for certain.
-    """
-    found = setting.over_seeds(_PATH)
-    if not found:
-        return None
-    over = over_seeds(found, RATE)
-    if not by_rows(over):
-        return over
-    intervals = [interval for cell in setting.cells if (interval := at(cell, f"{_PATH}_interval"))]
-    low, high = intervals[0] if intervals else (over.low, over.high)
-    return Spread(over.mean, over.sd, low, high, over.n)
-
-
-def by_rows(over: Spread) -> bool:
-    """Whether an accuracy's interval has to be that of its test rows, since its runs tell of no spread."""
-    return over.sd is None or over.sd < 1e-12
-
-
-def percent(found: Spread | None) -> str:
-    """Such as "86.5 % ± 0.2 [86.1, 86.9]": mean, standard deviation over seeds, interval."""
-    if found is None:
-        return "unknown"
-    sd = "" if found.sd is None else f" ± {100 * found.sd:.1f}"
-    interval = "" if found.low is None or found.high is None else f" [{100 * found.low:.1f}, {100 * found.high:.1f}]"
-    return f"{100 * found.mean:.1f} %{sd}{interval}"
 
 
 def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]], several: bool) -> Verdict:
@@ -148,43 +99,13 @@ def _rate(group: Sequence[tuple[Setting, object]]) -> str:
     return f" ({100 * rates.pop():.1f} %)" if len(rates) == 1 else ""
 
 
-def _held_against(
-    best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]]
-) -> list[ComparisonWithBest]:
+def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]]) -> list[SettingComparison]:
+    """Best less each other."""
     by_setting = {id(setting): predictions for setting, predictions in group}
     others = [setting for setting, _ in group if setting is not best]
     noise = seeds_noise(best, [setting for setting, _ in group])
     found = [compared(by_setting[id(best)], by_setting[id(other)], noise) for other in others]
-    made = [one for one, _ in found if one is not None]
-    pairs = len(group) * (len(group) - 1) // 2
-    tests = pairs if any(one.n > 1 for one in made) else len(made)
-    corrected = iter(holm([one.p for one in made], tests))
-    return [
-        ComparisonWithBest(other, one, None if one is None else next(corrected), why)
-        for other, (one, why) in zip(others, found, strict=True)
-    ]
-
-
-def compared(
-    first: Mapping[Run, Predictions], second: Mapping[Run, Predictions], noise: SeedNoise | None
-) -> tuple[Comparison | None, str]:
-    """(the comparison, first less second; why there is none)."""
-    if not first or not second:
-        return None, "no predictions"
-    try:
-        found = compare(*paired(first, second), noise)
-    except UserError as error:  # other test rows: the verdict says that they were not compared
-        return None, error.got
-    return found, "" if found else "no seed in common"
-
-
-def seeds_noise(best: Setting, group: Sequence[Setting]) -> SeedNoise | None:
-    """How seeds move accuracies, from the settings of the group that have all of the best one's runs."""
-    pairs = [paired(best.by_run, setting.by_run) for setting in group]
-    runs = min((list(ours) for ours, _ in pairs), key=len)  # by the seeds that all settings have
-    whole = [theirs for ours, theirs in pairs if list(ours) == runs and all(run in theirs for run in runs)]
-    found = [[at(theirs[run], _PATH) for run in runs] for theirs in whole]
-    return seed_noise([numbers for numbers in found if None not in numbers])
+    return corrected(others, found, tests_where_chosen(len(group), [one for one, _ in found if one is not None]))
 
 
 def _figures(setting: Setting) -> str:
@@ -197,7 +118,7 @@ def _figures(setting: Setting) -> str:
     return f"test accuracy {percent(found)}{seeds}{chance}{lost}"
 
 
-def _comparisons(others: Sequence[ComparisonWithBest]) -> list[str]:
+def _comparisons(others: Sequence[SettingComparison]) -> list[str]:
     """The comparisons in words."""
     better, same, worse, skipped = (
         [one for one in others if (one.comparison is not None) == known and one.sign == sign]
@@ -220,7 +141,7 @@ def _comparisons(others: Sequence[ComparisonWithBest]) -> list[str]:
     return parts
 
 
-def _names(others: Sequence[ComparisonWithBest]) -> str:
+def _names(others: Sequence[SettingComparison]) -> str:
     """The most accurate two by name, the rest by number."""
     order = sorted(others, key=lambda one: -(measures.mean(one.setting, measures.ACCURACY) or 0))
     names = [one.setting.label for one in order[:_NAMED]]
@@ -230,11 +151,6 @@ def _names(others: Sequence[ComparisonWithBest]) -> str:
     return " and ".join(names)
 
 
-def _largest(others: Sequence[ComparisonWithBest]) -> str:
+def _largest(others: Sequence[SettingComparison]) -> str:
     p = max(one.p_corrected for one in others if one.p_corrected is not None)
     return f"{'corrected' if len(others) == 1 else 'largest corrected'} p {p_in_words(p)}"
-
-
-def p_in_words(p: float) -> str:
-    """Such as "< 0.001" or "= 0.012"; near the level with places enough to tell on which side it lies."""
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.045 else f"= {p:.4f}"
