@@ -63,16 +63,18 @@ def report(arguments: Sequence[str]) -> int:
         _refuse(options)
         code = _frontier(options) if options.frontier else 0
         return max(code, _gate(options)) if options.gate else code
+    folder = options.multirun / options.name
     checked = check(options.multirun, options.name, experiments) if options.check else None
     study = write(options.multirun, options.name, classes=options.classes or None)
+    found = None if options.against is None else against.against(folder, study.settings, options.against)
     synced = not options.sync or _sync(options.multirun, study)
     if options.markdown:
         print(markdown(study))
     else:
-        show(study, options.name, options.multirun / options.name / FOLDER)
+        show(study, options.name, folder / FOLDER)
     if options.classes is not None:
         _show_classes(study, options.markdown)
-    held = [] if options.against is None else _show_against(study, options)
+    held = [] if found is None else _show_against(found, folder, options)
     if checked:
         _show_check(checked, options.multirun)
     if options.keep:
@@ -148,12 +150,10 @@ def _show_classes(study: StudyReport, as_markdown: bool) -> None:
             _say(class_report.to_rich(one), [])
 
 
-def _show_against(study: StudyReport, options: argparse.Namespace) -> list[Path]:
+def _show_against(found: against.Against, folder: Path, options: argparse.Namespace) -> list[Path]:
     """Prints what the other settings are worth beside one; the page and the picture."""
     from kd_lab.report.figures import against as figure
 
-    folder = options.multirun / options.name
-    found = against.against(folder, study.settings, options.against)
     page = against.to_markdown(found, f"kd-lab report {options.name} --against {shlex.quote(options.against)}")
     path = folder / FOLDER / "against.md"
     with disk_errors(path):

@@ -19,25 +19,29 @@ def to_rich(
     lines: Iterable[Sequence[str]],
     *,
     words: Collection[int],
+    spare: Collection[str] = (),
     styles: Iterable[str] = (),
     caption: str | None = None,
 ) -> Table:
-    """The table for the terminal.
+    """The table for the terminal: of any width, no word is broken, and what there is no room for is named.
 
     Args:
         words: places of the columns that hold words, which stand left; numbers stand right.
+        spare: heads of columns that a narrow terminal goes without, in that order.
         styles: of each line.
         caption: what stands under it.
     """
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), caption=None if caption is None else Text(caption), caption_justify="left")
+    from kd_lab.core.fitted_table import FittedTable
+
+    table = FittedTable(title=Text(title), caption=None if caption is None else Text(caption), caption_justify="left")
     for place, name in enumerate(head):
         table.add_column(name, justify="left" if place in words else "right", overflow="fold")
     chosen = iter(styles)
     for line in lines:
         table.add_row(*map(Text, line), style=next(chosen, ""))
+    table.words, table.spare = words, [head.index(name) for name in spare if name in head]
     return table
 
 

@@ -28,6 +28,7 @@ COLUMNS = (
 BALANCED = "balanced accuracy"  # a column after that of test accuracy where classes of test are uneven
 MICRO = "micro-F1"  # and where rows may bear several labels
 EXTRA = {BALANCED: "balanced_accuracy", MICRO: "f1_micro"}  # such columns -> the metric of test
+_SPARE = ("p95 ms", "macro-F1", BALANCED, "agreement", "parameters / non-zero", "p50 ms", "size MiB", "speed-up")
 _NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
 _WORDS = range(_NAMES)
@@ -104,7 +105,7 @@ def to_rich(results: Sequence[RunResult], title: str) -> Table:
     lines = [list(row.values()) for row in body]
     caption = "\n".join(notes(results)) or None
     return tables.to_rich(
-        title, list(body[0] if body else COLUMNS), lines, words=_WORDS, styles=styles, caption=caption
+        title, list(body[0] if body else COLUMNS), lines, words=_WORDS, spare=_SPARE, styles=styles, caption=caption
     )
 
 

@@ -26,6 +26,7 @@ _OF_LABELS = (  # of rows that may bear several labels, whose accuracy is the sh
     Measure("micro-F1", "%", "metrics.test.f1_micro", 100),
     Measure("mAP", "%", "metrics.test.mean_average_precision", 100),
 )
+_SPARE = (_BALANCED, _F1, measures.AGREEMENT, measures.LATENCY, measures.SIZE, measures.VALIDATION)
 BEST = "best"
 AGAINST = "p against best"
 
@@ -92,7 +93,9 @@ def _rich(settings: Sequence[Setting], verdicts: Sequence[Verdict], title: str) 
     body = rows(settings, verdicts)
     styles = ["bold" if row.get(AGAINST) == BEST else "" for row in body]
     lines = [list(row.values()) for row in body]
-    return tables.to_rich(title, list(body[0] if body else ()), lines, words=_words(settings), styles=styles)
+    head = list(body[0] if body else ())
+    spare = [_head(measure) for measure in _SPARE]
+    return tables.to_rich(title, head, lines, words=_words(settings), spare=spare, styles=styles)
 
 
 def to_markdown(

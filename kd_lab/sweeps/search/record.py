@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from kd_lab.core import tables
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.results import write_atomically
 from kd_lab.sweeps.search.space import text
@@ -58,13 +59,17 @@ def to_rich(search: Search) -> Table:
     counts = {word: sum(trial.state.name == state for trial in trials) for state, word in STATES.items()}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     what = "Pareto front" if _several(search) else "best trial"
-    table = Table(title=f"{search.plan.study}: {what} of {len(trials)} ({told})")
-    for name in ("trial", *search.plan.space.axes, *(goal.path for goal in search.plan.objectives)):
-        table.add_column(name)
-    for trial in best(search):
-        values = (_short(text(axis, trial.params[key])) for key, axis in search.plan.space.axes.items())
-        table.add_row(str(trial.number), *values, *(f"{value:.4g}" for value in trial.values))
-    return table
+    title = f"{search.plan.study}: {what} of {len(trials)} ({told})"
+    axes, goals = search.plan.space.axes, [goal.path for goal in search.plan.objectives]
+    lines = [
+        [
+            str(trial.number),
+            *(_short(text(axis, trial.params[key])) for key, axis in axes.items()),
+            *(f"{value:.4g}" for value in trial.values),
+        ]
+        for trial in best(search)
+    ]
+    return tables.to_rich(title, ["trial", *axes, *goals], lines, words=range(1 + len(axes)))
 
 
 def _several(search: Search) -> bool:

@@ -102,6 +102,9 @@ def test_the_command_prints_writes_and_keeps(
     assert (kept / "study" / "against.png").read_bytes().startswith(b"\x89PNG")
     assert report([*line, "--markdown"]) == 1
     assert "# Against change=none" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"--against.*'change=all', which is that of none"):
+        report([*line[:-2], "change=all"])
+    assert capsys.readouterr().out == "", "no table before it"
 
 
 def test_the_picture_is_the_same_each_time_and_none_of_nothing(multirun: Path, tmp_path: Path) -> None:
