@@ -62,9 +62,12 @@ def gains(experiments: Path) -> Sequence[Difference]:
     for path in sorted(experiments.rglob(GAINS)):
         name = path.parent.relative_to(experiments).as_posix()
         with reading(path, expected="gains of distillation", cure="Write it anew: kd-lab report NAME --keep."):
-            for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True):
+            lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True))
+            several = len({line["data_set"] for line in lines}) > 1
+            for line in lines:
                 value, low, high = (100 * float(line[key]) for key in ("gain", "low", "high"))
-                found.append(Difference(f"{name}: {line['student']}", value, low, high))
+                where = f"{line['data_set']}, " if several else ""
+                found.append(Difference(f"{name}: {where}{line['student']}", value, low, high))
     return found
 
 

@@ -58,6 +58,9 @@ def test_gains_are_shown_in_points_and_drawn_beside_the_figures(folder: Path) ->
     assert (one.value, one.low, one.high) == pytest.approx((5, -1, 11))
     assert [path.name for path in overview.draw(folder)] == ["gain.png", "published.png"]
     assert sorted(path.name for path in folder.glob("*.*")) == ["gain.png", "published.png"]
+    lines = "".join(f"{name},small,0.05,-0.01,0.11,3\n" for name in ("d", "e"))
+    file.write_text(f"data_set,student,gain,low,high,runs\n{lines}", encoding="utf-8")
+    assert [one.name for one in overview.gains(folder)] == ["paper/toy: d, small", "paper/toy: e, small"]
     file.write_text("data_set,student,gain\nd,small,much\n", encoding="utf-8")
     with pytest.raises(UserError, match="gains of distillation"):
         overview.gains(folder)
