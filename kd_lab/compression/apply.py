@@ -16,10 +16,10 @@ from kd_lab.compression.without_dropout import without_dropout
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.formats import ONNX
 from kd_lab.core.progress import Advance
+from kd_lab.data.tokenizer_file import TOKENIZER
 from kd_lab.models import saved_model
 from kd_lab.models.base import CONFIG, TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import fit
 from kd_lab.training.fit import FitSpec, Fitted, Teacher
 from kd_lab.training.weight_constraint import WeightConstraint

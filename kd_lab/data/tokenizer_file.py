@@ -11,6 +11,7 @@ import tokenizers
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 
+TOKENIZER = "tokenizer.json"  # what the file is called in a model's folder
 LARGEST_FILE = 200 * 2**20  # bytes; the largest vocabularies in use, of 262,144 pieces, take some 35 million
 LARGEST_GROWTH = 1024  # letters that a normalizer may make of one
 LARGEST_FRAME = 64  # pieces that may be added to every text, such as [CLS] and [SEP]

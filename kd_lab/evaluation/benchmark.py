@@ -12,12 +12,11 @@ from kd_lab.core.errors import FitError
 from kd_lab.core.isolated_process import in_fresh_process
 from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch
-from kd_lab.data.tokenizer_file import read_tokenizer
+from kd_lab.data.tokenizer_file import TOKENIZER, read_tokenizer
 from kd_lab.evaluation.energy import counters, joules
 from kd_lab.evaluation.interleaved_timer import AGAIN, BUDGET_S, InterleavedTimer, Job, following
 from kd_lab.evaluation.latency import LENGTHS
 from kd_lab.models.saved_model import Classifier, load, read_card
-from kd_lab.serving.text_classifier import TOKENIZER
 
 BATCHES = (1, 8, 32)
 _ENERGY_S = 2.0  # of queries a classifier, while joules are counted

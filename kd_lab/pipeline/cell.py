@@ -19,6 +19,7 @@ from kd_lab.core.progress import say
 from kd_lab.data.dataset import Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerFile
+from kd_lab.data.tokenizer_file import TOKENIZER
 from kd_lab.evaluation import cross_dataset, scoring
 from kd_lab.evaluation.cross_dataset import BY_NUMBER, ClassOrder, class_order
 from kd_lab.evaluation.inference import predict
@@ -30,7 +31,6 @@ from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.pipeline.costs import Costs, measured_once, sizes
 from kd_lab.pipeline.fitting import EXACT, FittingCell
-from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training.fit import Fitted, Teacher
 from kd_lab.training.loop import learned_from
 

@@ -17,6 +17,7 @@ from kd_lab.core.progress import say, step
 from kd_lab.data.dataset import MULTI_LABEL, Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerBase
+from kd_lab.data.tokenizer_file import TOKENIZER
 from kd_lab.evaluation import scoring
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
@@ -29,7 +30,6 @@ from kd_lab.pipeline.teacher import (
     TeacherSpec,
     name_of,
 )
-from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import fit, teacher_outputs
 from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.checkpointing import Observe, ignore

@@ -16,13 +16,13 @@ from kd_lab.core.paths import root
 from kd_lab.core.progress import Advance, say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data import packed_corpus
+from kd_lab.data.tokenizer_file import TOKENIZER
 from kd_lab.pipeline import publish
 from kd_lab.pipeline.pretrain_plan import PretrainPlan
 from kd_lab.pipeline.provenance import pinned
 from kd_lab.pipeline.run_folder import MODEL
 from kd_lab.pipeline.written_files import damaged
 from kd_lab.serving.complete import README, TOKENIZER_CONFIG, tokenizer_config
-from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training import masked_lm_fit
 from kd_lab.training.masked_lm_fit import PretrainedMaskedLM
 from kd_lab.training.masked_lm_start import MaskedLMSpec

@@ -12,7 +12,7 @@ from kd_lab.core.formats import ONNX
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.data.dataset import MULTI_LABEL
-from kd_lab.data.tokenizer_file import read_tokenizer
+from kd_lab.data.tokenizer_file import TOKENIZER, read_tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.base import CONFIG, read_config
 from kd_lab.models.encoder import EncoderClassifier
@@ -22,7 +22,6 @@ from kd_lab.serving.model_card import model_card
 from kd_lab.serving.onnx_session import INPUTS, MODEL, OnnxSession
 from kd_lab.serving.served import SERVED, Served, served_in
 from kd_lab.serving.snippets import Kind
-from kd_lab.serving.text_classifier import TOKENIZER
 
 README, TOKENIZER_CONFIG = "README.md", "tokenizer_config.json"
 COMPLETED = (saved_model.CARD, CONFIG, TOKENIZER_CONFIG, README)  # files that `complete` may write

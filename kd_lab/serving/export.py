@@ -11,10 +11,11 @@ from pathlib import Path
 from kd_lab.core import drafts, results
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.results import RunResult
+from kd_lab.data.tokenizer_file import TOKENIZER
 from kd_lab.models import saved_model
 from kd_lab.models.base import CONFIG
 from kd_lab.serving.complete import README, TOKENIZER_CONFIG, complete
-from kd_lab.serving.text_classifier import TOKENIZER, TextClassifier
+from kd_lab.serving.text_classifier import TextClassifier
 
 _DRAFT = ".export-"  # how the name of a copy begins that is not yet tried
 _FICLONE = 0x40049409  # of Linux's ioctl_ficlone(2)

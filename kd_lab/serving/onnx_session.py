@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ MODEL = "model.onnx"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # each (B, T) int64; the last only where segments matter
 _OUTSIDE = "session.model_external_initializers_file_folder_path"  # a file beside the graph is never read: it is whole
 LOGITS = "logits"  # the output, (B, C) float32
+_OUTPUTS = [LOGITS]
 
 
 class OnnxSession:
@@ -48,6 +48,7 @@ class OnnxSession:
             raise not_ours(in_one_line(error), where) from error
         self.inputs = tuple(node.name for node in self._session.get_inputs())
         outputs = [node.name for node in self._session.get_outputs()]
+        self._segments = INPUTS[2] in self.inputs
         if not {*INPUTS[:2]} <= {*self.inputs} <= {*INPUTS} or outputs != [LOGITS]:
             raise not_ours(f"{', '.join(self.inputs)} -> {', '.join(outputs)}", where)
 
@@ -55,9 +56,10 @@ class OnnxSession:
         self, pieces: NDArray[np.int64], mask: NDArray[np.int64], segments: NDArray[np.int64] | None
     ) -> NDArray[np.float32]:
         """Logits (B, C) of word pieces, mask and segments, (B, T) each; without segments all are of the first text."""
-        given = zip(INPUTS, (pieces, mask, np.zeros_like(pieces) if segments is None else segments), strict=True)
-        feed: dict[str, Any] = {name: array for name, array in given if name in self.inputs}
-        logits: NDArray[np.float32] = self._session.run([LOGITS], feed)[0]
+        feed = {INPUTS[0]: pieces, INPUTS[1]: mask}  # of the smallest models this takes as long as their arithmetic
+        if self._segments:
+            feed[INPUTS[2]] = np.zeros_like(pieces) if segments is None else segments
+        logits: NDArray[np.float32] = self._session.run(_OUTPUTS, feed)[0]
         return logits
 
 

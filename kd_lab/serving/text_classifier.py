@@ -15,14 +15,12 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.nested import is_number
 from kd_lab.core.reading import in_one_line, reading
 from kd_lab.data.dataset import MULTI_LABEL
-from kd_lab.data.tokenizer_file import read_tokenizer
+from kd_lab.data.tokenizer_file import TOKENIZER, read_tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.saved_model import AGAIN
 from kd_lab.serving.asked import check_threshold, in_rows
 from kd_lab.serving.backend import Integers, read
 from kd_lab.serving.label_decisions import THRESHOLDS, Said, one_label, several_labels
-
-TOKENIZER = "tokenizer.json"
 
 
 class TextClassifier:

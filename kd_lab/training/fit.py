@@ -19,11 +19,11 @@ from kd_lab.core.formats import check_saved
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.core.progress import Advance
 from kd_lab.data.tokenized import Tokens
+from kd_lab.data.tokenizer_file import TOKENIZER
 from kd_lab.losses.loss import Loss
 from kd_lab.models import saved_model
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.spec import BuildContext, ModelSpec
-from kd_lab.serving.text_classifier import TOKENIZER
 from kd_lab.training.checkpointing import Observe, ignore
 from kd_lab.training.lightning_module import TeacherOutputs
 from kd_lab.training.loop import train

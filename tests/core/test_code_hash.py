@@ -164,6 +164,15 @@ def test_imports_are_followed_wherever_they_stand_but_not_a_type_checkers(packag
     assert closure(frozenset(["kd_lab.idea"])) == {"kd_lab.idea", "kd_lab.one", "kd_lab.two", "kd_lab.parts.four"}
 
 
+def test_how_a_model_is_served_compressed_or_reported_renames_no_fit() -> None:
+    rooms = {
+        name.split(".")[1] for name in closure(frozenset(["kd_lab.training.fit", "kd_lab.training.teacher_outputs"]))
+    }
+    assert not rooms & {"compression", "tracking", "pipeline", "sweeps", "report", "api", "cli"}
+    served = {name for name in closure(frozenset(["kd_lab.training.fit"])) if name.startswith("kd_lab.serving.")}
+    assert served == {"kd_lab.serving.label_decisions"}  # thresholds are a part of what a fit is judged by
+
+
 def test_a_trusted_packages_files_count_with_all_that_they_import_and_no_others_do(own_package: Path) -> None:
     name = own_package.name
     files = {
