@@ -56,6 +56,11 @@ def to_markdown(head: Sequence[str], lines: Iterable[Sequence[str]], *, words: C
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
+def milliseconds(value: float) -> str:
+    """Such as "8.26", or below a twentieth "0.028"."""
+    return f"{value:.{2 if value >= 0.05 else 3}f}"
+
+
 def one_line(text: object) -> str:
     """The text with every run of white space as one space."""
     return " ".join(str(text).split())

@@ -10,7 +10,7 @@ from rich.table import Table
 from kd_lab.core import nested, tables
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import MISSING, one_line
+from kd_lab.core.tables import MISSING, milliseconds, one_line
 from kd_lab.evaluation.balanced_accuracy import uneven
 
 COLUMNS = (
@@ -133,8 +133,7 @@ def _numbers(about: Mapping[str, Any], more: Sequence[str]) -> dict[str, str]:
         _percent(at(about, "fidelity.agreement")),
         " / ".join(counts) or MISSING,
         _decimal(cost.get("size_mib"), 1),
-        _decimal(at(cost, "latency_ms.p50"), 2),
-        _decimal(at(cost, "latency_ms.p95"), 2),
+        *(MISSING if (one := at(cost, f"latency_ms.{name}")) is None else milliseconds(one) for name in ("p50", "p95")),
         MISSING if speedup is None else f"{speedup:.1f}x",
     )
     first, *rest = zip(COLUMNS[_NAMES:], cells, strict=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kd_lab.core.tables import milliseconds
 from kd_lab.report.figures import style
 from kd_lab.report.release.frontier import BUSY, COSTS, TEACHER, UNCOMPRESSED, Frontier, cost
 from kd_lab.report.study.data_sets import file_suffixes
@@ -149,7 +150,7 @@ def _caption(ranked: Sequence[Row]) -> list[str]:
         pareto = f"  (Pareto: {', '.join(row['fronts'])})" if row["fronts"] else ""
         lines.append(
             f"{place}  {style.shorten(row['label'], 90)}: {100 * row['accuracy']:.1f} %, "
-            f"{cost(row, 'latency'):.2f} ms, {cost(row, 'size'):.1f} MiB{pareto}"
+            f"{milliseconds(cost(row, 'latency'))} ms, {cost(row, 'size'):.1f} MiB{pareto}"
         )
     return [
         *lines,

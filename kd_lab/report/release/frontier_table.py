@@ -15,7 +15,7 @@ from kd_lab.core import tables
 from kd_lab.core.errors import disk_errors
 from kd_lab.core.nested import leaves
 from kd_lab.core.reading import reading
-from kd_lab.core.tables import MISSING
+from kd_lab.core.tables import MISSING, milliseconds
 from kd_lab.report.release.frontier import BUSY, COMPRESSED, Frontier
 from kd_lab.report.study import measures
 
@@ -40,9 +40,9 @@ def rows(models: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         told |= {_SCOPES[name]: _rate(row, name) for name in scopes}
         told["MiB"] = f"{row['size_mib']:.1f}"
         told["smaller"] = MISSING if row["smaller"] is None else f"{100 * row['smaller']:.1f} %"
-        told |= {f"{name} ms": f"{row['queries'][name]:.2f}" for name in ("p50", "p95", "p99")}
-        told["p50 with tokenisation"] = f"{row['queries_with_tokenisation']['p50']:.2f}"
-        told |= {f"{shape.removeprefix('1x')} tokens": f"{row['shapes'][shape]['p50']:.2f}" for shape in shapes}
+        told |= {f"{name} ms": milliseconds(row["queries"][name]) for name in ("p50", "p95", "p99")}
+        told["p50 with tokenisation"] = milliseconds(row["queries_with_tokenisation"]["p50"])
+        told |= {f"{shape.removeprefix('1x')} tokens": milliseconds(row["shapes"][shape]["p50"]) for shape in shapes}
         told["speed-up"] = MISSING if row["speedup"] is None else f"{row['speedup']:.1f}x"
         told["peak MiB"] = f"{row['peak_memory_mib']:.0f}"
         if energy:
@@ -56,7 +56,8 @@ def batch_rows(models: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """A row for each model: median ms of every batch and length."""
     shapes = _shapes(models, "")
     return [
-        {"model": row["label"], **{shape: f"{row['shapes'][shape]['p50']:.2f}" for shape in shapes}} for row in models
+        {"model": row["label"], **{shape: milliseconds(row["shapes"][shape]["p50"]) for shape in shapes}}
+        for row in models
     ]
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from kd_lab.core import tables
 from kd_lab.core.results import RunResult
-from kd_lab.core.tables import MISSING, one_line
+from kd_lab.core.tables import MISSING, milliseconds, one_line
 from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.pipeline.summary_table import MICRO, shows, shows_balanced
 from kd_lab.report.study import measures
@@ -133,6 +133,8 @@ def _short(setting: Setting, measure: Measure) -> str:
     found = setting.over_seeds(measure.path)
     if not found:
         return MISSING
-    over, places = over_seeds([measure.scale * number for number in found]), 2 if measure.unit == "ms" else 1
+    over = over_seeds([measure.scale * number for number in found])
+    mean = milliseconds(over.mean) if measure.unit == "ms" else f"{over.mean:.1f}"
+    places = len(mean.partition(".")[2])
     unit = " %" if measure.unit == "%" else ""
-    return f"{over.mean:.{places}f}{unit}" + ("" if over.sd is None else f" ± {over.sd:.{places}f}")
+    return f"{mean}{unit}" + ("" if over.sd is None else f" ± {over.sd:.{places}f}")
