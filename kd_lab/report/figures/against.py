@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 from kd_lab.report.figures import style
 from kd_lab.report.study import against, measures
@@ -10,7 +11,8 @@ from kd_lab.report.study.accuracy import percent, spread
 from kd_lab.report.study.against import Against
 from kd_lab.report.study.comparisons import LEVEL
 
-_ROW = 0.42  # inches a setting
+_LETTERS, _LINES = 36, 3  # of a label
+_ROW, _LINE = 0.14, 0.16  # inches a setting, and for each line of its label
 
 
 def draw(found: Against, stem: Path) -> list[Path]:
@@ -23,8 +25,10 @@ def draw(found: Against, stem: Path) -> list[Path]:
     rows.sort(key=lambda one: -one[1].difference)
     if not rows:
         return []
+    labels = [_lines(one.setting.label) for one, _ in rows]
+    height = _ROW + _LINE * max(label.count("\n") + 1 for label in labels)
     with style.figure_style():
-        figure = style.new_figure(7.6, 1.6 + _ROW * len(rows))
+        figure = style.new_figure(7.6, 1.6 + height * len(rows))
         ax = figure.subplots()
         ax.axvline(0, color=style.STAR, lw=1.2, zorder=2)
         for row, (one, paired) in enumerate(rows):
@@ -35,16 +39,20 @@ def draw(found: Against, stem: Path) -> list[Path]:
             ax.annotate(
                 against.points(paired), (1.01, -row), xycoords=("axes fraction", "data"), va="center", color=colour
             )
-        ax.set_yticks([-row for row in range(len(rows))], [style.wrap(one.setting.label, 34) for one, _ in rows])
+        ax.set_yticks([-row for row in range(len(rows))], labels)
         ax.set_ylim(-len(rows) + 0.4, 0.6)
         ax.set_xlabel("test accuracy, points more")
         ax.grid(axis="x", lw=0.7)
         ax.spines["left"].set_visible(False)
         ax.tick_params(length=0)
-        style.title(figure, f"Against {found.reference.label}, {percent(spread(found.reference))}")
+        style.title(figure, f"Against {found.reference.label}")
         number = measures.smallest_split([found.reference, *(one.setting for one, _ in rows)])
         on = f" on {number:,} test rows" if number else ""
-        style.caption(
-            figure, [f"Tested in pairs{on}; bars: 95 % intervals. Grey: not told apart (corrected p ≥ {LEVEL})."]
-        )
+        tested = f"Tested in pairs{on}; bars: 95 % intervals. Grey: not told apart (corrected p ≥ {LEVEL})."
+        style.caption(figure, [f"{found.reference.label}: {percent(spread(found.reference))}.", tested])
         return style.save(figure, stem)
+
+
+def _lines(label: str) -> str:
+    """A label on a few lines, broken between its options."""
+    return fill(label, _LETTERS, break_on_hyphens=False, max_lines=_LINES, placeholder=" …")
