@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from copy import copy
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -46,9 +45,9 @@ class FittedTable(Table):
             show_edge=False,
             padding=(0, 1, 0, 0),
         )
-        for place, width in zip(places, widths, strict=True):
-            column = copy(self.columns[place])
-            column.width, column._index, column._cells = width, len(table.columns), list(column._cells)
-            table.columns.append(column)
-        table.rows.extend(self.rows)
+        columns = [self.columns[place] for place in places]
+        for column, width in zip(columns, widths, strict=True):
+            table.add_column(column.header, justify=column.justify, overflow=column.overflow, width=width)
+        for row, cells in zip(self.rows, zip(*(column.cells for column in columns), strict=True), strict=True):
+            table.add_row(*cells, style=row.style)
         return table
