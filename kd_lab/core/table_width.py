@@ -63,8 +63,8 @@ def _narrowed(ladders: Sequence[Sequence[tuple[int, int]]], room: int) -> list[i
 
 def _ladder(head: str, texts: Sequence[str], most: int) -> list[tuple[int, int]]:
     """(lines that the highest text takes, the least width for that), from one line on; each narrower than the last."""
-    in_head, *in_texts = ([cell_len(word) for word in text.split()] for text in (head, *texts))
-    every = [in_head, *in_texts]
+    in_head, in_texts = _sizes(head), set(map(_sizes, texts))  # few rows differ in the sizes of their words
+    every = {in_head, *in_texts}
     least = max((size for words in every for size in words), default=0)
     whole = max((sum(words) + len(words) - 1 for words in every if words), default=0)
     found = [(1, whole)]
@@ -78,6 +78,11 @@ def _ladder(head: str, texts: Sequence[str], most: int) -> list[tuple[int, int]]
         else:
             found.append((lines, width))
     return found
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """How wide each of its words is."""
+    return tuple(map(cell_len, text.split()))
 
 
 def _lines(words: Sequence[int], width: int) -> int:
