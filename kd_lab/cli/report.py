@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from kd_lab.cli.report_options import parser
+from kd_lab.cli.report_options import read
 from kd_lab.core import cores, redact, trust
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
@@ -44,9 +44,9 @@ def report(arguments: Sequence[str]) -> int:
         model may not ship.
 
     Raises:
-        UserError: no name, no such study, or nothing published to check it against.
+        UserError: no name, no such study, nothing published to check it against, or a stray option.
     """
-    options = parser().parse_args(arguments)
+    options = read(arguments)
     trust.trust_packages(options.trust, "--trust")  # what the results themselves say of trust counts for nothing
     if options.list:
         print("\n".join(studies(options.multirun)))

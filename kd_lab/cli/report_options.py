@@ -3,7 +3,54 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+
+from kd_lab.core.errors import UserError
+
+_ALONE = {  # what no study is asked for -> the options that it follows
+    "list": {"multirun"},
+    "index": {"experiments"},
+    "check_all": {"experiments"},
+}
+_MEASURED = {"frontier": {"threads", "rounds"}, "gate": {"margin", "rows"}}
+_OF_A_STUDY = {"name", "multirun", "trust"}
+_OF_ITS_REPORT = {"experiments", "sync", "check", "keep", "markdown", "classes", "against"}
+
+
+def read(arguments: Sequence[str]) -> argparse.Namespace:
+    """What the line asks for.
+
+    Raises:
+        UserError: an option stands there that would not be followed.
+    """
+    reader = parser()
+    options = reader.parse_args(arguments)
+    given = [name for name, value in vars(options).items() if value != reader.get_default(name)]
+    alone = next((name for name in _ALONE if name in given), None)
+    measured = [name for name in _MEASURED if name in given]
+    if alone:
+        follows = {alone, *_ALONE[alone]}
+    elif measured:
+        follows = {*measured, *_OF_A_STUDY}.union(*(_MEASURED[name] for name in measured))
+    else:
+        follows = _OF_A_STUDY | _OF_ITS_REPORT
+    for name in (name for name in given if name not in follows):
+        asker = next((asker for asker, theirs in _MEASURED.items() if name in theirs), None)
+        cure = "Leave it out, or ask for it on a line of its own."
+        if asker and not alone:
+            cure = f"Add {_flag(asker)}, or leave {_flag(name)} out."
+        raise UserError(
+            " ".join(["report", *map(_flag, [alone] if alone else measured)]),
+            expected="options that it follows",
+            got="the name of a study" if name == "name" else _flag(name),
+            cure=cure,
+        )
+    return options
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,7 +7,8 @@ from typing import Any, Literal, cast, get_args
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Share, Temperature
-from kd_lab.losses.loss import Loss, checked, temperature_of
+from kd_lab.losses.base import checked, temperature_of
+from kd_lab.losses.loss import Loss
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.sequence import Sequence

@@ -7,7 +7,8 @@ from typing import Any
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Weight
-from kd_lab.losses.loss import Loss, Term, checked
+from kd_lab.losses.base import Term, checked
+from kd_lab.losses.loss import Loss
 
 
 class WeightedSum(Loss):

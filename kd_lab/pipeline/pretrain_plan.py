@@ -18,7 +18,7 @@ from kd_lab.data.masking import Masking
 from kd_lab.data.same_tokenizer import same_tokenizer
 from kd_lab.data.text_corpus import TextCorpus
 from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
-from kd_lab.losses.loss import NO_TEACHER
+from kd_lab.losses.base import NO_TEACHER
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import EncoderClassifier

@@ -7,6 +7,7 @@ import pytest
 from handmade_cells import cell, keep, lost
 
 from kd_lab.cli.report import report
+from kd_lab.core.errors import UserError
 
 RIGHT = [np.arange(200) < n for n in (160, 162, 140, 138)]
 
@@ -63,3 +64,22 @@ def test_classes_of_a_study_that_kept_no_answers_is_said_to_be_nothing(
     keep(tmp_path, [cell(["a=1"])], [None])
     assert report(["study", f"--multirun={tmp_path}", "--classes"]) == 0
     assert "nothing to report of classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "got", "cure"),
+    [
+        ("--check-all --against a=1", "--against", "Leave it out"),
+        ("--index --check-all", "--check-all", "Leave it out"),
+        ("study --list", "the name of a study", "Leave it out"),
+        ("study --frontier --check", "--check", "Leave it out"),
+        ("study --gate --rounds 2", "--rounds", "Add --frontier"),
+        ("study --threads 1", "--threads", "Add --frontier"),
+        ("study --margin 0.02", "--margin", "Add --gate"),
+    ],
+)
+def test_an_option_that_would_not_be_followed_is_refused(line: str, got: str, cure: str) -> None:
+    with pytest.raises(UserError) as caught:
+        report(line.split())
+    assert f"got {got}." in str(caught.value)
+    assert cure in str(caught.value)

@@ -19,7 +19,7 @@ from typing import Optional, Union
 
 import torch
 
-from kd_lab.losses.loss import Term
+from kd_lab.losses.base import Term
 
 
 class Mine(Term):
@@ -184,7 +184,7 @@ def test_a_class_stands_only_where_it_has_what_its_place_demands(term: str) -> N
     assert (told.where, told.expected) == ("model._target_", "a model")
     assert told.got.endswith("which has no build, kind, name, starts_from_teacher")
     told = refused(loss(f"{term}.Stranger"))
-    assert told.expected == "a kd_lab.losses.loss.Term"
+    assert told.expected == "a kd_lab.losses.base.Term"
     assert refused(loss(f"{term}.Mine", anything={TARGET: f"{term}.Stranger"})).expected == "plain data here"
     assert refused(loss(f"{term}.Mine", anything=[{"x": {TARGET: f"{term}.Stranger"}}])).got == f"{term}.Stranger"
 
@@ -204,13 +204,13 @@ def test_an_object_that_loses_its_options_is_told_how_to_keep_them(term: str) ->
     ("text", "got"),
     [
         ("class Mine(:\n", "invalid syntax"),
-        ("import no_such_library\nfrom kd_lab.losses.loss import Term\nclass Mine(Term):\n  pass\n", "ModuleNotFound"),
+        ("import no_such_library\nfrom kd_lab.losses.base import Term\nclass Mine(Term):\n  pass\n", "ModuleNotFound"),
         (
-            "from kd_lab.losses.loss import Term\n@lambda kind: print\nclass Mine(Term):\n  pass\n",
+            "from kd_lab.losses.base import Term\n@lambda kind: print\nclass Mine(Term):\n  pass\n",
             "<built-in function print>",
         ),
         (
-            "import os\nfrom kd_lab.losses.loss import Term\n@lambda kind: os.PathLike\nclass Mine(Term):\n  pass\n",
+            "import os\nfrom kd_lab.losses.base import Term\n@lambda kind: os.PathLike\nclass Mine(Term):\n  pass\n",
             "<class 'os",
         ),
     ],

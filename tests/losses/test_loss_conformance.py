@@ -15,7 +15,8 @@ from torch import Tensor
 import kd_lab
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Loss, Term
+from kd_lab.losses.base import Term
+from kd_lab.losses.loss import Loss
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.dist import Dist
 from kd_lab.losses.term.dkd import DKD

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from kd_lab.core.cache import describe
 from kd_lab.core.paths import root
 from kd_lab.core.types import Batch
-from kd_lab.losses.loss import Loss, Term
+from kd_lab.losses.base import Term
+from kd_lab.losses.loss import Loss
 
 CONF = root() / "conf"
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))

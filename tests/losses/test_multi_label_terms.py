@@ -10,8 +10,9 @@ from torch.distributions import Bernoulli, kl_divergence
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
+from kd_lab.losses.base import Term
 from kd_lab.losses.hybrid import Hybrid
-from kd_lab.losses.loss import Loss, Term
+from kd_lab.losses.loss import Loss
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.logit_mse import LogitMse

@@ -10,7 +10,7 @@ import torch
 from kd_lab.core.cache import describe, fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term
+from kd_lab.losses.base import Term
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.hidden_cosine import HiddenCosine
 from kd_lab.losses.term.kl import KL

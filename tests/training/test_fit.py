@@ -12,8 +12,8 @@ from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import FitError, UserError
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import tokenise
+from kd_lab.losses.base import Term
 from kd_lab.losses.hybrid import Hybrid
-from kd_lab.losses.loss import Term
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.logit_mse import LogitMse

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from kd_lab.core.cache import Cache
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import Tokenizer
+from kd_lab.losses.base import Term
 from kd_lab.losses.hybrid import Hybrid
-from kd_lab.losses.loss import Loss, Term
+from kd_lab.losses.loss import Loss
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.term.entropy import Entropy
 from kd_lab.losses.term.minilm import MiniLm

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_lab.core.option_types import ShareBelowOne
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term, checked, require, wide
+from kd_lab.losses.base import Term, checked, require, wide
 
 UNLABELLED = -1
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Temperature, Weight
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term, checked, temperature_of
+from kd_lab.losses.base import Term, checked, temperature_of
 from kd_lab.losses.term.kl import SAME_CLASSES
 
 _FLAT = 1e-6  # a spread below this share of the mean is rounding

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term, require, wide
+from kd_lab.losses.base import Term, require, wide
 
 
 class Entropy(Term):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.loss import Term
+from kd_lab.losses.base import Term
 from kd_lab.losses.model_checks import check_width
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kd_lab.core.option_types import Temperature
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term, temperature_of
+from kd_lab.losses.base import Term, temperature_of
 
 SAME_CLASSES = "Fit the teacher on the same data set, with the same labels."
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.loss import Term
+from kd_lab.losses.base import Term
 from kd_lab.losses.model_checks import check_heads
 from kd_lab.losses.relations import divergence, scores
 

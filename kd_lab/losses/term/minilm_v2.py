@@ -10,8 +10,8 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Units
 from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.base import Term
 from kd_lab.losses.fitting_losses import RELATION_HEADS
-from kd_lab.losses.loss import Term
 from kd_lab.losses.relations import divergence, scores
 
 _FIELDS = ("queries", "keys", "values")

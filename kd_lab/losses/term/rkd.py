@@ -12,7 +12,7 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Weight
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term, checked
+from kd_lab.losses.base import Term, checked
 from kd_lab.losses.term.kl import SAME_CLASSES
 
 _AT_ONCE = 2**22  # cosines

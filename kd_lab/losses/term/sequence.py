@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term
+from kd_lab.losses.base import Term
 from kd_lab.losses.term.kl import SAME_CLASSES
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.losses.base import Term
 from kd_lab.losses.layer_map import Which, check_which, teacher_layers
-from kd_lab.losses.loss import Term
 from kd_lab.losses.model_checks import check_depth, check_heads
 
 

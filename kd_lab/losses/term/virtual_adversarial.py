@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_lab.core.option_types import Count, Weight
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.loss import Term, checked, require, wide
+from kd_lab.losses.base import Term, checked, require, wide
 
 _SCALE = 1024.0  # of what gives a direction alone: float16 holds no smaller slopes
 
