@@ -103,15 +103,37 @@ def refuse_missing(where: str, header: Sequence[str], wanted: Mapping[str, str],
     Raises:
         UserError: naming the columns that are there.
     """
-    for option, column in wanted.items():
-        if header.count(column) != 1:
-            there = f"{', '.join(map(repr, header[:_SHOWN]))}{', ...' if len(header) > _SHOWN else ''}"[:500]
-            near = next((name for name in header if name.strip().lower() == column.strip().lower()), None)
-            near = None if near is None or header.count(near) > 1 else near
-            eg = f", e.g. {shell_override(f'dataset.{option}_column', near)}" if near is not None else ""
-            named = f"Name it with {named_by(option)}{'' if is_of_several(option) else eg}."
-            told = f"a column {column!r}, once"
-            raise UserError(where, expected=told, got=there or "no columns", cure=(cure or "{}").format(named))
+    missing = {option: column for option, column in wanted.items() if header.count(column) != 1}
+    if not missing:
+        return
+    there = f"{', '.join(map(repr, header[:_SHOWN]))}{', ...' if len(header) > _SHOWN else ''}"[:500]
+    columns = " and ".join(dict.fromkeys(map(repr, missing.values())))
+    expected = f"a column {columns}, once" if len(missing) == 1 else f"columns {columns}, each once"
+    raise UserError(
+        where,
+        expected=expected,
+        got=there or "no columns",
+        cure=(cure or "{}").format(_named_so(header, missing)),
+    )
+
+
+def _named_so(header: Sequence[str], missing: Mapping[str, str]) -> str:
+    """By which options other columns are named, with those that are likely meant."""
+    options = " ".join(dict.fromkeys(map(named_by, missing)))
+    if any(map(is_of_several, missing)):
+        return f"Name {'it' if len(missing) == 1 else 'them'} with {options}."
+    near = {option: _near(header, column) for option, column in missing.items()}
+    others = [name for name in header if name not in near.values() and header.count(name) == 1]
+    if len(missing) > 1 and list(near.values()).count(None) == 1 and len(others) == 1:
+        near = {option: name or others[0] for option, name in near.items()}
+    likely = " ".join(shell_override(f"dataset.{option}_column", name) for option, name in near.items() if name)
+    return f"Name {'it' if len(missing) == 1 else 'them'} with {options}{likely and f', e.g. {likely}'}."
+
+
+def _near(header: Sequence[str], column: str) -> str | None:
+    """The first column of that name but for blanks and case, where it comes once."""
+    found = next((name for name in header if name.strip().lower() == column.strip().lower()), None)
+    return None if found is None or header.count(found) > 1 else found
 
 
 def _header_cure(rows: Sequence[Sequence[str]], wanted: Mapping[str, str]) -> str:

@@ -27,6 +27,10 @@ from kd_lab.serving.label_decisions import THRESHOLDS, decisions
 
 _FEWEST_ANSWERS = 30  # rows, fewer than a tenth of a split, by which no teacher is judged
 _BULK = 32  # rows in a batch when throughput is measured
+_WAYS_OUT = (  # of a student that has learned nothing
+    "more epochs (trainer.max_epochs), a higher learning rate (optimizer.encoder_lr, optimizer.head_lr), more rows or, "
+    "where labels are few, method=recommended may get it away from there"
+)
 
 
 @dataclass(frozen=True)
@@ -202,16 +206,12 @@ def student_at_chance(tokens: Tokens, logits: torch.Tensor, validation: Mapping[
     """
     labels = gold(tokens, "validation").numpy()
     if labels.ndim == 2 and label_intervals.at_chance(logits.numpy(), labels):
-        return (
-            "the student tells no label's rows from others on validation: more epochs (trainer.max_epochs), a higher "
-            "learning rate (optimizer.encoder_lr, optimizer.head_lr) or more rows may get it away from there"
-        )
+        return f"the student tells no label's rows from others on validation: {_WAYS_OUT}"
     if not at_chance(validation):
         return None
     low, high = validation["accuracy_interval"]
     return (
         f"the student is at the majority-class rate on validation: accuracy {validation['accuracy']:.3f} "
         f"[{low:.3f}, {high:.3f}] on {validation['rows']:,} rows, always answering the most frequent class "
-        f"{validation['majority_rate']:.3f}; more epochs (trainer.max_epochs), a higher learning rate "
-        "(optimizer.encoder_lr, optimizer.head_lr) or more rows may get it away from there"
+        f"{validation['majority_rate']:.3f}; {_WAYS_OUT}"
     )

@@ -117,9 +117,8 @@ class Loss(nn.Module):
                 raise UserError(f"loss term {name!r}", expected="one label a row", got="task=multi_label", cure=cure)
             if term.needs and not teacher:
                 fields = " and ".join(sorted(term.needs))
-                raise UserError(
-                    f"loss term {name!r}", expected=f"a teacher, for its {fields}", got="none", cure=NO_TEACHER
-                )
+                cure = f"{NO_TEACHER[:-1]}, or learn from labels alone: loss=cross_entropy."
+                raise UserError(f"loss term {name!r}", expected=f"a teacher, for its {fields}", got="none", cure=cure)
             term.check_classes(name, classes)
         if not any(term.stands_alone for term in self._active().values()):
             raise UserError(

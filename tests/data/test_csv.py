@@ -122,7 +122,11 @@ def test_no_label_at_all_is_one_clear_line(write: Write) -> None:
     [
         ("", {}, "an empty file"),
         ("text,label\n", {}, "rows below the header"),
-        ("Text,Label\nhello,a\n", {}, "a column 'text'.*'Text', 'Label'.*dataset.text_column=NAME"),
+        (
+            "Text,Label\nhello,a\n",
+            {},
+            "columns 'text' and 'label', .*e.g. dataset.text_column=Text dataset.label_column=Label",
+        ),
         ("text,Label\nhello,a\n", {}, "a column 'label'.*dataset.label_column=NAME"),
         ("text,label\nhello,a\n", {"pair_column": "other"}, "a column 'other'.*dataset.pair_column=NAME"),
         ("text,label\nhello,a\n,b\nyou,a\n", {}, "column 'text', row 2: expected a text, got none"),
@@ -133,7 +137,7 @@ def test_no_label_at_all_is_one_clear_line(write: Write) -> None:
         ("text,label\ncafé,a\n".encode("latin-1"), {}, "expected text in utf-8.*dataset.encoding=cp1252"),
         (b"text,label\ncaf\x81,a\n", {}, "expected text in utf-8.*dataset.encoding=latin-1"),  # none of cp1252's
         ("text,text,label\nhello,you,a\n", {}, "a column 'text', once, got 'text', 'text', 'label'"),
-        ("hello,a\nthere,b\n", {}, r"dataset.text_column=NAME. Where the first line is a row .*columns=\[text,label\]"),
+        ("hello,a\nthere,b\n", {}, r"dataset.label_column=NAME. Where the first line is .*columns=\[text,label\]"),
         ("text,label\nhello,a\n", {"encoding": "no-such-code"}, "expected text in no-such-code"),
         ("text,label\nhello,a\nthere, you,b\n", {}, "expected CSV.*Quote texts that hold commas"),
         ("text,label\nhello, you,a\nthere, me,b\n", {}, "Quote texts that hold commas"),  # pandas drops "hello"
