@@ -19,7 +19,7 @@ from kd_lab.core.paths import default_data, root
 from kd_lab.core.redact import text as without_credentials
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL
 from kd_lab.pipeline.summary_table import method
-from kd_lab.tracking.mlflow_store import default_experiment, default_uri
+from kd_lab.tracking.mlflow_address import default_experiment, default_uri
 
 CONF = str(root() / "conf")
 # A second process of Lightning's would run the whole command line again, and wait for the first one's fit for ever.

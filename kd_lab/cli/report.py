@@ -30,7 +30,7 @@ from kd_lab.report.study.collect import study as study_cells
 from kd_lab.report.study.mirrored import sync_with_mlflow
 from kd_lab.report.study.shown import markdown, show
 from kd_lab.report.study.study_report import FOLDER, StudyReport, write
-from kd_lab.tracking.mlflow_store import file_uri
+from kd_lab.tracking.mlflow_address import file_uri
 
 if TYPE_CHECKING:
     from kd_lab.pipeline.cell import Cell

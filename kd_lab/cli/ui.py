@@ -16,7 +16,8 @@ from pathlib import Path
 
 from kd_lab.core import redact
 from kd_lab.core.errors import UserError
-from kd_lab.tracking.mlflow_store import URI, Store, connect, default_experiment, default_uri, is_server, sqlite_file
+from kd_lab.tracking.mlflow_address import URI, default_experiment, default_uri, is_server, sqlite_file
+from kd_lab.tracking.mlflow_store import Store, connect
 from kd_lab.tracking.mlflow_view import link
 
 _HOST = "127.0.0.1"  # the store has no password: it is never offered to other machines

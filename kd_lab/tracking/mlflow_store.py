@@ -1,13 +1,10 @@
-"""An MLflow store: where it is, how it is reached, and what is made in it once."""
+"""An MLflow store: how it is reached, and what is made in it once."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
-import re
 import shutil
-import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from kd_lab.core import redact
 from kd_lab.core.drafts import abandoned, temporary_folder
-from kd_lab.core.errors import UserError
 from kd_lab.core.progress import say
+from kd_lab.tracking.mlflow_address import is_server, sqlite_file
+from kd_lab.tracking.mlflow_failures import Forgiving, failed_recently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-URI, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"  # MLflow's own variables, followed by conf/tracking
-PASSED_OVER = {  # MLflow's own variables that are not followed -> why
-    "MLFLOW_EXPERIMENT_ID": f"name the experiment by tracking.experiment or {EXPERIMENT}",
-    "MLFLOW_RUN_ID": "every cell has a run of its own",
-}
 PARENT, STUDY = "kd_lab.parent", "kd_lab.study"  # tags: of a sweep's own run; of every run
 WAIT_S = 120  # that a process waits for another that writes to the same SQLite file
 _SETTINGS = {  # a value that the user set in the environment stands
@@ -39,45 +31,6 @@ _SETTINGS = {  # a value that the user set in the environment stands
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _ANSWERS_S = 5  # within which a server must answer at all
-_REST_S = 120  # that the cells of a sweep leave a store alone which has just failed: none waits for it anew
-_failed: dict[str, float] = {}  # store that failed at its last use -> when, on the monotonic clock
-_UNREADABLE = ("file is not a database", "disk image is malformed", "already exists")  # SQLite says
-_FILE = re.compile(r"sqlite(?:\+\w+)?:///")
-log = logging.getLogger("kd_lab")
-
-
-def default_uri(multirun: str) -> str:
-    """The store where `tracking.uri` is not given: what MLFLOW_TRACKING_URI names, else a file in `multirun`."""
-    return os.environ.get(URI) or file_uri(multirun)
-
-
-def file_uri(multirun: str) -> str:
-    """The store that lies beside the results."""
-    return f"sqlite:///{multirun}/mlflow.db"
-
-
-def default_experiment() -> str | None:
-    """The experiment where `tracking.experiment` is not given: what MLFLOW_EXPERIMENT_NAME says, if anything."""
-    return os.environ.get(EXPERIMENT) or None
-
-
-def live_uri(uri: str, study: str) -> str:
-    """The address with its credentials, which no result keeps.
-
-    Raises:
-        UserError: they are not known in this process.
-    """
-    found = redact.live(uri, URI)
-    if found is None and any(os.environ.get(name) for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")):
-        found = uri.replace(f"{redact.HIDDEN}@", "", 1)
-    if found is None or redact.HIDDEN in found:
-        raise UserError(
-            "tracking.uri",
-            expected="the credentials, which results do not keep",
-            got=f"{uri} without them",
-            cure=f"Type {URI}='{uri}' kd-lab report {study} --sync with USER:PASSWORD in place of {redact.HIDDEN}.",
-        )
-    return found
 
 
 def connect(uri: str) -> MlflowClient:
@@ -123,16 +76,6 @@ def _make_database(file: Path) -> None:
         except OSError:  # a file system without links
             if not file.exists():
                 os.replace(folder / file.name, file)
-
-
-def is_server(uri: str) -> bool:
-    """Whether the store is reached by HTTP."""
-    return uri.startswith(("http://", "https://"))
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store, None for any other."""
-    return Path(_FILE.sub("", uri, count=1).partition("?")[0]) if _FILE.match(uri) else None
 
 
 @dataclass(frozen=True)
@@ -183,7 +126,7 @@ class Store:
     @property
     def failed_recently(self) -> bool:
         """Whether it has just failed."""
-        return time.monotonic() - _failed.get(self.uri, -math.inf) < _REST_S
+        return failed_recently(self.uri)
 
     @property
     def _lock(self) -> Path:
@@ -227,44 +170,3 @@ def _reach(client: MlflowClient, uri: str) -> None:
     except Exception as error:  # MLflow wraps whatever its HTTP library raises
         told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ConnectionError(f"no answer within {_ANSWERS_S} s: {told}") from error
-
-
-@dataclass(frozen=True)
-class Forgiving:
-    """Whatever is wrong with a tracking server costs a warning: the cell's result is safe.
-
-    Args:
-        uri: of the store.
-        what: was to be written.
-        study: that it belongs to.
-    """
-
-    uri: str
-    what: str
-    study: str
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if error is None:
-            _failed.pop(self.uri, None)
-        if not isinstance(error, Exception):
-            return False
-        if isinstance(error, ConnectionError | TimeoutError) or type(error).__name__ == "MlflowException":
-            _failed[self.uri] = time.monotonic()
-        told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        told = redact.text(" ".join(told.split())[:600])
-        where = redact.text(self.uri)
-        log.warning("MLflow at %s did not take %s (%s). %s", where, self.what, told[:400], self._cure(error))
-        return True
-
-    def _cure(self, error: Exception) -> str:
-        again = f"`kd-lab report {self.study} --sync` catches up."
-        if isinstance(error, UserError):  # it says what to type
-            return "Nothing is lost."
-        if any(said in str(error) for said in _UNREADABLE):
-            return f"Nothing is lost: move {sqlite_file(self.uri)} away, then {again}"
-        if "out-of-date database schema" in str(error):
-            return f"Nothing is lost: after `mlflow db upgrade {redact.text(self.uri)}` {again}"
-        return f"Nothing is lost: {again}"

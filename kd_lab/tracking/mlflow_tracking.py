@@ -18,20 +18,10 @@ from kd_lab.core.progress import say
 from kd_lab.core.results import CELL_S, RunResult
 from kd_lab.serving.served import Served
 from kd_lab.tracking import mlflow_level
+from kd_lab.tracking.mlflow_address import EXPERIMENT, PASSED_OVER, URI, default_uri, live_uri, sqlite_file
 from kd_lab.tracking.mlflow_level import IDENTITY, complete_runs, find_run, log_files, state
 from kd_lab.tracking.mlflow_run import log_model, log_values, parameters, tags
-from kd_lab.tracking.mlflow_store import (
-    EXPERIMENT,
-    PASSED_OVER,
-    STUDY,
-    URI,
-    Store,
-    connect,
-    default_uri,
-    find_parent,
-    live_uri,
-    sqlite_file,
-)
+from kd_lab.tracking.mlflow_store import STUDY, Store, connect, find_parent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -18,7 +18,7 @@ from kd_lab.sweeps import completed
 from kd_lab.sweeps.search.objective import Objective
 from kd_lab.sweeps.search.space import read
 from kd_lab.sweeps.search.study import SearchPlan
-from kd_lab.tracking.mlflow_store import live_uri
+from kd_lab.tracking.mlflow_address import live_uri
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
 

@@ -18,7 +18,7 @@ from test_mlflow_tracking import result
 from kd_lab.__main__ import command
 from kd_lab.cli.compose import compose
 from kd_lab.core.results import SWEEP, RunResult
-from kd_lab.tracking import mlflow_level, mlflow_store, mlflow_tracking
+from kd_lab.tracking import mlflow_address, mlflow_failures, mlflow_level, mlflow_store, mlflow_tracking
 from kd_lab.tracking.mlflow_store import connect
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
@@ -32,9 +32,9 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path]
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_store, "_failed", {})
+    monkeypatch.setattr(mlflow_failures, "_failed", {})
     monkeypatch.setattr(mlflow_tracking, "_said", set())
-    for name in (mlflow_store.URI, mlflow_store.EXPERIMENT, *mlflow_store.PASSED_OVER):
+    for name in (mlflow_address.URI, mlflow_address.EXPERIMENT, *mlflow_address.PASSED_OVER):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -378,6 +378,6 @@ def test_a_locked_sqlite_file_costs_one_cell_a_warning_and_sync_brings_it_level(
     ],
 )
 def test_each_trouble_has_the_cure_that_works(trouble: str, cure: str, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "kd_lab"), mlflow_store.Forgiving("sqlite:////x/mlflow.db", "s/c", "s"):
+    with caplog.at_level(logging.WARNING, "kd_lab"), mlflow_failures.Forgiving("sqlite:////x/mlflow.db", "s/c", "s"):
         raise RuntimeError(trouble)
     assert cure in caplog.text
