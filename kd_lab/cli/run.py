@@ -21,7 +21,7 @@ from kd_lab.cli.compose import CONF, MISTAKES, mistake, register
 from kd_lab.cli.hydra_state import LOGGING_AS_IT_IS
 from kd_lab.core.cache import forget_inputs
 from kd_lab.core.errors import FitError, GivenUp, UserError
-from kd_lab.core.process_tuning import first_import, keep_freed_memory
+from kd_lab.core.process_tuning import first_import, give_back_freed_memory, keep_freed_memory
 from kd_lab.core.progress import console, say
 from kd_lab.core.results import RunResult
 from kd_lab.data import hub_revision
@@ -104,6 +104,8 @@ def job(config: DictConfig) -> str | UserError:
         the cell's folder; or the mistake for which it has no config to record.
     """
     keep_freed_memory()
+    if _cells:  # not the first of this process
+        give_back_freed_memory()
     return job_of_a_program(config)
 
 

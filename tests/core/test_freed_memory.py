@@ -1,13 +1,16 @@
-"""Memory that is freed is there for what comes next, without a fault for each of its pages."""
+"""Memory that is freed is there for what comes next, without a fault for each page, and goes back between two cells."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from kd_lab.cli import run
 from kd_lab.core import process_tuning
 
 FAULTS = """
@@ -22,6 +25,20 @@ def turn():
 print(min(turn() for _ in range(12)))  # the first ones find their places
 """
 
+KEPT = """
+import psutil, torch
+from kd_lab.core.process_tuning import give_back_freed_memory, keep_freed_memory
+keep_freed_memory()
+def mib():
+    return psutil.Process().memory_info().rss / 2**20
+held = [torch.ones(2**18) for _ in range(512)]  # 1 MiB each
+last, full = held[-1], mib()
+del held  # `last` stays above what is freed
+kept = mib()
+give_back_freed_memory()
+print(full - kept, kept - mib())
+"""
+
 
 def faults(*arguments: str) -> int:
     line = [sys.executable, "-c", FAULTS, *arguments]
@@ -34,6 +51,26 @@ def test_kept_memory_costs_no_faults() -> None:
     assert faults("keep") < 100
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
+def test_what_is_kept_is_given_back_when_asked_for() -> None:
+    at_once, asked = map(float, subprocess.check_output([sys.executable, "-c", KEPT], text=True).split())
+    assert at_once < 50
+    assert asked > 450
+
+
+@pytest.mark.parametrize(("before", "times"), [([], 0), ([Path("cell")], 1)])
+def test_it_is_given_back_before_each_cell_of_a_process_but_the_first(
+    before: list[Path], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(run, "_cells", before)
+    monkeypatch.setattr(run, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(run, "give_back_freed_memory", lambda: told.append("given back"))
+    monkeypatch.setattr(run, "job_of_a_program", lambda config: told.append("cell"))
+    run.job(OmegaConf.create())
+    assert told == ["given back"] * times + ["cell"]
+
+
 @pytest.mark.parametrize("missing", [AttributeError, OSError, TypeError])
 def test_elsewhere_nothing_happens(missing: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     def no_library(name: None) -> None:
@@ -41,3 +78,4 @@ def test_elsewhere_nothing_happens(missing: type[Exception], monkeypatch: pytest
 
     monkeypatch.setattr(process_tuning.ctypes, "CDLL", no_library)
     process_tuning.keep_freed_memory()
+    process_tuning.give_back_freed_memory()
