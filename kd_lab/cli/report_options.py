@@ -42,7 +42,7 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
             cure = f"Add {_flag(asker)}, or leave {_flag(name)} out."
         raise UserError(
             " ".join(["report", *map(_flag, [alone] if alone else measured)]),
-            expected="options that it follows",
+            expected="an option that it follows",
             got="the name of a study" if name == "name" else _flag(name),
             cure=cure,
         )
