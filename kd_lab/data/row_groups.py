@@ -126,11 +126,11 @@ def _only_group(phrases: np.ndarray, inner: np.ndarray, groups: np.ndarray, own:
         inner, groups: of each run of so many words in longer rows its hash and its row's group.
         own: (P,) groups.
     """
-    there = np.isin(inner, phrases)
+    there = np.isin(inner, phrases, kind="sort")  # the other kind fails of such large numbers in numpy 2.0
     pairs = np.unique(np.column_stack([inner[there], groups[there].astype(np.uint64)]), axis=0)
     contained, first, times = np.unique(pairs[:, 0], return_index=True, return_counts=True)
     places = np.searchsorted(contained, phrases)
-    found = np.isin(phrases, contained[times == 1])
+    found = np.isin(phrases, contained[times == 1], kind="sort")
     result = own.copy()
     result[found] = pairs[first[places[found]], 1].astype(own.dtype)
     return result
