@@ -113,12 +113,12 @@ def refuse_missing(where: str, header: Sequence[str], wanted: Mapping[str, str],
         where,
         expected=expected,
         got=there or "no columns",
-        cure=(cure or "{}").format(_named_so(header, missing)),
+        cure=(cure or "{}").format(_named_so([name for name in header if name not in wanted.values()], missing)),
     )
 
 
 def _named_so(header: Sequence[str], missing: Mapping[str, str]) -> str:
-    """By which options other columns are named, with those that are likely meant."""
+    """By which options columns are named that are not there, with those of `header` that are likely meant."""
     options = " ".join(dict.fromkeys(map(named_by, missing)))
     if any(map(is_of_several, missing)):
         return f"Name {'it' if len(missing) == 1 else 'them'} with {options}."

@@ -264,5 +264,5 @@ def test_a_class_stands_only_where_an_annotation_names_it() -> None:
     with pytest.raises(UserError, match=r"dataset\.split\._target_: expected a kd_lab\.data\.dataset\.SplitPlan"):
         check({**csv, "split": {TARGET: "kd_lab.training.optimizer.AdamW"}}, "dataset")
     loss = {TARGET: "kd_lab.losses.weighted_sum.WeightedSum", "weights": {"a": 1}}
-    with pytest.raises(UserError, match=r"loss\.terms\.a\._target_: expected a kd_lab\.losses\.loss\.Term"):
+    with pytest.raises(UserError, match=r"loss\.terms\.a\._target_: expected a kd_lab\.losses\.base\.Term"):
         check({**loss, "terms": {"a": {TARGET: "kd_lab.training.optimizer.AdamW"}}}, "loss")

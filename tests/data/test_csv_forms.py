@@ -94,6 +94,7 @@ def test_a_column_that_is_called_almost_so_is_named(write: Any) -> None:
     assert "e.g. dataset.text_column=Text dataset.label_column=Kind." in message(Csv(write(f"Text,Kind\n{BODY}")))
     assert "e.g. dataset.text_column=Text." in message(Csv(write(f"Text,Kind,Day\n{BODY}")))  # either may be the label
     assert "e.g." not in message(Csv(write(f"Says,Kind\n{BODY}")))
+    assert message(Csv(write(f"text,Label\n{BODY}"), pair_column="b")).endswith("e.g. dataset.label_column=Label.")
 
 
 def test_blanks_around_names_of_columns_are_no_part_of_them(write: Any) -> None:
