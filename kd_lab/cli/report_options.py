@@ -24,7 +24,7 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         UserError: an option stands there that would not be followed.
     """
-    reader = parser()
+    reader = _parser()
     options = reader.parse_args(arguments)
     given = [name for name, value in vars(options).items() if value != reader.get_default(name)]
     alone = next((name for name in _ALONE if name in given), None)
@@ -53,7 +53,7 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     """Reads its line."""
     found = argparse.ArgumentParser("kd-lab report", description="Report a study: table, verdict, figures.")
     found.add_argument("name", nargs="?", help="the study, a folder under multirun/")
