@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -59,6 +60,27 @@ class TorchClassifier(nn.Module):
         model = cls.from_config(config)
         take_weights(model, read_tensors(folder / WEIGHTS), folder)
         return model.eval()
+
+    def keep_classes(self, order: Sequence[int]) -> None:
+        """Puts the outputs in this order of classes, and drops those that it does not name.
+
+        Args:
+            order: for each class from now on, its number until now.
+        """
+        count = "classes" if "classes" in self.config else "num_labels"
+        heads = [
+            (name, part)
+            for name, part in self.named_modules()
+            if isinstance(part, nn.Linear) and part.out_features == self.config[count] and name.startswith(tuple(self.head))
+        ]
+        name, old = heads[-1]
+        new = nn.Linear(old.in_features, len(order), bias=old.bias is not None)
+        with torch.no_grad():
+            new.weight.copy_(old.weight[list(order)])
+            if old.bias is not None:
+                new.bias.copy_(old.bias[list(order)])
+        self.set_submodule(name, new)
+        self.config[count] = len(order)
 
     def count_parameters(self) -> tuple[int, int]:
         """(all, non-zero) weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -58,6 +59,12 @@ class TfidfClassifier(TorchClassifier):
         length = (weights.square() / counts).sum(1, keepdim=True).sqrt().clamp(min=1e-12)
         logits = (self.terms(terms) * (weights / counts / length)[..., None]).sum(1) + self.bias
         return Outputs(logits.float())
+
+    def keep_classes(self, order: Sequence[int]) -> None:
+        """As any classifier does; its head is the terms' weights."""
+        self.terms.weight = nn.Parameter(self.terms.weight[:, list(order)], requires_grad=False)
+        self.bias = nn.Parameter(self.bias[list(order)], requires_grad=False)
+        self.terms.embedding_dim = self.config["classes"] = len(order)
 
 
 @dataclass(frozen=True)

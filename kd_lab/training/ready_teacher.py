@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import nn
-
 from kd_lab.core.cache import Cache, file_hash
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.errors import UserError
@@ -122,7 +119,7 @@ class ReadyTeacher:
         def make(draft: Path) -> None:
             model, labels = _read(folder, tokens.multi_label, tokens.pairs)
             found = match(labels, tokens.classes, self.labels, _WHERE)
-            _reorder(model, found.order, len(labels))
+            model.keep_classes(found.order)
             card = {
                 "labels": tokens.classes,
                 "max_tokens": tokens.max_tokens,
@@ -189,23 +186,3 @@ def _labels(config: Mapping[str, Any]) -> list[str]:
     if isinstance(told, Mapping) and sorted(map(str, told)) == sorted(map(str, range(len(told)))):
         return [str({str(key): value for key, value in told.items()}[str(number)]) for number in range(len(told))]
     return [f"LABEL_{number}" for number in range(int(config.get("num_labels", 2)))]
-
-
-def _reorder(model: TorchClassifier, order: Sequence[int], classes: int) -> None:
-    """Gives the head its rows in the order of the data's classes, and drops the others."""
-    heads = [
-        (name, part)
-        for name, part in model.named_modules()
-        if isinstance(part, nn.Linear) and part.out_features == classes and name.startswith(tuple(model.head))
-    ]
-    name, old = heads[-1]
-    new = nn.Linear(old.in_features, len(order), bias=old.bias is not None)
-    rows = torch.tensor(list(order))
-    with torch.no_grad():
-        new.weight.copy_(old.weight[rows])
-        if old.bias is not None:
-            new.bias.copy_(old.bias[rows])
-    model.set_submodule(name, new)
-    for count in ("num_labels", "classes"):
-        if count in model.config:
-            model.config[count] = len(order)
