@@ -339,7 +339,7 @@ def test_the_demo_has_few_labels_and_much_text_without() -> None:
         (
             ["teacher=foo"],
             "override teacher",
-            "ensemble, minilm, mpnet, none, ready, got foo",
+            "ensemble, minilm, mpnet, none, ready, tfidf, got foo",
         ),
         (["compression=[prune_l1,foo]"], "override compression", "trim_vocabulary, got foo"),
         (["dataset/split=foo"], "override dataset/split", "default, got foo"),

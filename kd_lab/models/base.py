@@ -71,7 +71,9 @@ class TorchClassifier(nn.Module):
         heads = [
             (name, part)
             for name, part in self.named_modules()
-            if isinstance(part, nn.Linear) and part.out_features == self.config[count] and name.startswith(tuple(self.head))
+            if isinstance(part, nn.Linear)
+            and part.out_features == self.config[count]
+            and name.startswith(tuple(self.head))
         ]
         name, old = heads[-1]
         new = nn.Linear(old.in_features, len(order), bias=old.bias is not None)

@@ -13,8 +13,10 @@ from kd_lab.core.errors import UserError
 from kd_lab.data.csv import Csv
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, tokenise
+from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.models import saved_model
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
+from kd_lab.models.tfidf import TfidfClassifier
 from kd_lab.training.ready_teacher import ReadyTeacher
 
 SHUFFLED = ("weather", "animals", "food")
@@ -85,6 +87,22 @@ def test_what_kd_lab_saved_is_ready_too(toy_tokens: Tokens, own_cache: Cache, tm
     of_pairs = ReadyTeacher(str(tmp_path / "pairs"), max_tokens=32)
     with pytest.raises(UserError, match="expected a classifier of single texts, got one of pairs"):
         of_pairs.prepared(tokens, own_cache)
+
+
+def test_a_saved_row_of_tf_idf_teaches_too(
+    toy_csv: Path, own_cache: Cache, tmp_path: Path, bert_tokenizer: Tokenizer
+) -> None:
+    folder = tmp_path / "tfidf"
+    torch.manual_seed(0)
+    model = TfidfClassifier({"vocabulary": 30522, "classes": 4, "ngrams": 2, "buckets": 50}).eval()
+    saved_model.save(model, folder, {"labels": ["weather", "sports", "food", "animals"], "max_tokens": 32, "pad_id": 0})
+    (folder / "tokenizer.json").write_bytes(bert_tokenizer.path.read_bytes())
+    teacher = ReadyTeacher(str(folder), labels={name: name for name in OURS}, max_tokens=32)
+    tokens = read(teacher, toy_csv, own_cache)
+    asked = BatchLoader(tokens.split("test"), 16, tokens.pad_id).batch(range(16))  # type: ignore[arg-type]
+    said, _ = answers(teacher, tokens, own_cache)
+    with torch.no_grad():
+        assert torch.allclose(said, model(asked).logits[:, [3, 2, 0]], atol=1e-6)
 
 
 @pytest.mark.parametrize(
