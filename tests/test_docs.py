@@ -110,7 +110,7 @@ def test_a_block_runs(kind: str, text: str, page: str, here: Path, monkeypatch: 
     if kind == "python":
         monkeypatch.syspath_prepend(here)
         cells = run.cells
-        monkeypatch.setattr(run, "cells", lambda given, task: cells([*given, *quick], task))
+        monkeypatch.setattr(run, "cells", lambda given, *how, **more: cells([*given, *quick], *how, **more))
         exec(compile(text, "docs", "exec"), {})  # noqa: S102 - our own text
         return
     given, name, rest = text.partition("kd-lab ")

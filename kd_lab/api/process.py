@@ -92,5 +92,6 @@ def _loggers_kept() -> Iterator[None]:
         yield
     finally:
         for logger, level, handlers in before:
-            logger.setLevel(level)
+            if logger.level != level:  # setting it empties what every logger remembers
+                logger.setLevel(level)
             logger.handlers[:] = handlers

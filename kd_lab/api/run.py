@@ -51,8 +51,9 @@ def run(
             *GivenTexts(train, validation, test, text, label, pair, id, unlabelled).overrides(overrides),
             *overrides,
         ]
-        _refuse_sweep(line)
-        (folder,) = command.cells(line, command.job_of_a_program)
+        _refuse_axes(line)
+        study = _several("a study with axes of its own")
+        (folder,) = command.cells(line, command.job_of_a_program, refused_if_several=study)
         ran = Run.read(folder)
         if (error := command.failure_of(folder)) is not None:
             raise FitError(ran.error) from error
@@ -71,15 +72,18 @@ def check_overrides(where: str, overrides: Sequence[str]) -> None:
             raise UserError(where, expected=expected, got=repr(one)[:200], cure=cure)
 
 
-def _refuse_sweep(line: Sequence[str]) -> None:
+def _refuse_axes(line: Sequence[str]) -> None:
     from kd_lab.cli import check
     from kd_lab.cli.compose import MISTAKES, mistake
 
     try:
-        several = check.axes_of(line)
+        axes = check.axes_of(line)
     except MISTAKES as error:
         raise mistake(error) from error
-    if several or check.command(line) is None:
-        got = f"several for {', '.join(several)}" if several else "a study with axes of its own"
-        cure = "kd_lab.sweep takes the same, and runs a cell for each value."
-        raise UserError("kd_lab.run", expected="one value for each option", got=got, cure=cure)
+    if axes:
+        raise _several(f"several for {', '.join(axes)}")
+
+
+def _several(got: str) -> UserError:
+    cure = "kd_lab.sweep takes the same, and runs a cell for each value."
+    return UserError("kd_lab.run", expected="one value for each option", got=got, cure=cure)

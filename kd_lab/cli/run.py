@@ -54,12 +54,17 @@ def run(overrides: Sequence[str]) -> int:
     return 1 if close(folders) or launch.broken or _failed else 0
 
 
-def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError]) -> list[Path]:
+def cells(
+    overrides: Sequence[str],
+    task: Callable[[DictConfig], str | UserError],
+    refused_if_several: UserError | None = None,
+) -> list[Path]:
     """Runs the cells that the overrides say; leaves `sys.argv` and HYDRA_FULL_ERROR as Hydra needs them.
 
     Args:
         overrides: as on the command line, flags of Hydra among them.
         task: `job`, or `job_of_a_program`, whose loggers stay as they are.
+        refused_if_several: what a line raises that asks for a sweep; None runs it.
 
     Returns:
         the cells' folders, each once, in order; of a sweep also those that had finished before.
@@ -78,8 +83,9 @@ def cells(overrides: Sequence[str], task: Callable[[DictConfig], str | UserError
     alone = check.command(overrides)
     if alone is not None:
         _made.extend(missing_folders(alone))
-    known = () if alone is None else ("--run",)  # else Hydra composes everything once more to find out
-    sys.argv = ["kd-lab", *known, *overrides, *logging_as_it_is]
+    elif refused_if_several is not None:
+        raise refused_if_several
+    sys.argv = ["kd-lab", *overrides, *logging_as_it_is]
     hub_revision.forget()
     try:
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()

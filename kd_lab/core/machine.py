@@ -7,12 +7,14 @@ import os
 import platform
 import subprocess  # git and sysctl with fixed arguments, no shell
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import psutil
 
 from kd_lab.core import cores
+from kd_lab.core.paths import root
 
 Device = Literal["cuda", "mps", "cpu"]  # the fastest first
 Precision = Literal["bf16-mixed", "32-true"]
@@ -155,15 +157,21 @@ def versions(packages: Sequence[str] | None = None) -> dict[str, str]:
     return found
 
 
-def git_commit(root: Path) -> str | None:
-    """The commit of kd_lab's own checkout in `root`, with "-dirty" where tracked files were changed; else None.
+@cache
+def own_commit() -> str | None:
+    """The commit of the code that this process runs: as it was when first asked for, since what is imported stays."""
+    return git_commit(root())
+
+
+def git_commit(checkout: Path) -> str | None:
+    """The commit of kd_lab's own checkout in this folder, with "-dirty" where tracked files were changed; else None.
 
     A wheel in the environment of another project lies within that project's repository: its commit is not kd_lab's.
     Markdown and committed results do not count: one that is written would make the next look unclean.
     """
-    git = ("git", "--no-optional-locks", "-C", str(root))
+    git = ("git", "--no-optional-locks", "-C", str(checkout))
     top, own = _output(*git, "rev-parse", "--show-toplevel"), _output(*git, "ls-files", "--", "kd_lab/__init__.py")
-    if not top or not own or Path(top).resolve() != root.resolve():
+    if not top or not own or Path(top).resolve() != checkout.resolve():
         return None
     commit = _output(*git, "rev-parse", "HEAD")
     if not commit:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from kd_lab.core.process_tuning import FreedMemory
 from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
@@ -57,12 +58,13 @@ def predict_in_parts(
         model, advance: as in `predict`.
     """
     held: list[tuple[torch.Tensor, torch.Tensor]] = []
-    rows = 0
+    rows, freed = 0, FreedMemory()
     with autocast(device, precision):  # one for all batches: the weights are cast once
         for batch in BatchLoader(split, inference_batch_size(split, device), pad_id):
             held.append((batch.row_ids, _answer(model, batch, device, precision)))
             rows += len(batch.row_ids)
             advance(len(batch.row_ids))
+            freed.bound()
             if rows >= _HELD:  # a GPU is waited for only now
                 yield _joined(held)
                 held, rows = [], 0

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from kd_lab.core import machine, results
-from kd_lab.core.paths import root
 from kd_lab.core.progress import Advance, say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data import packed_corpus
@@ -61,7 +60,7 @@ def pretrain(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) ->
         status="finished",
         config=pinned(run.settings),
         overrides=list(overrides),
-        git_commit=machine.git_commit(root()),
+        git_commit=machine.own_commit(),
         versions=machine.versions(),
         machine={**machine.describe_machine(), **dict(zip(("device", "precision"), run.on, strict=True))},
         fingerprint=named,

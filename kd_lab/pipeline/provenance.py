@@ -9,7 +9,6 @@ import torch
 
 from kd_lab.core import machine
 from kd_lab.core.instantiate import build
-from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation.fidelity import fidelity as how_true
@@ -43,7 +42,7 @@ def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, 
         status="finished",
         config=pinned(resolved_config(cell.config)),
         overrides=list(overrides),
-        git_commit=machine.git_commit(root()),
+        git_commit=machine.own_commit(),
         versions=machine.versions(),
         machine={**machine.describe_machine(), "device": about["device"], "precision": about["precision"]},
         fingerprint=cell.fingerprints,

@@ -18,7 +18,6 @@ from kd_lab.compression.step import check_classes
 from kd_lab.core import machine, redact, results
 from kd_lab.core.errors import FitError, UserError, disk_errors
 from kd_lab.core.instantiate import build
-from kd_lab.core.paths import root
 from kd_lab.core.progress import say, step
 from kd_lab.core.results import RunResult
 from kd_lab.data.tokenized import Tokens
@@ -127,7 +126,7 @@ def failed(
     """
     reason = str(error) if isinstance(error, UserError | FitError) or status != "failed" else _name(error)
     result = RunResult(config.name, folder.name, status, resolved_config(config), list(overrides), error=reason)
-    result.versions, result.git_commit = machine.versions(), machine.git_commit(root())
+    result.versions, result.git_commit = machine.versions(), machine.own_commit()
     earlier = results.peek(folder)
     kept = earlier is not None and earlier.status == "finished"
     result.write(folder, results.FAILED if kept else results.FILE)

@@ -17,6 +17,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from kd_lab.core.process_settings import process_settings_kept
+from kd_lab.core.process_tuning import FreedMemory
 from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.data.balanced_rows import class_counts
@@ -61,8 +62,8 @@ def train(
     """Trains the model in place and leaves it in evaluation mode on the CPU.
 
     What it needs of torch's settings and generators (deterministic algorithms, a seed for each epoch) is the caller's
-    again when it returns or raises. `heap.keep_freed_memory` makes it quicker, and is the caller's to call: it cannot
-    be taken back.
+    again when it returns or raises. `process_tuning.keep_freed_memory` makes it quicker, and is the caller's to call:
+    it cannot be taken back.
 
     Args:
         teacher_outputs: split -> the teacher's answers; empty where the loss asks for none.
@@ -163,7 +164,7 @@ def _run(
     total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)
     history = History(advance, observe)
-    callbacks: list[Callback] = [EpochSeed(seed), history]
+    callbacks: list[Callback] = [EpochSeed(seed), history, _BoundedMemory()]
     if keep == "best":
         callbacks += _best(settings, scratch)
     if earlier := checkpoint(scratch, best=keep == "best"):
@@ -193,6 +194,17 @@ def _run(
     if constraint:
         constraint.before_forward()
     return history
+
+
+class _BoundedMemory(Callback):
+    """Gives back what batches of unlike lengths leave in pieces."""
+
+    def __init__(self) -> None:
+        self._freed = FreedMemory()
+
+    def on_train_batch_end(self, *batch: Any) -> None:
+        """As often as `FreedMemory` looks."""
+        self._freed.bound()
 
 
 def _best(settings: Trainer, scratch: Path) -> list[Callback]:

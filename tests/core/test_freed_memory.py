@@ -39,6 +39,24 @@ give_back_freed_memory()
 print(full - kept, kept - mib())
 """
 
+BATCHES = """
+import sys, psutil, torch
+from kd_lab.core import process_tuning
+process_tuning.keep_freed_memory()
+process_tuning.KEPT = int(sys.argv[1]) * 2**20
+def mib():
+    return psutil.Process().memory_info().rss / 2**20
+freed = process_tuning.FreedMemory()
+held = [torch.ones(2**18) for _ in range(512)]  # 1 MiB each
+full, last = mib(), held[-1]
+del held  # `last` stays above what is freed
+told = []
+for _ in range(32):
+    freed.bound()
+    told.append(full - mib())
+print(told[14], told[15], told[31])
+"""
+
 
 def faults(*arguments: str) -> int:
     line = [sys.executable, "-c", FAULTS, *arguments]
@@ -56,6 +74,18 @@ def test_what_is_kept_is_given_back_when_asked_for() -> None:
     at_once, asked = map(float, subprocess.check_output([sys.executable, "-c", KEPT], text=True).split())
     assert at_once < 50
     assert asked > 450
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
+def test_what_batches_leave_is_given_back_once_it_is_more_than_may_be_kept() -> None:
+    def given_back(kept: str) -> list[float]:
+        line = [sys.executable, "-c", BATCHES, kept]
+        return list(map(float, subprocess.check_output(line, text=True).split()))
+
+    before, at_the_next_look, later = given_back("256")
+    assert before < 50
+    assert min(at_the_next_look, later) > 450
+    assert max(given_back("1024")) < 50, "less than may be kept"
 
 
 @pytest.mark.parametrize(("before", "times"), [([], 0), ([Path("cell")], 1)])
@@ -79,3 +109,7 @@ def test_elsewhere_nothing_happens(missing: type[Exception], monkeypatch: pytest
     monkeypatch.setattr(process_tuning.ctypes, "CDLL", no_library)
     process_tuning.keep_freed_memory()
     process_tuning.give_back_freed_memory()
+    monkeypatch.setattr(process_tuning, "KEPT", -1)
+    freed = process_tuning.FreedMemory()
+    for _ in range(16):
+        freed.bound()
