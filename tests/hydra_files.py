@@ -7,30 +7,41 @@ import os
 from typing import Any
 
 from hydra._internal import defaults_list
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra.plugins.config_source import ConfigResult
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig
 
 
 def keep() -> None:
     """From now on in this process; what is composed is the same."""
-    parse, choices = FileConfigSource.load_config, defaults_list._create_interpolation_map
-    kept: dict[tuple[object, ...], ConfigResult] = {}
-
-    def parsed_once(self: FileConfigSource, config_path: str) -> ConfigResult:
-        path = os.path.join(self.path, self._normalize_file_name(config_path))
-        try:
-            there = os.stat(path)
-        except OSError:  # which Hydra tells of
-            return parse(self, config_path)
-        key = (path, self.provider, there.st_ino, there.st_mtime_ns, there.st_size)
-        if key not in kept:
-            kept[key] = parse(self, config_path)
-        return copy.deepcopy(kept[key])
+    # Hydra executes its plug-ins' modules anew when it looks for them: classes that were imported before are others.
+    for source in Plugins.instance().discover(ConfigSource):
+        if source.__name__ in ("FileConfigSource", "ImportlibResourcesConfigSource"):
+            _parse_once(source)
+    choices = defaults_list._create_interpolation_map
 
     def where_one_is_asked(overrides: Any, defaults: Any, self_added: bool) -> DictConfig:
         asked = any(one.is_interpolation() for one in defaults)
         return choices(overrides, defaults, self_added) if asked else DictConfig({})
 
-    FileConfigSource.load_config = parsed_once  # type: ignore[method-assign]
     defaults_list._create_interpolation_map = where_one_is_asked
+
+
+def _parse_once(source: Any) -> None:
+    parse = source.load_config
+    kept: dict[tuple[object, ...], ConfigResult] = {}
+
+    def parsed_once(self: Any, config_path: str) -> ConfigResult:
+        file = self._normalize_file_name(config_path)
+        key: tuple[object, ...] = (self.path, self.provider, file)
+        if self.scheme() == "file":  # the others lie in packages, which stay as they are
+            try:
+                there = os.stat(os.path.join(self.path, file))
+            except OSError:  # which Hydra tells of
+                return parse(self, config_path)
+            key = (*key, there.st_ino, there.st_mtime_ns, there.st_size)
+        if key not in kept:
+            kept[key] = parse(self, config_path)
+        return copy.deepcopy(kept[key])
+
+    source.load_config = parsed_once
