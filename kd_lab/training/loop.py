@@ -17,7 +17,6 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from kd_lab.core.process_settings import process_settings_kept
-from kd_lab.core.process_tuning import FreedMemory
 from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.data.balanced_rows import class_counts
@@ -26,6 +25,7 @@ from kd_lab.data.tokenized import Tokens, TokenSplit
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
 from kd_lab.training.active_embedding import only_active_rows
+from kd_lab.training.bounded_memory import BoundedMemory
 from kd_lab.training.checkpointing import (
     BEST,
     LAST,
@@ -164,7 +164,7 @@ def _run(
     total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)
     history = History(advance, observe)
-    callbacks: list[Callback] = [EpochSeed(seed), history, _BoundedMemory()]
+    callbacks: list[Callback] = [EpochSeed(seed), history, BoundedMemory()]
     if keep == "best":
         callbacks += _best(settings, scratch)
     if earlier := checkpoint(scratch, best=keep == "best"):
@@ -194,17 +194,6 @@ def _run(
     if constraint:
         constraint.before_forward()
     return history
-
-
-class _BoundedMemory(Callback):
-    """Gives back what batches of unlike lengths leave in pieces."""
-
-    def __init__(self) -> None:
-        self._freed = FreedMemory()
-
-    def on_train_batch_end(self, *batch: Any) -> None:
-        """As often as `FreedMemory` looks."""
-        self._freed.bound()
 
 
 def _best(settings: Trainer, scratch: Path) -> list[Callback]:

@@ -18,6 +18,7 @@ from kd_lab.core import process_tuning
 from kd_lab.core.cache import Cache
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.data.tokenized import Tokens
+from kd_lab.evaluation import inference
 from kd_lab.evaluation.inference import predict
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
@@ -97,6 +98,20 @@ def test_a_fit_does_not_depend_on_what_the_caller_has_set(toy_tokens: Tokens, tm
     torch.manual_seed(77)
     second = fitted(toy_tokens, tmp_path / "other").load()
     assert all(torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_fits_and_outputs_give_back_what_batches_leave(
+    toy_tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(process_tuning, "KEPT", -(2**60))  # whatever is kept is too much
+    monkeypatch.setattr(process_tuning, "_trim", lambda: told.append("given back"))
+    monkeypatch.setattr(inference, "inference_batch_size", lambda *_: 2)
+    model = fitted(toy_tokens, tmp_path / "cache", replace(SPEC, trainer=replace(SPEC.trainer, batch_size=2))).load()
+    of_the_fit = len(told)
+    assert of_the_fit >= len(toy_tokens.split("train")) // 2 // 16 > 0
+    predict(model, toy_tokens.split("train"), toy_tokens.pad_id, "cpu", "32-true")
+    assert len(told) - of_the_fit == len(toy_tokens.split("train")) // 2 // 16
 
 
 def test_only_the_command_has_its_process_keep_freed_memory(
