@@ -30,6 +30,15 @@ def commands(workflow: Path) -> list[list[str]]:
     return [shlex.split(step["run"]) for job in jobs for step in job["steps"] if "run" in step]
 
 
+# the Makefile
+
+
+def test_python_keeps_its_bytecode_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    line = ["make", "--eval", 'told: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"', "told"]
+    assert subprocess.run(line, cwd=root(), capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 # GitHub
 
 
