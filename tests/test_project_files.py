@@ -35,7 +35,7 @@ def commands(workflow: Path) -> list[list[str]]:
 
 def test_python_keeps_its_bytecode_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    line = ["make", "--eval", 'told: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"', "told"]
+    line = ["make", "--no-print-directory", "--eval", 'told: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"', "told"]
     assert subprocess.run(line, cwd=root(), capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
