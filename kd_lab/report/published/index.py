@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kd_lab.core import tables
@@ -18,7 +19,7 @@ TABLE = "table.md"  # a study's, written by `kd-lab report NAME --check` or `--k
 BEGIN, END = "<!-- index: made by `kd-lab report --index` -->", "<!-- end of index -->"
 SHORT_BEGIN, SHORT_END = "<!-- short index: made by `kd-lab report --index` -->", "<!-- end of short index -->"
 _HEADER = ("study", "what it shows", "verdict", "date", "commit", "hours")
-_NOT_RUN = "not run"
+_NOT_RUN, _NOTHING_PUBLISHED = "not run", "no published figures"
 _PAGES = ("README.md", TABLE, "frontier.md")  # of a study, the first that is there
 _ABOUT = re.compile(  # check_table's `_about`
     r"^Status: (?P<status>[\w ]+) \(.*\)\. Results of (?P<date>\S+), commit (?P<commit>.*?)(, on .*)?\.$", re.MULTILINE
@@ -66,8 +67,12 @@ def render_short(experiments: Path) -> str:
 
 def _has_run(one: _Entry, found: Sequence[_Entry]) -> bool:
     """Whether the study has, or of the studies that its page speaks of any."""
-    under = [other for other in found if other.name.startswith(f"{one.name}/")]
+    under = _under(one, found)
     return one.status != _NOT_RUN and (not under or any(other.status != _NOT_RUN for other in under))
+
+
+def _under(one: _Entry, found: Sequence[_Entry]) -> list[_Entry]:
+    return [other for other in found if other.name.startswith(f"{one.name}/")]
 
 
 def is_kept(experiments: Path) -> bool:
@@ -115,7 +120,16 @@ def _entries(experiments: Path) -> Sequence[_Entry]:
     specs = {spec.relative_to(experiments).with_suffix("").as_posix(): spec for spec in experiments.rglob("*.yaml")}
     alone = {page.parent.relative_to(experiments).as_posix() for page in experiments.rglob("*/README.md")}
     names = sorted({*specs, *alone})
-    return [_entry(experiments, name, specs.get(name)) for name in names]
+    found = [_entry(experiments, name, specs.get(name)) for name in names]
+    return [one if one.name in specs else replace(one, status=_verdicts_under(one, found)) for one in found]
+
+
+def _verdicts_under(one: _Entry, found: Sequence[_Entry]) -> str:
+    """How often each verdict was come to by the studies of a folder, such as "2 reproduced, 1 partly"."""
+    verdicts = Counter(other.status for other in _under(one, found))
+    for none in (MISSING, _NOTHING_PUBLISHED):
+        del verdicts[none]
+    return ", ".join(f"{times} {verdict}" for verdict, times in verdicts.most_common()) or MISSING
 
 
 def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
@@ -131,7 +145,7 @@ def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
     if rows.is_file():
         (date, commits), hours = kept.made(rows), f"{kept.hours(rows):.1f}"
         commit = ", ".join(commits)
-    status, table = ("no published figures" if spec else MISSING), ""
+    status, table = (_NOTHING_PUBLISHED if spec else MISSING), ""
     if (folder / FILE).is_file():
         found = _ABOUT.search((folder / TABLE).read_text(encoding="utf-8")) if (folder / TABLE).is_file() else None
         status = found["status"] if found else _NOT_RUN

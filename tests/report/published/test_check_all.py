@@ -127,6 +127,20 @@ def test_rows_hold_no_text_and_the_index_their_hours(place: Path) -> None:
     assert line.endswith("| 0123456-dirty | 2.0 |")
 
 
+def test_a_folder_of_studies_has_a_line_that_counts_their_verdicts_and_stands_for_them_in_readme(place: Path) -> None:
+    publish(place)
+    experiments = kept_in(place).parent.parent
+    for name in ("paper/other", "paper/third"):
+        (experiments / f"{name}.yaml").write_text("# Another\n", encoding="utf-8")
+    (experiments / "paper" / "other").mkdir()
+    shutil.copy(experiments / NAME / EXPECTED, experiments / "paper" / "other")
+    (experiments / "paper" / "README.md").write_text("# Some papers\n", encoding="utf-8")
+    assert index.render_short(experiments).splitlines()[2:] == [
+        "| [paper](experiments/paper/README.md) | Some papers | 1 not run, 1 reproduced |"
+    ]
+    assert index.render(experiments).count("no published figures") == 1, "the third's, which no verdict counts"
+
+
 def change_a_tolerance(place: Path) -> None:
     publish(place, [PUBLISHED[0].replace("0.08", "0.00001"), PUBLISHED[1]])
 

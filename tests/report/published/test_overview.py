@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,12 @@ def test_the_committed_tables_are_read_and_the_gains_are_those_that_readme_tells
     assert len(shown) == len(told)
     for one in shown:
         assert f"**{one.value:.1f} [{one.low:.1f}, {one.high:.1f}]**" in readme
+
+
+def test_the_page_of_students_tells_gains_that_are_in_readme_or_in_a_study() -> None:
+    readme = (root() / "README.md").read_text(encoding="utf-8")
+    page = (root() / "experiments" / "students" / "README.md").read_text(encoding="utf-8")
+    shown = {f"{one.value:.1f} [{one.low:.1f}, {one.high:.1f}]" for one in overview.gains(root() / "experiments")}
+    told = re.findall(r"-?\d+\.\d \[[^]]*\]", page)
+    assert len(told) >= 9
+    assert [one for one in told if one not in shown and one not in readme] == []
