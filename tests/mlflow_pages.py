@@ -13,11 +13,9 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from local_servers import free_port, wait_for_answer
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -43,32 +42,18 @@ return left.map(row => row.querySelector('a[href*="/runs/"]')?.innerText ?? '');
 @contextmanager
 def served(multirun: Path, name: str) -> Iterator[str]:
     """`kd-lab ui` over a study: yields the link that it prints, once it answers, and ends it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     verb = [sys.executable, "-m", "kd_lab", "ui", name, "--multirun", str(multirun), "--port", str(port), "--no-open"]
     server = subprocess.Popen(verb, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         link = server.stdout.readline().removeprefix("MLflow: ").strip()
         assert link.startswith("http"), "kd-lab ui did not start"
-        _answers(port)
+        wait_for_answer(f"http://127.0.0.1:{port}/health", server)
         yield link
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(timeout=30)
-
-
-def _answers(port: int) -> None:
-    """Waits until the server's own processes have started: half a minute where others are busy."""
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, f"nobody answers at port {port}"
-            time.sleep(0.2)
 
 
 @contextmanager

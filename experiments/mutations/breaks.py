@@ -5,7 +5,6 @@ Each changes what can be seen from outside, and none keeps the file from being i
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -17,11 +16,6 @@ class Break(NamedTuple):
     old: str  # stands in the file once
     new: str
     tests: tuple[str, ...]  # below tests/
-
-    @property
-    def room(self) -> str:
-        """The folder of the file."""
-        return Path(self.file).parent.as_posix()
 
     def applied(self, text: str) -> str | None:
         """The file's text with the fault; None where the old text does not stand in it once."""

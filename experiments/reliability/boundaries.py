@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
 import os
 import shutil
 import sqlite3
@@ -22,11 +21,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from experiments.reliability import interpose, result, workload
 from experiments.reliability.interpose import How
@@ -152,7 +151,8 @@ def tried(story: Story, act: Act, how: str, scratch: Path) -> Trial:
     )
     try:
         ended = workload.command(folder, story.line, lambda: _begin(folder, mode, act.number, error))
-        wrong = _killed(ended) if how.startswith("kill") else _failed(ended)
+        killed = "" if ended.code == -9 else f"it was not killed: exit code {ended.code}"
+        wrong = killed if how.startswith("kill") else _failed(ended)
         again = workload.command(folder, story.line)
         wrong = wrong or (f"the next line ended with {again.code}: {again.said[-300:]}" if again.code else "")
         synced = workload.command(folder, SYNC)
@@ -168,10 +168,6 @@ def tried(story: Story, act: Act, how: str, scratch: Path) -> Trial:
         return Trial(story.name, act, how, ended.code, wrong)
     finally:
         shutil.rmtree(folder)
-
-
-def _killed(ended: Ended) -> str:
-    return "" if ended.code == -9 else f"it was not killed: exit code {ended.code}"
 
 
 def _failed(ended: Ended) -> str:
@@ -234,43 +230,19 @@ def main() -> None:
 
 
 def _all(trials: Sequence[tuple[Story, Act, str]], workers: int, scratch: Path) -> Iterator[Trial]:
-    """Runs them in forks of this process, each with its share."""
-    pipes = []
-    for worker in range(workers):
-        reader, writer = os.pipe()
-        if not os.fork():
-            own = scratch / f"worker-{worker}"
-            own.mkdir()
-            with os.fdopen(writer, "w") as out:
-                for story, act, how in trials[worker::workers]:
-                    trial = tried(story, act, how, own)
-                    print(json.dumps(trial), file=out, flush=True)
-                    if trial.wrong:
-                        print(f"{story.name} {act} {how}: {trial.wrong}", file=sys.stderr, flush=True)
-            os._exit(0)
-        os.close(writer)
-        pipes.append(os.fdopen(reader))
-    lines: SimpleQueue[str] = SimpleQueue()
-    for pipe in pipes:  # all at once: a pipe that nobody reads is soon full, and its worker waits
-        Thread(target=_read, args=(pipe, lines), daemon=True).start()
-    at_work, told = len(pipes), 0
-    while at_work:
-        if not (line := lines.get()):
-            at_work -= 1
-            continue
-        told += 1
-        story, act, how, code, wrong = json.loads(line)
-        yield Trial(story, Act(*act), how, code, wrong)
-    for _ in pipes:
-        os.wait()
-    if told < len(trials):
-        raise SystemExit(f"a worker died: {told} of {len(trials)} trials were told of")
+    """Runs them in forks of this process."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        for done in as_completed([pool.submit(_one, *trial, scratch) for trial in trials]):
+            yield done.result()
 
 
-def _read(pipe: TextIO, lines: SimpleQueue[str]) -> None:
-    for line in pipe:
-        lines.put(line)
-    lines.put("")
+def _one(story: Story, act: Act, how: str, scratch: Path) -> Trial:
+    own = scratch / f"worker-{os.getpid()}"
+    own.mkdir(exist_ok=True)
+    trial = tried(story, act, how, own)
+    if trial.wrong:
+        print(f"{story.name} {act} {how}: {trial.wrong}", file=sys.stderr, flush=True)
+    return trial
 
 
 def _share(text: str) -> tuple[int, int]:

@@ -32,11 +32,6 @@ void kd_begin(const char *folder, int how, int where, int error, int log) {
     atomic_store(&mode, how);
 }
 
-int kd_end(void) {
-    atomic_store(&mode, ASLEEP);
-    return atomic_load(&count);
-}
-
 /* SQLite's own writes are not counted: between two commits, each the removal of its journal, it is whole by itself. */
 static int inside(const char *path, int commits) {
     if (strncmp(path, below, below_length) != 0 || (path[below_length] != '/' && path[below_length] != 0)) return 0;

@@ -43,15 +43,6 @@ def begin(folder: Path, how: How, at: int = 0, error: int = 0, log: int = -1) ->
     _library().kd_begin(str(folder.resolve()).encode(), int(how), at, error, log)
 
 
-def end() -> int:
-    """Stops it.
-
-    Returns:
-        how many acts there were.
-    """
-    return int(_library().kd_end())
-
-
 def _library() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 

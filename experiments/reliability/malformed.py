@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, given, settings
 
@@ -140,17 +141,9 @@ def _peak_mib() -> float:
 
 @contextlib.contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
-    before, cache = Path.cwd(), os.environ.get("KD_LAB_CACHE")
     folder.mkdir()
-    os.chdir(folder)
-    os.environ["KD_LAB_CACHE"] = str(folder.parent / "cache")
-    try:
+    with contextlib.chdir(folder), patch.dict(os.environ, KD_LAB_CACHE=str(folder.parent / "cache")):
         yield
-    finally:
-        os.chdir(before)
-        os.environ.pop("KD_LAB_CACHE")
-        if cache is not None:
-            os.environ["KD_LAB_CACHE"] = cache
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,13 @@ _KEEP_CAPABILITIES, _VERSION_3, _READ_AND_SEARCH = 8, 0x20080522, 2  # of Linux'
 GROUP, USERS = 1500, (1501, 1502)  # for those who share a cache; they need no names
 
 
-def at_once(
-    folder: Path, lines: Sequence[Sequence[str]], begin: Callable[[int], object] = lambda n: None
-) -> list[Ended]:
+def at_once(folder: Path, lines: Sequence[Sequence[str]]) -> list[Ended]:
     """Runs the lines side by side, each in a fork of its own."""
     readers = []
-    for number, line in enumerate(lines):
+    for line in lines:
         reader, writer = os.pipe()
         if not os.fork():
-            ended = workload.command(folder, line, lambda number=number: begin(number))  # type: ignore[misc]
+            ended = workload.command(folder, line)
             os.write(writer, f"{ended.code}\n{ended.said}"[:60_000].encode())
             os._exit(0)
         os.close(writer)
@@ -144,12 +142,6 @@ def _told(ended: Sequence[Ended], right: bool) -> dict[str, Any]:
     return {"exit_codes": [one.code for one in ended], "lines": lines, "right": fine}
 
 
-def _open_to(folder: Path, group: int, mode: int) -> Path:
-    os.chown(folder, 0, group)
-    folder.chmod(mode)
-    return folder
-
-
 def _shared(scratch: Path, rows: dict[str, Any]) -> dict[str, Any]:
     """Both in a group of their own, with a cache whose files the group may change; each with a folder of results."""
     for path in (scratch, *scratch.parents):
@@ -158,21 +150,17 @@ def _shared(scratch: Path, rows: dict[str, Any]) -> dict[str, Any]:
     scratch.mkdir()
     cache = scratch / "cache"
     cache.mkdir()
-    _open_to(cache, GROUP, 0o2775)
+    os.chown(cache, 0, GROUP)
+    cache.chmod(0o2775)
     ended, same = [], True
     for number in range(len(USERS)):
         folder = workload.make(scratch / f"user-{number}")
         os.chown(folder, USERS[number], GROUP)
         (folder / "cache").symlink_to(cache)
-        ended.append(workload.command(_open_to_user(folder, number), LINE, lambda n=number: _as_user(n)))  # type: ignore[misc]
+        ended.append(workload.command(folder, LINE, lambda n=number: _as_user(n)))  # type: ignore[misc]
         same = same and workload.rows(folder) == rows
     more = workload.command(scratch / "user-0", [*LINE, "seed=1"], lambda: _as_user(0))
     return {**_told([*ended, more], same and fits(ended, "teacher") == 1), "teacher_fits": fits(ended, "teacher")}
-
-
-def _open_to_user(folder: Path, number: int) -> Path:
-    os.chown(folder, USERS[number], GROUP)
-    return folder
 
 
 def _read_only(scratch: Path, rows: dict[str, Any]) -> dict[str, Any]:

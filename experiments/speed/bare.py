@@ -44,48 +44,34 @@ def train(
     keep_freed_memory()
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with only_active_rows(model, seen, tokens.pad_id):
-        _train(model, tokens, logits, loss, optimizer, settings, seed, advance, record)
+        device, precision = settings.resolve_device_and_precision()
+        rows = BatchLoader(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
+        updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
+        step = optimizer.build(model.train().to(device), model.head)
+        for part in model.modules():
+            if isinstance(part, ActiveEmbedding):
+                part.follow(step)
+        schedule = torch.optim.lr_scheduler.LambdaLR(step, lambda done: optimizer.factor(done, updates))
+        recorded = record and device == "cuda" and isinstance(model, EncoderClassifier) and settings.accumulate == 1
+        call = GraphReplay(model) if recorded else model
+        for epoch in range(settings.max_epochs):
+            torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]))
+            for number, made in enumerate(rows, start=1):
+                batch = moved(made, device)
+                taught = logits[batch.row_ids.to(logits.device)].to(device)
+                enabled, cached = precision == "bf16-mixed", device == "cuda"
+                with torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=cached):
+                    said = call(batch).logits
+                    total = distillation(said, batch.labels, taught, *loss)
+                (total / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+                if number % settings.accumulate == 0 or number == len(rows):
+                    if settings.clip_norm:
+                        clip(step, settings.clip_norm)
+                    step.step()
+                    schedule.step()
+                    step.zero_grad()
+                advance(len(batch.labels))
     model.cpu().eval()
-
-
-def _train(
-    model: TorchClassifier,
-    tokens: Tokens,
-    logits: torch.Tensor,
-    loss: tuple[float, float],
-    optimizer: AdamW,
-    settings: Trainer,
-    seed: int,
-    advance: Callable[[int], None],
-    record: bool,
-) -> None:
-    device, precision = settings.resolve_device_and_precision()
-    rows = BatchLoader(tokens.split("train"), settings.batch_size, tokens.pad_id, seed=seed)
-    updates = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
-    step = optimizer.build(model.train().to(device), model.head)
-    for part in model.modules():
-        if isinstance(part, ActiveEmbedding):
-            part.follow(step)
-    schedule = torch.optim.lr_scheduler.LambdaLR(step, lambda done: optimizer.factor(done, updates))
-    recorded = record and device == "cuda" and isinstance(model, EncoderClassifier) and settings.accumulate == 1
-    call = GraphReplay(model) if recorded else model
-    for epoch in range(settings.max_epochs):
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]))
-        for number, made in enumerate(rows, start=1):
-            batch = moved(made, device)
-            taught = logits[batch.row_ids.to(logits.device)].to(device)
-            enabled, cached = precision == "bf16-mixed", device == "cuda"
-            with torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=cached):
-                said = call(batch).logits
-                total = distillation(said, batch.labels, taught, *loss)
-            (total / settings.accumulate).backward()  # type: ignore[no-untyped-call]
-            if number % settings.accumulate == 0 or number == len(rows):
-                if settings.clip_norm:
-                    clip(step, settings.clip_norm)
-                step.step()
-                schedule.step()
-                step.zero_grad()
-            advance(len(batch.labels))
 
 
 def moved(batch: Batch, device: str) -> Batch:

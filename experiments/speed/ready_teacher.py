@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -55,17 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         spec = ReadyTeacher(str(saved))
         tokens = tokenise(ShortTexts(texts, words(asked.overrides)), spec.tokenizer, cache)
         fitted = spec.prepared(tokens, cache)
-        ours, bare = fitted.load().to(device), transformers.AutoModelForSequenceClassification.from_pretrained(saved)
-        bare = bare.eval().to(device)
+        model, net = fitted.load().to(device), transformers.AutoModelForSequenceClassification.from_pretrained(saved)
+        net = net.eval().to(device)
         train = tokens.split("train")
         mean, rows = float(train.lengths.mean()), inference_batch_size(train, device)
         source = BatchLoader(train, rows, tokens.pad_id)
         batches = [moved(batch, device) for batch in source]
-        apart = _difference(ours, bare, batches[-1], device, precision)
+        apart = _difference(model, net, batches[-1], device, precision)
         keep_freed_memory()  # as the command does
         jobs = {
-            "ours": partial(_ours, fitted.fingerprint, ours, tokens, (device, precision)),
-            "bare": partial(_bare, bare, batches, device, precision),
+            "ours": partial(ours, fitted.fingerprint, model, tokens, (device, precision)),
+            "bare": partial(bare, partial(_logits, net), batches, device, precision),
         }
         measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
     result.write(
@@ -112,7 +112,8 @@ def _logits(net: Net, batch: Batch) -> torch.Tensor:
     return logits
 
 
-def _ours(fingerprint: str, model: TorchClassifier, tokens: Tokens, on: tuple[str, str]) -> Figures:
+def ours(fingerprint: str, model: TorchClassifier, tokens: Tokens, on: tuple[str, str]) -> Figures:
+    """kd_lab's pass over train, on a (device, precision)."""
     torch.use_deterministic_algorithms(False)
     with tempfile.TemporaryDirectory() as folder:
         start, used = time.perf_counter(), time.process_time()
@@ -120,12 +121,13 @@ def _ours(fingerprint: str, model: TorchClassifier, tokens: Tokens, on: tuple[st
         return _figures(len(outputs), time.perf_counter() - start, time.process_time() - used)
 
 
-def _bare(net: Net, batches: Sequence[Batch], device: str, precision: str) -> Figures:
+def bare(answer: Callable[[Batch], torch.Tensor], batches: Sequence[Batch], device: str, precision: str) -> Figures:
+    """A bare loop: `answer` gives the logits of a batch."""
     torch.use_deterministic_algorithms(False)
     start, used = time.perf_counter(), time.process_time()
     with torch.no_grad(), autocast(device, precision):
         for batch in batches:
-            outputs = _logits(net, batch)
+            outputs = answer(batch)
         outputs.cpu()  # a GPU has done all of them by then
     rows = sum(len(batch.labels) for batch in batches)
     return _figures(rows, time.perf_counter() - start, time.process_time() - used)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import json
 import os
 import subprocess  # git with fixed arguments, no shell
@@ -14,7 +13,7 @@ from typing import Any
 
 from experiments.speed.command_line import BenchmarkRequest
 from experiments.speed.rounds import Measured, Ratio
-from kd_lab.core.machine import describe_machine, git_commit, versions
+from kd_lab.core.machine import PACKAGES, describe_machine, git_commit, versions
 from kd_lab.core.paths import root
 
 SCHEMA = 1
@@ -50,7 +49,7 @@ def write(
         "command": asked.command,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "git_commit": commit(),
-        "versions": {**versions(), **_more_versions()},
+        "versions": versions((*PACKAGES, "accelerate")),
         "machine": describe_machine(),
         "settings": {**settings, "overrides": asked.overrides, "again": asked.again, "quick": asked.quick},
         "medians": medians,
@@ -93,13 +92,6 @@ def commit() -> str | None:
     line = ("git", "--no-optional-locks", "-C", str(root()), "diff", "--quiet", "HEAD", "--", *_GENERATED)
     clean = subprocess.run(line, check=False, timeout=10).returncode == 0  # noqa: S603
     return found.removesuffix("-dirty") if clean else found
-
-
-def _more_versions() -> dict[str, str]:
-    try:
-        return {"accelerate": importlib.metadata.version("accelerate")}
-    except importlib.metadata.PackageNotFoundError:
-        return {}
 
 
 def _tell(told: Mapping[str, Any], path: Path) -> None:

@@ -41,19 +41,12 @@ def distil(
         UserError, FitError: as `kd_lab.run`.
     """
     loss = ["loss=cross_entropy"] if teacher == "none" else []
-    given = {
-        "validation": validation,
-        "test": test,
-        "unlabelled": unlabelled,
-        "text": text,
-        "label": label,
-        "pair": pair,
-        "id": id,
-    }
+    rows: dict[str, Any] = {"train": train, "validation": validation, "test": test, "unlabelled": unlabelled}
+    columns: dict[str, Any] = {"text": text, "label": label, "pair": pair, "id": id}
     chosen = [*_chosen("model", student, "checkpoint"), *_chosen("teacher", teacher, "ready", "answers")]
     if id is not None and "teacher=answers" in chosen:
         chosen.append(f"teacher.id_column={hydra_text(id)}")
-    return run(*chosen, *loss, *overrides, train=train, **given)
+    return run(*chosen, *loss, *overrides, **rows, **columns)
 
 
 def _chosen(group: str, given: str | Path, of_folder: str, of_file: str | None = None) -> list[str]:

@@ -74,8 +74,6 @@ class Run:
         self, texts: Sequence[str], seconds: Sequence[str] | None = None, abstain: float | None = None
     ) -> tuple[list[str], NDArray[Any]] | tuple[list[str | None], NDArray[Any]]:
         """The most probable label of each text, and the probabilities of all; see `TextClassifier.predict`."""
-        if abstain is None:
-            return self.model.predict(texts, seconds)
         return self.model.predict(texts, seconds, abstain=abstain)
 
     def save(self, folder: str | PathLike[str]) -> Path:

@@ -112,7 +112,9 @@ def _check_made_by_hydra(config: DictConfig) -> None:
         if ours and signature.options(found[TARGET]):  # of others' plug-ins Hydra knows the types
             check(found, f"hydra.{part}")
         for place, key, value in _entries(found, f"hydra.{part}"):
-            strange = key == "()" or (part.endswith("logging") and key == "class" and not _is_log_class(value))
+            strange = key == "()" or (
+                part.endswith("logging") and key == "class" and not str(value).startswith("logging.")
+            )
             if strange or key in ("_args_", "_partial_"):
                 raise UserError(f"{place}.{key}", expected="no such entry", got=str(value)[:200], cure="Leave it out.")
 
@@ -121,10 +123,6 @@ def _is_plugin(target: str) -> bool:
     from hydra.core.plugins import Plugins
 
     return target in Plugins.instance().class_name_to_class
-
-
-def _is_log_class(value: Any) -> bool:
-    return str(value).startswith("logging.")
 
 
 def _entries(settings: Any, where: str) -> Iterator[tuple[str, str, Any]]:

@@ -61,8 +61,8 @@ def cell_name(overrides: str) -> str:
     return f"{name[:110].encode()[:240].decode(errors='ignore')}-{digest}"
 
 
-def compose(overrides: Sequence[str] = ()) -> DictConfig:
-    """The config of a single run, for notebooks and tests.
+def compose(overrides: Sequence[str] = (), name: str = "config") -> DictConfig:
+    """The config of a single run, or by its `name` another that lies in conf/.
 
     Raises:
         UserError: an override is wrong.
@@ -70,7 +70,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     register()
     try:
         with initialize_config_dir(CONF, version_base="1.3"):
-            config: DictConfig = hydra_compose("config", path_override.readable(overrides))
+            config: DictConfig = hydra_compose(name, path_override.readable(overrides))
             return config
     except MISTAKES as error:
         raise mistake(error) from error

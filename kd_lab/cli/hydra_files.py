@@ -9,9 +9,6 @@ from kd_lab.core.redact import redacted
 
 def without_credentials(config: DictConfig) -> DictConfig:
     """A copy of the config in which credentials are hidden; interpolations stay as they are."""
-    hidden: DictConfig = OmegaConf.create(redacted(_plain(config)))
+    plain = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    hidden: DictConfig = OmegaConf.create(redacted(plain))
     return hidden
-
-
-def _plain(config: DictConfig) -> object:
-    return OmegaConf.to_container(config, resolve=False, enum_to_str=True)

@@ -7,15 +7,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 
-from kd_lab.cli import path_override
-from kd_lab.cli.compose import CONF, MISTAKES, mistake, register
+from kd_lab.cli.compose import CONF, compose, mistake
 from kd_lab.cli.run_place import check_folder
 from kd_lab.core.errors import FitError, UserError
 from kd_lab.core.process_tuning import first_import
@@ -66,9 +63,7 @@ def pretrain(arguments: Sequence[str]) -> int:
     config = composed(overrides)
     try:
         if show:
-            from kd_lab.pipeline.pretrain import config_text
-
-            print(config_text(config), end="")
+            print(OmegaConf.to_yaml(config, resolve=True), end="")
             return 0
         folder = Path(str(config.paths.multirun)) / str(config.name)
         check_folder(folder, str(config.paths.multirun))
@@ -88,15 +83,10 @@ def composed(overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         UserError: an override is wrong.
     """
-    register()
     try:
-        with initialize_config_dir(CONF, version_base="1.3"):
-            config: DictConfig = hydra_compose(
-                "pretrain", [_of_group(one) for one in path_override.readable(overrides)]
-            )
-            return config
-    except MISTAKES as error:
-        raise _mistake(error) from error
+        return compose([_of_group(one) for one in overrides], "pretrain")
+    except UserError as error:
+        raise _as_typed_here(error) from error
 
 
 def groups() -> str:
@@ -116,9 +106,8 @@ def _of_group(override: str) -> str:
     return "~pretrain/teacher@teacher" if override == "teacher=none" else f"pretrain/{group}@{group}={option}"
 
 
-def _mistake(error: Exception) -> UserError:
-    """Hydra's complaint with the groups as they are typed here."""
-    found = mistake(error)
+def _as_typed_here(found: UserError) -> UserError:
+    """A complaint with the groups as they are typed here."""
     where = found.where.replace("override pretrain/", "override ")
     cure = found.cure.replace("kd-lab --help", "kd-lab pretrain --help").replace(
         "kd-lab --cfg job", "kd-lab pretrain --cfg"

@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,9 +31,6 @@ from kd_lab.report.study.mirrored import sync_with_mlflow
 from kd_lab.report.study.shown import markdown, show
 from kd_lab.report.study.study_report import FOLDER, StudyReport, write
 from kd_lab.tracking.mlflow_address import file_uri
-
-if TYPE_CHECKING:
-    from kd_lab.pipeline.cell import Cell
 
 
 def report(arguments: Sequence[str]) -> int:
@@ -95,22 +92,13 @@ def _refuse(options: argparse.Namespace) -> None:
         raise UserError("--margin", expected="above 0 and below 1", got=str(options.margin), cure=cure)
 
 
-def _opened(config: Mapping[str, Any]) -> Cell:
-    """The cell that a result's config describes."""
-    from omegaconf import OmegaConf
-
-    from kd_lab.pipeline.cell import Cell
-
-    return Cell(OmegaConf.create(dict(config)))
-
-
 def _gate(options: argparse.Namespace) -> int:
     """Prints and writes what the gate says."""
     from kd_lab.report.release import gate, gate_table
 
     study = options.multirun / options.name
     found = gate.evaluate_gate(
-        study, study_cells(options.multirun, options.name), _opened, margin=options.margin, rows=options.rows
+        study, study_cells(options.multirun, options.name), margin=options.margin, rows=options.rows
     )
     page = gate_table.to_markdown(found, f"kd-lab report {options.name} --gate")
     _say(gate_table.to_rich(found), [*gate_table.lines(found), _written(gate.write(found, page, study / FOLDER))])
@@ -123,9 +111,7 @@ def _frontier(options: argparse.Namespace) -> int:
 
     study = options.multirun / options.name
     threads = options.threads or cores.usable()
-    found = frontier.measure(
-        study, study_cells(options.multirun, options.name), _opened, threads=threads, rounds=options.rounds
-    )
+    found = frontier.measure(study, study_cells(options.multirun, options.name), threads=threads, rounds=options.rounds)
     page = frontier_table.to_markdown(found, f"kd-lab report {options.name} --frontier")
     files = frontier_table.write(found, page, study / FOLDER)
     _say(frontier_table.to_rich(found), [*frontier_table.lines(found), _written(files)])

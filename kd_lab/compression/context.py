@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,20 +17,6 @@ from kd_lab.models.base import TorchClassifier
 from kd_lab.training.weight_constraint import CombinedConstraints, WeightConstraint
 
 
-class Recover(Protocol):
-    """Trains a model on under the loss, the teacher and the optimizer of its fit."""
-
-    def __call__(
-        self,
-        model: TorchClassifier,
-        context: CompressionContext,
-        epochs: int,
-        lr_scale: float,
-        constraint: WeightConstraint | None,
-    ) -> None:
-        """Trains `model` in place and leaves it in evaluation mode on the CPU."""
-
-
 @dataclass
 class CompressionContext:
     """The surroundings of the classifier that a step is given; a step that changes the tokenizer changes them.
@@ -40,7 +26,8 @@ class CompressionContext:
         tokenizer: the tokenizer.json that made them.
         scratch: a folder for what steps make on the way, such as checkpoints to go on from; it may not be there yet.
         retokenise: a tokenizer.json -> the data set as its pieces, the same rows in the same order.
-        training: how `recover` trains.
+        training: how `recover` trains a model, in place: under the loss, the teacher and the optimizer of its fit, for
+            so many epochs, at a share of the fit's rates; it leaves it in evaluation mode on the CPU.
         notes: what the steps have to say about what they did, by step, for the result.
         pruned: whether a step has set weights to zero that those after it are to keep at zero.
         step: the name of the step that is at work; None where it is used alone, and has its own name.
@@ -51,7 +38,7 @@ class CompressionContext:
     tokenizer: Path
     scratch: Path
     retokenise: Callable[[Path], Tokens]
-    training: Recover
+    training: Callable[[TorchClassifier, CompressionContext, int, float, WeightConstraint | None], None]
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     pruned: bool = False
     step: str | None = None

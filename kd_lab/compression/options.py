@@ -5,51 +5,6 @@ from __future__ import annotations
 import math
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.nested import is_number
-
-
-def need_share(where: str, value: object) -> None:
-    """Refuses what is no share of parts to keep.
-
-    Raises:
-        UserError: it is not a number above 0 and up to 1.
-    """
-    if not is_number(value) or not 0 < value <= 1:
-        raise UserError(
-            where, expected="a share above 0, up to 1", got=repr(value), cure=f"Use e.g. {where}=0.5 to keep half."
-        )
-
-
-def need_count(where: str, value: object, least: int = 1) -> None:
-    """Refuses what is no whole number of at least `least`.
-
-    Raises:
-        UserError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(
-            where,
-            expected=f"a whole number, at least {least}",
-            got=repr(value),
-            cure=f"Use e.g. {where}={max(least, 2)}.",
-        )
-
-
-def need_training(step: str, epochs: object, rate: object) -> None:
-    """Refuses what cannot say how long and how fast to train on after the step called `step`.
-
-    Raises:
-        UserError: epochs is no whole number from 0, or rate no number above 0.
-    """
-    need_count(f"compression.{step}.epochs", epochs, 0)
-    where = f"compression.{step}.rate"
-    if not is_number(rate) or not 0 < rate < math.inf:
-        raise UserError(
-            where,
-            expected="a share of the fit's learning rates, above 0",
-            got=repr(rate),
-            cure=f"Use e.g. {where}=0.3; without training, compression.{step}.epochs=0.",
-        )
 
 
 def need_at_most(where: str, value: int, most: int, what: str) -> None:

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import Preparing, Step, need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.nested import is_number
-from kd_lab.core.option_types import NonEmpty, ShareBelowOne
+from kd_lab.core.option_types import NonEmpty, ShareBelowOne, check_fields
 from kd_lab.evaluation.inference import predict
 from kd_lab.evaluation.metrics import scope_counts
 from kd_lab.models.base import TorchClassifier
@@ -44,9 +43,7 @@ class OutOfScope:
         if self.label is None:
             cure = f"Name it, {_WHERE}.label=CLASS, or leave this step out."
             raise UserError(_WHERE, expected="a data set with a class out of scope", got="none", cure=cure)
-        if not is_number(self.cost) or not 0 <= self.cost < 1:
-            cure = f"Use e.g. {_WHERE}.cost=0.01 for one point."
-            raise UserError(f"{_WHERE}.cost", expected="a fraction from 0, below 1", got=repr(self.cost), cure=cure)
+        check_fields(self, _WHERE)
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that was given, or a UserError where it is none of torch."""

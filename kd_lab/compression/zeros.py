@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from kd_lab.training.weight_constraint import WeightConstraint
+
 Weight = tuple[nn.Module, str]  # a module and the name of its parameter
 
 
@@ -29,7 +31,7 @@ def share_of_zeros(group: Sequence[Weight]) -> float:
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 
 
-class KeepZeros:
+class KeepZeros(WeightConstraint):
     """Holds at zero what is zero in a pruned model's matrices when a later step begins to train it on.
 
     Which weights those are follows from the model itself, so that it holds for one that has lost heads, units or
@@ -39,12 +41,6 @@ class KeepZeros:
     def __init__(self, model: nn.Module) -> None:
         self._weights = matrices(model)
         self._zero = [weight == 0 for weight in tensors(self._weights)]
-
-    def before_forward(self) -> None:
-        """Nothing: the weights are used as they are trained."""
-
-    def before_update(self) -> None:
-        """Nothing: which weights are zero is known."""
 
     def after_update(self, share: float) -> None:
         """Sets what the optimizer moved away from zero back."""

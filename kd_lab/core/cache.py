@@ -17,7 +17,7 @@ from weakref import finalize
 
 from kd_lab.core.cache_check import Damage, damage, digest, unreadable
 from kd_lab.core.cache_entry import clear_drafts, set_aside, write
-from kd_lab.core.cache_folder import MANIFEST, contents, discard, lock_of, mark, size
+from kd_lab.core.cache_folder import MANIFEST, contents, lock_of, mark, size
 from kd_lab.core.cache_lock import exclusive_lock, is_still, shared_lock
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.progress import say
@@ -184,19 +184,6 @@ class Cache:
         with disk_errors(self.root), exclusive_lock(lock_of(folder)):
             if folder in self._held and is_still(self._held[folder], folder / MANIFEST):  # nobody else has done so
                 self._set_aside(folder, flaw)
-
-    def remove(self, kind: str, parts: Mapping[str, Any]) -> None:
-        """Deletes an artifact, so that it is built anew; nothing is done where it is not there.
-
-        Raises:
-            UserError: it may not be deleted.
-        """
-        folder = self.folder(kind, parts)
-        with disk_errors(self.root):
-            if folder.is_dir() and not folder.is_symlink():
-                with exclusive_lock(lock_of(folder)), suppress(FileNotFoundError):  # another process was quicker
-                    discard(folder)
-            _checked.discard(folder)
 
     def _use(self, folder: Path) -> Damage | None:
         """Takes an artifact that is whole, or says what is wrong with it."""

@@ -6,55 +6,35 @@ A format ends in a number, which rises when what is saved changes so that an old
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 from kd_lab.core.errors import UserError
 
-
-class Format(NamedTuple):
-    """What reads and writes a format."""
-
-    target: str  # dotted name of the class, where it lies now
-    formerly: str = ""  # what folders that were saved before there were formats say instead
-
-
+# Format -> the class that reads and writes it, where it lies now.
 FORMATS = {
-    "cnn/1": Format("kd_lab.models.cnn.CnnClassifier"),
-    "encoder/1": Format(
-        "kd_lab.models.encoder.EncoderClassifier",
-        "kd_lab.models.encoder.EncoderClassifier",
-    ),
-    "gru_attention/1": Format("kd_lab.models.gru_attention.GruAttentionClassifier"),
-    "lstm_attention/1": Format(
-        "kd_lab.models.lstm_attention.LstmAttentionClassifier",
-        "kd_lab.models.lstm_attention.LstmAttentionClassifier",
-    ),
-    "onnx/1": Format(
-        "kd_lab.compression.quantize.onnx_classifier.OnnxClassifier",
-        "kd_lab.compression.onnx_classifier.OnnxClassifier",
-    ),
-    "openvino/1": Format(
-        "kd_lab.compression.quantize.openvino_classifier.OpenVinoClassifier",
-        "kd_lab.compression.openvino_classifier.OpenVinoClassifier",
-    ),
-    "sparse/1": Format(
-        "kd_lab.compression.prune.sparse_classifier.SparseClassifier",
-        "kd_lab.compression.sparse_classifier.SparseClassifier",
-    ),
-    "static/1": Format("kd_lab.models.static.StaticClassifier"),
-    "tfidf/1": Format("kd_lab.models.tfidf.TfidfClassifier"),
-    "torch_bf16/1": Format(
-        "kd_lab.compression.quantize.torch_bf16_classifier.TorchBf16Classifier",
-        "kd_lab.compression.torch_bf16_classifier.TorchBf16Classifier",
-    ),
-    "torch_int8/1": Format(
-        "kd_lab.compression.quantize.torch_int8_classifier.TorchInt8Classifier",
-        "kd_lab.compression.torch_int8_classifier.TorchInt8Classifier",
-    ),
+    "cnn/1": "kd_lab.models.cnn.CnnClassifier",
+    "encoder/1": "kd_lab.models.encoder.EncoderClassifier",
+    "gru_attention/1": "kd_lab.models.gru_attention.GruAttentionClassifier",
+    "lstm_attention/1": "kd_lab.models.lstm_attention.LstmAttentionClassifier",
+    "onnx/1": "kd_lab.compression.quantize.onnx_classifier.OnnxClassifier",
+    "openvino/1": "kd_lab.compression.quantize.openvino_classifier.OpenVinoClassifier",
+    "sparse/1": "kd_lab.compression.prune.sparse_classifier.SparseClassifier",
+    "static/1": "kd_lab.models.static.StaticClassifier",
+    "tfidf/1": "kd_lab.models.tfidf.TfidfClassifier",
+    "torch_bf16/1": "kd_lab.compression.quantize.torch_bf16_classifier.TorchBf16Classifier",
+    "torch_int8/1": "kd_lab.compression.quantize.torch_int8_classifier.TorchInt8Classifier",
 }
 ONNX = "onnx/1"  # what ONNX Runtime alone can read
-_FORMERLY = {one.formerly: name for name, one in FORMATS.items() if one.formerly}
-_OF_CLASS = {one.target: name for name, one in FORMATS.items()}
+FORMERLY = {  # what folders that were saved before there were formats say instead
+    "kd_lab.models.encoder.EncoderClassifier": "encoder/1",
+    "kd_lab.models.lstm_attention.LstmAttentionClassifier": "lstm_attention/1",
+    "kd_lab.compression.onnx_classifier.OnnxClassifier": "onnx/1",
+    "kd_lab.compression.openvino_classifier.OpenVinoClassifier": "openvino/1",
+    "kd_lab.compression.sparse_classifier.SparseClassifier": "sparse/1",
+    "kd_lab.compression.torch_bf16_classifier.TorchBf16Classifier": "torch_bf16/1",
+    "kd_lab.compression.torch_int8_classifier.TorchInt8Classifier": "torch_int8/1",
+}
+_OF_CLASS = {target: name for name, target in FORMATS.items()}
 
 
 def format_of(kind: type) -> str:
@@ -81,14 +61,14 @@ def check_saved(kind: Any, where: str) -> None:
 
 def known_format(name: Any) -> str | None:
     """The format of that name, or that an older kd_lab called so; None where there is none."""
-    return name if name in FORMATS else _FORMERLY.get(name) if isinstance(name, str) else None
+    return name if name in FORMATS else FORMERLY.get(name) if isinstance(name, str) else None
 
 
 def module_of(name: str) -> str:
     """The module in which the class of a format lies."""
-    return FORMATS[name].target.rpartition(".")[0]
+    return FORMATS[name].rpartition(".")[0]
 
 
 def class_of(name: str) -> Any:
     """The class of a format."""
-    return getattr(import_module(module_of(name)), FORMATS[name].target.rpartition(".")[2])
+    return getattr(import_module(module_of(name)), FORMATS[name].rpartition(".")[2])

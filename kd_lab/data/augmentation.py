@@ -129,16 +129,6 @@ class Augmentation:
         return found
 
 
-def augmented(train: Split, augmentation: Augmentation | None) -> tuple[Split, tuple[str, ...]]:
-    """See `Augmentation.rows`; train itself where there is none."""
-    return (train, ()) if augmentation is None else augmentation.rows(train)
-
-
-def named(augmentation: Augmentation | None) -> dict[str, Any]:
-    """What a data set's name says of it; nothing where it makes no rows, so that no older name changes."""
-    return {} if augmentation is None or not augmentation.factor else {"augmentation": augmentation}
-
-
 def _sides(split: Split) -> list[Sequence[str]]:
     return [split.texts] if split.pairs is None else [split.texts, split.pairs]
 

@@ -16,7 +16,7 @@ import numpy as np
 from kd_lab.core.cache import Cache
 from kd_lab.core.code_hash import code_hash
 from kd_lab.core.progress import Advance
-from kd_lab.data.dataset import UNLABELLED, Dataset, Split, Texts, checked, overlap
+from kd_lab.data.dataset import MULTI_LABEL, UNLABELLED, Dataset, Split, Texts, checked, overlap
 from kd_lab.data.label_sets import gold
 from kd_lab.data.label_warnings import label_warnings
 from kd_lab.data.npy_file import NpyFile
@@ -83,6 +83,12 @@ class Tokens:
     def pairs(self) -> bool:
         """Whether a row has two texts."""
         return (self.folder / "train.segments.npy").is_file()
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the `classifier.json` of a model that is fitted on them says, beside its format."""
+        said = {"labels": self.classes, "max_tokens": self.max_tokens, "pad_id": self.pad_id, "pairs": self.pairs}
+        return {**said, "task": MULTI_LABEL} if self.multi_label else said
 
     def split(self, name: str) -> TokenSplit:
         """The split train, validation or test."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kd_lab.core.errors import UserError
-from kd_lab.data.augmentation import Augmentation, augmented, named
+from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.dataset import Split, SplitPlan, classes_of
 
 
@@ -38,13 +38,13 @@ def prepared(source: Source, train: Split, sets: np.ndarray | None = None) -> tu
     """
     if source.labelled is not None:
         train = _few(train, source.labelled, source.split.seed, sets)
-    return augmented(train, source.augmentation)
+    return (train, ()) if source.augmentation is None else source.augmentation.rows(train)
 
 
 def fingerprint_parts(source: Source) -> dict[str, Any]:
     """What a data set's name says of it; nothing of what is not given, so that no older name changes."""
-    few = {} if source.labelled is None else {"labelled": source.labelled}
-    return few | named(source.augmentation)
+    few, made = {} if source.labelled is None else {"labelled": source.labelled}, source.augmentation
+    return few | ({} if made is None or not made.factor else {"augmentation": made})
 
 
 def _few(train: Split, limit: int, seed: int, sets: np.ndarray | None) -> Split:

@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike
 
 from kd_lab.core.nested import is_number
 from kd_lab.data.balanced_rows import class_counts
-from kd_lab.evaluation.counting import CONFIDENCE
+from kd_lab.evaluation.counting import bootstrap
 
 UNEVEN = 3.0  # times that the largest class is the smallest, above which classes are called uneven
 RATIO = "class_ratio"  # names of what stands beside a split's metrics
-_CELLS = 2_000_000  # counts held at a time, 16 MB
 
 
 def balanced_accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
@@ -27,37 +26,22 @@ def balanced_accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
     return float(np.mean(hits / rows))
 
 
-def balanced_accuracy_interval(
-    predictions: ArrayLike,
-    labels: ArrayLike,
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of it, as `f1_macro_interval` has of macro-F1: the rows are drawn anew, as counts.
+def balanced_accuracy_interval(predictions: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of it, (low, high) as fractions.
 
     Args:
         predictions, labels: (N,) int, classes.
-        samples: how often to draw.
-        seed: of the draws; the same seed gives the same interval.
-        confidence: share of the drawn numbers inside the interval.
-
-    Returns:
-        (low, high) as fractions.
     """
     hits, rows = _by_class(predictions, labels)
-    counts, n = np.concatenate([hits, rows - hits]), int(rows.sum())
-    draw, scores = np.random.default_rng(seed), []
-    step = max(1, _CELLS // len(counts))
-    for start in range(0, samples, step):
-        drawn = draw.multinomial(n, counts / n, size=min(step, samples - start)).astype(float)  # (samples, 2 C)
+
+    def score(drawn: np.ndarray) -> np.ndarray:  # (samples, 2 C)
         right = drawn[:, : len(hits)]
         of_class = right + drawn[:, len(hits) :]
         recall = np.divide(right, of_class, out=np.zeros_like(right), where=of_class > 0)
-        scores.append(recall.sum(axis=1) / (of_class > 0).sum(axis=1))
-    low, high = np.quantile(np.concatenate(scores), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+        mean: np.ndarray = recall.sum(axis=1) / (of_class > 0).sum(axis=1)
+        return mean
+
+    return bootstrap(np.concatenate([hits, rows - hits]), score, 1000, 0)
 
 
 def class_ratio(counts: np.ndarray) -> float:

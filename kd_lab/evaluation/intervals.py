@@ -12,13 +12,12 @@ from scipy.sparse import csr_array
 from scipy.special import expit, logit, stdtrit
 from scipy.stats import binomtest
 
-from kd_lab.evaluation.counting import CONFIDENCE
+from kd_lab.evaluation.counting import CONFIDENCE, bootstrap
 
 Bounds = tuple[float, float]  # between which the true number lies; the upper may be infinite
 RATE: Bounds = (0.0, 1.0)
 SIGNED: Bounds = (-1.0, 1.0)  # a correlation, or a difference of two rates
 POSITIVE: Bounds = (0.0, math.inf)
-_CELLS = 2_000_000  # counts held at a time, 16 MB
 
 
 @dataclass(frozen=True)
@@ -62,20 +61,16 @@ def f1_macro_interval(
     *,
     samples: int = 1000,
     seed: int = 0,
-    confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval (Efron, Ann. Statist. 7, 1979) of macro-F1 over labels' and predictions' classes.
+    """95 % percentile bootstrap interval of macro-F1 over labels' and predictions' classes, see `bootstrap`.
 
-    Drawing n rows with replacement gives multinomial counts of the distinct (label, prediction) pairs, and F1 needs
-    no more than these counts; so the counts are drawn and no row is touched. By hand: `scipy.stats.bootstrap` draws
-    the rows, and takes a hundred times as long.
+    F1 needs no more than the counts of the distinct (label, prediction) pairs.
 
     Args:
         predictions, labels: (N,) int, classes.
         classes: C.
         samples: how often to draw.
         seed: of the draws; the same seed gives the same interval.
-        confidence: share of the drawn numbers inside the interval.
 
     Returns:
         (low, high) as fractions.
@@ -84,19 +79,18 @@ def f1_macro_interval(
         np.asarray(labels, int) * classes + np.asarray(predictions, int), return_counts=True
     )  # (K,)
     label, prediction = np.divmod(pairs, classes)
-    n, ones, place = int(counts.sum()), np.ones(len(pairs)), np.arange(len(pairs))
+    ones, place = np.ones(len(pairs)), np.arange(len(pairs))
     by_label = csr_array((ones, (place, label)), shape=(len(pairs), classes))
     by_prediction = csr_array((ones, (place, prediction)), shape=(len(pairs), classes))
     hits = csr_array(((label == prediction).astype(float), (place, label)), shape=(len(pairs), classes))
-    draw, scores = np.random.default_rng(seed), []
-    step = max(1, _CELLS // len(pairs))
-    for start in range(0, samples, step):
-        drawn = draw.multinomial(n, counts / n, size=min(step, samples - start)).astype(float)  # (samples, K)
+
+    def score(drawn: np.ndarray) -> np.ndarray:  # (samples, K)
         either = drawn @ by_label + drawn @ by_prediction  # (samples, C): twice TP, plus FP and FN
-        scores.append(np.divide(2 * (drawn @ hits), either, out=np.zeros_like(either), where=either > 0).sum(axis=1))
-        scores[-1] /= (either > 0).sum(axis=1)
-    low, high = np.quantile(np.concatenate(scores), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+        f1 = np.divide(2 * (drawn @ hits), either, out=np.zeros_like(either), where=either > 0)
+        mean: np.ndarray = f1.sum(axis=1) / (either > 0).sum(axis=1)
+        return mean
+
+    return bootstrap(counts, score, samples, seed)
 
 
 def over_seeds(values: Sequence[float], bounds: Bounds | None = None, confidence: float = CONFIDENCE) -> Spread:

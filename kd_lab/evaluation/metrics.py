@@ -1,4 +1,4 @@
-"""How good a classifier is on labelled rows, how true to its teacher, and what answering blindly would give."""
+"""How good a classifier is on labelled rows, and how true to its teacher."""
 
 from __future__ import annotations
 
@@ -77,24 +77,6 @@ def scope_counts(predictions: Tensor, labels: Tensor, out_of_scope: int) -> dict
     right, outside = predictions == labels, labels == out_of_scope
     sides = {"accuracy_in_scope": ~outside, "recall_out_of_scope": outside}
     return {name: (int(right[side].sum()), int(side.sum())) for name, side in sides.items() if side.any()}
-
-
-def majority_rate(labels: Tensor, reference_labels: Tensor) -> float:
-    """Accuracy of always answering the most frequent class of the training rows; what any model has to beat.
-
-    Args:
-        labels: (N,) int64, of the rows to answer.
-        reference_labels: (M,) int64, of the training rows; rows with label -1 are left out.
-
-    Raises:
-        UserError: there are no labelled training rows.
-    """
-    known = reference_labels[reference_labels >= 0]
-    if known.numel() == 0:
-        raise UserError(
-            "training labels", expected="at least one", got="none", cure="Give the training split a label column."
-        )
-    return float((labels == known.mode().values).double().mean())
 
 
 def _refuse(logits: Tensor, labels: Tensor) -> None:

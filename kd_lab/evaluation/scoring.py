@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from kd_lab.core import cores
-from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, Threads
+from kd_lab.core.option_types import Count, Threads, check_fields
 from kd_lab.core.types import Batch
 from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader
@@ -52,12 +51,7 @@ class Evaluation:
     profile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("threads", "requests", "rounds"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise UserError(
-                    f"evaluation.{name}", expected="a whole number from 1", got=repr(value), cure="Give another."
-                )
+        check_fields(self, "evaluation")
 
     @property
     def threads_used(self) -> int:

@@ -159,3 +159,12 @@ def temperature_of(where: str, value: object) -> float:
         UserError: it cannot.
     """
     return checked(where, value, "a finite number above 0", lambda t: t > 0, f"Choose 2 to 10, e.g. {where}=2.")
+
+
+def weight_of(where: str, value: object) -> float:
+    """`value` when it can weigh a term or a part of one: finite, at least 0.
+
+    Raises:
+        UserError: it cannot.
+    """
+    return checked(where, value, "a finite number, at least 0", lambda w: w >= 0, f"Choose one, e.g. {where}=1.")

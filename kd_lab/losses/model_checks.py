@@ -14,12 +14,8 @@ def check_width(name: str, student: ModelShape, teacher: ModelShape) -> None:
         UserError: it is.
     """
     if student.width != teacher.width:
-        raise UserError(
-            f"loss term {name!r}",
-            expected=f"a student of the teacher's width {teacher.width}",
-            got=str(student.width),
-            cure=other_loss(student, teacher),
-        )
+        expected = f"a student of the teacher's width {teacher.width}"
+        raise _refused(name, expected, student.width, student, teacher)
 
 
 def check_heads(name: str, student: ModelShape, teacher: ModelShape) -> None:
@@ -29,12 +25,8 @@ def check_heads(name: str, student: ModelShape, teacher: ModelShape) -> None:
         UserError: it has.
     """
     if student.heads != teacher.heads:
-        raise UserError(
-            f"loss term {name!r}",
-            expected=f"a student with the teacher's {teacher.heads} heads",
-            got=str(student.heads),
-            cure=other_loss(student, teacher),
-        )
+        expected = f"a student with the teacher's {teacher.heads} heads"
+        raise _refused(name, expected, student.heads, student, teacher)
 
 
 def check_depth(name: str, student: ModelShape, teacher: ModelShape, fewest: int = 1) -> None:
@@ -44,9 +36,9 @@ def check_depth(name: str, student: ModelShape, teacher: ModelShape, fewest: int
         UserError: it is.
     """
     if not fewest <= student.layers <= teacher.layers:
-        raise UserError(
-            f"loss term {name!r}",
-            expected=f"a student of {fewest} to {teacher.layers} layers, as its teacher has",
-            got=str(student.layers),
-            cure=other_loss(student, teacher),
-        )
+        expected = f"a student of {fewest} to {teacher.layers} layers, as its teacher has"
+        raise _refused(name, expected, student.layers, student, teacher)
+
+
+def _refused(name: str, expected: str, got: int, student: ModelShape, teacher: ModelShape) -> UserError:
+    return UserError(f"loss term {name!r}", expected=expected, got=str(got), cure=other_loss(student, teacher))

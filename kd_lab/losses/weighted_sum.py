@@ -7,7 +7,7 @@ from typing import Any
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Weight
-from kd_lab.losses.base import Term, checked
+from kd_lab.losses.base import Term, weight_of
 from kd_lab.losses.loss import Loss
 
 
@@ -30,16 +30,7 @@ class WeightedSum(Loss):
                 got=", ".join(sorted(weights)) or "none",
                 cure="Name the same under loss.terms and loss.weights.",
             )
-        numbers = {
-            name: checked(
-                f"loss.weights.{name}",
-                weight,
-                "a finite number, at least 0",
-                lambda w: w >= 0,
-                f"Choose one, e.g. loss.weights.{name}=1.",
-            )
-            for name, weight in weights.items()
-        }
+        numbers = {name: weight_of(f"loss.weights.{name}", weight) for name, weight in weights.items()}
         if not any(numbers.values()):
             raise UserError(
                 "loss.weights",

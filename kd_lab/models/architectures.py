@@ -7,6 +7,7 @@ r. Feed-forward width and number of layers need no such entry: config.json has w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from torch import nn
@@ -111,15 +112,14 @@ def layout_of(architecture: str, where: str) -> Layout:
     return LAYOUTS[architecture]
 
 
-def heads_in(config: dict[str, Any]) -> int:
-    """Number of attention heads in each layer of the encoder that `config` describes."""
-    heads: int = config.get(OURS, {}).get(HEADS, config[LAYOUTS[config["model_type"]].heads])
-    return heads
+def heads_in(config: Mapping[str, Any]) -> int:
+    """Number of attention heads in each layer of the encoder that `config` describes, of any family."""
+    return int(config.get(OURS, {}).get(HEADS, config[LAYOUTS.get(config["model_type"], _BERT).heads]))
 
 
-def head_size(config: dict[str, Any]) -> int:
+def head_size(config: Mapping[str, Any]) -> int:
     """Units of one attention head; pruning heads does not change it."""
-    layout = LAYOUTS[config["model_type"]]
+    layout = LAYOUTS.get(config["model_type"], _BERT)
     return int(config[layout.width]) // int(config[layout.heads])
 
 

@@ -37,11 +37,6 @@ class TorchClassifier(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The model with random weights."""
-        return cls(config)
-
-    @classmethod
     def refuse_config(cls, config: Mapping[str, Any], file: Path) -> None:
         """Refuses a config with entries that are none of the class's; `file` is where it was read."""
 
@@ -56,8 +51,8 @@ class TorchClassifier(nn.Module):
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote; the model is in evaluation mode."""
         config = read_config(folder)
-        refuse_giants(lambda: cls.from_config(config), config, folder / WEIGHTS)
-        model = cls.from_config(config)
+        refuse_giants(lambda: cls(config), config, folder / WEIGHTS)
+        model = cls(config)
         take_weights(model, read_tensors(folder / WEIGHTS), folder)
         return model.eval()
 

@@ -19,7 +19,6 @@ from kd_lab.models.pretrained import (
     read_settings,
     tell_of_head,
     weight_names,
-    weights_of,
 )
 from kd_lab.models.spec import BuildContext
 from kd_lab.models.token_outputs import shape_of
@@ -122,7 +121,7 @@ class CheckpointEncoder:
         tell_of_head(weight_names(folder), folder)
         _shorten(net, settings, self.keep_layers, self.layers)
         model = EncoderClassifier({**settings, "num_labels": context.classes})
-        model.net.load_state_dict(weights_of(net))
+        model.net.load_state_dict(net.state_dict())
         return model.train()
 
 

@@ -217,13 +217,9 @@ class Encoder:
         return {**settings, **self._shape(), **rates}
 
     def _shape(self) -> dict[str, Any]:
-        names = (
-            ("n_layers", "dim", "n_heads", "hidden_dim")
-            if self.architecture == "distilbert"
-            else ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
-        )
-        sizes = (self.layers, self.width, self.heads, self.feed_forward)
-        return {"model_type": self.architecture, **dict(zip(names, sizes, strict=True))}
+        names = LAYOUTS.get(self.architecture, LAYOUTS["bert"])
+        sizes = {names.layer_count: self.layers, names.width: self.width, names.heads: self.heads}
+        return {"model_type": self.architecture, **sizes, names.feed_forward: self.feed_forward}
 
     def _source(self, context: BuildContext) -> dict[str, Tensor]:
         if self.init == "pretrained":

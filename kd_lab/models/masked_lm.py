@@ -21,6 +21,7 @@ from kd_lab.models.base import CONFIG, WEIGHTS, read_config
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.fused.bf16_layer import use_bf16_layers
 from kd_lab.models.fused.dropout import use_quick_dropout
+from kd_lab.models.weight_transfer import modern
 from kd_lab.models.weights_file import read_tensors
 
 
@@ -46,7 +47,6 @@ HEADS = {
     "distilbert": HeadLayout("vocab_transform", "vocab_layer_norm", "activation", "vocab_projector.bias"),
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "mpnet"), _ROBERTA),
 }
-_PARTS = ("dense.weight", "dense.bias", "norm.weight", "norm.bias", "bias")
 
 
 class MaskedLM(nn.Module):
@@ -97,11 +97,6 @@ class MaskedLM(nn.Module):
     def embedding(self) -> Tensor:
         """(V or more, H), of words; it is the head's last weight too."""
         return cast("Tensor", self.net.get_input_embeddings().weight)
-
-    @property
-    def width(self) -> int:
-        """H."""
-        return int(self.embedding.shape[1])
 
     def freeze_encoder(self) -> None:
         """From now on the head alone learns; its last weight, the word embedding, is the encoder's and stays."""
@@ -193,14 +188,11 @@ def of_classifier(classifier: EncoderClassifier, vocab_size: int) -> MaskedLM:
 
 def head_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """The head among a checkpoint's weights, whichever family named it; None where there is none."""
-    modern = {
-        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): weight
-        for name, weight in tensors.items()
-    }
+    found = {modern(name): weight for name, weight in tensors.items()}
     for layout in dict.fromkeys(HEADS.values()):
         names = _names(layout)
-        if all(name in modern for name in names.values()):
-            return {part: modern[name] for part, name in names.items()}
+        if all(name in found for name in names.values()):
+            return {part: found[name] for part, name in names.items()}
     return None
 
 
@@ -222,10 +214,8 @@ def head_layout(family: str) -> HeadLayout:
 
 def _names(layout: HeadLayout) -> dict[str, str]:
     modules = {"dense": layout.dense, "norm": layout.norm}
-    return {
-        part: layout.bias if part == "bias" else f"{modules[part.partition('.')[0]]}.{part.partition('.')[2]}"
-        for part in _PARTS
-    }
+    named = {f"{part}.{kind}": f"{name}.{kind}" for part, name in modules.items() for kind in ("weight", "bias")}
+    return {**named, "bias": layout.bias}
 
 
 def _settings(config: Mapping[str, Any]) -> Any:

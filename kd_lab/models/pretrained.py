@@ -9,7 +9,7 @@ from typing import Any
 
 import transformers
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import nn
 from transformers.utils import logging
 
 from kd_lab.core.errors import UserError
@@ -116,11 +116,6 @@ def tell_of_head(names: Iterable[str], folder: Path) -> None:
     """
     if any(name.startswith("classifier.") for name in names):
         say(f"warning: {folder} is a fitted classifier: its head is left out, a new one starts; teacher=ready keeps it")
-
-
-def weights_of(net: Any) -> dict[str, Tensor]:
-    """Name -> weight, as `EncoderClassifier` keeps them."""
-    return dict(net.state_dict())
 
 
 def weight_names(folder: Path) -> list[str]:

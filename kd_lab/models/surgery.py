@@ -23,7 +23,7 @@ def reshape(model: Model, config: dict[str, Any], weights: Mapping[str, Tensor])
         weights: name -> weight, every one that a classifier of this config has. They are copied.
     """
     with torch.random.fork_rng(devices=[]):  # its random weights, which are not used, shall draw no numbers
-        new = type(model).from_config(config)
+        new = type(model)(config)
     new.load_state_dict(dict(weights))
     new.returns = model.returns
     return new.eval()

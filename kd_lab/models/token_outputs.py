@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_lab.core.types import ModelShape
-from kd_lab.models.architectures import LAYOUTS, heads_in
+from kd_lab.models.architectures import LAYOUTS, Layout, head_size, heads_in
 
 HIDDEN = frozenset({"hidden", "all_hidden"})  # of any family
 _HEARD = {  # field -> the projections that it is made of
@@ -31,12 +31,9 @@ class _Projections(NamedTuple):
     value: str
 
 
-_OF_BERT, _OF_DISTILBERT = (
-    _Projections(one.layers, one.query, one.key, one.value) for one in (LAYOUTS["bert"], LAYOUTS["distilbert"])
-)
-_FAMILIES = {
-    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "electra", "ernie"), _OF_BERT),
-    "distilbert": _OF_DISTILBERT,
+_FAMILIES: dict[str, Layout | _Projections] = {
+    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "electra", "ernie"), LAYOUTS["bert"]),
+    "distilbert": LAYOUTS["distilbert"],
     "mpnet": _Projections("encoder.layer", *(f"attention.attn.{name}" for name in "qkv")),
 }
 _BIASED = {"mpnet"}  # families that add to their scores what depends on the places of two tokens
@@ -54,11 +51,7 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape:
     if family in _FAMILIES:
         fields |= {"queries", "keys", "values"} | (set() if family in _BIASED else {"attention", "all_attention"})
     width, layers = (int(config[name]) for name in names)
-    return ModelShape(frozenset(fields), width, layers, _heads(config))
-
-
-def _heads(config: Mapping[str, Any]) -> int:
-    return heads_in(dict(config)) if config["model_type"] in LAYOUTS else int(config["num_attention_heads"])
+    return ModelShape(frozenset(fields), width, layers, heads_in(config))
 
 
 @contextmanager
@@ -93,8 +86,7 @@ def listening(net: Any, config: Mapping[str, Any], fields: Collection[str]) -> I
     finally:
         for handle in handles:
             handle.remove()
-    size = shape_of(config).width // _full_heads(config)
-    split = {key: _split(states, size) for key, states in heard.items()}
+    split = {key: _split(states, head_size(config)) for key, states in heard.items()}
     last = len(layers) - 1
     for field, name in (("queries", "query"), ("keys", "key"), ("values", "value")):
         if field in asked:
@@ -108,11 +100,6 @@ def listening(net: Any, config: Mapping[str, Any], fields: Collection[str]) -> I
 
 def _reaches(field: str, number: int, layers: nn.ModuleList) -> bool:
     return field == "all_attention" or number == len(layers) - 1
-
-
-def _full_heads(config: Mapping[str, Any]) -> int:
-    """Heads before any was pruned, which does not change their size."""
-    return int(config["n_heads" if config["model_type"] == "distilbert" else "num_attention_heads"])
 
 
 def _keeping(heard: dict[tuple[str, int], Tensor], key: tuple[str, int]) -> Callable[..., None]:

@@ -38,7 +38,7 @@ def take_layers(source: dict[str, Tensor], architecture: str, keep: tuple[int, .
         name within the encoder -> weight.
     """
     prefix = rf"^({'|'.join(_STACK)}|{base_prefix(architecture)})\."
-    bare = {_modern(re.sub(prefix, "", name)): weight for name, weight in source.items()}
+    bare = {modern(re.sub(prefix, "", name)): weight for name, weight in source.items()}
     if architecture not in _STACK:
         return bare
     to_distilbert = architecture == "distilbert"
@@ -60,6 +60,6 @@ def take_layers(source: dict[str, Tensor], architecture: str, keep: tuple[int, .
     return taken
 
 
-def _modern(name: str) -> str:
+def modern(name: str) -> str:
     """bert-base-uncased on the hub still calls the weight and bias of a LayerNorm gamma and beta."""
     return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))

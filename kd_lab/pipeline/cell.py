@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+from omegaconf import OmegaConf
 
 from kd_lab.compression import apply
 from kd_lab.compression.apply import Recovery
@@ -39,6 +40,11 @@ JUDGED = ("validation", "test")
 
 class Cell(FittingCell):
     """A plan that is carried out, each step from the cache where its artifact is there."""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The cell that a result's config describes."""
+        return cls(OmegaConf.create(dict(config)))
 
     def compressed(self, fitted: Fitted, tokens: Tokens, teacher: Teacher | None) -> Path:
         """The folder of the saved classifier that is measured.

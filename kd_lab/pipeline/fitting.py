@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.core.progress import say, step
-from kd_lab.data.dataset import MULTI_LABEL, Dataset
+from kd_lab.data.dataset import Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.data.tokenizer_file import TOKENIZER
@@ -114,13 +114,7 @@ class FittingCell(Plan):
             self.warn(f"the {role} was not fitted (max_epochs=0): only its size and speed mean anything")
         if role == "student":
             self._say_uneven(spec, tokens)
-        card = {
-            "labels": tokens.classes,
-            "max_tokens": tokens.max_tokens,
-            "pad_id": tokens.pad_id,
-            "pairs": tokens.pairs,
-            **({"task": MULTI_LABEL} if tokens.multi_label else {}),
-        }
+        card = tokens.card
         outputs = teacher.outputs.get("train") if teacher else None
         learned = learned_from(tokens.split("train"), spec.loss, outputs)
         if left_out := len(tokens.split("train")) - len(learned) if spec.loss.needs else 0:

@@ -91,13 +91,13 @@ class Plan:
                 positions for so long a text.
         """
         self.student.trainer.check("trainer")
-        _check_length(self.student.model, self.tokenizer, "tokenizer.max_tokens")
+        check_length(self.student.model, self.tokenizer, "tokenizer.max_tokens")
         for where, spec in (members(self.teacher) if self.teacher else {}).items():
             if isinstance(spec, FitSpec):
                 spec.trainer.check(f"{where}.trainer")
-                _check_length(spec.model, self.reader(spec), "tokenizer.max_tokens")
+                check_length(spec.model, self.reader(spec), "tokenizer.max_tokens")
             elif isinstance(spec, ReadyTeacher):
-                _check_length(spec, spec.tokenizer, f"{where}.max_tokens")
+                check_length(spec, spec.tokenizer, f"{where}.max_tokens")
 
     def _part(self, where: str) -> Any:
         return build(resolved_config(OmegaConf.select(self.config, where)), where)
@@ -225,7 +225,7 @@ def _alike(one: TokenizerBase, other: TokenizerBase) -> bool:
     return there and one.max_tokens == other.max_tokens and same_tokenizer(one.path, other.path)
 
 
-def _check_length(model: Any, tokenizer: TokenizerBase, where: str) -> None:
+def check_length(model: Any, tokenizer: TokenizerBase, where: str) -> None:
     """Refuses texts longer than a model has positions for."""
     longest = getattr(model, "longest_input", None)
     if longest is not None and tokenizer.max_tokens > longest:

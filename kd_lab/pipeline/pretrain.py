@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from kd_lab.core import machine, results
 from kd_lab.core.progress import Advance, say, step
@@ -154,15 +155,9 @@ def _fill(draft: Path, result: RunResult, run: _Pretraining, student: Pretrained
     longest = getattr(run.student.model, "longest_input", run.tokenizer.max_tokens)
     card = {"pad_id": run.tokenizer.pad_id, "max_tokens": longest}
     told = tokenizer_config(folder / TOKENIZER, card, ["input_ids", "attention_mask"])
-    results.write_atomically(folder / TOKENIZER_CONFIG, _as_json(told))
+    results.write_atomically(folder / TOKENIZER_CONFIG, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     results.write_atomically(folder / README, _card(result))
     result.write(draft)
-
-
-def _as_json(told: Any) -> str:
-    import json
-
-    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 
 def _card(result: RunResult) -> str:
@@ -187,8 +182,3 @@ def _card(result: RunResult) -> str:
         "Fine-tune it: `kd-lab model=checkpoint model.path=FOLDER dataset=csv dataset.path=mine.csv`",
     ]
     return "\n".join(lines) + "\n"
-
-
-def config_text(config: DictConfig) -> str:
-    """The config as YAML, resolved."""
-    return OmegaConf.to_yaml(config, resolve=True)

@@ -12,6 +12,7 @@ from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.code_hash import file_alone_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import build, check_value
+from kd_lab.core.nested import at
 from kd_lab.core.option_types import Seed, StudyName
 from kd_lab.data import packed_corpus
 from kd_lab.data.masking import Masking
@@ -22,7 +23,7 @@ from kd_lab.losses.base import NO_TEACHER
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import EncoderClassifier
-from kd_lab.pipeline.plan import resolved_config
+from kd_lab.pipeline.plan import check_length, resolved_config
 from kd_lab.training import masked_lm_fit
 from kd_lab.training.masked_lm_start import MaskedLMSpec, Tune
 from kd_lab.training.optimizer import AdamW
@@ -87,18 +88,10 @@ class PretrainPlan:
         loss, student = self.student.loss, self.student.model
         if self.teacher is None and student.starts_from_teacher:
             raise UserError("model.init=teacher", expected="a teacher", got="none", cure=NO_TEACHER)
-        for name, spec in (("model", self.student), ("teacher.model", self.teacher)):
-            if spec is None:
-                continue
-            where = name.replace("model", "trainer")
-            spec.trainer.check(where)
-            longest = getattr(spec.model, "longest_input", None)
-            if longest is not None and self.tokenizer.max_tokens > longest:
-                cure = f"Choose tokenizer.max_tokens={longest}."
-                got = str(self.tokenizer.max_tokens)
-                raise UserError(
-                    "tokenizer.max_tokens", expected=f"at most {longest}, as {name} has positions", got=got, cure=cure
-                )
+        for where, spec in (("trainer", self.student), ("teacher.trainer", self.teacher)):
+            if spec is not None:
+                spec.trainer.check(where)
+                check_length(spec.model, self.tokenizer, "tokenizer.max_tokens")
         loss.check(max(2, self.tokenizer.vocab_size), self.teacher is not None)
         if strange := sorted((loss.needs | loss.returns) - _READ) or loss.has_weights:
             got = ", ".join(strange) if isinstance(strange, list) else "terms with weights of their own"
@@ -134,28 +127,22 @@ class PretrainPlan:
         )
 
     def _seed(self, where: str) -> int:
-        value = self._at(where)
+        value = at(self.settings, where)
         check_value(value, Seed, where, 0)
         return int(value)
 
     def _model(self, where: str) -> Any:
-        model = build(self._at(where), where)
+        model = build(at(self.settings, where), where)
         if model.kind is not EncoderClassifier:
             cure = "Choose an encoder, e.g. model=distilbert_mini."
             raise UserError(where, expected="an encoder", got=str(model.name), cure=cure)
         return model
 
     def _part(self, where: str, kind: type) -> Any:
-        found = build(self._at(where), where)
+        found = build(at(self.settings, where), where)
         if not isinstance(found, kind):
             cure = f"Leave {where}._target_ out: conf/pretrain/ names the classes that there are."
             raise UserError(where, expected=f"a {kind.__name__}", got=type(found).__name__, cure=cure)
-        return found
-
-    def _at(self, where: str) -> Any:
-        found: Any = self.settings
-        for name in where.split("."):
-            found = found[name]
         return found
 
     def _reader(self, configured: TokenizerBase) -> TokenizerBase:

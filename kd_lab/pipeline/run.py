@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from kd_lab.compression.step import check_classes
 from kd_lab.core import machine, redact, results
@@ -176,7 +176,7 @@ def time_again(result: RunResult, folder: Path, done: dict[str, Costs]) -> RunRe
         folder: the cell's own.
         done: kind of timing -> what was measured again already; this one is added.
     """
-    cell = Cell(OmegaConf.create(result.config))
+    cell = Cell.of(result.config)
     tokens = cell.tokens()
     kind = result.cost["timing"]
     teacher, reference = cell.teacher_folder(), None

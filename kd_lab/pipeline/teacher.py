@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -58,32 +58,6 @@ def teacher_fingerprint(spec: TeacherSpec, tokens_of: Callable[[TeacherSpec], st
     return fingerprint({"members": made, "shares": spec.shares, "mean_of": spec.mean_of, "code": code})
 
 
-class CellTeacher(Protocol):
-    """A teacher that can be asked."""
-
-    @property
-    def spec(self) -> TeacherSpec:
-        """What it is made from."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Names it."""
-
-    @property
-    def fitted(self) -> Fitted | None:
-        """The model, where it is one."""
-
-    @property
-    def tokens(self) -> Tokens:
-        """The data set as it reads it, or as the student does where it reads none."""
-
-    def logits(self, split: str, precision: str) -> torch.Tensor:
-        """(N, C) about the rows of a split, train's as the student learns from; NaN where it says nothing."""
-
-    def about(self) -> dict[str, Any]:
-        """What a result says of it beside its name and its metrics."""
-
-
 @dataclass(frozen=True)
 class ModelTeacher:
     """A model that was fitted, here or elsewhere.
@@ -107,12 +81,12 @@ class ModelTeacher:
         return self.fitted.fingerprint
 
     def logits(self, split: str, precision: str) -> torch.Tensor:
-        """See `CellTeacher`."""
+        """(N, C) about the rows of a split, train's as the student learns from; NaN where it says nothing."""
         rows = self.taught if split == "train" else self.tokens
         return self.ask(rows, split, precision)
 
     def about(self) -> dict[str, Any]:
-        """See `CellTeacher`."""
+        """What a result says of it beside its name and its metrics."""
         return {"labels": found} if (found := self.fitted.about().get("labels")) else {}
 
 
@@ -135,7 +109,7 @@ class FileTeacher:
     fitted: None = None
 
     def logits(self, split: str, precision: str) -> torch.Tensor:
-        """See `CellTeacher`."""
+        """See `ModelTeacher`."""
         return torch.from_numpy(self._of(split)[0])
 
     def about(self) -> dict[str, Any]:
@@ -167,11 +141,11 @@ class SeveralTeachers:
 
     @property
     def tokens(self) -> Tokens:
-        """See `CellTeacher`."""
+        """See `ModelTeacher`."""
         return self.members[0].tokens
 
     def logits(self, split: str, precision: str) -> torch.Tensor:
-        """See `CellTeacher`."""
+        """See `ModelTeacher`."""
         asked = [one.logits(split, precision) for one in self.members]
         return combined(asked, list(self.spec.shares.values()), self.spec.mean_of, self.tokens.multi_label)
 
@@ -192,3 +166,6 @@ def reads_with(spec: TeacherSpec, configured: TokenizerBase, of_model: Callable[
     if isinstance(spec, ReadyTeacher):
         return spec.tokenizer
     return of_model(spec.model) if isinstance(spec, FitSpec) else configured
+
+
+CellTeacher = ModelTeacher | FileTeacher | SeveralTeachers  # that can be asked

@@ -15,7 +15,6 @@ from filelock import FileLock
 from kd_lab.core.drafts import abandoned, temporary_folder
 from kd_lab.core.progress import say
 from kd_lab.tracking.mlflow_address import is_server, sqlite_file
-from kd_lab.tracking.mlflow_failures import Forgiving, failed_recently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -118,15 +117,6 @@ class Store:
                 return str(run.info.run_id)
             tags = {PARENT: study, STUDY: study}
             return str(client.create_run(experiment, tags=tags, run_name=study).info.run_id)
-
-    def forgiving(self, what: str, study: str) -> Forgiving:
-        """A block in which whatever is wrong with the store costs a warning."""
-        return Forgiving(self.uri, what, study)
-
-    @property
-    def failed_recently(self) -> bool:
-        """Whether it has just failed."""
-        return failed_recently(self.uri)
 
     @property
     def _lock(self) -> Path:

@@ -19,6 +19,7 @@ from kd_lab.core.results import CELL_S, RunResult
 from kd_lab.serving.served import Served
 from kd_lab.tracking import mlflow_level
 from kd_lab.tracking.mlflow_address import EXPERIMENT, PASSED_OVER, URI, default_uri, live_uri, sqlite_file
+from kd_lab.tracking.mlflow_failures import Forgiving, failed_recently
 from kd_lab.tracking.mlflow_level import IDENTITY, complete_runs, find_run, log_files, state
 from kd_lab.tracking.mlflow_run import log_model, log_values, parameters, tags
 from kd_lab.tracking.mlflow_store import STUDY, Store, connect, find_parent
@@ -90,7 +91,7 @@ class MlflowTracking:
     def begin(self, study: str) -> None:
         """Makes the store, the experiment and the sweep's own run before several processes ask for them."""
         self.announce()
-        with self._store.forgiving(study, study), self._store.exclusive():
+        with Forgiving(self._store.uri, study, study), self._store.exclusive():
             client = self._client(study)
             run = self._store.parent(client, self._experiment(client, study), study)
             client.update_run(run, "RUNNING")
@@ -119,12 +120,12 @@ class MlflowTracking:
         Returns:
             MLflow's id of the run, or None where the store failed: that is logged as a warning, never raised.
         """
-        if parent and self._store.failed_recently:
+        if parent and failed_recently(self._store.uri):
             return None  # the end of the sweep, or `kd-lab report NAME --sync`, catches up
         if not parent:
             self.announce()
         result = result.public()
-        with self._store.forgiving(f"{result.name}/{result.cell}", result.name), self._store.exclusive():
+        with Forgiving(self._store.uri, f"{result.name}/{result.cell}", result.name), self._store.exclusive():
             kept = model if self.log_model else None
             client, title = self._client(result.name), title or result.cell
             return self._mirror(client, result, files, kept, title, parent, tell if kept else None)
@@ -143,7 +144,7 @@ class MlflowTracking:
         if thorough:
             self.announce()
         study, results = results[0].name, [one.public() for one in results]
-        with self._store.forgiving(study, study), self._store.exclusive():
+        with Forgiving(self._store.uri, study, study), self._store.exclusive():
             client = self._client(study)
             experiment = self._experiment(client, study)
             parent = find_parent(client, experiment, study)
@@ -174,7 +175,7 @@ class MlflowTracking:
             MLflow's id of the run, or None where the store failed.
         """
         study, ending = cells[0].name, "FAILED" if any(cell.status == "failed" for cell in cells) else "FINISHED"
-        with self._store.forgiving(study, study), self._store.exclusive():
+        with Forgiving(self._store.uri, study, study), self._store.exclusive():
             client = self._client(study)
             run = self._store.parent(client, self._experiment(client, study), study)
             texts = [path.read_bytes().hex() for path in files.values() if path.suffix == ".csv"]

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LambdaCallback, ModelCheckpoint
 
 from kd_lab.core.process_settings import process_settings_kept
+from kd_lab.core.process_tuning import FreedMemory
 from kd_lab.core.progress import Advance
 from kd_lab.core.types import Batch, Outputs
 from kd_lab.data.balanced_rows import class_counts
@@ -25,7 +26,6 @@ from kd_lab.data.tokenized import Tokens, TokenSplit
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
 from kd_lab.training.active_embedding import only_active_rows
-from kd_lab.training.bounded_memory import BoundedMemory
 from kd_lab.training.checkpointing import (
     BEST,
     LAST,
@@ -164,7 +164,9 @@ def _run(
     total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
     module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)
     history = History(advance, observe)
-    callbacks: list[Callback] = [EpochSeed(seed), history, BoundedMemory()]
+    freed = FreedMemory()
+    bounded = LambdaCallback(on_train_batch_end=lambda *batch: freed.bound())
+    callbacks: list[Callback] = [EpochSeed(seed), history, bounded]
     if keep == "best":
         callbacks += _best(settings, scratch)
     if earlier := checkpoint(scratch, best=keep == "best"):

@@ -13,6 +13,7 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.data.masking import Masking
 from kd_lab.data.packed_corpus import PackedCorpus
+from kd_lab.data.piece_counts import occurrences
 from kd_lab.losses.loss import Loss
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.masked_lm import MaskedLM, head_of, of_classifier
@@ -23,7 +24,7 @@ from kd_lab.training.step_trainer import StepTrainer
 
 Tune = Literal["all", "head"]
 HEAD = "head"  # of `Tune`
-_COUNTED, _AT_ONCE = 100_000, 4096  # rows in which pieces are counted
+_COUNTED = 100_000  # rows in which pieces are counted
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,7 @@ def start(
 
 
 def _begin_with_frequencies(model: MaskedLM, corpus: PackedCorpus) -> None:
-    counts = np.ones(corpus.vocab_size)
-    rows = corpus.rows("train")[:_COUNTED]
-    for begin in range(0, len(rows), _AT_ONCE):
-        counts += np.bincount(rows[begin : begin + _AT_ONCE].ravel(), minlength=corpus.vocab_size)
+    counts = 1.0 + occurrences(corpus.rows("train")[:_COUNTED].reshape(-1), corpus.vocab_size)
     counts[list(corpus.special)] = 1
     with torch.no_grad():
         logs = torch.from_numpy(np.log(counts / counts.sum())).float()

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import nn
 
-from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import LearningRate, Share, ShareBelowOne, Weight
+from kd_lab.core.option_types import LearningRate, Share, ShareBelowOne, Weight, check_fields
 
 Schedule = Literal["linear", "cosine", "constant"]  # as `transformers.get_scheduler` calls them
 
@@ -41,20 +40,7 @@ class AdamW:
     schedule: Schedule = "linear"
 
     def __post_init__(self) -> None:
-        for name in ("encoder_lr", "head_lr", "weight_decay", "warmup"):
-            value = getattr(self, name)
-            top = 1.0 if name == "warmup" else float("inf")
-            if isinstance(value, bool | str) or not 0 <= value <= top:
-                raise UserError(
-                    f"optimizer.{name}", expected=f"a number from 0 to {top:g}", got=repr(value), cure="Give another."
-                )
-        if self.schedule not in get_args(Schedule):
-            raise UserError(
-                "optimizer.schedule",
-                expected=" or ".join(get_args(Schedule)),
-                got=repr(self.schedule),
-                cure="Give one of these.",
-            )
+        check_fields(self, "optimizer")
 
     def scaled(self, share: float) -> AdamW:
         """The same with peak learning rates multiplied by `share`."""

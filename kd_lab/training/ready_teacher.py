@@ -24,7 +24,7 @@ from kd_lab.models.architectures import OURS
 from kd_lab.models.base import CONFIG, TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.families import FAMILIES, longest_input
-from kd_lab.models.pretrained import read_net, read_settings, weights_of
+from kd_lab.models.pretrained import read_net, read_settings
 from kd_lab.models.token_outputs import shape_of
 from kd_lab.training.fit import Fitted
 from kd_lab.training.label_match import match
@@ -120,14 +120,7 @@ class ReadyTeacher:
             model, labels = _read(folder, tokens.multi_label, tokens.pairs)
             found = match(labels, tokens.classes, self.labels, _WHERE)
             model.keep_classes(found.order)
-            card = {
-                "labels": tokens.classes,
-                "max_tokens": tokens.max_tokens,
-                "pad_id": tokens.pad_id,
-                "pairs": tokens.pairs,
-                **({"task": MULTI_LABEL} if tokens.multi_label else {}),
-            }
-            saved_model.save(model, draft / "model", card)
+            saved_model.save(model, draft / "model", tokens.card)
             shutil.copyfile(self.tokenizer.path, draft / "model" / "tokenizer.json")
             about = {"history": [], "seconds": 0.0, "labels": found.told}
             (draft / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -167,7 +160,7 @@ def _read(folder: Path, multi_label: bool, pairs: bool) -> tuple[TorchClassifier
     _refuse_other_task(kind, multi_label)
     net = read_net(folder, settings, len(labels), with_head=True)
     model = EncoderClassifier({**settings, "num_labels": len(labels)})
-    model.net.load_state_dict(weights_of(net))
+    model.net.load_state_dict(net.state_dict())
     return model.eval(), labels
 
 

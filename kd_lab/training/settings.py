@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.machine import best_device, best_precision, has_device
-from kd_lab.core.option_types import Count, Epochs, Weight
+from kd_lab.core.option_types import Count, Epochs, Weight, check_fields
 
 _OfAny = Literal["accuracy", "f1_macro", "f1_weighted", "nll", "loss"]
 _OfOneLabel = Literal["balanced_accuracy", "mcc"]
@@ -48,21 +48,7 @@ class Trainer:
     sampling: Literal["shuffle", "balanced"] = "shuffle"
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "accumulate", "patience"):
-            value, least = getattr(self, name), 0 if name == "max_epochs" else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UserError(
-                    f"trainer.{name}", expected=f"a whole number from {least}", got=repr(value), cure="Give another."
-                )
-        for name, allowed in (
-            ("monitor", get_args(Monitor)),
-            ("device", ("auto", "cuda", "mps", "cpu")),
-            ("precision", ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")),
-            ("sampling", ("shuffle", "balanced")),
-        ):
-            if getattr(self, name) not in allowed:
-                got = repr(getattr(self, name))
-                raise UserError(f"trainer.{name}", expected=f"one of {', '.join(allowed)}", got=got, cure="Choose one.")
+        check_fields(self, "trainer")
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """All options; rows that are shuffled, as they always were, rename nothing."""

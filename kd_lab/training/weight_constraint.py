@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 
-class WeightConstraint(Protocol):
-    """What a step imposes on a model's weights while the model is trained on."""
+class WeightConstraint:
+    """What a step imposes on a model's weights while the model is trained on; by itself nothing."""
 
     def before_forward(self) -> None:
         """Puts the weights into the state in which the model is used; may be called several times in a row.
@@ -22,7 +21,7 @@ class WeightConstraint(Protocol):
         """The optimizer has changed the weights; `share` of all updates are done, in (0, 1]."""
 
 
-class CombinedConstraints:
+class CombinedConstraints(WeightConstraint):
     """Several holds at once, each in its turn."""
 
     def __init__(self, constraints: Sequence[WeightConstraint]) -> None:

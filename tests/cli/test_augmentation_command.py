@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_checkpoints as tiny
+from quick_lines import ALONE, EPOCH, STUDENT, TEACHER, TOY
 
 from kd_lab.__main__ import command
 from kd_lab.core import results
 
-QUICK = [
-    *("dataset=csv", "dataset.path=toy.csv", "tracking=none", "evaluation=none", "model@teacher.model=lstm_attention"),
-    *("teacher.model.hidden=16", "teacher.model.init=random", "model=lstm_attention", "model.hidden=8"),
-    *("model.init=random", "trainer.max_epochs=1", "teacher.trainer.max_epochs=1", "trainer.device=cpu"),
-    "teacher.trainer.device=cpu",
-]
-STUDENT = [one for one in QUICK if "teacher" not in one]
-BASELINE = ["teacher=none", "loss=cross_entropy"]
+QUICK = [*TOY, *STUDENT, EPOCH, *TEACHER]
+LINE = [*TOY, *STUDENT, EPOCH]
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +51,7 @@ def test_a_student_learns_from_them_beside_one_that_did_not(capsys: pytest.Captu
 
 def test_a_baseline_never_sees_them_and_none_are_made_again(capsys: pytest.CaptureFixture[str]) -> None:
     for name, factor in (("plain", "0"), ("more", "5")):
-        assert command([*STUDENT, *BASELINE, f"name={name}", f"dataset.augmentation.factor={factor}"]) == 0
+        assert command([*LINE, *ALONE, f"name={name}", f"dataset.augmentation.factor={factor}"]) == 0
     said = told(capsys)
     assert "augmentation" not in said.replace("dataset.augmentation.factor", "")
     assert said.count("done fit student") == 1
@@ -75,23 +70,23 @@ def test_a_file_of_answers_says_nothing_of_them_and_is_refused_before_any_work(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     more = ["teacher=answers", "teacher.path=toy.csv", "dataset.augmentation.factor=2"]
-    assert command([*STUDENT, *more]) == 2
+    assert command([*LINE, *more]) == 2
     said = told(capsys)
     assert "dataset.augmentation.factor: expected a teacher that can be asked of the rows that are made" in said
     assert "tokenise" not in said
-    assert command([*STUDENT, *more, "dataset.augmentation.factor=0"]) == 0, "the cure works"
+    assert command([*LINE, *more, "dataset.augmentation.factor=0"]) == 0, "the cure works"
     both = ["teacher=ensemble"]
     for name in ("one", "two"):
         both += [f"+teacher@teacher.members.{name}=answers", f"teacher.members.{name}.path=toy.csv"]
-    assert command([*STUDENT, *both, *more[2:]]) == 2
+    assert command([*LINE, *both, *more[2:]]) == 2
     assert "a file of answers" in told(capsys)
 
 
 def test_a_tokenizer_without_a_piece_for_masks_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     tiny.write(Path("ready"), "roberta", ("weather", "animals", "food"))
     ready = ["teacher=ready", "teacher.path=ready", "teacher.max_tokens=32", "teacher.at_chance=go_on"]
-    assert command([*STUDENT, *ready, "name=mask", "dataset.augmentation.factor=1"]) == 0
+    assert command([*LINE, *ready, "name=mask", "dataset.augmentation.factor=1"]) == 0
     assert "the teacher's tokenizer has no piece [MASK]" in told(capsys)
     more = ["name=own", "dataset.augmentation.factor=1", "dataset.augmentation.mask=0"]
-    assert command([*STUDENT, *ready, *more]) == 0
+    assert command([*LINE, *ready, *more]) == 0
     assert "has no piece" not in told(capsys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +26,14 @@ BEST_FIRST = sorted(CELLS, key=lambda cell: -(CELLS[cell][0] - CELLS[cell][1]))
 
 
 @pytest.fixture(scope="module")
-def multirun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def multirun(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path], Path]) -> Path:
     """Six cells of a sweep under one parent with a picture of its own, and an older study."""
     folder: Path = tmp_path_factory.mktemp("a place") / "multirun"
     picture = folder.with_name("confusion.png")
     confusion.draw([0, 1, 1, 0], [0, 1, 0, 0], ["bad", "good"], picture)
     heatmap = folder.with_name("heatmap.png")
     Image.new("RGB", (123, 45), "orange").save(heatmap)
-    store = MlflowTracking(f"sqlite:///{folder}/mlflow.db", str(folder / "mlartifacts"))
+    store = MlflowTracking(f"sqlite:///{empty_store(folder / 'mlflow.db')}", str(folder / "mlartifacts"))
     assert store.mirror(RunResult("older", "only", "finished", {"seed": 1}), {}, None)
     store.begin(STUDY)
     results = []

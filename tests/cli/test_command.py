@@ -6,25 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from quick_lines import EPOCH, STUDENT, TEACHER
 
 from kd_lab.__main__ import command
 from kd_lab.core import results
 from kd_lab.evaluation import latency
 from kd_lab.training.lightning_module import Distillation
 
-QUICK = [
-    "trainer.max_epochs=1",
-    "teacher.trainer.max_epochs=1",
-    "model@teacher.model=lstm_attention",
-    "teacher.model.hidden=16",
-    "teacher.model.init=random",
-    "model=lstm_attention",
-    "model.hidden=8",
-    "model.init=random",
-    "evaluation=none",
-    "trainer.device=cpu",
-    "teacher.trainer.device=cpu",
-]
+QUICK = [*STUDENT, EPOCH, *TEACHER]
 LARGE = {"torch", "transformers", "pytorch_lightning", "mlflow", "pandas", "scipy", "datasets", "onnxruntime", "optuna"}
 LOADED = """
 import sys

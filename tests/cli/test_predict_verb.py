@@ -56,16 +56,13 @@ def answers(text: str, delimiter: str = "\t") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
 
 
-def test_texts_as_arguments_and_lines_get_the_models_own_labels(model: Path) -> None:
+def test_texts_as_arguments_and_lines_get_the_models_own_labels(model: Path, ask: Callable[..., Any]) -> None:
     labels, probabilities = TextClassifier(model).predict(TEXTS)
-    for given, stdin in (
-        (["--model", str(model), *TEXTS], ""),
-        (["--model", str(model.parent), "--batch-size", "1"], "\n".join(TEXTS)),
-    ):
-        line = [sys.executable, "-m", "kd_lab", "predict", *given]
-        done = subprocess.run(line, check=False, input=stdin.encode(), capture_output=True, timeout=120)
-        assert done.returncode == 0, done.stderr.decode()
-        rows = answers(done.stdout.decode())
+    line = [sys.executable, "-m", "kd_lab", "predict", "--model", str(model), *TEXTS]
+    done = subprocess.run(line, check=False, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    lines = ask("--model", str(model.parent), "--batch-size", "1", stdin="\n".join(TEXTS).encode()).out
+    for rows in (answers(done.stdout.decode()), answers(lines)):
         assert [row["text"] for row in rows] == TEXTS
         assert [row["label"] for row in rows] == labels
         for row, odds in zip(rows, probabilities, strict=True):

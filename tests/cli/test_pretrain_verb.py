@@ -95,7 +95,10 @@ def test_a_student_is_pre_trained_found_again_and_fine_tuned(toy_csv, capsys):
         (["model=lstm_attention"], "model: expected an encoder, got lstm_attention"),
         (["teacher=none"], "loss term 'kl': expected a teacher, for its logits, got none"),
         (["loss.weights.kl=-1"], "loss.weights.kl"),
-        (["tokenizer.max_tokens=600"], "tokenizer.max_tokens: expected at most 66, as model has positions, got 600"),
+        (
+            ["tokenizer.max_tokens=600"],
+            "tokenizer.max_tokens: expected at most 66, as bert has positions, got 600",
+        ),
         (["model=distilbert_mini"], "expected a student that reads the teacher's pieces"),
         (["name=a/b"], "name: expected a name without /"),
         (["name=../a"], "name"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import toy_texts
 from omegaconf import OmegaConf
+from quick_lines import ALONE, EPOCH, STUDENT, TOY
 
 from kd_lab.__main__ import command
 from kd_lab.cli.compose import compose
@@ -20,11 +21,7 @@ from kd_lab.core.errors import FitError, UserError
 from kd_lab.core.results import RunResult
 from kd_lab.pipeline import run
 
-QUICK = [
-    *("dataset=csv", "dataset.path=toy.csv", "teacher=none", "loss=cross_entropy", "model=lstm_attention"),
-    *("model.init=random", "model.hidden=8", "trainer.max_epochs=1", "trainer.device=cpu"),
-    *("evaluation=none", "tracking=none"),
-]
+QUICK = [*TOY, *STUDENT, EPOCH, *ALONE]
 AT_ONCE = """
 import os, sys
 from kd_lab.__main__ import main

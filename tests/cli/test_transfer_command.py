@@ -7,17 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick_lines import EPOCH, STUDENT, TEACHER, TOY
 
 from kd_lab.__main__ import command
 from kd_lab.core import results
 
-QUICK = [
-    *("dataset=csv", "dataset.path=toy.csv", "tracking=none", "evaluation=none", "model@teacher.model=lstm_attention"),
-    *("teacher.model.hidden=16", "teacher.model.init=random", "model=lstm_attention", "model.hidden=8"),
-    *("model.init=random", "trainer.max_epochs=1", "teacher.trainer.max_epochs=1", "trainer.device=cpu"),
-    *("teacher.trainer.device=cpu", "compression=[trim_vocabulary,prune_l1,torch_int8]"),
-    "compression.prune_l1.epochs=1",
-]
+QUICK = [*TOY, *STUDENT, EPOCH, *TEACHER]
+QUICK += ["compression=[trim_vocabulary,prune_l1,torch_int8]", "compression.prune_l1.epochs=1"]
 
 
 def test_a_student_learns_from_them_and_is_judged_beside_one_that_did_not(

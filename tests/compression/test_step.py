@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-import yaml
 from hydra.utils import instantiate
 
+from kd_lab.cli.compose import compose
 from kd_lab.compression.prune.magnitude import PruneL1
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import OnnxExport
@@ -21,6 +21,12 @@ from kd_lab.models.encoder import EncoderClassifier
 
 STEPS = {"prune_l1": PruneL1(), "torch_int8": TorchInt8(), "onnx": OnnxExport(), "onnx_int8": OnnxInt8()}
 CONF = root() / "conf" / "compression"
+NAMED_FOR = {  # a YAML's options that are not the step's defaults
+    "onnx_int8_per_channel": {"per_channel": True},
+    "onnx_int8_per_tensor": {"per_channel": False},
+    "openvino_bf16": {"precision": "bf16"},
+    "out_of_scope": {"label": "oos"},
+}
 
 
 def chosen(*names: str):
@@ -75,11 +81,12 @@ def test_steps_apply_in_order_and_no_step_gives_the_model_back(build, context, m
     assert torch.equal(both(batch).logits, expected(batch).logits)
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_each_yaml_builds_its_step_under_its_own_name_with_the_default_options(name):
-    content = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert list(content) == [name]
-    assert instantiate(content[name]) == STEPS[name]
+@pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
+def test_each_yaml_builds_its_step_under_its_own_name_with_the_default_options_but_those_it_is_named_for(file):
+    chosen = compose(["dataset=clinc", f"compression=[{file.stem}]"]).compression
+    assert list(chosen) == [file.stem]
+    step = instantiate(chosen[file.stem])
+    assert step == type(step)(**NAMED_FOR.get(file.stem, {}))
 
 
 def test_a_step_is_described_by_its_options():

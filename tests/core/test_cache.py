@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from kd_lab.core import cache as cache_module
-from kd_lab.core import cache_entry, cache_lock
+from kd_lab.core import cache_entry, cache_folder, cache_lock
 from kd_lab.core.cache import Cache, describe, file_hash, fingerprint, forget_inputs, inputs
 from kd_lab.core.cache_check import Damage
 from kd_lab.core.cache_folder import MANIFEST, lock_of
@@ -466,16 +466,6 @@ def test_what_proved_wrong_in_use_is_set_aside_once(own_cache: Cache) -> None:
     assert folder.is_dir()
 
 
-def test_a_removed_artifact_is_made_anew_and_one_that_is_not_there_is_no_error(own_cache: Cache) -> None:
-    own_cache.remove("fit", PARTS)
-    folder = own_cache.build("fit", PARTS, write)
-    own_cache.remove("fit", PARTS)
-    assert not folder.exists()
-    assert [path.name for path in folder.parent.iterdir()] == [f".{folder.name}.lock"]
-    assert (own_cache.build("fit", PARTS, write) / "about.json").is_file()
-    assert not own_cache.warnings
-
-
 def test_more_artifacts_than_files_may_be_open_can_be_used(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "_MOST_HELD", 3)
     for number in range(9):
@@ -532,11 +522,11 @@ def test_a_kill_before_the_renaming_leaves_nothing_half_read(own_cache: Cache, m
 
 
 def test_a_kill_in_a_removal_leaves_nothing_half_read(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    own_cache.build("fit", PARTS, write)
+    folder = own_cache.build("fit", PARTS, write)
     with monkeypatch.context() as patch:
         patch.setattr("kd_lab.core.cache_folder.shutil.rmtree", killed)
         with pytest.raises(Killed):
-            own_cache.remove("fit", PARTS)
+            cache_folder.discard(folder)
     assert not own_cache.has("fit", PARTS)
     assert len(own_cache.leftovers()) == 1
     own_cache.build("fit", PARTS, write)

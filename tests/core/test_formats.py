@@ -14,7 +14,7 @@ from pandas import DataFrame
 
 from kd_lab.__main__ import command
 from kd_lab.core import moved, results
-from kd_lab.core.formats import FORMATS, class_of, format_of, known_format
+from kd_lab.core.formats import FORMATS, FORMERLY, class_of, format_of, known_format
 from kd_lab.core.instantiate import build, targets
 from kd_lab.models import saved_model
 from kd_lab.serving.text_classifier import TextClassifier
@@ -45,9 +45,10 @@ def test_a_model_that_mlflow_keeps_answers(edition: Path) -> None:
 
 
 def test_a_format_leads_to_its_class_and_back() -> None:
-    for name, one in FORMATS.items():
+    for name in FORMATS:
         assert format_of(class_of(name)) == name == known_format(name)
-        assert not one.formerly or known_format(one.formerly) == name
+    for former, name in FORMERLY.items():
+        assert known_format(former) == name in FORMATS
 
 
 @pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.name)

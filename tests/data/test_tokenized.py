@@ -26,6 +26,12 @@ TEXTS = ["short", LONG, "naïve café ☕", "[MASK] of a thing", "x"] * 3
 PAIRS = ["second", "another", LONG, "two words", LONG] * 3
 
 
+@pytest.fixture
+def toy_tokens(toy_csv: Path, bert_tokenizer: Tokenizer, own_cache: Cache) -> Tokens:
+    """The toy data set as BERT's word pieces, in a cache of the test's own."""
+    return tokenise(Csv(str(toy_csv)), bert_tokenizer, own_cache)
+
+
 @dataclass(frozen=True)
 class Memory:
     """Rows in memory, the same in each split."""

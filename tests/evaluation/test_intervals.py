@@ -56,7 +56,7 @@ def test_the_macro_f1_interval_does_not_depend_on_how_draws_are_cut_into_pieces(
 ) -> None:
     said, gold = split(2, 100, 4, 0.7)
     whole = f1_macro_interval(said, gold, 4, samples=50)
-    monkeypatch.setattr("kd_lab.evaluation.intervals._CELLS", 30)
+    monkeypatch.setattr("kd_lab.evaluation.counting._CELLS", 30)
     assert f1_macro_interval(said, gold, 4, samples=50) == whole
 
 

@@ -13,7 +13,7 @@ from torch import tensor
 from kd_lab.core.errors import FitError, UserError
 from kd_lab.evaluation.counting import BINS
 from kd_lab.evaluation.fidelity import fidelity
-from kd_lab.evaluation.metrics import evaluate, majority_rate
+from kd_lab.evaluation.metrics import evaluate
 
 
 def split(seed: int, rows: int, classes: int, scale: float = 3.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,15 +127,6 @@ def test_kl_is_that_of_the_student_from_the_teacher_in_nats() -> None:
 def test_student_and_teacher_of_different_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\[2, 3\].*\[2, 4\]"):
         fidelity(torch.zeros(2, 3), torch.zeros(2, 4))
-
-
-def test_the_majority_rate_takes_its_class_from_the_training_labels() -> None:
-    assert majority_rate(tensor([0, 0, 0, 1]), tensor([1, 1, 0, -1, -1, -1])) == 0.25
-
-
-def test_no_labelled_training_row_has_no_majority() -> None:
-    with pytest.raises(UserError, match="label column"):
-        majority_rate(tensor([0]), tensor([-1, -1]))
 
 
 def test_metrics_are_the_same_in_torchs_deterministic_mode_and_leave_it_on():

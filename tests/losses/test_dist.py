@@ -10,23 +10,16 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import pearsonr
 from torch import Tensor
+from two_models import pair, taught
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.loss import Loss
 from kd_lab.losses.term.dist import Dist
 
 
 def size(student: Tensor, teacher: Tensor, **options: float) -> Tensor:
-    rows = len(teacher)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    batch = Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
-    return Dist(**options)(Outputs(student), batch)
-
-
-def pair(seed: int, rows: int = 6, classes: int = 5) -> tuple[Tensor, Tensor]:
-    numbers = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(2, rows, classes, generator=numbers, dtype=torch.float64) * 2)
+    return Dist(**options)(Outputs(student), taught(teacher))
 
 
 @given(st.integers(0, 10_000), st.floats(0.5, 8), st.floats(0.1, 3), st.floats(0.1, 3))

@@ -10,25 +10,16 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from two_models import pair, taught
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term.dkd import DKD
 from kd_lab.losses.term.kl import KL
 
 
-def batch(teacher: Tensor, labels: list[int]) -> Batch:
-    tokens = torch.ones(len(labels), 2, dtype=torch.int64)
-    return Batch(torch.arange(len(labels)), tokens, tokens, torch.tensor(labels), teacher=Outputs(teacher))
-
-
 def size(student: Tensor, teacher: Tensor, labels: list[int], *options: float) -> float:
-    return DKD(*options)(Outputs(student), batch(teacher, labels)).item()
-
-
-def pair(seed: int = 0, rows: int = 6, classes: int = 5) -> tuple[Tensor, Tensor]:
-    numbers = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(2, rows, classes, generator=numbers, dtype=torch.float64) * 2)
+    return DKD(*options)(Outputs(student), taught(teacher, labels)).item()
 
 
 def theirs(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float, beta: float) -> float:
@@ -72,7 +63,7 @@ def test_is_kl_where_the_others_count_as_much_as_a_teacher_leaves_to_them() -> N
     # Equation 4 of the paper: KL = KL(b) + (1 - p of the target) KL(q), row by row.
     student, teacher = pair(1, rows=1)
     left = 1 - (teacher / 3).softmax(-1)[0, 2].item()
-    kl = KL(3.0)(Outputs(student), batch(teacher, [2])).item()
+    kl = KL(3.0)(Outputs(student), taught(teacher, [2])).item()
     assert size(student, teacher, [2], 3.0, 1.0, left) == pytest.approx(kl)
 
 
@@ -88,7 +79,7 @@ def test_gradient_keeps_its_size_when_the_temperature_grows() -> None:
     sizes = []
     for temperature in (10.0, 100.0, 1000.0):
         asked = student.clone().requires_grad_()
-        DKD(temperature)(Outputs(asked), batch(teacher, [0, 1, 2, 3, 4, 0])).backward()
+        DKD(temperature)(Outputs(asked), taught(teacher, [0, 1, 2, 3, 4, 0])).backward()
         sizes.append(asked.grad.norm().item())
     assert sizes[1] == pytest.approx(sizes[0], rel=0.2)
     assert sizes[2] == pytest.approx(sizes[1], rel=0.02)
@@ -96,7 +87,7 @@ def test_gradient_keeps_its_size_when_the_temperature_grows() -> None:
 
 def test_is_finite_for_a_student_that_is_sure_and_wrong() -> None:
     student = torch.tensor([[200.0, 0.0, -200.0]], requires_grad=True)
-    value = DKD(1.0)(Outputs(student), batch(torch.tensor([[0.0, 1.0, 9.0]]), [2]))
+    value = DKD(1.0)(Outputs(student), taught(torch.tensor([[0.0, 1.0, 9.0]]), [2]))
     value.backward()
     assert value.isfinite()
     assert student.grad is not None

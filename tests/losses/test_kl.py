@@ -10,34 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 from torch import Tensor
+from two_models import pair, taught
 
 from kd_lab.core.cache import describe, fingerprint
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.logit_mse import LogitMse
 
 seeds = st.integers(0, 10_000)
 
 
-def batch(teacher: Tensor) -> Batch:
-    rows = len(teacher)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    return Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
-
-
 def size(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    return KL(temperature)(Outputs(student), batch(teacher))
+    return KL(temperature)(Outputs(student), taught(teacher))
 
 
 def gradient(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     student = student.clone().requires_grad_()
     return torch.autograd.grad(size(student, teacher, temperature), student)[0]
-
-
-def pair(seed: int, rows: int = 6, classes: int = 5) -> tuple[Tensor, Tensor]:
-    numbers = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(2, rows, classes, generator=numbers, dtype=torch.float64) * 2)
 
 
 def test_worked_value_at_temperature_1() -> None:
@@ -98,7 +88,7 @@ def test_gradient_keeps_its_size_when_the_temperature_grows() -> None:
 
 def test_approaches_half_the_mse_of_centred_logits_at_high_temperature() -> None:
     student, teacher = (logits - logits.mean(-1, keepdim=True) for logits in pair(3))
-    mse = LogitMse()(Outputs(student), batch(teacher))
+    mse = LogitMse()(Outputs(student), taught(teacher))
     assert size(student, teacher, 10_000.0).item() == pytest.approx(mse.item() / 2, rel=1e-3)
 
 
@@ -125,7 +115,7 @@ def test_confidence_weighting_is_the_mean_over_the_teachers_certainty() -> None:
     sure = softmax(teacher.numpy(), axis=-1).max(-1)
     ours, theirs = (softmax(logits.numpy() / 2, axis=-1) for logits in (student, teacher))
     rows = 4 * rel_entr(theirs, ours).sum(-1)
-    found = KL(2.0, confidence_weighting=True)(Outputs(student), batch(teacher))
+    found = KL(2.0, confidence_weighting=True)(Outputs(student), taught(teacher))
     assert found.item() == pytest.approx((sure * rows).sum() / sure.sum())
     assert found.item() != pytest.approx(rows.mean(), rel=1e-3)
 

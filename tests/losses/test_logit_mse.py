@@ -7,6 +7,7 @@ import torch
 from scipy.special import softmax
 from sklearn.metrics import mean_squared_error
 from torch import Tensor
+from two_models import taught
 
 from kd_lab.core.cache import describe
 from kd_lab.core.types import Batch, Outputs
@@ -14,10 +15,7 @@ from kd_lab.losses.term.logit_mse import LogitMse
 
 
 def size(student: Tensor, teacher: Tensor) -> Tensor:
-    rows = len(teacher)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    batch = Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
-    return LogitMse()(Outputs(student), batch)
+    return LogitMse()(Outputs(student), taught(teacher))
 
 
 def test_worked_value() -> None:

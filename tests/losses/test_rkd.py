@@ -8,23 +8,16 @@ import torch
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import huber
 from torch import Tensor
+from two_models import pair, taught
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term import rkd
 from kd_lab.losses.term.rkd import RKD
 
 
 def size(student: Tensor, teacher: Tensor, **options: float) -> Tensor:
-    rows = len(teacher)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    batch = Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
-    return RKD(**options)(Outputs(student), batch)
-
-
-def pair(seed: int = 0, rows: int = 6, classes: int = 4) -> tuple[Tensor, Tensor]:
-    numbers = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(2, rows, classes, generator=numbers, dtype=torch.float64) * 2)
+    return RKD(**options)(Outputs(student), taught(teacher))
 
 
 def cosines(points: np.ndarray) -> np.ndarray:
@@ -61,7 +54,7 @@ def test_weights_are_weights() -> None:
 
 def test_moved_turned_and_scaled_points_have_the_same_relations() -> None:
     student, teacher = pair(1)
-    turn = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64)).Q
+    turn = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64)).Q
     assert size(3 * teacher @ turn + 5, teacher).item() == pytest.approx(0, abs=1e-12)
     assert size(0.5 * student @ turn - 1, teacher).item() == pytest.approx(size(student, teacher).item())
 

@@ -9,16 +9,14 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 from torch import Tensor
+from two_models import taught
 
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term.sequence import Sequence
 
 
 def size(student: Tensor, teacher: Tensor) -> Tensor:
-    rows = len(teacher)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    batch = Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
-    return Sequence()(Outputs(student), batch)
+    return Sequence()(Outputs(student), taught(teacher))
 
 
 def test_worked_value() -> None:

@@ -9,21 +9,14 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 from scipy.stats import zscore
 from torch import Tensor
+from two_models import pair, taught
 
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term.standardised_kl import StandardisedKL
 
 
 def size(student: Tensor, teacher: Tensor, temperature: float = 2.0) -> Tensor:
-    rows = len(teacher)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    batch = Batch(torch.arange(rows), tokens, tokens, torch.full((rows,), -1), teacher=Outputs(teacher))
-    return StandardisedKL(temperature)(Outputs(student), batch)
-
-
-def pair(seed: int, rows: int = 6, classes: int = 5) -> tuple[Tensor, Tensor]:
-    numbers = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(2, rows, classes, generator=numbers, dtype=torch.float64) * 2)
+    return StandardisedKL(temperature)(Outputs(student), taught(teacher))
 
 
 @given(st.integers(0, 10_000), st.floats(0.5, 8))

@@ -39,7 +39,7 @@ def build(own_cache: Cache) -> Build:
         model = SPECS[name].build(BuildContext(2, VOCABULARY, 0, "tokens", list, own_cache))
         if rank is not None:
             factorised = {**model.config, RANK: rank} if name == "lstm" else with_ours(model.config, RANK, rank)
-            model = type(model).from_config(factorised)
+            model = type(model)(factorised)
         with torch.no_grad():
             for weight in model.parameters():
                 weight.add_(torch.randn_like(weight), alpha=0.3)
@@ -91,7 +91,7 @@ def test_a_shorter_table_is_used_told_saved_and_loaded(
 def test_another_piece_may_pad(build: Build, name: str, rank: int | None) -> None:
     model = build(name, rank)
     replace_word_embedding(model, nn.Embedding(6, rank or WIDTH, padding_idx=2))
-    again = type(model).from_config(model.config)
+    again = type(model)(model.config)
     assert word_embedding(again).padding_idx == word_embedding(model).padding_idx == 2
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import tiny_checkpoints as tiny
+from quick_lines import EPOCH, STUDENT, TOY
 
 from kd_lab.__main__ import command
 from kd_lab.cli.compose import compose
@@ -17,11 +18,7 @@ from kd_lab.pipeline.cell import Cell
 from kd_lab.training import labels_alone
 
 LABELS = ("weather", "animals", "food")
-QUICK = [
-    *("dataset=csv", "dataset.path=toy.csv", "tracking=none", "evaluation=none", "loss=logit_mse"),
-    *("model=lstm_attention", "model.hidden=8", "model.embedding=8", "model.init=random", "trainer.max_epochs=1"),
-    "trainer.device=cpu",
-]
+QUICK = [*TOY, *STUDENT, EPOCH, "model.embedding=8", "loss=logit_mse"]
 LSTM = ["model@teacher.model=lstm_attention", "teacher.model.hidden=8", "teacher.model.init=random"]
 
 

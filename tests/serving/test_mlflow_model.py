@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from local_servers import free_port, wait_for_answer
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
@@ -54,9 +53,7 @@ def logged(
 def test_mlflow_models_serve_answers_as_the_cell_does_and_refuses_what_is_no_text(
     logged: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     model = shutil.copytree(logged[1], tmp_path / "model")
     line = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
     log = (tmp_path / "log").open("w")
@@ -68,7 +65,7 @@ def test_mlflow_models_serve_answers_as_the_cell_does_and_refuses_what_is_no_tex
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     try:
-        _wait(port, server, tmp_path / "log")
+        wait_for_answer(f"http://127.0.0.1:{port}/ping", server)
         code, said = _ask(port, TEXTS)
         labels, probabilities = TextClassifier(logged[0]).predict(TEXTS)
         assert code == 200
@@ -171,15 +168,3 @@ def _ask(port: int, texts: list[str]) -> tuple[int, Any]:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
         return refused.code, json.load(refused)
-
-
-def _wait(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        assert server.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.4)
-    raise AssertionError(log.read_text())

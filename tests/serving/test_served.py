@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import toy_texts
 from mlflow import MlflowClient
+from quick_lines import ALONE, EPOCH, STUDENT
 
 from kd_lab.__main__ import command
 from kd_lab.core import results
@@ -20,10 +21,7 @@ from kd_lab.pipeline.written_files import damaged
 from kd_lab.serving.served import Served, ask, how_served, served_in
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
-LINE = [
-    *("dataset=csv", "teacher=none", "method=baseline", "model=lstm_attention", "model.init=random"),
-    *("model.hidden=8", "model.embedding=8", "trainer.max_epochs=1", "trainer.device=cpu", "evaluation=none"),
-]
+LINE = ["dataset=csv", "method=baseline", *ALONE, *STUDENT, EPOCH, "model.embedding=8"]
 
 
 def own_store(folder: Path) -> str:

@@ -36,8 +36,11 @@ SERVER = """
 import os, sys
 from pathlib import Path
 
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
 from experiments.reliability import workload
 
+ConstrainedLayoutEngine.execute = lambda *_: None  # a kill falls elsewhere
 workload.imports()
 for line in sys.stdin:
     folder = Path(line.strip())

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from omegaconf import OmegaConf
+from quick_lines import STUDENT, TEACHER, TOY
 
 from hydra_plugins.kd_lab.ray_launcher import RayLauncher
 from hydra_plugins.kd_lab.submitit_launcher import SlurmLauncher
@@ -23,21 +24,7 @@ from kd_lab.__main__ import command
 from kd_lab.core import results
 from kd_lab.core.paths import root
 
-QUICK = [
-    "dataset=csv",
-    "dataset.path=toy.csv",  # relative: workers must stand where the caller stands
-    "tracking=none",
-    "teacher.trainer.max_epochs=1",
-    "model@teacher.model=lstm_attention",
-    "teacher.model.hidden=16",
-    "teacher.model.init=random",
-    "model=lstm_attention",
-    "model.hidden=8",
-    "model.init=random",
-    "evaluation=none",
-    "trainer.device=cpu",
-    "teacher.trainer.device=cpu",
-]
+QUICK = [*TOY, *STUDENT, *TEACHER]
 CORES = os.cpu_count() or 1
 LONGEST_S = 600  # for what takes half a minute where nothing else runs
 LAUNCHERS = {  # overrides; what the command line of a process that runs a cell holds; threads of a cell
@@ -149,7 +136,9 @@ def sweep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "toy.csv").write_text("text,label\n" + rows)
     # A third cell comes to a process that has run one; slurm_local starts a process for each.
     temperatures = (1, 2) if launcher == "slurm_local" else (1, 2, 4)
-    program = Program(folder)
+    # After a kill submitit waits 15 seconds for a file that nobody writes.
+    soon = "from submitit.core.core import Job\nJob._results_timeout_s = 1" if launcher == "slurm_local" else ""
+    program = Program(folder, soon)
     try:
         axis = f"loss.temperature={','.join(map(str, temperatures))}"
         program.give("-m", *QUICK, *LAUNCHERS[launcher][0], "name=study", "trainer.max_epochs=1", axis)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,8 @@ from typing import Any
 import pytest
 import torch
 from debian import POSTGRES
+from local_servers import free_port, wait_for_answer
+from quick_lines import ALONE, EPOCH, STUDENT
 
 from kd_lab.__main__ import command
 from kd_lab.core import results
@@ -31,20 +30,7 @@ from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
 pytestmark = [pytest.mark.postgres, pytest.mark.integration]
 
-SWEEP = [
-    "-m",
-    "dataset=csv",
-    "teacher=none",
-    "loss=cross_entropy",
-    "model=lstm_attention",
-    "model.hidden=8",
-    "model.init=random",
-    "trainer.max_epochs=1",
-    "trainer.device=cpu",
-    "evaluation=none",
-    "tracking.log_model=false",
-    "seed=1,2",
-]
+SWEEP = ["-m", "dataset=csv", *ALONE, *STUDENT, EPOCH, "tracking.log_model=false", "seed=1,2"]
 
 
 @pytest.fixture(scope="module")
@@ -73,25 +59,15 @@ class Server:
     """An `mlflow server` over the database that keeps the artifacts itself; it may be killed and started again."""
 
     def __init__(self, database: str, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.artifacts = folder / "on the server"
         self.store = ["--backend-store-uri", database, "--artifacts-destination", self.artifacts.as_uri()]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        place = [
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--workers",
-            "1",
-            "--uvicorn-opts",
-            "--log-level=error",
-        ]
+        place = ["--host", "127.0.0.1", "--port", str(self.port)]
+        place += ["--workers", "1", "--uvicorn-opts", "--log-level=error"]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *place, *self.store],
@@ -99,15 +75,7 @@ class Server:
             start_new_session=True,
             stdout=subprocess.DEVNULL,
         )
-        for _ in range(240):
-            assert self.process.poll() is None, "the server ended before it answered"
-            try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()  # noqa: S310 - our own server
-            except OSError:
-                time.sleep(0.25)
-            else:
-                return
-        pytest.fail("the server did not answer within a minute")
+        wait_for_answer(f"{self.url}/health", self.process)
 
     def kill(self) -> None:
         """As a crash would, with its workers."""

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, taylor_of_inputs
-from kd_lab.compression.options import count_of, need_at_most, need_count, need_kind, need_share, need_training
-from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, Units
+from kd_lab.compression.options import count_of, need_at_most, need_kind
+from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, Units, check_fields
 from kd_lab.models.architectures import HEADS, head_size, heads_in, layer_stem, layout_of, with_ours
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
@@ -46,11 +46,7 @@ class PruneHeads:
     rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
-        need_share(f"{_WHERE}.keep", self.keep)
-        if self.heads is not None:
-            need_count(f"{_WHERE}.heads", self.heads)
-        need_count(f"{_WHERE}.rows", self.rows)
-        need_training("prune_heads", self.epochs, self.rate)
+        check_fields(self, _WHERE)
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd_lab.compression.context import CompressionContext
-from kd_lab.compression.options import count_of, need_at_most, need_count, need_kind, need_training
+from kd_lab.compression.options import count_of, need_at_most, need_kind
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Epochs, LayerNumbers, Layers, RateShare
+from kd_lab.core.option_types import Epochs, LayerNumbers, Layers, RateShare, check_fields
 from kd_lab.models.architectures import layer_stem, layout_of
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.saved_model import Classifier
@@ -39,8 +39,6 @@ class DropLayers:
     rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
-        if self.layers is not None:
-            need_count(f"{_WHERE}.layers", self.layers)
         if self.keep is not None and not _ascending(self.keep):
             raise UserError(
                 f"{_WHERE}.keep",
@@ -48,6 +46,7 @@ class DropLayers:
                 got=repr(self.keep),
                 cure=f"Use e.g. {_WHERE}.keep=[0,2].",
             )
+        check_fields(self, _WHERE)
         if self.keep is not None and self.layers is not None:
             raise UserError(
                 f"{_WHERE}.layers",
@@ -55,7 +54,6 @@ class DropLayers:
                 got=str(self.layers),
                 cure="Give one of the two.",
             )
-        need_training("drop_layers", self.epochs, self.rate)
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kd_lab.compression.context import CompressionContext
-from kd_lab.compression.options import need_count, need_training
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Epochs, RateShare, Units
-from kd_lab.data.tokenized import Tokens
+from kd_lab.core.option_types import Epochs, RateShare, Units, check_fields
+from kd_lab.data.piece_counts import occurrences
 from kd_lab.models.architectures import RANK, with_ours
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
@@ -50,12 +48,7 @@ class LowRankEmbedding:
     rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
-        need_count(f"{_WHERE}.rank", self.rank)
-        if self.weigh not in ("root", "alike"):
-            raise UserError(
-                f"{_WHERE}.weigh", expected="root or alike", got=repr(self.weigh), cure="Choose one of them."
-            )
-        need_training("low_rank_embedding", self.epochs, self.rate)
+        check_fields(self, _WHERE)
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""
@@ -71,7 +64,8 @@ class LowRankEmbedding:
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
         self._below(word_embedding(classifier).embedding_dim)  # where it is factorised already, the rank it has
-        counts = piece_counts(context.tokens)
+        pieces = context.tokens.split("train").token_ids
+        counts = torch.from_numpy(occurrences(pieces, context.tokens.vocab_size)).double()
         weights = counts.sqrt() if self.weigh == "root" else torch.ones_like(counts)
         factorised, plain, weighted = factorise(classifier, self.rank, weights)
         context.note(
@@ -97,11 +91,6 @@ class LowRankEmbedding:
                 got=str(self.rank),
                 cure=f"Use e.g. {_WHERE}.rank={max(1, width // 4)}.",
             )
-
-
-def piece_counts(tokens: Tokens) -> Tensor:
-    """How often each word piece occurs in train, (V,) float64."""
-    return torch.from_numpy(np.bincount(tokens.split("train").token_ids, minlength=tokens.vocab_size)).double()
 
 
 def factorise(model: TorchClassifier, rank: int, importance: Tensor) -> tuple[TorchClassifier, float, float]:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, share_kept, taylor_of_columns
-from kd_lab.compression.options import count_of, need_count, need_kind, need_share, need_training
+from kd_lab.compression.options import count_of, need_kind
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept
+from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, check_fields
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.models.saved_model import Classifier
@@ -43,9 +43,7 @@ class PruneLstm:
     rate: RateShare = 1.0
 
     def __post_init__(self) -> None:
-        need_share(f"{_WHERE}.keep", self.keep)
-        need_count(f"{_WHERE}.rows", self.rows)
-        need_training("prune_lstm", self.epochs, self.rate)
+        check_fields(self, _WHERE)
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""

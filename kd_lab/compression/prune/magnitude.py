@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,12 +13,11 @@ from torch import Tensor
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.compression.zeros import Weight, matrices, share_of_zeros, tensors
-from kd_lab.core.errors import UserError
-from kd_lab.core.nested import is_number
-from kd_lab.core.option_types import Count, Epochs, RateShare, ShareBelowOne, ShareKept
+from kd_lab.core.option_types import Count, Epochs, RateShare, ShareBelowOne, ShareKept, check_fields
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
+from kd_lab.training.weight_constraint import WeightConstraint
 
 
 @dataclass(frozen=True)
@@ -48,20 +46,7 @@ class PruneL1:
     stages: Count = 30
 
     def __post_init__(self) -> None:
-        _need(
-            "amount",
-            self.amount,
-            is_number(self.amount) and 0 <= self.amount < 1,
-            "a share from 0 up to, not including, 1",
-            "Use e.g. compression.prune_l1.amount=0.5 to set half of the weights to zero.",
-        )
-        _need("scope", self.scope, self.scope in ("global", "layer"), "global or layer", "Choose one of them.")
-        _need("epochs", self.epochs, _is_count(self.epochs), "a whole number from 0", "0 prunes at once.")
-        _need("rate", self.rate, is_number(self.rate) and 0 < self.rate < math.inf, "a share above 0", "Use e.g. 0.3.")
-        _need("ramp", self.ramp, is_number(self.ramp) and 0 < self.ramp <= 1, "a share in (0, 1]", "Use e.g. 0.7.")
-        _need(
-            "stages", self.stages, _is_count(self.stages) and self.stages > 0, "a whole number from 1", "Use e.g. 30."
-        )
+        check_fields(self, "compression.prune_l1")
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
@@ -95,7 +80,7 @@ class PruneL1:
         return {"share_zero_after": share_of_zeros(matrices(model))}
 
 
-class GradualPruning:
+class GradualPruning(WeightConstraint):
     """Raises the share of zeros while a model is trained (Zhu & Gupta, arXiv:1710.01878, section 3, equation 1).
 
     With the share x of the ramp done, a share amount + (start - amount) * (1 - x)^3 of the weights is zero: many go
@@ -112,9 +97,6 @@ class GradualPruning:
         self.groups, self.amount, self.ramp, self.stages = groups, amount, ramp, stages
         self._starts = [share_of_zeros(group) for group in groups]
         self._pruned: list[list[Tensor]] = []
-
-    def before_forward(self) -> None:
-        """Nothing: the weights are used as they are trained."""
 
     def before_update(self) -> None:
         """Notes which weights are zero."""
@@ -144,12 +126,3 @@ def zero_smallest(weights: Sequence[Tensor], count: int) -> None:
 
 def _count(group: Sequence[Weight], share: float) -> int:
     return round(share * sum(weight.numel() for weight in tensors(group)))
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _need(option: str, value: object, fits: bool, expected: str, cure: str) -> None:
-    if not fits:
-        raise UserError(f"compression.prune_l1.{option}", expected=expected, got=repr(value), cure=cure)

@@ -19,7 +19,7 @@ from torch import nn
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, Pieces
+from kd_lab.core.option_types import Count, Pieces, check_fields
 from kd_lab.data.piece_counts import occurrences
 from kd_lab.data.tokenized import Tokens
 from kd_lab.data.tokenizer_file import read_tokenizer
@@ -54,20 +54,7 @@ class TrimVocabulary:
     first: Pieces = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.first, int) or isinstance(self.first, bool) or self.first < 0:
-            raise UserError(
-                "compression.trim_vocabulary.first",
-                expected="a whole number from 0",
-                got=repr(self.first),
-                cure="Use e.g. 10000 to keep the third of BERT's pieces that is most common.",
-            )
-        if not isinstance(self.min_count, int) or isinstance(self.min_count, bool) or self.min_count < 1:
-            raise UserError(
-                "compression.trim_vocabulary.min_count",
-                expected="a whole number from 1",
-                got=repr(self.min_count),
-                cure="Use 1 to keep every word piece of the training split.",
-            )
+        check_fields(self, "compression.trim_vocabulary")
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""

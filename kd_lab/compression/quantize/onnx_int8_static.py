@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from kd_lab.compression.context import CompressionContext
-from kd_lab.compression.options import need_count
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import float_graph, prepared
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count
+from kd_lab.core.option_types import Count, check_fields
 from kd_lab.core.types import Batch
 from kd_lab.models.recurrent_attention import RecurrentAttentionClassifier
 from kd_lab.models.saved_model import Classifier
@@ -39,14 +38,7 @@ class OnnxInt8Static:
     per_channel: bool = True
 
     def __post_init__(self) -> None:
-        need_count("compression.onnx_int8_static.rows", self.rows)
-        if not isinstance(self.per_channel, bool):
-            raise UserError(
-                "compression.onnx_int8_static.per_channel",
-                expected="true or false",
-                got=repr(self.per_channel),
-                cure="Choose one of them.",
-            )
+        check_fields(self, "compression.onnx_int8_static")
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""

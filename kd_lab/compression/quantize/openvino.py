@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_export import export
@@ -11,6 +11,7 @@ from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier, 
 from kd_lab.compression.quantize.openvino_package import has_bf16, need_package, package
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import check_fields
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
@@ -28,13 +29,7 @@ class OpenVino:
     precision: Precision = "f32"
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            raise UserError(
-                "compression.openvino.precision",
-                expected=" or ".join(get_args(Precision)),
-                got=repr(self.precision),
-                cure="Choose one of them; 8-bit integers are compression=[openvino_int8].",
-            )
+        check_fields(self, "compression.openvino")
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or this machine cannot run it."""

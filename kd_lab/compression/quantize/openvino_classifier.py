@@ -77,11 +77,7 @@ class OpenVinoClassifier:
     def __call__(self, batch: Batch) -> Outputs:
         """Logits (B, C) float32, on the CPU, wherever the batch lies."""
         with self._one_at_a_time:
-            return Outputs(torch.from_numpy(self._compiled(self.feed(batch))[LOGITS]))
-
-    def feed(self, batch: Batch) -> dict[str, NDArray[np.int64]]:
-        """The batch as the model takes it: name of an input -> (B, T) int64."""
-        return feed(batch, self.inputs)
+            return Outputs(torch.from_numpy(self._compiled(feed(batch, self.inputs))[LOGITS]))
 
     def save(self, folder: Path) -> None:
         """Writes model.xml, model.bin and openvino.json."""

@@ -13,8 +13,7 @@ from kd_lab.compression.quantize.openvino import convert
 from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier, feed
 from kd_lab.compression.quantize.openvino_package import need_package, package
 from kd_lab.compression.step import need_torch
-from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count
+from kd_lab.core.option_types import Count, check_fields
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
@@ -41,13 +40,7 @@ class OpenVinoInt8:
     rows: Count = 256
 
     def __post_init__(self) -> None:
-        if isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1:
-            raise UserError(
-                "compression.openvino_int8.rows",
-                expected="a whole number, at least 1",
-                got=repr(self.rows),
-                cure="Use e.g. compression.openvino_int8.rows=256.",
-            )
+        check_fields(self, "compression.openvino_int8")
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or a package is missing."""

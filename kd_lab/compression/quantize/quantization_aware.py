@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from kd_lab.compression.context import CompressionContext
-from kd_lab.compression.options import need_count, need_training
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.step import Step, need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Epochs, RateShare
+from kd_lab.core.option_types import Count, RateShare, check_fields
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
+from kd_lab.training.weight_constraint import WeightConstraint
 
 Round = Callable[[Tensor], Tensor]
 
@@ -41,19 +41,11 @@ class QuantizationAware:
     """
 
     per_channel: bool = True
-    epochs: Epochs = 2
+    epochs: Count = 2
     rate: RateShare = 0.1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.per_channel, bool):
-            raise UserError(
-                "compression.quantization_aware.per_channel",
-                expected="true or false",
-                got=repr(self.per_channel),
-                cure="Give the same as to onnx_int8.",
-            )
-        need_count("compression.quantization_aware.epochs", self.epochs)
-        need_training("quantization_aware", self.epochs, self.rate)
+        check_fields(self, "compression.quantization_aware")
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
@@ -100,7 +92,7 @@ class QuantizationAware:
         return model
 
 
-class RoundedWeights:
+class RoundedWeights(WeightConstraint):
     """Holds the matrices of a model at the numbers that 8 bits can say, and gives the optimizer the exact ones."""
 
     def __init__(self, model: nn.Module, per_channel: bool) -> None:
@@ -122,9 +114,6 @@ class RoundedWeights:
                 for (weight, _), exact in zip(self._rounded, self._exact, strict=True):
                     weight.copy_(exact)
             self._exact = None
-
-    def after_update(self, share: float) -> None:
-        """Nothing changes with time."""
 
 
 def rounded_weights(model: nn.Module, per_channel: bool) -> list[tuple[Tensor, Round]]:

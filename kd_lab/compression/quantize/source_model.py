@@ -61,8 +61,8 @@ def build_of(source: type[TorchClassifier], about: Mapping[str, Any], folder: Pa
     with reading(folder / CONFIG, expected=expected, cure=cure):
         config = about["config"]
         source.refuse_config(config, folder / CONFIG)
-        refuse_giants(lambda: source.from_config(config), config, folder / WEIGHTS)
-        return source.from_config(config).eval()
+        refuse_giants(lambda: source(config), config, folder / WEIGHTS)
+        return source(config).eval()
 
 
 def source_class(about: Mapping[str, Any], file: Path) -> type[TorchClassifier]:

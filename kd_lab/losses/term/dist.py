@@ -10,7 +10,7 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Temperature, Weight
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.base import Term, checked, temperature_of
+from kd_lab.losses.base import Term, temperature_of, weight_of
 from kd_lab.losses.term.kl import SAME_CLASSES
 
 _FLAT = 1e-6  # a spread below this share of the mean is rounding
@@ -37,7 +37,7 @@ class Dist(Term):
 
     def __init__(self, rows: Weight = 1.0, columns: Weight = 1.0, temperature: Temperature = 1.0) -> None:
         super().__init__()
-        self.rows, self.columns = _weight("rows", rows), _weight("columns", columns)
+        self.rows, self.columns = weight_of("loss.terms.dist.rows", rows), weight_of("loss.terms.dist.columns", columns)
         if not self.rows and not self.columns:
             cure = "Give one a weight, e.g. loss.terms.dist.columns=1."
             raise UserError("loss.terms.dist", expected="rows or columns above 0", got="both 0", cure=cure)
@@ -78,8 +78,3 @@ def _distance(ours: Tensor, theirs: Tensor) -> Tensor:
 def _centred(values: Tensor) -> tuple[Tensor, Tensor]:
     mean = values.mean(-1, keepdim=True)
     return values - mean, mean.squeeze(-1)
-
-
-def _weight(name: str, value: object) -> float:
-    where = f"loss.terms.dist.{name}"
-    return checked(where, value, "a finite number, at least 0", lambda w: w >= 0, f"Choose one, e.g. {where}=1.")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_lab.core.option_types import Temperature, Weight
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.base import Term, checked, temperature_of
+from kd_lab.losses.base import Term, temperature_of, weight_of
 from kd_lab.losses.term.kl import SAME_CLASSES
 
 UNLABELLED = -1
@@ -41,8 +41,8 @@ class DKD(Term):
     ) -> None:
         super().__init__()
         self.temperature = temperature_of("loss.terms.dkd.temperature", temperature)
-        self.target_weight = _weight("target_weight", target_weight)
-        self.others_weight = _weight("others_weight", others_weight)
+        self.target_weight = weight_of("loss.terms.dkd.target_weight", target_weight)
+        self.others_weight = weight_of("loss.terms.dkd.others_weight", others_weight)
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two logits (B, C) and labels (B,) to a scalar."""
@@ -62,8 +62,3 @@ def _split(log_p: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     others = log_p[~is_target].view(len(log_p), -1)
     rest = others.logsumexp(-1, keepdim=True)
     return torch.stack((log_p[is_target], rest.squeeze(1)), dim=-1), others - rest
-
-
-def _weight(name: str, value: object) -> float:
-    where = f"loss.terms.dkd.{name}"
-    return checked(where, value, "a finite number, at least 0", lambda w: w >= 0, f"Choose one, e.g. {where}=1.")

@@ -12,7 +12,7 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Weight
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.base import Term, checked
+from kd_lab.losses.base import Term, weight_of
 from kd_lab.losses.term.kl import SAME_CLASSES
 
 _AT_ONCE = 2**22  # cosines
@@ -41,7 +41,10 @@ class RKD(Term):
 
     def __init__(self, distances: Weight = 1.0, angles: Weight = 2.0) -> None:
         super().__init__()
-        self.distances, self.angles = _weight("distances", distances), _weight("angles", angles)
+        self.distances, self.angles = (
+            weight_of("loss.terms.rkd.distances", distances),
+            weight_of("loss.terms.rkd.angles", angles),
+        )
         if not self.distances and not self.angles:
             cure = "Give one a weight, e.g. loss.terms.rkd.distances=1."
             raise UserError("loss.terms.rkd", expected="distances or angles above 0", got="both 0", cure=cure)
@@ -77,8 +80,3 @@ def _cosines(points: Tensor) -> Iterator[Tensor]:
         with torch.autocast(points.device.type, enabled=False):
             cosines = units @ units.transpose(1, 2)
         yield cosines
-
-
-def _weight(name: str, value: object) -> float:
-    where = f"loss.terms.rkd.{name}"
-    return checked(where, value, "a finite number, at least 0", lambda w: w >= 0, f"Choose one, e.g. {where}=1.")

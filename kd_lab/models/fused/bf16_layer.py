@@ -26,22 +26,15 @@ def use_bf16_layers(net: Any, architecture: str) -> None:
     """
     if architecture in LAYOUTS:
         for layer in net.base_model.get_submodule(LAYOUTS[architecture].layers):
-            layer.elsewhere = layer.forward
-            layer.forward = MethodType(_of_distilbert if architecture == "distilbert" else _of_bert, layer)
+            layer.elsewhere, layer.layout = layer.forward, LAYOUTS[architecture]
+            layer.forward = MethodType(_computed, layer)
 
 
-def _of_bert(layer: Any, hidden_states: Tensor, attention_mask: Any = None, *rest: Any, **options: Any) -> Tensor:
+def _computed(layer: Any, hidden_states: Tensor, attention_mask: Any = None, *rest: Any, **options: Any) -> Tensor:
     """(B, T, H) -> (B, T, H), or (B, 1, H) from a layer that computes its first token alone."""
-    if not _applies(layer, LAYOUTS["bert"], hidden_states):
+    if not _applies(layer, layer.layout, hidden_states):
         return layer.elsewhere(hidden_states, attention_mask, *rest, **options)  # type: ignore[no-any-return]
-    return _forward(layer, LAYOUTS["bert"], hidden_states, attention_mask)
-
-
-def _of_distilbert(layer: Any, hidden_states: Tensor, attention_mask: Any = None, *rest: Any, **options: Any) -> Tensor:
-    """As `_of_bert`."""
-    if not _applies(layer, LAYOUTS["distilbert"], hidden_states):
-        return layer.elsewhere(hidden_states, attention_mask, *rest, **options)  # type: ignore[no-any-return]
-    return _forward(layer, LAYOUTS["distilbert"], hidden_states, attention_mask)
+    return _forward(layer, layer.layout, hidden_states, attention_mask)
 
 
 def _applies(layer: Any, layout: Layout, states: Tensor) -> bool:

@@ -6,7 +6,6 @@ from types import MethodType
 from typing import Any
 
 from torch import Tensor
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from kd_lab.models.architectures import LAYOUTS, Layout
 
@@ -66,6 +65,8 @@ def _attended(layer: Any, layout: Layout, hidden_states: Tensor, mask: Tensor | 
 
     None where all tokens are asked for, or where the attention is the family's own code for looking at its weights.
     """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS  # here: a second that an LSTM need not wait for
+
     attention = layer.get_submodule(layout.attention)
     how = attention.config._attn_implementation
     if not layer.first_token_alone or how not in ALL_ATTENTION_FUNCTIONS:

@@ -143,8 +143,8 @@ def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
     if (folder / TABLE).is_file():
         hours = "rows not kept"
     if rows.is_file():
-        (date, commits), hours = kept.made(rows), f"{kept.hours(rows):.1f}"
-        commit = ", ".join(commits)
+        date, commits, spent = kept.made(rows)
+        commit, hours = ", ".join(commits), f"{spent:.1f}"
     status, table = (_NOTHING_PUBLISHED if spec else MISSING), ""
     if (folder / FILE).is_file():
         found = _ABOUT.search((folder / TABLE).read_text(encoding="utf-8")) if (folder / TABLE).is_file() else None

@@ -89,23 +89,17 @@ def restore(path: Path, multirun: Path) -> str:
     return str(stored["name"])
 
 
-def hours(path: Path) -> float:
-    """How long the cells of kept rows took in all, steps that came from the cache not counted.
+def made(path: Path) -> tuple[str, Sequence[str], float]:
+    """Of kept rows (day of the newest, their commits, each once, shortened, hours that they took in all).
 
-    Raises:
-        UserError: as `restore`.
-    """
-    return sum(cell.durations_s.get(CELL_S, 0.0) for cell, _ in _cells(_read(path))) / 3600
-
-
-def made(path: Path) -> tuple[str, Sequence[str]]:
-    """(day of the newest result, the commits that the results were made at, each once, shortened).
+    Steps that came from the cache are not counted.
 
     Raises:
         UserError: as `restore`.
     """
     stored = _read(path)
-    return str(stored["date"]), shortened([cell for cell, _ in _cells(stored)])
+    cells = [cell for cell, _ in _cells(stored)]
+    return str(stored["date"]), shortened(cells), sum(cell.durations_s.get(CELL_S, 0.0) for cell in cells) / 3600
 
 
 def shortened(cells: Sequence[RunResult]) -> Sequence[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kd_lab.core import machine
 from kd_lab.core.errors import FitError, UserError
+from kd_lab.core.nested import at
 from kd_lab.core.progress import step
 from kd_lab.core.results import RunResult
 from kd_lab.data.dataset import Split
@@ -20,13 +21,13 @@ from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.cell import Cell
 from kd_lab.pipeline.summary_table import method
 from kd_lab.report.figures.pareto_front import optimal
-from kd_lab.report.release.reopened import CellFactory, ReopenedCells
+from kd_lab.report.release.reopened import ReopenedCells
 from kd_lab.report.study.data_sets import by_cell
 from kd_lab.report.study.labels import labels
 
 QUERIES = 60  # texts of test that every model is asked one by one
 TEACHER, UNCOMPRESSED, COMPRESSED = "teacher", "uncompressed", "compressed"
-COSTS = {"latency": ("queries", "p50"), "size": ("size_mib",)}  # front -> where its cost stands in a row
+COSTS = {"latency": "queries.p50", "size": "size_mib"}  # front -> where its cost stands in a row
 BUSY = "Other processes were busy while it was timed: times are not to be trusted."
 _SCORES = ("accuracy", "accuracy_in_scope", "recall_out_of_scope")
 _WEIGHED = ("parameters", "parameters_nonzero", "size_mib", "peak_memory_mib", "throughput_per_s")
@@ -70,20 +71,19 @@ class _Model:
     teacher: str | None  # its teacher's fingerprint; a teacher's own
 
 
-def measure(study: Path, cells: Sequence[RunResult], opened: CellFactory, *, threads: int, rounds: int) -> Frontier:
+def measure(study: Path, cells: Sequence[RunResult], *, threads: int, rounds: int) -> Frontier:
     """Measures every finished cell and every teacher, all in one process that holds them; memory in one for each.
 
     Args:
         study: its folder under multirun/.
         cells: all of the study.
-        opened: makes a cell of a config.
         threads, rounds: see `timing_grid.measure`.
 
     Raises:
         UserError: no cell finished, a data set or a package is missing, or a model cannot be measured.
     """
     reopened, missing = (
-        ReopenedCells(opened),
+        ReopenedCells(),
         [f"{cell.cell}: {cell.status}" for cell in cells if cell.status != "finished"],
     )
     models = _models(study, cells, reopened, missing)
@@ -118,17 +118,14 @@ def measure(study: Path, cells: Sequence[RunResult], opened: CellFactory, *, thr
 
 def cost(row: Mapping[str, Any], name: str) -> float:
     """What the model of a row costs, by a name in `COSTS`: ms or MiB."""
-    found: Any = row
-    for key in COSTS[name]:
-        found = found[key]
-    return float(found)
+    return float(at(row, COSTS[name]))
 
 
 def _models(study: Path, cells: Sequence[RunResult], reopened: ReopenedCells, missing: list[str]) -> list[_Model]:
     """Teachers, each once, then finished cells; what is not there any more is noted in `missing`."""
     named, rows, teachers, found = labels(cells), by_cell(cells), {}, []
     for result in (cell for cell in cells if cell.status == "finished"):
-        cell, config = reopened.cell(result.config), result.config
+        cell, config = Cell.of(result.config), result.config
         shared = {"data_set": rows[result.cell]}
         about = {
             "label": named[result.cell],

@@ -46,7 +46,7 @@ def rows(models: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         told["speed-up"] = MISSING if row["speedup"] is None else f"{row['speedup']:.1f}x"
         told["peak MiB"] = f"{row['peak_memory_mib']:.0f}"
         if energy:
-            told["J per 1,000"] = _decimal(row["energy_j_per_1000"])
+            told["J per 1,000"] = MISSING if (joule := row["energy_j_per_1000"]) is None else f"{joule:.1f}"
         told["Pareto"] = " + ".join(row["fronts"]) or MISSING
         found.append(told)
     return found
@@ -156,10 +156,6 @@ def _rate(row: Mapping[str, Any], name: str) -> str:
         return MISSING
     low, high = row[f"{name}_interval"]
     return f"{100 * row[name]:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _decimal(number: float | None) -> str:
-    return MISSING if number is None else f"{number:.1f}"
 
 
 def _markdown(body: Sequence[Mapping[str, str]]) -> str:

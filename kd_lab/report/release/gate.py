@@ -26,7 +26,7 @@ from kd_lab.models.saved_model import Classifier
 from kd_lab.pipeline.cell import Cell
 from kd_lab.report.release.gate_origin import origin
 from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP, Evidence, Export, GateVerdict, decide
-from kd_lab.report.release.reopened import CellFactory, ReopenedCells
+from kd_lab.report.release.reopened import ReopenedCells
 from kd_lab.report.study import answers
 from kd_lab.report.study.labels import labels
 
@@ -62,13 +62,12 @@ class Gate:
         return json.dumps(whole, indent=1) + "\n"
 
 
-def evaluate_gate(study: Path, cells: Sequence[RunResult], opened: CellFactory, *, margin: float, rows: int) -> Gate:
+def evaluate_gate(study: Path, cells: Sequence[RunResult], *, margin: float, rows: int) -> Gate:
     """Holds every compressed cell against the uncompressed one of the same fit.
 
     Args:
         study: its folder under multirun/.
         cells: all of the study.
-        opened: makes a cell of a config.
         margin: see `gate_verdict.decide`.
         rows: of test, at most, that models are asked anew.
 
@@ -86,7 +85,7 @@ def evaluate_gate(study: Path, cells: Sequence[RunResult], opened: CellFactory, 
         )
     named = labels(cells)
     here = machine.describe_machine()
-    verdicts, reopened = [], ReopenedCells(opened)
+    verdicts, reopened = [], ReopenedCells()
     for cell in compressed:
         plain = [other for other in finished if other.fingerprint.get("fit") == cell.fingerprint.get("fit")]
         base = next((other for other in plain if not other.config.get("compression")), None)
@@ -117,10 +116,13 @@ def _evidence(
 ) -> Evidence:
     found: dict[str, Any] = {"cell": cell.cell, "label": label, "against": base.cell if base else None}
     found["precision"] = {
-        name: notes[key] for name, notes in cell.compression.items() for key in notes if _precise(key)
+        name: notes[key]
+        for name, notes in cell.compression.items()
+        for key in notes
+        if key in ("precision", "precisions")
     }
     found["elsewhere"] = any(cell.machine.get(key) != here[key] for key in ("processor", "features"))
-    made = reopened.cell(cell.config)
+    made = Cell.of(cell.config)
     folder, tokens = study / cell.cell / "model", reopened.tokens(made)
     try:
         model, own = saved_model.load(folder), made.read_by(folder, tokens)
@@ -161,11 +163,6 @@ def _still_there(recorded: Predictions, tokens: Tokens) -> bool:
     """Whether the data set's test rows are those that the cell was judged on."""
     texts = recorded.texts is None or np.array_equal(recorded.texts, tokens.test_texts())
     return texts and np.array_equal(recorded.labels, judging.gold_answers(tokens, "test"))
-
-
-def _precise(key: str) -> bool:
-    """Whether a step's note by that name says what it computes in."""
-    return key in ("precision", "precisions")
 
 
 def _outside(cell: Cell, tokens: Tokens) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
+from kd_lab.pipeline.cell import Cell
 from kd_lab.report.release.reopened import ReopenedCells
 from kd_lab.training.fit import Fitted
 
@@ -41,7 +42,7 @@ def origin(cell: RunResult, cells: Sequence[RunResult], study: Path, reopened: R
     Args:
         cells: all of the study.
         study: its folder.
-        reopened: opens configs of cells.
+        reopened: cells of the study.
     """
     steps: dict[str, Any] = dict(cell.config["compression"])
     first = next((place for place, name in enumerate(steps) if name.startswith(EXPORTS)), len(steps))
@@ -64,7 +65,7 @@ def _exact(name: str, options: Mapping[str, Any]) -> bool:
 
 
 def _made(cell: RunResult, kept: Mapping[str, Any], reopened: ReopenedCells) -> Path:
-    before = reopened.cell({**cell.config, "compression": dict(kept)})
+    before = Cell.of({**cell.config, "compression": dict(kept)})
     fitted = before.cache.find("fit", cell.fingerprint["fit"])
     found = fitted
     if kept:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from kd_lab.data.tokenized import Tokens
 from kd_lab.pipeline.cell import Cell
 
-CellFactory = Callable[[Mapping[str, Any]], Cell]
-
 
 class ReopenedCells:
-    """Cells of a study; those that read the same word pieces share them, so that what is to be said is said once.
+    """Cells of a study; those that read the same word pieces share them, so that what is to be said is said once."""
 
-    Args:
-        opened: makes a cell of a config.
-    """
-
-    def __init__(self, opened: CellFactory) -> None:
-        self._opened = opened
+    def __init__(self) -> None:
         self._tokens: dict[str, Tokens] = {}
-
-    def cell(self, config: Mapping[str, Any]) -> Cell:
-        """The cell of a result's config."""
-        return self._opened(config)
 
     def tokens(self, cell: Cell) -> Tokens:
         """The data set in the word pieces of the cell's fit."""

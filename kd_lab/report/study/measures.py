@@ -14,7 +14,7 @@ from kd_lab.evaluation import intervals
 from kd_lab.evaluation.balanced_accuracy import at_chance
 from kd_lab.evaluation.intervals import POSITIVE, RATE, SIGNED, Bounds
 from kd_lab.report.study.runs import split
-from kd_lab.report.study.settings import Setting
+from kd_lab.report.study.settings import Setting, alike
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,8 @@ def timed_on(cell: RunResult) -> str:
 
 def number(text: str) -> float | None:
     """A finite number written as text, or None."""
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
+    found = alike(text)
+    return found if isinstance(found, float) else None
 
 
 def values(settings: Sequence[Setting], axis: str) -> list[str]:

@@ -64,10 +64,10 @@ def axes(cells: Sequence[RunResult]) -> list[str]:
     given = [_overrides(cell) for cell in cells]
     keys = dict.fromkeys(key for overrides in given for key in overrides)
     pairs = list(zip(cells, given, strict=True))
-    found = [key for key in keys if len({_alike(_value(key, cell, overrides)) for cell, overrides in pairs}) > 1]
+    found = [key for key in keys if len({alike(_value(key, cell, overrides)) for cell, overrides in pairs}) > 1]
     groups: dict[tuple[float | str, ...], list[RunResult]] = {}
     for cell, overrides in pairs:
-        groups.setdefault(tuple(_alike(_value(key, cell, overrides)) for key in found), []).append(cell)
+        groups.setdefault(tuple(alike(_value(key, cell, overrides)) for key in found), []).append(cell)
     found += dict.fromkeys(key for group in groups.values() for key in _unlike(group) if key not in found)
     values = [{axis: _value(axis, cell, overrides) for axis in found} for cell, overrides in pairs]
     return [*found, DATA] if editions(cells, values) else found
@@ -97,7 +97,7 @@ def axis_values(cells: Sequence[RunResult]) -> list[dict[str, str]]:
         edition = editions(cells, told)
         told = [{**values, DATA: edition.get(id(cell), MISSING)} for cell, values in zip(cells, told, strict=True)]
     texts: dict[str, dict[float | str, str]] = {axis: {} for axis in names}
-    return [{axis: texts[axis].setdefault(_alike(text), text) for axis, text in values.items()} for values in told]
+    return [{axis: texts[axis].setdefault(alike(text), text) for axis, text in values.items()} for values in told]
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
@@ -108,14 +108,9 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 def short_value(value: str) -> str:
     """A value for people: a long number with four significant places, anything else as it is."""
-    number = _alike(value)
+    number = alike(value)
     rounded = f"{number:.{_PLACES}g}" if isinstance(number, float) else value
     return rounded if len(rounded) < len(value) and "." in value else value
-
-
-def seed(cell: RunResult) -> int:
-    """The seed of the cell's fit."""
-    return dict(run(cell))["seed"]
 
 
 def _setting(values: Mapping[str, str], group: Sequence[RunResult]) -> Setting:
@@ -160,7 +155,7 @@ def _value(axis: str, cell: RunResult, overrides: Mapping[str, str]) -> str:
     return "none" if found is None else str(found).lower() if isinstance(found, bool) else str(found)
 
 
-def _alike(text: str) -> float | str:
+def alike(text: str) -> float | str:
     """What two texts of one value share."""
     try:
         number = float(text)
@@ -170,5 +165,5 @@ def _alike(text: str) -> float | str:
 
 
 def _place(text: str, known: Mapping[str, int]) -> tuple[int, float]:
-    number = _alike(text)
+    number = alike(text)
     return (0, number) if isinstance(number, float) else (1, known[text])

@@ -8,7 +8,6 @@ from itertools import permutations
 import pytest
 import torch
 import yaml
-from hydra.utils import instantiate
 from readable import SPECS, built, logits, sizes, some
 
 from kd_lab.compression.prune.feed_forward import PruneWidth
@@ -23,12 +22,10 @@ from kd_lab.compression.quantize.torch_int8 import TorchInt8
 from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier
 from kd_lab.compression.step import apply_all
 from kd_lab.core.errors import UserError
-from kd_lab.core.paths import root
 from kd_lab.models import saved_model
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 
-CONF = root() / "conf" / "compression"
 STEPS = {  # as small as the models of these tests
     "prune_heads": PruneHeads(rows=6, epochs=3, rate=0.7),
     "prune_width": PruneWidth(rows=6, epochs=3, rate=0.7),
@@ -106,8 +103,8 @@ def test_steps_of_the_lstm_may_come_in_any_order(order, context, folder):
 @pytest.mark.parametrize(
     ("names", "model"),
     [
-        (("prune_heads", "prune_width"), "distilbert"),
-        (("prune_heads", "prune_width"), "bert"),
+        (("drop_layers", "prune_heads", "prune_width"), "distilbert"),
+        (("drop_layers", "prune_heads", "prune_width"), "bert"),
         (("prune_lstm",), "lstm"),
         (("low_rank_embedding",), "lstm"),
         (("drop_layers", "low_rank_embedding"), "bert"),
@@ -139,12 +136,3 @@ def test_a_quantized_model_is_refused_with_the_right_order(step, kind):
 def test_the_lstm_is_told_of_its_own_step(step):
     with pytest.raises(UserError, match=rf"^compression\.{step}: .*for the LSTM there is prune_lstm"):
         STEPS[step].check(LstmAttentionClassifier, SPECS["lstm"])
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_each_yaml_builds_its_step_under_its_own_name_with_the_default_options(step):
-    content = yaml.safe_load((CONF / f"{step}.yaml").read_text())
-    assert list(content) == [step]
-    built_one = instantiate(content[step])
-    assert built_one == type(STEPS[step])()
-    assert set(content[step]) == {"_target_", *vars(built_one)}

@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
-import yaml
-from hydra.utils import instantiate
 from readable import PIECES, SPECS, built
 
 from kd_lab.compression.prune.vocabulary import TrimVocabulary
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.core.errors import UserError
-from kd_lab.core.paths import root
 from kd_lab.data.loader import BatchLoader
 from kd_lab.models.word_embedding import word_embedding
 
@@ -116,8 +113,3 @@ def test_another_kind_of_tokenizer_and_of_model_is_refused(context, tmp_path):
         TrimVocabulary().apply(built("distilbert"), context)
     with pytest.raises(UserError, match=r"compression\.trim_vocabulary: "):
         TrimVocabulary().check(OnnxClassifier)
-
-
-def test_the_yaml_has_the_default_options():
-    content = yaml.safe_load((root() / "conf/compression/trim_vocabulary.yaml").read_text())
-    assert instantiate(content) == {"trim_vocabulary": TrimVocabulary()}

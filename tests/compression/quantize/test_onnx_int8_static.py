@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import yaml
-from hydra.utils import instantiate
 
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import OnnxExport
@@ -13,7 +11,6 @@ from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.quantize.onnx_int8_static import OnnxInt8Static
 from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier
 from kd_lab.core.errors import UserError
-from kd_lab.core.paths import root
 from kd_lab.core.types import Batch
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
@@ -86,13 +83,3 @@ def test_what_it_cannot_take_is_refused_before_any_training():
 def test_an_impossible_option_is_named(options):
     with pytest.raises(UserError, match=rf"compression\.onnx_int8_static\.{next(iter(options))}"):
         OnnxInt8Static(**options)
-
-
-def test_the_yamls_have_their_options():
-    conf = root() / "conf/compression"
-    assert instantiate(yaml.safe_load((conf / "onnx_int8_static.yaml").read_text())) == {
-        "onnx_int8_static": OnnxInt8Static()
-    }
-    assert instantiate(yaml.safe_load((conf / "onnx_int8_per_tensor.yaml").read_text())) == {
-        "onnx_int8_per_tensor": OnnxInt8(per_channel=False)
-    }

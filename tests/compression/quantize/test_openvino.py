@@ -9,9 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-import yaml
 from compression.conftest import SHAPE
-from hydra.utils import instantiate
 from torch import nn
 
 from kd_lab.compression.quantize import openvino_package
@@ -21,13 +19,11 @@ from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier
 from kd_lab.compression.quantize.openvino_int8 import OpenVinoInt8
 from kd_lab.compression.step import check_all
 from kd_lab.core.errors import UserError
-from kd_lab.core.paths import root
 from kd_lab.core.types import Batch
 from kd_lab.models import saved_model
 from kd_lab.models.encoder import EncoderClassifier
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="pip install 'kd_lab[openvino]'")
-CONF = root() / "conf" / "compression"
 NAMES = ["bert", "distilbert", "lstm"]
 needs_bf16 = pytest.mark.skipif(
     "find_spec('openvino') and not openvino_package.has_bf16()", reason="a processor without bfloat16"
@@ -180,13 +176,6 @@ def test_bfloat16_is_refused_where_the_processor_would_compute_in_float32(monkey
     assert OpenVino().check(EncoderClassifier) is OpenVinoClassifier
     with pytest.raises(UserError, match="AMX"):
         OpenVino("bf16").check(EncoderClassifier)
-
-
-@pytest.mark.parametrize(("name", "step"), [("openvino", OpenVino()), ("openvino_bf16", OpenVino("bf16"))])
-def test_each_yaml_builds_its_step_under_its_own_name(name, step):
-    content = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert list(content) == [name]
-    assert instantiate(content[name]) == step
 
 
 def test_neither_package_reports_its_use_or_is_imported_before_it_is_needed(tmp_path):

@@ -7,9 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-import yaml
 from compression.conftest import SHAPE
-from hydra.utils import instantiate
 from torch import nn
 
 from kd_lab.compression.context import CompressionContext
@@ -18,14 +16,12 @@ from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier
 from kd_lab.compression.quantize.openvino_int8 import OpenVinoInt8
 from kd_lab.compression.step import apply_all
 from kd_lab.core.errors import UserError
-from kd_lab.core.paths import root
 from kd_lab.core.types import Batch
 from kd_lab.models import saved_model
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("openvino") and find_spec("nncf")), reason="pip install 'kd_lab[openvino]'"
 )
-CONF = root() / "conf" / "compression"
 NAMES = ["bert", "distilbert", "lstm"]
 
 
@@ -133,8 +129,9 @@ def test_the_ranges_come_from_as_many_rows_of_train_as_there_are(build, context,
     assert sum(context.notes["openvino_int8"]["matrix_layers"].values()) >= 4
 
 
-def test_the_quantizer_says_nothing_and_the_given_model_stays_as_it_was(build, capfd, caplog, folder):
+def test_the_quantizer_says_nothing_and_the_given_model_stays_as_it_was(build, capfd, caplog, folder, forget_exports):
     """And the file holds one byte a weight."""
+    forget_exports()
     model = build("distilbert")
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     caplog.set_level("INFO")  # as under Hydra
@@ -154,9 +151,3 @@ def test_the_quantizer_says_nothing_and_the_given_model_stays_as_it_was(build, c
 def test_rows_that_are_no_count_are_refused(count):
     with pytest.raises(UserError, match=r"^compression\.openvino_int8\.rows: expected a whole number"):
         OpenVinoInt8(count)
-
-
-def test_its_yaml_has_the_default_options():
-    content = yaml.safe_load((CONF / "openvino_int8.yaml").read_text())
-    assert list(content) == ["openvino_int8"]
-    assert instantiate(content["openvino_int8"]) == OpenVinoInt8()

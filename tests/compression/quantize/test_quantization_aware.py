@@ -8,8 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-import yaml
-from hydra.utils import instantiate
 from onnx import numpy_helper
 
 from kd_lab.compression.context import CompressionContext
@@ -23,7 +21,6 @@ from kd_lab.compression.quantize.quantization_aware import (
     symmetric,
 )
 from kd_lab.core.errors import UserError
-from kd_lab.core.paths import root
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import Encoder
@@ -140,9 +137,3 @@ def test_what_is_no_torch_model_is_refused_with_the_right_order():
 def test_an_impossible_option_is_named(options):
     with pytest.raises(UserError, match=rf"compression\.quantization_aware\.{next(iter(options))}"):
         QuantizationAware(**options)
-
-
-def test_the_yaml_has_the_default_options():
-    content = yaml.safe_load((root() / "conf/compression/quantization_aware.yaml").read_text())
-    assert list(content) == ["quantization_aware"]
-    assert instantiate(content["quantization_aware"]) == QuantizationAware()

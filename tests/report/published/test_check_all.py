@@ -122,7 +122,7 @@ def test_rows_hold_no_text_and_the_index_their_hours(place: Path) -> None:
     publish(place)
     folder = kept_in(place)
     assert "texts" not in (folder / kept.FILE).read_text(encoding="utf-8")
-    assert kept.hours(folder / kept.FILE) == pytest.approx(2.0), "four cells of half an hour"
+    assert kept.made(folder / kept.FILE)[2] == pytest.approx(2.0), "four cells of half an hour"
     line = index.render(place / "experiments").splitlines()[-1]
     assert line.endswith("| 0123456-dirty | 2.0 |")
 

@@ -4,7 +4,8 @@ import pytest
 from handmade_cells import cell, lost
 
 from kd_lab.core.results import RunResult
-from kd_lab.report.study.settings import axes, seed, settings, short_value
+from kd_lab.report.study.runs import run
+from kd_lab.report.study.settings import axes, settings, short_value
 
 
 def labels(cells: list[RunResult]) -> list[str]:
@@ -16,7 +17,7 @@ def test_cells_that_differ_in_their_seed_alone_are_one_setting_named_for_its_stu
     (setting,) = settings(cells)
     assert axes(cells) == []
     assert (setting.values, setting.label) == ({}, "study")
-    assert [seed(one) for one in setting.cells] == [0, 1, 2]
+    assert [dict(run(one))["seed"] for one in setting.cells] == [0, 1, 2]
 
 
 def test_an_axis_is_an_option_that_differs_and_numbers_come_by_size() -> None:
