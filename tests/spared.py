@@ -1,4 +1,4 @@
-"""What costs the tests' own processes much time and is looked at by few of them: pixels, and memory given back."""
+"""What costs the processes of the tests much time and few of them look at: pixels, memory given back, operators."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SMALL = 20  # dots an inch
 
 
 def spare() -> None:
-    """From now on in this process: figures are small and not laid out, but in tests of them, and no memory is sought.
+    """From now on in this process figures are small and not laid out, but in tests of them; freed memory stays.
 
-    `core/test_freed_memory.py` holds that it is given back between two cells.
+    That it is given back between two cells is held by `core/test_freed_memory.py`.
     """
     run.give_back_freed_memory = lambda: None
     _operators_once()
