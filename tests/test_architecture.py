@@ -167,3 +167,20 @@ def test_every_public_function_and_class_says_what_it_is(file: Path) -> None:
 def test_a_package_file_holds_a_docstring_alone(file: Path) -> None:
     if file.name == "__init__.py" and room(file):
         assert [type(one) for one in tree(file).body] == [ast.Expr], "only a docstring"
+
+
+@each_file
+def test_no_comprehension_names_its_variable_like_a_function_that_is_called_beside_it(file: Path) -> None:
+    """Python 3.12.1 takes the function for the variable: every cell failed there of an `at`."""
+    for function in ast.walk(tree(file)):
+        if isinstance(function, ast.FunctionDef):
+            parts = list(ast.walk(function))
+            bound = {
+                name.id
+                for part in parts
+                if isinstance(part, ast.comprehension)
+                for name in ast.walk(part.target)
+                if isinstance(name, ast.Name)
+            }
+            called = {part.func.id for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)}
+            assert not bound & called, function.name

@@ -53,7 +53,7 @@ def complete(folder: Path, result: RunResult, served: Served | None = None) -> N
         labels = [str(label) for label in card["labels"]]
         named: dict[str, Any] = {
             "id2label": dict(enumerate(labels)),
-            "label2id": {label: at for at, label in enumerate(labels)},
+            "label2id": {label: number for number, label in enumerate(labels)},
         }
         if card.get("task") == MULTI_LABEL:
             named["problem_type"] = "multi_label_classification"

@@ -99,8 +99,8 @@ def measure(study: Path, cells: Sequence[RunResult], *, threads: int, rounds: in
         cure = "Type the line that made that cell again."
         raise UserError("frontier", expected="models that load and answer", got=str(error), cure=cure) from error
     rows = [
-        {**model.about, **cost, **times}
-        for model, cost, times in zip(models, costs, timing.pop("variants"), strict=True)
+        {**model.about, **size, **times}
+        for model, size, times in zip(models, costs, timing.pop("variants"), strict=True)
     ]
     teachers = {model.teacher: row for model, row in zip(models, rows, strict=True) if row["role"] == TEACHER}
     for model, row in zip(models, rows, strict=True):
