@@ -172,15 +172,12 @@ def test_a_package_file_holds_a_docstring_alone(file: Path) -> None:
 @each_file
 def test_no_comprehension_names_its_variable_like_a_function_that_is_called_beside_it(file: Path) -> None:
     """Python 3.12.1 takes the function for the variable: every cell failed there of an `at`."""
-    for function in ast.walk(tree(file)):
-        if isinstance(function, ast.FunctionDef):
-            parts = list(ast.walk(function))
-            bound = {
-                name.id
-                for part in parts
-                if isinstance(part, ast.comprehension)
-                for name in ast.walk(part.target)
-                if isinstance(name, ast.Name)
-            }
-            called = {part.func.id for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)}
+    kinds = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    for function in (one for one in ast.walk(tree(file)) if isinstance(one, ast.FunctionDef)):
+        parts = list(ast.walk(function))
+        calls = {one for one in parts if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
+        for made in (one for one in parts if isinstance(one, kinds)):
+            targets = [name for one in made.generators for name in ast.walk(one.target)]
+            bound = {name.id for name in targets if isinstance(name, ast.Name)}
+            called = {ast.unparse(one.func) for one in calls - set(ast.walk(made))}
             assert not bound & called, function.name

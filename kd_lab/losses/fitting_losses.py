@@ -24,6 +24,6 @@ _TAKES: dict[str, tuple[frozenset[str], Callable[[ModelShape, ModelShape], bool]
 def other_loss(student: ModelShape, teacher: ModelShape) -> str:
     """A cure: losses that take these two as they are, `hybrid` the last."""
     both = student.gives & teacher.gives
-    found = [name for name, (fields, can) in _TAKES.items() if fields <= both and can(student, teacher)]
+    found = [name for name, (fields, alike) in _TAKES.items() if fields <= both and alike(student, teacher)]
     named = [f"loss={name}" for name in [*found, "hybrid"]]
     return f"Choose {' or '.join([', '.join(named[:-1]), named[-1]] if found else named)}."
