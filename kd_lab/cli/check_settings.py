@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from kd_lab.core import signature, trust
 from kd_lab.core.errors import UserError
-from kd_lab.core.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets, short_repr
+from kd_lab.core.instantiate import PARTS, TARGET, check, check_value, refuse_strange_targets
+from kd_lab.core.misfit import short_repr
 from kd_lab.core.option_types import PathName, Seed, StudyName, Task
 
 _PLAIN = {  # options that stand in no class's signature: kind, and a value that is right

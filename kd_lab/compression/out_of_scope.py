@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import Preparing, Step, need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import NonEmpty, ShareBelowOne, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import NonEmpty, ShareBelowOne
 from kd_lab.evaluation.inference import predict
 from kd_lab.evaluation.metrics import scope_counts
 from kd_lab.models.base import TorchClassifier

@@ -23,7 +23,8 @@ SILENT = frozenset(  # where artifacts lie, what is refused and what is said: no
     f"kd_lab.{name}"
     for name in (
         *("core.cache", "core.cache_check", "core.cache_entry", "core.cache_folder", "core.cache_lock", "core.drafts"),
-        *("core.errors", "core.option_types", "core.progress", "core.reading", "core.redact", "core.safe_path"),
+        *("core.errors", "core.misfit", "core.option_types"),
+        *("core.progress", "core.reading", "core.redact", "core.safe_path"),
         *("core.as_typed", "core.formats", "core.moved", "core.trust"),  # what things are called
         *("core.code_hash", "data.hub_revision"),  # what names are made of
     )

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from kd_lab.core import signature, trust
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import describe, example, fits, satisfies, split, typed
+from kd_lab.core.misfit import misfit, short_repr
+from kd_lab.core.option_types import describe, example, fits, satisfies, split
 from kd_lab.core.signature import MISSING, Made
 
 TARGET = "_target_"
@@ -102,21 +103,7 @@ def check_value(value: Any, kind: Any, where: str, default: Any = MISSING) -> No
             cure = "Leave it out, or annotate the option with the class that it takes."
             raise UserError(f"{strange[0]}.{TARGET}", expected="plain data here", got=_named(strange[1]), cure=cure)
         return
-    told = example(kind) if default is MISSING else typed(default)
-    cure = f"Use e.g. {where}={told}, or leave it out."
-    if bare is str and isinstance(value, int | float) and fits(typed(value), kind):
-        cure = f"Quote it to mean a text: \"{where}='{typed(value)}'\"."
-    elif bare is int and isinstance(value, float) and value.is_integer() and fits(int(value), kind):
-        cure = f"Write {where}={int(value)}."
-    raise UserError(where, expected=describe(kind), got=short_repr(value), cure=cure)
-
-
-def short_repr(value: Any) -> str:
-    """A plain value for an error: short, and null for None."""
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(map(str, value))}}}" if value else "{}"
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}..."
+    raise misfit(value, kind, where, default)
 
 
 def refuse_strange_targets(settings: Any, where: str) -> None:

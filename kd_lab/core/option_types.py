@@ -6,12 +6,10 @@ import codecs
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-
-from kd_lab.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -135,23 +133,6 @@ def can_judge(kind: Any, *known: type) -> bool:
     if get_origin(bare) in (tuple, list, Sequence, Mapping):
         return all(one is ... or can_judge(one, *known) for one in get_args(bare))
     return get_origin(bare) is Literal or bare in _SCALARS or (isinstance(bare, type) and issubclass(bare, known))
-
-
-def check_fields(made: Any, where: str) -> None:
-    """Refuses, where somebody makes a dataclass from Python, what its annotations do not allow, as a config is judged.
-
-    Args:
-        where: its place in a config, such as "compression.prune_l1".
-
-    Raises:
-        UserError: naming the option, its kind and range, and a value to give.
-    """
-    kinds = get_type_hints(type(made), include_extras=True)
-    for one in fields(made):
-        value, kind, place = getattr(made, one.name), kinds[one.name], f"{where}.{one.name}"
-        if not fits(value, kind):
-            told = example(kind) if one.default in (MISSING, None) else typed(one.default)
-            raise UserError(place, expected=describe(kind), got=repr(value), cure=f"Use e.g. {place}={told}.")
 
 
 def satisfies(value: Any, rules: tuple[Any, ...]) -> bool:

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from kd_lab.core import cores
-from kd_lab.core.option_types import Count, Threads, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, Threads
 from kd_lab.core.types import Batch
 from kd_lab.data.hub import class_number
 from kd_lab.data.loader import BatchLoader

@@ -14,7 +14,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from kd_lab.core.option_types import LearningRate, Share, ShareBelowOne, Weight, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import LearningRate, Share, ShareBelowOne, Weight
 
 Schedule = Literal["linear", "cosine", "constant"]  # as `transformers.get_scheduler` calls them
 

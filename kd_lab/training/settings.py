@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.machine import best_device, best_precision, has_device
-from kd_lab.core.option_types import Count, Epochs, Weight, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, Epochs, Weight
 
 _OfAny = Literal["accuracy", "f1_macro", "f1_weighted", "nll", "loss"]
 _OfOneLabel = Literal["balanced_accuracy", "mcc"]

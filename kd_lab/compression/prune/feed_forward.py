@@ -10,7 +10,8 @@ from torch import Tensor
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, share_kept, taylor_of_inputs
 from kd_lab.compression.options import count_of, need_kind
-from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept
 from kd_lab.models.architectures import layer_stem, layout_of
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier

@@ -11,7 +11,8 @@ from torch import Tensor
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, taylor_of_inputs
 from kd_lab.compression.options import count_of, need_at_most, need_kind
-from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, Units, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, Units
 from kd_lab.models.architectures import HEADS, head_size, heads_in, layer_stem, layout_of, with_ours
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier

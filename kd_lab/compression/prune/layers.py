@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.options import count_of, need_at_most, need_kind
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Epochs, LayerNumbers, Layers, RateShare, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Epochs, LayerNumbers, Layers, RateShare
 from kd_lab.models.architectures import layer_stem, layout_of
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.saved_model import Classifier

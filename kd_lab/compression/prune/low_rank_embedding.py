@@ -11,7 +11,8 @@ from torch import Tensor
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Epochs, RateShare, Units, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Epochs, RateShare, Units
 from kd_lab.data.piece_counts import occurrences
 from kd_lab.models.architectures import RANK, with_ours
 from kd_lab.models.base import TorchClassifier

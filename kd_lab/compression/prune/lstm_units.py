@@ -12,7 +12,8 @@ from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.importance import labelled, most_important, share_kept, taylor_of_columns
 from kd_lab.compression.options import count_of, need_kind
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.models.saved_model import Classifier

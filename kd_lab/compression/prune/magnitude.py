@@ -13,7 +13,8 @@ from torch import Tensor
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.compression.zeros import Weight, matrices, share_of_zeros, tensors
-from kd_lab.core.option_types import Count, Epochs, RateShare, ShareBelowOne, ShareKept, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, Epochs, RateShare, ShareBelowOne, ShareKept
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec

@@ -19,7 +19,8 @@ from torch import nn
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, Pieces, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, Pieces
 from kd_lab.data.piece_counts import occurrences
 from kd_lab.data.tokenized import Tokens
 from kd_lab.data.tokenizer_file import read_tokenizer

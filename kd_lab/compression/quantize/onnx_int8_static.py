@@ -13,7 +13,8 @@ from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import float_graph, prepared
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count
 from kd_lab.core.types import Batch
 from kd_lab.models.recurrent_attention import RecurrentAttentionClassifier
 from kd_lab.models.saved_model import Classifier

@@ -11,7 +11,7 @@ from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier, 
 from kd_lab.compression.quantize.openvino_package import has_bf16, need_package, package
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import check_fields
+from kd_lab.core.misfit import check_fields
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec

@@ -13,7 +13,8 @@ from kd_lab.compression.quantize.openvino import convert
 from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier, feed
 from kd_lab.compression.quantize.openvino_package import need_package, package
 from kd_lab.compression.step import need_torch
-from kd_lab.core.option_types import Count, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec

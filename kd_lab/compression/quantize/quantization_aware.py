@@ -16,7 +16,8 @@ from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.step import Step, need_torch
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, RateShare, check_fields
+from kd_lab.core.misfit import check_fields
+from kd_lab.core.option_types import Count, RateShare
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec

@@ -41,10 +41,8 @@ class RKD(Term):
 
     def __init__(self, distances: Weight = 1.0, angles: Weight = 2.0) -> None:
         super().__init__()
-        self.distances, self.angles = (
-            weight_of("loss.terms.rkd.distances", distances),
-            weight_of("loss.terms.rkd.angles", angles),
-        )
+        self.distances = weight_of("loss.terms.rkd.distances", distances)
+        self.angles = weight_of("loss.terms.rkd.angles", angles)
         if not self.distances and not self.angles:
             cure = "Give one a weight, e.g. loss.terms.rkd.distances=1."
             raise UserError("loss.terms.rkd", expected="distances or angles above 0", got="both 0", cure=cure)

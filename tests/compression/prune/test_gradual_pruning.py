@@ -14,6 +14,7 @@ from kd_lab.compression.prune.magnitude import GradualPruning, PruneL1
 from kd_lab.compression.zeros import matrices, share_of_zeros, tensors
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
+from kd_lab.core.misfit import short_repr
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.base import TorchClassifier
@@ -175,5 +176,5 @@ WRONG = {
 
 @pytest.mark.parametrize(("option", "value"), [(name, value) for name, values in WRONG.items() for value in values])
 def test_an_option_of_a_wrong_kind_or_size_is_refused_by_its_name(option: str, value: object) -> None:
-    with pytest.raises(UserError, match=rf"^compression\.prune_l1\.{option}: expected .*got {value!r}"):
+    with pytest.raises(UserError, match=rf"^compression\.prune_l1\.{option}: expected .*got {short_repr(value)}"):
         PruneL1(**{option: value})
