@@ -240,6 +240,10 @@ def test_places_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         ("qqp", ("question1", "question2", "label"), "validation"),
         ("cola", ("sentence", None, "label"), "validation"),
         ("rte", ("sentence1", "sentence2", "label"), "validation"),
+        ("mnli", ("premise", "hypothesis", "label"), "validation_matched"),
+        ("mnli_mismatched", ("premise", "hypothesis", "label"), "validation_mismatched"),
+        ("qnli", ("question", "sentence", "label"), "validation"),
+        ("wnli", ("sentence1", "sentence2", "label"), "validation"),
         ("ag_news", ("text", None, "label"), "test"),
     ],
 )

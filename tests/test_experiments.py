@@ -19,6 +19,7 @@ from kd_lab.report.published import check_table, index
 from kd_lab.report.published.check import Check, ComparedFigure, compare_figure
 from kd_lab.report.published.expected import FILE, Row, read
 from kd_lab.report.published.measured import of_row
+from kd_lab.report.study.runs import run
 
 HERE = root() / "experiments"
 CHECKED = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.rglob(FILE))
@@ -83,8 +84,8 @@ def test_a_row_means_one_setting(name: str) -> None:
     for figure in read(HERE / name / FILE):
         row = Row.parse(figure.row)
         if not row.is_teacher:
-            seeds = [cell.config["seed"] for cell in of_row(row, there)]
-            assert len(seeds) == len(set(seeds)), f"{figure.row} means several cells of one seed"
+            runs = [run(cell) for cell in of_row(row, there)]
+            assert len(runs) == len(set(runs)), f"{figure.row} means several cells of one seed"
 
 
 @each_checked
