@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import transformers
 from torch import Tensor, nn
 
 from experiments.speed.loss import distillation
-from experiments.speed.padded_rows import Row, Rows, collate
+from experiments.speed.padded_rows import Row, collate, padded
 from kd_lab.core.types import Batch
 from kd_lab.data.tokenized import TokenSplit
 from kd_lab.evaluation.inference import autocast
@@ -94,39 +94,8 @@ class _EachStep(transformers.TrainerCallback):
         self.advance(self.trainer.rows)
 
 
-def as_people_run_it(
-    student: TorchClassifier,
-    teacher: TorchClassifier,
-    train: TokenSplit,
-    judged: TokenSplit,
-    pad_id: int,
-    loss: tuple[float, float],
-    *,
-    batch_size: int,
-    advance: Callable[[int], None] = lambda rows: None,
-    recipe: AdamW | None = None,
-    epochs: int = 1,
-    steps: int = -1,
-    seed: int = 0,
-    device: str = "cpu",
-) -> Distillation:
-    """(a): every row padded to 128 word pieces, float32, the teacher in every step, the Trainer's own AdamW.
-
-    Args:
-        student: trained in place by the `train()` of what is returned.
-        judged: rows for `evaluate()`.
-        advance: called with the rows of each step.
-        recipe: kd_lab's learning rates and schedule in place of the Trainer's.
-        steps: at most so many; -1 for whole epochs.
-        device: "cpu" or "cuda".
-    """
-    rows = [Rows(split, pad_id, LENGTH) for split in (train, judged)]
-    options = _options(batch_size, epochs, steps, seed, device)
-    built = {"teacher": teacher, "loss": loss, "precision": "32-true", "judged_with_teacher": True}
-    return _trainer(student, rows, options, built, advance, recipe, pad_id)
-
-
-def at_its_best(
+def trainer(
+    side: str,
     student: TorchClassifier,
     teacher: TorchClassifier,
     train: TokenSplit,
@@ -143,25 +112,22 @@ def at_its_best(
     device: str = "cpu",
     precision: str = "bf16-mixed",
 ) -> Distillation:
-    """(b): batches of like length padded to their longest, bf16, fused AdamW, the teacher in every step in bf16 too.
+    """The Trainer of a side, with the teacher in every step.
 
-    Args: as of `as_people_run_it`, and
-        precision: of student and teacher; on a machine without bf16, float32 is the best there is.
+    Args:
+        side: "a", as people run it: every row padded to 128 word pieces, float32, the Trainer's own AdamW; or "b", at
+            its best: batches of like length padded to their longest, bf16, fused AdamW.
+        student: trained in place by the `train()` of what is returned.
+        judged: rows for `evaluate()`.
+        advance: called with the rows of each step.
+        recipe: kd_lab's learning rates and schedule in place of the Trainer's.
+        steps: at most so many; -1 for whole epochs.
+        device: "cpu" or "cuda".
+        precision: of student and teacher of "b"; on a machine without bf16, float32 is the best there is.
     """
-    rows = [Rows(split, pad_id, None) for split in (train, judged)]
-    options = _options(batch_size, epochs, steps, seed, device) | {
-        "bf16": precision == "bf16-mixed",
-        "optim": "adamw_torch_fused",
-        "train_sampling_strategy": "group_by_length",
-    }
-    if device != "cpu":  # batches made beside, and no look at each step's loss, for which the processor would wait
-        options |= {"dataloader_num_workers": 2, "logging_nan_inf_filter": False}
-    built = {"teacher": teacher, "loss": loss, "precision": precision, "judged_with_teacher": False}
-    return _trainer(student, rows, options, built, advance, recipe, pad_id)
-
-
-def _options(batch_size: int, epochs: int, steps: int, seed: int, device: str) -> dict[str, Any]:
-    return {
+    best = side == "b"
+    rows, held_out = (padded(split, pad_id, None if best else LENGTH) for split in (train, judged))
+    options: dict[str, Any] = {
         "per_device_train_batch_size": batch_size,
         "per_device_eval_batch_size": 4 * batch_size,
         "num_train_epochs": epochs,
@@ -174,39 +140,38 @@ def _options(batch_size: int, epochs: int, steps: int, seed: int, device: str) -
         "report_to": "none",
         "disable_tqdm": True,
     }
-
-
-def _trainer(
-    student: TorchClassifier,
-    rows: Sequence[Rows],
-    options: dict[str, Any],
-    built: dict[str, Any],
-    advance: Callable[[int], None],
-    recipe: AdamW | None,
-    pad_id: int,
-) -> Distillation:
+    if best:
+        options |= {"bf16": precision == "bf16-mixed", "optim": "adamw_torch_fused"}
+        options["train_sampling_strategy"] = "group_by_length"
+    if (
+        best and device != "cpu"
+    ):  # batches made beside, and no look at each step's loss, for which the processor would wait
+        options |= {"dataloader_num_workers": 2, "logging_nan_inf_filter": False}
     model, each = Student(student.train()), _EachStep(advance)
-    trainer = Distillation(
+    made = Distillation(
         model=model,
         args=transformers.TrainingArguments(output_dir=OUTPUT, **options),
-        train_dataset=rows[0],
-        eval_dataset=rows[1],
+        train_dataset=rows,
+        eval_dataset=held_out,
         data_collator=collate(pad_id),
         callbacks=[each],
-        optimizers=_optimizer(model, recipe, rows[0], options),
-        **built,
+        optimizers=_optimizer(model, recipe, len(rows), options),
+        teacher=teacher,
+        loss=loss,
+        precision=precision if best else "32-true",
+        judged_with_teacher=not best,
     )
-    each.trainer = trainer
-    trainer.remove_callback(transformers.PrinterCallback)
-    return trainer
+    each.trainer = made
+    made.remove_callback(transformers.PrinterCallback)
+    return made
 
 
-def _optimizer(model: Student, recipe: AdamW | None, rows: Rows, options: dict[str, Any]) -> tuple[Any, Any]:
+def _optimizer(model: Student, recipe: AdamW | None, rows: int, options: dict[str, Any]) -> tuple[Any, Any]:
     """kd_lab's parameter groups and schedule, or nothing: then the Trainer makes its own."""
     if recipe is None:
         return None, None
     optimizer = recipe.build(model, [f"classifier.{prefix}" for prefix in model.classifier.head])
-    batches = -(-len(rows) // options["per_device_train_batch_size"])
+    batches = -(-rows // options["per_device_train_batch_size"])
     updates = options["max_steps"] if options["max_steps"] > 0 else batches * options["num_train_epochs"]
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.factor(step, updates))
     return optimizer, schedule

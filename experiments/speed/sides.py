@@ -165,9 +165,8 @@ def peer(
 ) -> peers.Distillation:
     """The Trainer of side "a" or "b"."""
     spec, tokens = prepared.spec, prepared.tokens
-    precision = {} if side == "a" else {"precision": prepared.precision}
-    make = peers.as_people_run_it if side == "a" else peers.at_its_best
-    return make(
+    return peers.trainer(
+        side,
         student,
         prepared.guide,
         tokens.split("train"),
@@ -181,5 +180,5 @@ def peer(
         steps=steps,
         seed=spec.seed,
         device=prepared.device,
-        **precision,
+        precision=prepared.precision,
     )

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Epochs, NonEmpty, PathName, Seed, ShareBelowOne, Units, WindowWidths
+from kd_lab.core.option_types import NonEmpty, ShareBelowOne, Units, WindowWidths
 from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
 from kd_lab.models.spec import BuildContext
-from kd_lab.models.word_vectors import Init, StartsFromWordVectors
+from kd_lab.models.word_vectors import StartsFromWordVectors
 
 
 class CnnClassifier(EmbeddingClassifier):
@@ -62,29 +62,21 @@ class CnnClassifier(EmbeddingClassifier):
 
 @dataclass(frozen=True)
 class Cnn(StartsFromWordVectors):
-    """How to build Kim's network; the widths, maps and dropout are his.
+    """How to build Kim's network, its word vectors by the options of `StartsFromWordVectors`.
+
+    Widths, maps and dropout are his; his word vectors have 300 entries.
 
     Args:
         name: what results call it.
-        embedding: width of the word vectors; Kim's has 300.
         widths: pieces in a window, one convolution for each.
         maps: feature maps of each.
         dropout: probability before the head.
-        init: where the word vectors come from, see `word_vectors`.
-        word2vec_epochs: passes of Word2Vec's training.
-        word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
-        vectors: the file of init=file.
     """
 
     name: NonEmpty = "cnn"
-    embedding: Units = 100
     widths: WindowWidths = (3, 4, 5)
     maps: Units = 100
     dropout: ShareBelowOne = 0.5
-    init: Init = "word2vec"
-    word2vec_epochs: Epochs = 5
-    word2vec_seed: Seed = 0
-    vectors: PathName | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,8 +28,7 @@ class GruAttention(RecurrentAttention):
 
     Args:
         name: what results call it.
-        embedding, hidden, layers, dropout, bidirectional: see `RecurrentAttention`.
-        init, word2vec_epochs, word2vec_seed, vectors: see there, too.
+        hidden, layers, dropout, bidirectional: see `RecurrentAttention`.
     """
 
     name: NonEmpty = "gru_attention"

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from kd_lab.core.option_types import Epochs, Layers, NonEmpty, PathName, Seed, ShareBelowOne, Units
+from kd_lab.core.option_types import Layers, NonEmpty, ShareBelowOne, Units
 from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.models.base import masked_softmax
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
 from kd_lab.models.spec import BuildContext
-from kd_lab.models.word_vectors import Init, StartsFromWordVectors
+from kd_lab.models.word_vectors import StartsFromWordVectors
 
 
 class RecurrentAttentionClassifier(EmbeddingClassifier):
@@ -67,30 +67,20 @@ class RecurrentAttentionClassifier(EmbeddingClassifier):
 
 @dataclass(frozen=True)
 class RecurrentAttention(StartsFromWordVectors):
-    """How to build such a student.
+    """How to build such a student; its word vectors by the options of `StartsFromWordVectors`.
 
     Args:
         name: what results call it.
-        embedding: width of the word vectors.
         hidden: width H of each recurrent layer and of the attention; in both directions of each direction.
         layers: number of recurrent layers.
         dropout: probability between layers, on the embeddings and before the head.
-        init: where the word vectors come from, see `word_vectors`.
-        word2vec_epochs: passes of Word2Vec's training.
-        word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
-        vectors: the file of init=file.
         bidirectional: whether the layers read from right to left too, which doubles them and the attention.
     """
 
     name: NonEmpty = "recurrent_attention"
-    embedding: Units = 100
     hidden: Units = 240
     layers: Layers = 1
     dropout: ShareBelowOne = 0.3
-    init: Init = "word2vec"
-    word2vec_epochs: Epochs = 5
-    word2vec_seed: Seed = 0
-    vectors: PathName | None = None
     bidirectional: bool = False
 
     @property

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Count, Epochs, NGrams, NonEmpty, PathName, Seed, ShareBelowOne, Units
+from kd_lab.core.option_types import Count, NGrams, NonEmpty, ShareBelowOne, Units
 from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
 from kd_lab.models.ngrams import ngram_numbers
 from kd_lab.models.spec import BuildContext
-from kd_lab.models.word_vectors import Init, StartsFromWordVectors
+from kd_lab.models.word_vectors import StartsFromWordVectors
 
 
 class StaticClassifier(EmbeddingClassifier):
@@ -59,19 +59,16 @@ def _sum(vectors: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Static(StartsFromWordVectors):
-    """How to build the static student; with init=teacher_outputs it starts as model2vec's do.
+    """How to build the static student, its word vectors by the options of `StartsFromWordVectors`.
+
+    Those of n-grams start from 0. With init=teacher_outputs the others start as model2vec's do.
 
     Args:
         name: what results call it.
-        embedding: width of the word vectors.
         hidden: width of a layer between mean and head; None for none.
         ngrams: 2 adds a vector for each pair of neighbouring pieces, 3 for triples too; 1 has the pieces alone.
         buckets: how many vectors the n-grams share.
         dropout: probability on the mean and before the head.
-        init: where the word vectors come from, see `word_vectors`; those of n-grams start from 0.
-        word2vec_epochs: passes of Word2Vec's training.
-        word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
-        vectors: the file of init=file.
     """
 
     name: NonEmpty = "static"
@@ -80,10 +77,6 @@ class Static(StartsFromWordVectors):
     ngrams: NGrams = 1
     buckets: Count = 100_000
     dropout: ShareBelowOne = 0.3
-    init: Init = "word2vec"
-    word2vec_epochs: Epochs = 5
-    word2vec_seed: Seed = 0
-    vectors: PathName | None = None
 
     @property
     def kind(self) -> type[TorchClassifier]:

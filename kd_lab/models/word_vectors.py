@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
+from kd_lab.core.option_types import Epochs, PathName, Seed, Units
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.factorised_embedding import FactorisedEmbedding
 from kd_lab.models.spec import BuildContext
@@ -22,8 +24,16 @@ Student = TypeVar("Student", bound=EmbeddingClassifier)
 _ADDED = ("vectors", "bidirectional")  # options that came later: where they say nothing, names stay what they were
 
 
+@dataclass(frozen=True)
 class StartsFromWordVectors:
-    """What the specs of students with word vectors have alike; their options are fields of the spec itself.
+    """What the specs of students with word vectors have alike.
+
+    Args:
+        embedding: width of the word vectors.
+        init: where they come from, as below.
+        word2vec_epochs: passes of Word2Vec's training.
+        word2vec_seed: its seed, apart from the fit's so that all seeds of a sweep share the vectors.
+        vectors: the file of init=file.
 
     `init` says where the vectors come from:
 
@@ -44,11 +54,11 @@ class StartsFromWordVectors:
     centred: ClassVar[bool] = True  # whether Word2Vec's vectors are, too
     spread: ClassVar[float] = 0.1  # standard deviation of all entries, of random vectors too
 
-    embedding: int
-    init: Init
-    word2vec_epochs: int
-    word2vec_seed: int
-    vectors: str | None
+    embedding: Units = 100
+    init: Init = "word2vec"
+    word2vec_epochs: Epochs = 5
+    word2vec_seed: Seed = 0
+    vectors: PathName | None = None
 
     def __post_init__(self) -> None:
         known = get_args(Init)
