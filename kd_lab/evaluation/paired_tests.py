@@ -101,7 +101,6 @@ def compare(
     first: Mapping[Key, Predictions],
     second: Mapping[Key, Predictions],
     noise: SeedNoise | None = None,
-    confidence: float = CONFIDENCE,
 ) -> Comparison | None:
     """Tests in pairs whether two settings are equally accurate: the same rows, and each run against itself.
 
@@ -125,7 +124,6 @@ def compare(
     Args:
         first, second: run -> answers on at least two rows.
         noise: of the study's runs; taken in place of this pair's own where it is larger.
-        confidence: of the interval.
 
     Returns:
         the comparison, the difference being first less second; None where no run is in both.
@@ -145,10 +143,10 @@ def compare(
     gains = [_gains([(first[run], second[run]) for run in split]) for split in splits]
     if len(splits) > 1:
         shared = _shared([first[split[0]] for split in splits])
-        return _over_splits(gains, shared, noise, confidence)
+        return _over_splits(gains, shared, noise)
     n, rows = gains[0].shape
     if n == 1:
-        return _mcnemar(int((gains[0] > 0).sum()), int((gains[0] < 0).sum()), rows, confidence)
+        return _mcnemar(int((gains[0] > 0).sum()), int((gains[0] < 0).sum()), rows)
     seeds_vary = SeedNoise(float(gains[0].mean(axis=1).var(ddof=1)), n - 1)
     if noise is not None and noise.variance > seeds_vary.variance:
         seeds_vary = noise
@@ -157,12 +155,10 @@ def compare(
     if variance == 0:  # every row fares alike with every seed
         return Comparison(difference, difference, difference, float(difference == 0), n)
     freedom = variance**2 / (row_part**2 / (rows - 1) + seed_part**2 / seeds_vary.dof)
-    return _held(difference, variance, freedom, n, confidence)
+    return _held(difference, variance, freedom, n)
 
 
-def _over_splits(
-    gains: Sequence[NDArray[np.int8]], shared: float, noise: SeedNoise | None, confidence: float
-) -> Comparison:
+def _over_splits(gains: Sequence[NDArray[np.int8]], shared: float, noise: SeedNoise | None) -> Comparison:
     """The corrected resampled t-test over J splits (Nadeau and Bengio, Machine Learning 52, 2003).
 
     The differences on splits of one data set hang together, since their rows overlap. Their variance over splits, S^2,
@@ -185,7 +181,7 @@ def _over_splits(
     if largest.variance == 0:
         return Comparison(difference, difference, difference, float(difference == 0), runs)
     variance = largest.variance * (1 / len(gains) + shared / (1 - shared))
-    return _held(difference, variance, largest.dof, runs, confidence)
+    return _held(difference, variance, largest.dof, runs)
 
 
 def _shared(splits: Sequence[Predictions]) -> float:
@@ -208,9 +204,9 @@ def _gains(pairs: Sequence[tuple[Predictions, Predictions]]) -> NDArray[np.int8]
     )
 
 
-def _held(difference: float, variance: float, freedom: float, n: int, confidence: float) -> Comparison:
+def _held(difference: float, variance: float, freedom: float, n: int) -> Comparison:
     """A mean difference held against its variance by Student's t."""
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * variance**0.5
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * variance**0.5
     p = 2 * float(stdtr(freedom, -abs(difference) / variance**0.5))
     return Comparison(difference, max(-1.0, difference - half), min(1.0, difference + half), p, n)
 
@@ -240,11 +236,11 @@ def holm(p: Sequence[float], tests: int | None = None) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def _mcnemar(gained: int, lost: int, rows: int, confidence: float) -> Comparison:
+def _mcnemar(gained: int, lost: int, rows: int) -> Comparison:
     """From the rows in which the first model alone is right, and those in which the second is."""
     p = min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5)))
     more, fewer, n = gained + 0.5, lost + 0.5, rows + 2
     middle = (more - fewer) / n
-    z = float(stdtrit(np.inf, (1 + confidence) / 2))
+    z = float(stdtrit(np.inf, (1 + CONFIDENCE) / 2))
     half = z * (more + fewer - (more - fewer) ** 2 / n) ** 0.5 / n
     return Comparison((gained - lost) / rows, max(-1.0, middle - half), min(1.0, middle + half), p, 1)

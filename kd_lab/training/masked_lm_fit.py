@@ -135,7 +135,7 @@ def _train(
         learned = {"history": end["history"]["points"], "seconds": end["seconds"]}
     elif updates:
         learned = learn(model, guide if asked else None, *settings, rows, scratch, advance=advance)
-    after = perplexity(model, corpus, spec.masking, device=device) if updates else before
+    after = perplexity(model, corpus, spec.masking, device) if updates else before
     used = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     tokens = updates * spec.trainer.rows_an_update * corpus.tokens
     return model.cpu().eval(), {
@@ -154,7 +154,7 @@ def _before(model: MaskedLM, corpus: PackedCorpus, masking: Masking, device: str
     """What the model guesses as it starts, asked once however often the run is cut off."""
     noted = scratch / _BEFORE
     if not noted.is_file():
-        found = perplexity(model, corpus, masking, device=device)
+        found = perplexity(model, corpus, masking, device)
         scratch.mkdir(parents=True, exist_ok=True)
         draft = noted.with_suffix(".part")
         draft.write_text(json.dumps(found), encoding="utf-8")
