@@ -22,7 +22,7 @@ from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
 from kd_lab.core.progress import say
 from kd_lab.core.results import RunResult
-from kd_lab.report.published import check_all, check_table, index, overview
+from kd_lab.report.published import check_all, check_table, index, kept, overview
 from kd_lab.report.published.check import Check, check
 from kd_lab.report.study import against, class_report
 from kd_lab.report.study.collect import studies
@@ -61,6 +61,8 @@ def report(arguments: Sequence[str]) -> int:
         code = _frontier(options) if options.frontier else 0
         return max(code, _gate(options)) if options.gate else code
     folder = options.multirun / options.name
+    if options.restore:
+        kept.restore(experiments / options.name / kept.FILE, options.multirun)
     checked = check(options.multirun, options.name, experiments) if options.check else None
     study = write(options.multirun, options.name, classes=options.classes or None)
     found = None if options.against is None else against.against(folder, study.settings, options.against)
@@ -75,8 +77,8 @@ def report(arguments: Sequence[str]) -> int:
     if checked:
         _show_check(checked, options.multirun)
     if options.keep:
-        kept = check_all.keep(options.multirun, options.name, experiments)
-        print(_written([*kept, *_copied(held, experiments / options.name)]))
+        files = check_all.keep(options.multirun, options.name, experiments)
+        print(_written([*files, *_copied(held, experiments / options.name)]))
     failed = any(cell.status == "failed" for cell in study.cells)
     return 1 if failed or not synced or (checked and checked.missed) else 0
 
@@ -170,8 +172,11 @@ def _show_check(checked: Check, multirun: Path) -> None:
         path.write_text(check_table.to_text(checked, f"kd-lab report {checked.name} --check"), encoding="utf-8")
     written = [path]
     if multirun.resolve() == root() / "multirun":
-        written += check_all.keep(multirun, checked.name, root() / "experiments")
-        written.append(index.update(root() / "experiments"))
+        try:
+            written += check_all.keep(multirun, checked.name, root() / "experiments")
+            written.append(index.update(root() / "experiments"))
+        except UserError as error:  # the check is printed and written all the same
+            say(f"what is committed stays: {error}")
     print(_written(written))
 
 

@@ -15,7 +15,7 @@ _ALONE = {  # what no study is asked for -> the options that it follows
 }
 _MEASURED = {"frontier": {"threads", "rounds"}, "gate": {"margin", "rows"}}
 _OF_A_STUDY = {"name", "multirun", "trust"}
-_OF_ITS_REPORT = {"experiments", "sync", "check", "keep", "markdown", "classes", "against"}
+_OF_ITS_REPORT = {"experiments", "sync", "check", "keep", "restore", "markdown", "classes", "against"}
 
 
 def read(arguments: Sequence[str]) -> argparse.Namespace:
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("--check", action="store_true", help="hold it against the published table; 1 if ours is worse")
     found.add_argument("--check-all", action="store_true", help="make every committed table anew; 1 if one changed")
     found.add_argument("--keep", action="store_true", help="commit its rows and table: write them under experiments/")
+    found.add_argument("--restore", action="store_true", help="first bring back kept cells that multirun/ lacks")
     found.add_argument("--index", action="store_true", help="write the index of studies, with its pictures")
     found.add_argument("--experiments", type=Path, help="where specs and published figures lie; default kd_lab's own")
     found.add_argument("--markdown", action="store_true", help="print Markdown")

@@ -41,8 +41,9 @@ def keep(study: Path, cells: Sequence[RunResult], path: Path) -> None:
         path: of the file.
 
     Raises:
-        UserError: a cell's answers are damaged, or there is no room to write.
+        UserError: a cell's answers are damaged, there is no room to write, or the file has cells that would be lost.
     """
+    _refuse_to_lose(path, cells)
     lines: list[dict[str, Any]] = []
     gold: dict[str, str] = {}  # name of test rows -> their labels; cells of a data set share them
     newest = max((study / cell.cell / results.FILE).stat().st_mtime for cell in cells)
@@ -62,7 +63,7 @@ def keep(study: Path, cells: Sequence[RunResult], path: Path) -> None:
 
 
 def restore(path: Path, multirun: Path) -> str:
-    """Makes a study of kept rows under a folder like multirun/.
+    """Makes a study of kept rows under a folder like multirun/; a cell that has run there stays as it is.
 
     Returns:
         the study's name.
@@ -75,16 +76,19 @@ def restore(path: Path, multirun: Path) -> str:
         gold = {name: _unpacked(text) for name, text in stored["gold"].items()}
         noon = datetime.fromisoformat(f"{stored['date']}T12:00:00+00:00").timestamp()
         study = multirun / stored["name"]
+        ran, texts = _ran(study)
         for cell, said in _cells(stored):
             folder = study / cell.cell
             if multirun.resolve() not in study.resolve().parents or folder.resolve().parent != study.resolve():
                 raise ValueError(f"a cell {cell.cell!r} of a study {stored['name']!r}")
+            if cell.cell in ran:
+                continue
             os.utime(cell.write(folder), (noon, noon))
             if said is not None:
                 rows = cell.fingerprint[predictions.TEST]
-                texts = np.full(gold[rows].shape, int(rows, 16), np.uint64)  # alike where the rows are
+                known = texts.get(rows, _stand_in(rows, len(gold[rows])))
                 np.savez_compressed(
-                    folder / predictions.FILE, labels=gold[rows], predictions=_unpacked(said), texts=texts
+                    folder / predictions.FILE, labels=gold[rows], predictions=_unpacked(said), texts=known
                 )
     return str(stored["name"])
 
@@ -106,6 +110,37 @@ def shortened(cells: Sequence[RunResult]) -> Sequence[str]:
     """The commits that results were made at, each once, in seven letters."""
     found = (cell.git_commit or "unknown" for cell in cells)
     return list(dict.fromkeys(text[:7] + "-dirty" * text.endswith("-dirty") for text in found))
+
+
+def _ran(study: Path) -> tuple[set[str], dict[str, NDArray[np.uint64]]]:
+    """Of a study's folder (the cells that have run there, test rows -> the hashes of their texts); none is restored."""
+    ran, texts = set(), {}
+    for cell in results.collect(study):
+        said, rows = read_predictions(study, cell), cell.fingerprint.get(predictions.TEST)
+        if said is None or said.texts is None or rows is None:
+            ran.add(cell.cell)
+        elif not np.array_equal(said.texts, _stand_in(rows, len(said.labels))):
+            ran.add(cell.cell)
+            texts[rows] = said.texts
+    return ran, texts
+
+
+def _stand_in(rows: str, count: int) -> NDArray[np.uint64]:
+    """In place of hashes of texts, which are not kept: alike where the rows are."""
+    return np.full(count, int(rows, 16), np.uint64)
+
+
+def _refuse_to_lose(path: Path, cells: Sequence[RunResult]) -> None:
+    """A study may have run in part, or elsewhere; what was kept of the rest is the work of hours."""
+    there = {cell.cell for cell in cells}
+    missing = [cell.cell for cell, _ in _cells(_read(path)) if cell.cell not in there] if path.exists() else []
+    if missing:
+        raise UserError(
+            str(path),
+            expected="rows of cells that lie under multirun/ too",
+            got=f"{len(missing)} that do not, such as {missing[0]}",
+            cure=f"kd-lab report {cells[0].name} --restore puts them there; or remove the file, to keep yours alone.",
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

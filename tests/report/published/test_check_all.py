@@ -118,6 +118,31 @@ def test_what_each_model_said_of_each_row_comes_back(place: Path) -> None:
         assert theirs.same_rows(first)
 
 
+def test_rows_of_cells_that_are_gone_are_not_written_over_and_come_back(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = kept_in(place) / kept.FILE
+    before, study_there = rows.read_text(encoding="utf-8"), place / "multirun" / NAME
+    gone = sorted(path for path in study_there.iterdir() if path.name.endswith("seed=1"))
+    for path in gone:
+        shutil.rmtree(path)
+    stayed = next(study_there.glob("*/result.json"))
+    own = stayed.stat().st_mtime_ns
+    monkeypatch.chdir(place)
+    line = ["report", NAME, "--keep", "--experiments", "experiments"]
+    assert command(line) == 2
+    assert f"got 2 that do not, such as {gone[0].name}" in capsys.readouterr().err
+    assert rows.read_text(encoding="utf-8") == before
+    assert command([*line, "--restore"]) == 0
+    assert stayed.stat().st_mtime_ns == own, "a cell that has run stays as it is"
+    again = [cell.cell for cell in study(place / "multirun", NAME)]
+    assert sorted(again) == sorted(one["cell"] for one in json.loads(before)["cells"])
+    assert changed(place) == []
+    rows.unlink()
+    shutil.rmtree(gone[0])
+    assert command(line) == 0, "the other cure"
+
+
 def test_rows_hold_no_text_and_the_index_their_hours(place: Path) -> None:
     publish(place)
     folder = kept_in(place)
