@@ -143,9 +143,7 @@ def trainer(
     if best:
         options |= {"bf16": precision == "bf16-mixed", "optim": "adamw_torch_fused"}
         options["train_sampling_strategy"] = "group_by_length"
-    if (
-        best and device != "cpu"
-    ):  # batches made beside, and no look at each step's loss, for which the processor would wait
+    if best and device != "cpu":  # batches made beside; to look at each step's loss the processor would wait
         options |= {"dataloader_num_workers": 2, "logging_nan_inf_filter": False}
     model, each = Student(student.train()), _EachStep(advance)
     made = Distillation(

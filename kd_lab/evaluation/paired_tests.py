@@ -30,12 +30,14 @@ class Predictions:
         labels, predictions: (N,) int, classes.
         texts: (N,) uint64, which texts the rows are, see `data.text_hashes`; None of an older kd_lab, which kept none.
         tokens: fingerprint of the tokens they were read as, which names the rows where `texts` does not.
+        rows: fingerprint of texts and labels, see `predictions.TEST`; empty where it is not known.
     """
 
     labels: NDArray[np.int64]
     predictions: NDArray[np.int64]
     texts: NDArray[np.uint64] | None = None
     tokens: str = ""
+    rows: str = ""
 
     def same_rows(self, other: Predictions) -> bool:
         """Whether both are to the same texts in the same order; equal labels are not enough.
@@ -44,6 +46,8 @@ class Predictions:
         """
         if not np.array_equal(self.labels, other.labels):
             return False
+        if self.rows and other.rows:
+            return self.rows == other.rows
         if self.texts is None or other.texts is None:
             return self.tokens == other.tokens
         return np.array_equal(self.texts, other.texts)

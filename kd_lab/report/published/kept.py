@@ -10,7 +10,7 @@ import base64
 import json
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,7 +63,7 @@ def keep(study: Path, cells: Sequence[RunResult], path: Path) -> None:
 
 
 def restore(path: Path, multirun: Path) -> str:
-    """Makes a study of kept rows under a folder like multirun/; a cell that has run there stays as it is.
+    """Makes a study of kept rows under a folder like multirun/; a cell that has finished there stays as it is.
 
     Returns:
         the study's name.
@@ -76,19 +76,19 @@ def restore(path: Path, multirun: Path) -> str:
         gold = {name: _unpacked(text) for name, text in stored["gold"].items()}
         noon = datetime.fromisoformat(f"{stored['date']}T12:00:00+00:00").timestamp()
         study = multirun / stored["name"]
-        ran, texts = _ran(study)
+        there = _statuses(results.collect(study))
         for cell, said in _cells(stored):
             folder = study / cell.cell
             if multirun.resolve() not in study.resolve().parents or folder.resolve().parent != study.resolve():
                 raise ValueError(f"a cell {cell.cell!r} of a study {stored['name']!r}")
-            if cell.cell in ran:
+            if _as_good(there, cell):
                 continue
             os.utime(cell.write(folder), (noon, noon))
             if said is not None:
                 rows = cell.fingerprint[predictions.TEST]
-                known = texts.get(rows, _stand_in(rows, len(gold[rows])))
+                texts = np.full(gold[rows].shape, int(rows, 16), np.uint64)  # alike where the rows are
                 np.savez_compressed(
-                    folder / predictions.FILE, labels=gold[rows], predictions=_unpacked(said), texts=known
+                    folder / predictions.FILE, labels=gold[rows], predictions=_unpacked(said), texts=texts
                 )
     return str(stored["name"])
 
@@ -112,35 +112,26 @@ def shortened(cells: Sequence[RunResult]) -> Sequence[str]:
     return list(dict.fromkeys(text[:7] + "-dirty" * text.endswith("-dirty") for text in found))
 
 
-def _ran(study: Path) -> tuple[set[str], dict[str, NDArray[np.uint64]]]:
-    """Of a study's folder (the cells that have run there, test rows -> the hashes of their texts); none is restored."""
-    ran, texts = set(), {}
-    for cell in results.collect(study):
-        said, rows = read_predictions(study, cell), cell.fingerprint.get(predictions.TEST)
-        if said is None or said.texts is None or rows is None:
-            ran.add(cell.cell)
-        elif not np.array_equal(said.texts, _stand_in(rows, len(said.labels))):
-            ran.add(cell.cell)
-            texts[rows] = said.texts
-    return ran, texts
-
-
-def _stand_in(rows: str, count: int) -> NDArray[np.uint64]:
-    """In place of hashes of texts, which are not kept: alike where the rows are."""
-    return np.full(count, int(rows, 16), np.uint64)
-
-
 def _refuse_to_lose(path: Path, cells: Sequence[RunResult]) -> None:
     """A study may have run in part, or elsewhere; what was kept of the rest is the work of hours."""
-    there = {cell.cell for cell in cells}
-    missing = [cell.cell for cell, _ in _cells(_read(path)) if cell.cell not in there] if path.exists() else []
+    there, known = _statuses(cells), _cells(_read(path)) if path.exists() else []
+    missing = [cell.cell for cell, _ in known if not _as_good(there, cell)]
     if missing:
         raise UserError(
             str(path),
-            expected="rows of cells that lie under multirun/ too",
-            got=f"{len(missing)} that do not, such as {missing[0]}",
+            expected="rows of cells that have finished under multirun/ too",
+            got=f"{len(missing)} that have not, such as {missing[0]}",
             cure=f"kd-lab report {cells[0].name} --restore puts them there; or remove the file, to keep yours alone.",
         )
+
+
+def _statuses(cells: Sequence[RunResult]) -> Mapping[str, str]:
+    return {cell.cell: cell.status for cell in cells}
+
+
+def _as_good(there: Mapping[str, str], kept: RunResult) -> bool:
+    """Whether a kept cell is there as it was kept, or finished."""
+    return there.get(kept.cell) in (kept.status, "finished")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from kd_lab.core.reading import reading
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.paired_tests import Predictions
-from kd_lab.evaluation.predictions import FILE
+from kd_lab.evaluation.predictions import FILE, TEST
 from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
 
@@ -52,4 +52,5 @@ def _read(path: Path, cell: RunResult) -> Predictions:
             raise ValueError(f"{labels.dtype} labels and {predictions.dtype} predictions, which number no class")
         if texts is not None and texts.shape != labels.shape:
             raise ValueError(f"{texts.shape} texts for {labels.shape} labels")
-    return Predictions(labels, predictions, texts, cell.fingerprint.get("tokens", cell.cell))
+    known = cell.fingerprint
+    return Predictions(labels, predictions, texts, known.get("tokens", cell.cell), known.get(TEST, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.predictions import FILE
 from kd_lab.pipeline.summary_table import method
-from kd_lab.report.published import check_table, index
+from kd_lab.report.published import check_table, index, kept
 from kd_lab.report.published.check import Check, check, compare_figure
 from kd_lab.report.published.expected import COLUMNS, Figure, Metric, read
 from kd_lab.report.study.collect import studies
@@ -385,8 +386,8 @@ def test_the_command_exits_with_one_on_a_miss_and_writes_beside_the_report(
     assert not (tmp_path / "elsewhere" / "experiments" / NAME / index.TABLE).exists(), "not this checkout's results"
 
 
-def test_the_checkouts_own_results_are_written_where_they_are_committed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_checkouts_own_results_are_written_where_they_are_committed_but_over_no_more_than_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path, [GOOD])
     monkeypatch.setattr(verb, "root", lambda: tmp_path)
@@ -396,6 +397,11 @@ def test_the_checkouts_own_results_are_written_where_they_are_committed(
     assert command(["report", NAME, "--check"]) == 0
     assert (tmp_path / "experiments" / NAME / index.TABLE).is_file()
     assert "reproduced" in (tmp_path / "experiments" / "README.md").read_text(encoding="utf-8")
+    committed = (tmp_path / "experiments" / NAME / kept.FILE).read_text(encoding="utf-8")
+    shutil.rmtree(next((tmp_path / "multirun" / NAME).glob("*/result.json")).parent)
+    assert command(["report", NAME, "--check"]) in (0, 1), "two seeds may decide less than three"
+    assert "what is committed stays" in capsys.readouterr().err
+    assert (tmp_path / "experiments" / NAME / kept.FILE).read_text(encoding="utf-8") == committed
 
 
 def test_a_study_without_published_figures_and_a_malformed_file_are_one_line_and_two(

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,10 +129,12 @@ def test_rows_of_cells_that_are_gone_are_not_written_over_and_come_back(
         shutil.rmtree(path)
     stayed = next(study_there.glob("*/result.json"))
     own = stayed.stat().st_mtime_ns
+    failed = replace(cell("distilled", 1)[0], status="failed", error="of something")
+    failed.write(study_there / failed.cell)  # no better than a cell that is gone
     monkeypatch.chdir(place)
     line = ["report", NAME, "--keep", "--experiments", "experiments"]
     assert command(line) == 2
-    assert f"got 2 that do not, such as {gone[0].name}" in capsys.readouterr().err
+    assert f"got 2 that have not, such as {gone[0].name}" in capsys.readouterr().err
     assert rows.read_text(encoding="utf-8") == before
     assert command([*line, "--restore"]) == 0
     assert stayed.stat().st_mtime_ns == own, "a cell that has run stays as it is"
