@@ -7,7 +7,10 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint $(CONSTRAINTS)
+# make demo UV=uv installs by uv, in a third of pip's time. It reads UV_INDEX and the like, and no setting of pip's.
+UV ?=
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
+INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(PIP)) --quiet --constraint $(CONSTRAINTS)
 TESTERS ?= 2
 # Images of containers often forbid Python to keep its bytecode. Each of the many processes here would then compile 4,500 files
 # anew, for nine seconds; kept, pip need not compile the 22,000 that nobody imports.

@@ -92,11 +92,14 @@ def test_what_is_pinned_lies_within_the_bounds_and_every_direct_dependency_is_pi
             assert one.specifier.contains(pinned[canonicalize_name(one.name)]), one
 
 
-def test_the_demo_installs_no_extra_and_the_tests_install_all() -> None:
+@pytest.mark.parametrize(("given", "installer"), [("", ".venv/bin/python -m pip install"), ("uv", "uv pip install")])
+def test_the_demo_installs_no_extra_and_the_tests_install_all(given: str, installer: str) -> None:
     def installs(target: str) -> list[str]:
-        line = ["make", "-n", "-B", target]
+        line = ["make", "-n", "-B", target, f"UV={given}"]
         said = subprocess.run(line, cwd=root(), capture_output=True, text=True, check=True).stdout
-        return [shlex.split(one)[-1] for one in said.splitlines() if "pip install" in one]
+        lines = [one for one in said.splitlines() if "pip install" in one]
+        assert all(one.startswith(installer) and "--constraint constraints.txt" in one for one in lines)
+        return [shlex.split(one)[-1] for one in lines]
 
     assert installs("demo") == ["."]
     assert installs("test") == [".", ".[dev]"]
