@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import os
+import shlex
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -60,13 +61,21 @@ def fingerprint(parts: Any) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of an input file's bytes, 64 hex digits; read once a process, unless its size or time changes."""
+    """SHA-256 of an input file's bytes, 64 hex digits; read once a process, unless its size or time changes.
+
+    Raises:
+        UserError: nobody may read it.
+    """
     path = path.resolve()
     status = path.stat()
     state = (status.st_size, status.st_mtime_ns)
     known = _digests.get(path)
     if known is None or known[0] != state:
-        known = _digests[path] = (state, digest(path))
+        try:
+            known = _digests[path] = (state, digest(path))
+        except PermissionError as error:
+            cure = f"As its owner: chmod u+r {shlex.quote(str(path))}"
+            raise UserError(str(path), expected="a file that you may read", got="no permission", cure=cure) from error
     _inputs.add(path)
     return known[1]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,7 +105,8 @@ def _read(path: Path, wanted: Mapping[str, str], multi_label: bool) -> pa.Table:
     if kind == "arrow":
         return read_arrow_columns(path, names)
     if kind == "csv":
-        table = read_csv(path, wanted, "utf-8")
+        with _as_a_single_file(path):
+            table = read_csv(path, wanted, "utf-8")
         return pa.table({name: pa.array(table[name].where(table[name].notna(), None), pa.string()) for name in names})
     labels = [column for option, column in wanted.items() if option == "label" or is_of_several(option)]
     found = read_rows(path, kind, names, labels[0], "utf-8")
@@ -118,6 +121,18 @@ def _read(path: Path, wanted: Mapping[str, str], multi_label: bool) -> pa.Table:
     if "id" in wanted and list(wanted.values()).count(wanted["id"]) == 1:  # rows of JSON may say 7 and "7"
         found[wanted["id"]] = read_ids(found[wanted["id"]], f"dataset file {path}, column {wanted['id']!r}")
     return pa.table({name: pa.array(found[name]) for name in names})
+
+
+@contextmanager
+def _as_a_single_file(path: Path) -> Iterator[None]:
+    """Of a CSV file in a folder: a cure by an option that folders have not is one by a data set that has it."""
+    try:
+        yield
+    except UserError as error:
+        if not any(f"dataset.{option}" in error.cure for option in ("encoding", "columns", "delimiter")):
+            raise
+        files = f"dataset=csv dataset.path={shlex.quote(str(path))} takes each split as a file, see dataset.test_path."
+        raise UserError(error.where, expected=error.expected, got=error.got, cure=f"{error.cure} {files}") from error
 
 
 def _labels(labels: pa.ChunkedArray, where: str, multi_label: bool) -> pa.ChunkedArray:

@@ -46,12 +46,13 @@ class Checkpoint:
     def fingerprint_parts(self) -> dict[str, Any]:
         """The identity of the weights: their hash where it is known, so that a copy elsewhere is the same.
 
-        Of others the name on the hub, with the commit where they come from there.
+        Of a file that no hash pins also that of its config.json, which says what is computed with them. Of others the
+        name on the hub, with the commit where they come from there.
         """
         if self.sha256:
             return {"weights": self.sha256}
-        if self.path or self._downloaded() is not None:
-            return {"weights": file_hash(self.weights())}
+        if self.path or self._packaged() is not None or self._downloaded() is not None:
+            return {"weights": file_hash(self.weights()), "config": file_hash(self.folder() / "config.json")}
         commit = self.commit()
         return {"hub_id": self.hub_id, **({"commit": commit} if commit else {})}
 

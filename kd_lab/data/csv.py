@@ -14,7 +14,7 @@ from kd_lab.core.as_typed import shell_override
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import DELIMITERS, Count, Delimiter, Encoding, NonEmpty, PathName, Rows, Task, Words
-from kd_lab.data import train_rows, transfer_file
+from kd_lab.data import train_rows
 from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.csv_table import read_csv, refuse_missing
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, Split, SplitPlan, Texts
@@ -103,12 +103,10 @@ class Csv:
         columns = [self.text_column, self.pair_column, self.label_column, self.encoding]
         form = {"delimiter": self.delimiter and DELIMITERS.get(self.delimiter, self.delimiter), "names": self.columns}
         form |= several_parts(self.task, self.label_separator, self.label_columns)
-        transfer = transfer_file.fingerprint_parts(self.transfer_path, transfer_file.options(self))
         return {
             "files": files,
             "columns": columns,
             "split": self.split,
-            "transfer": transfer,
             **{name: given for name, given in form.items() if given is not None},  # not there, they rename nothing
             **train_rows.fingerprint_parts(self),
         }
@@ -132,10 +130,7 @@ class Csv:
             splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs, self._ids(table))
         splits = self.split.complete(splits, labels.sets)
         carved = tuple(name for name in splits if name not in tables)
-        columns = (self.text_column, self.pair_column, self.encoding)
-        splits["train"], told = train_rows.prepared(self, splits["train"], labels.sets)
-        given = transfer_file.options(self)
-        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
+        splits["train"], told = train_rows.prepared(self, splits, labels.sets)
         notes = (*labels.notes, *without_rows(self.label_columns, labels.classes), *told)
         return Texts(splits, labels.classes, notes, carved, labels.sets)
 

@@ -116,6 +116,27 @@ def first_rows(path: Path, encoding: str, delimiter: str) -> list[list[str]]:
     return [row for row in rows if row]
 
 
+def quoting_of(path: Path, encoding: str, delimiter: str, fields: int) -> int:
+    """`csv.QUOTE_NONE` where quotes are letters like others, as in GLUE's files; else `csv.QUOTE_MINIMAL`.
+
+    They are where every line has so many fields whatever is quoted, and what stands between two quotes is no field: a
+    text that begins with one would take in all rows up to the next, and nobody would be told.
+    """
+    try:
+        with _text(path, encoding) as file:
+            if not all(line.count(delimiter) == fields - 1 for line in _lines(file) if line.strip()):
+                return csv.QUOTE_MINIMAL
+        with _text(path, encoding) as file:
+            for _ in csv.reader(_lines(file), delimiter=delimiter, strict=True):
+                pass
+    except csv.Error as error:
+        if "end of data" not in str(error):  # a quote that is never closed: a file that was cut off
+            return csv.QUOTE_NONE
+    except (OSError, EOFError, UnicodeError, LookupError, ValueError):
+        pass  # which reading the rows will tell
+    return csv.QUOTE_MINIMAL
+
+
 def _named(header: Sequence[str], columns: Sequence[str]) -> list[str]:
     """The names in a header, without the blanks around them unless a column is called so."""
     return [name if name in columns else name.strip() for name in header]

@@ -12,7 +12,16 @@ import pandas as pd
 from kd_lab.core.as_typed import shell_override
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
-from kd_lab.data.csv_file import encoding_of, first_rows, header_of, is_packed, opened, other_encoding, sniffed
+from kd_lab.data.csv_file import (
+    encoding_of,
+    first_rows,
+    header_of,
+    is_packed,
+    opened,
+    other_encoding,
+    quoting_of,
+    sniffed,
+)
 from kd_lab.data.label_columns import is_of_several, named_by
 
 _SHOWN = 20  # names of columns that an error lists
@@ -56,11 +65,14 @@ def read_csv(
         with opened(path) as file:
             source = file if is_packed(path) else path
             options = {"dtype": str, "keep_default_na": False, "na_values": [""], "header": head, "names": names}
+            options |= {"quoting": quoting_of(path, told, mark, len(header))}
             table = pd.read_csv(source, encoding=told, sep=mark, **options)
     if _in_excess(table):
         got = "more fields in the rows than in the header" if columns is None else "more fields than dataset.columns"
         held = "commas" if mark == "," else repr(mark)
         raise UserError(where, expected="CSV", got=got, cure=f"Quote texts that hold {held}.")
+    if not header:  # a line that nobody could cut before pandas did
+        refuse_missing(where, [str(name) for name in table.columns], wanted)
     if len(header) == len(table.columns):
         table.columns = pd.Index(header)  # without the blanks around them
     return table
@@ -83,6 +95,7 @@ def csv_chunks(
     with opened(path) as file:
         source = file if is_packed(path) else path
         options = {"dtype": str, "keep_default_na": False, "chunksize": rows}
+        options |= {"quoting": quoting_of(path, told, mark, len(header))}
         with pd.read_csv(source, encoding=told, sep=mark, **options) as tables:
             for number, table in enumerate(tables):
                 if not number and _in_excess(table):

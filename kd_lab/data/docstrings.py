@@ -77,7 +77,7 @@ class Docstrings:
         labels = np.array([kept[row][1] for row in order], dtype=np.int64)
         whole = Split([kept[row][0] for row in order], labels)
         splits = self.split.complete({"train": whole})
-        splits["train"], told = train_rows.prepared(self, splits["train"])
+        splits["train"], told = train_rows.prepared(self, splits)
         return Texts(splits, tuple(self.libraries), told)
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.data.label_columns import as_lists
+from kd_lab.data.label_sets import LISTS, each_word
 from kd_lab.data.labels import as_word
 from kd_lab.data.row_ids import read_ids
 
 TEXT, PAIR, LABEL, ID = "text", "pair", "label", "id"  # the files' columns, whatever the frame calls them
 _GIVE = "Give a data frame of pandas, or (texts, labels)."
 _LABELS = (str, int, float, bool)
-_LISTS = (list, tuple, set, frozenset, np.ndarray)
 _SHOWN = 20  # names of columns that an error lists
 
 
@@ -167,7 +167,7 @@ def _is_half(text: str) -> bool:
 def _labels(given: Sequence[Any], where: str) -> list[Any]:
     """The labels as plain values of one type."""
     plain = [one.item() if isinstance(one, np.generic) else one for one in given]
-    if any(isinstance(one, _LISTS) for one in plain):  # several a row
+    if any(isinstance(one, LISTS) for one in plain):  # several a row
         return [_list_of_words(one, where) for one in plain]
     missing = [row for row, one in enumerate(plain) if _is_missing(one)]
     if missing:
@@ -187,8 +187,8 @@ def _labels(given: Sequence[Any], where: str) -> list[Any]:
 def _list_of_words(given: Any, where: str) -> list[str] | None:
     """The labels of a row that may bear several; None where nobody has said which."""
     try:
-        if isinstance(given, _LISTS):
-            return [as_word(one) for one in (given.tolist() if isinstance(given, np.ndarray) else given)]
+        if isinstance(given, LISTS):
+            return each_word(given)
         return [word] if (word := as_word(given)) else None
     except TypeError as error:
         expected, cure = "lists of labels", "Keep one list a row."

@@ -12,7 +12,7 @@ import numpy as np
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, Delimiter, NonEmpty, PathName, Rows, Splits, Task, Words
-from kd_lab.data import train_rows, transfer_file
+from kd_lab.data import train_rows
 from kd_lab.data.arrow_table import columns_of, read_table
 from kd_lab.data.augmentation import Augmentation
 from kd_lab.data.class_names import class_names, with_names
@@ -21,7 +21,7 @@ from kd_lab.data.hub_download import download
 from kd_lab.data.hub_revision import commit as commit_of
 from kd_lab.data.label_columns import label_options, refuse_single, without_rows
 from kd_lab.data.label_sets import as_words, read_label_sets, several_parts
-from kd_lab.data.labels import Labels, as_word, read_labels, twins
+from kd_lab.data.labels import Labels, as_word, read_labels, taken_for_none, twins
 from kd_lab.data.split_files import files_by_split, refuse_others
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ class Hub:
             "source": source,
             "columns": [self.text_column, self.pair_column, self.label_column],
             "split": self.split,
-            "transfer": transfer_file.fingerprint_parts(self.transfer_path, transfer_file.options(self)),
             **several_parts(self.task, self.label_separator, self.label_columns),
             **train_rows.fingerprint_parts(self),
         }
@@ -147,10 +146,7 @@ class Hub:
                 notes.append(f"there is no split {self.splits[name]!r}: {rows} stand for it")
         splits = self.split.complete(splits, labels.sets)
         carved = tuple(name for name in splits if name not in tables)
-        columns = (self.text_column, self.pair_column)
-        splits["train"], told = train_rows.prepared(self, splits["train"], labels.sets)
-        given = transfer_file.options(self)
-        splits["train"] = transfer_file.with_transfer(splits["train"], self.transfer_path, *columns, **given)
+        splits["train"], told = train_rows.prepared(self, splits, labels.sets)
         return Texts(splits, labels.classes, (*notes, *told), carved, labels.sets)
 
     def _labels(self, train: pa.Table, found: Mapping[str, Sequence[Any]]) -> Labels:
@@ -165,7 +161,9 @@ class Hub:
             raise UserError(f"dataset {self.name}", expected="labels of one type", got=got, cure=cure)
         where = f"dataset {self.name}, column {self.label_column!r}"
         if names is None:
-            return read_labels({name: list(map(_word, labels)) for name, labels in found.items()}, where)
+            read = read_labels({name: list(map(_word, labels)) for name, labels in found.items()}, where)
+            unknown = sum(label == UNLABELLED for label in found["train"])
+            return read._replace(notes=(*read.notes, *([taken_for_none(unknown)] if unknown else [])))
         if strange := sorted(distinct - set(range(len(names)))):
             raise UserError(
                 where,

@@ -14,6 +14,7 @@ from kd_lab.core.option_types import DELIMITERS
 from kd_lab.data.dataset import MULTI_LABEL, UNLABELLED
 from kd_lab.data.labels import Labels, as_word, in_order, refuse_scores, twins
 
+LISTS = (list, tuple, set, frozenset, np.ndarray)
 _MARKS = "|;,"  # between labels of a cell, the first of which any cell has, where none is named
 _QUOTED = re.compile(
     r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^\s,'"]+)"""
@@ -30,11 +31,15 @@ def several_parts(task: str, separator: str | None, columns: Sequence[str] | Non
 
 def as_words(value: Any) -> str:
     """A list of labels as one word, a JSON array; a single label as itself, "" where there is none."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple | set | frozenset):
-        return json.dumps([as_word(one) for one in value], ensure_ascii=False)
+    if isinstance(value, LISTS):
+        return json.dumps(each_word(value), ensure_ascii=False)
     return as_word(value)
+
+
+def each_word(value: Any) -> list[str]:
+    """The labels of a list as words; a set has no order, so those of one are sorted: it is the same in each process."""
+    words = [as_word(one) for one in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    return sorted(words) if isinstance(value, set | frozenset) else words
 
 
 def read_label_sets(words: Mapping[str, Sequence[str]], where: str, separator: str | None = None) -> Labels:

@@ -82,10 +82,7 @@ def read_labels(words: Mapping[str, Sequence[str]], where: str) -> Labels:
     if _minus_one_is_none(found, bare):
         rows = bare["train"].count("-1")
         found.remove("-1")
-        notes.append(
-            f"the label -1 of {rows:,} rows was taken for none, as the others are whole numbers from 0; where it is a "
-            "class, write it as a word"
-        )
+        notes.append(taken_for_none(rows))
         bare = {name: ["" if word == "-1" else word for word in split] for name, split in bare.items()}
     elif _is_sentiment(found):
         notes.append("the labels -1, 0 and 1 were taken for three classes; where -1 means none, leave it empty")
@@ -93,6 +90,12 @@ def read_labels(words: Mapping[str, Sequence[str]], where: str) -> Labels:
     index = {"": UNLABELLED, **{word: number for number, word in enumerate(classes)}}
     numbers = {name: np.array([index[word] for word in split], dtype=np.int64) for name, split in bare.items()}
     return Labels(classes, numbers, (*notes, *twins(classes)))
+
+
+def taken_for_none(rows: int) -> str:
+    """What is said of rows whose label -1 stands for none."""
+    taken = f"the label -1 of {rows:,} rows was taken for none, as the others are whole numbers from 0"
+    return f"{taken}; where it is a class, write it as a word"
 
 
 def twins(classes: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -11,7 +12,7 @@ from typing import Any, Literal, TextIO
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 from kd_lab.data.class_names import class_names, with_names
-from kd_lab.data.csv_file import encoding_of, opened
+from kd_lab.data.csv_file import encoding_of, is_packed, opened
 from kd_lab.data.parquet_file import read_arrow_columns, read_columns
 
 Kind = Literal["csv", "json", "parquet", "arrow"]
@@ -37,12 +38,15 @@ def kind_of(path: Path) -> Kind:
     """What kind of file it is.
 
     Raises:
-        UserError: it is a spreadsheet.
+        UserError: it is a spreadsheet, or Parquet or Arrow that is packed once more.
     """
     if path.suffix.lower() in _TABLES:
         cure = "Save it as CSV UTF-8 and name that file."
         raise UserError(f"dataset file {path}", expected="a file of rows", got="a spreadsheet", cure=cure)
     if (told := _ENDINGS.get(ending(path))) is not None and told != "csv":
+        if told != "json" and is_packed(path):
+            cure = f"Unpack it, e.g. gunzip -k {shlex.quote(str(path))}, and name what comes out."
+            raise UserError(f"dataset file {path}", expected=told.capitalize(), got="a packed file", cure=cure)
         return told
     with path.open("rb") as file:
         start = file.read(8)
@@ -87,6 +91,13 @@ def json_lines(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
                 yield _named(_row(line, number))
 
 
+def sound(value: Any) -> Any:
+    """A text without the halves of surrogate pairs, which JSON can spell and UTF-8 cannot hold; None instead of NaN."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="ignore").decode()
+    return None if value != value else value  # noqa: PLR0124 - NaN alone
+
+
 def _json(path: Path, wanted: Sequence[str], encoding: str) -> dict[str, list[Any]]:
     with _opened_json(path, encoding) as file:
         is_list = next((line for line in file if line.strip()), "").lstrip().startswith("[")
@@ -99,7 +110,7 @@ def _json(path: Path, wanted: Sequence[str], encoding: str) -> dict[str, list[An
     for row in rows:
         names.update(dict.fromkeys(row))
         for name, values in found.items():
-            values.append(row.get(name))
+            values.append(sound(row.get(name)))
     return found if all(name in names for name in wanted) else {name: [] for name in names}
 
 

@@ -8,12 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Encoding, NonEmpty, PathName, Rows, ShareBetween
 from kd_lab.data import transfer_file
 from kd_lab.data.hub_revision import commit as commit_of
-from kd_lab.data.transfer_rows import columns_in_chunks
+from kd_lab.data.transfer_rows import columns_in_chunks, texts_of
 
 _PIECE = 1024  # texts of the hub that are read at a time
 
@@ -72,7 +71,7 @@ class TextCorpus:
             UserError: there are no such files, one cannot be read, or the hub's data set is not to be had.
         """
         left = self.limit
-        for texts in self._texts(self.path, self.split, "corpus.path"):
+        for texts in self._texts(self._local(self.path, "corpus.path"), self.split, "corpus.path"):
             yield texts[:left]
             left = None if left is None else left - len(texts)
             if left is not None and left <= 0:
@@ -86,7 +85,7 @@ class TextCorpus:
         """
         if self.held_out_path is None and (self.held_out_split is None or self._local(self.path, "corpus.path")):
             return None
-        return self._texts(self.held_out_path, self.held_out_split, "corpus.held_out_path")
+        return self._texts(self._held_out(), self.held_out_split or self.split, "corpus.held_out_path")
 
     def commit(self) -> str | None:
         """The commit that it is read at; None where it does not come from the hub, or is not to be had."""
@@ -97,33 +96,37 @@ class TextCorpus:
     def _source(self) -> Any:
         found = self._local(self.path, "corpus.path")
         if found:
-            return [file_hash(one) for one in found]
+            return transfer_file.identity(found)
         commit = self.commit() or self.revision
         return {"hub_id": self.hub_id, "config": self.config, "split": self.split, "commit": commit}
 
     def _held_out_source(self) -> Any:
-        found = self._local(self.held_out_path, "corpus.held_out_path") if self.held_out_path else []
+        found = self._held_out()
         if found or self._local(self.path, "corpus.path"):
-            return [file_hash(one) for one in found]
+            return transfer_file.identity(found)
         return self.held_out_split
 
-    def _local(self, path: str | None, where: str) -> list[Path]:
+    def _held_out(self) -> list[Path]:
+        """The files of `held_out_path`; none where it is not given, or the hub has another split to judge by."""
+        apart = self.held_out_split is not None and not self._local(self.path, "corpus.path")
+        return self._local(self.held_out_path, "corpus.held_out_path", or_hub=apart)
+
+    def _local(self, path: str | None, where: str, *, or_hub: bool = True) -> list[Path]:
         """The files that `path` names; none where there are none and the hub is asked instead."""
         if path is None:
             return []
         try:
             return transfer_file.files(path)
         except UserError as error:
-            if self.hub_id is not None and not Path(path).expanduser().is_dir():
+            if or_hub and self.hub_id is not None and not Path(path).expanduser().is_dir():
                 return []
             raise _of_the_corpus(error, transfer_file.OPTION, where) from error
 
-    def _texts(self, path: str | None, split: str | None, where: str) -> Iterator[list[str]]:
-        found = self._local(path, where)
+    def _texts(self, found: list[Path], split: str, where: str) -> Iterator[list[str]]:
         if not found:
-            yield from self._from_hub(split or self.split)
+            yield from self._from_hub(split)
         for one in found:
-            ending = "".join(Path(one.name.lower().removesuffix(".gz")).suffixes[-1:])
+            ending = transfer_file.ending(one)
             try:
                 for (texts,) in columns_in_chunks(one, ending, [self.text_column], self.encoding, f"{where} {one}"):
                     yield texts
@@ -143,8 +146,8 @@ class TextCorpus:
                 expected = f"a column {self.text_column!r}"
                 raise UserError(f"corpus.hub_id {self.hub_id}", expected=expected, got=got, cure=cure)
             texts = iter(rows.select_columns([self.text_column]))
-            while read := [row[self.text_column] or "" for row in islice(texts, _PIECE)]:
-                yield read
+            while read := [row[self.text_column] for row in islice(texts, _PIECE)]:
+                yield texts_of(read, f"corpus.hub_id {self.hub_id}, column {self.text_column!r}")
         except UserError:
             raise
         except Exception as error:  # the hub's client raises a dozen kinds for "not to be had"

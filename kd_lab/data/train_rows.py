@@ -1,50 +1,51 @@
-"""Which rows of train are learned from with their label, and what is made out of those."""
+"""Which rows of train are learned from with their label, what is made out of those, and what is added to them."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from kd_lab.core.errors import UserError
-from kd_lab.data.augmentation import Augmentation
-from kd_lab.data.dataset import Split, SplitPlan, classes_of
+from kd_lab.data import transfer_file
+from kd_lab.data.dataset import Split, classes_of
+from kd_lab.data.unlabelled import JUDGED
 
 
-class Source(Protocol):
-    """The options that it asks of a data set."""
-
-    @property
-    def labelled(self) -> int | None:
-        """Rows of train that keep their label, each class in proportion; None keeps all."""
-
-    @property
-    def split(self) -> SplitPlan:
-        """Its seed says which rows."""
-
-    @property
-    def augmentation(self) -> Augmentation | None:
-        """Of the rows that keep their label."""
-
-
-def prepared(source: Source, train: Split, sets: np.ndarray | None = None) -> tuple[Split, tuple[str, ...]]:
-    """The rows of train, those below them that are made out of labelled ones, and a line that counts these.
+def prepared(
+    dataset: Any, splits: Mapping[str, Split], sets: np.ndarray | None = None
+) -> tuple[Split, tuple[str, ...]]:
+    """The rows of train, below them those made out of labelled ones and those of `transfer_path`, and what to tell.
 
     Args:
+        dataset: its options `labelled`, `split`, `augmentation`, and those of text without labels where it takes some.
+        splits: all three.
         sets: `Texts.label_sets`.
 
     Raises:
-        UserError: `labelled` leaves a class without a row, or a checkpoint is not to be had.
+        UserError: `labelled` leaves a class without a row, a checkpoint is not to be had, or a file cannot be read.
     """
-    if source.labelled is not None:
-        train = _few(train, source.labelled, source.split.seed, sets)
-    return (train, ()) if source.augmentation is None else source.augmentation.rows(train)
+    train = splits["train"]
+    if dataset.labelled is not None:
+        train = _few(train, dataset.labelled, dataset.split.seed, sets)
+    train, told = (train, ()) if dataset.augmentation is None else dataset.augmentation.rows(train)
+    if getattr(dataset, "transfer_path", None) is not None:  # docstrings take none
+        columns = (dataset.text_column, dataset.pair_column, getattr(dataset, "encoding", "utf-8"))
+        judged = [splits[name] for name in JUDGED]
+        given = transfer_file.options(dataset)
+        train = transfer_file.with_transfer(train, dataset.transfer_path, *columns, judged=judged, **given)
+    return train, told
 
 
-def fingerprint_parts(source: Source) -> dict[str, Any]:
+def fingerprint_parts(dataset: Any) -> dict[str, Any]:
     """What a data set's name says of it; nothing of what is not given, so that no older name changes."""
-    few, made = {} if source.labelled is None else {"labelled": source.labelled}, source.augmentation
-    return few | ({} if made is None or not made.factor else {"augmentation": made})
+    parts: dict[str, Any] = {} if dataset.labelled is None else {"labelled": dataset.labelled}
+    if dataset.augmentation is not None and dataset.augmentation.factor:
+        parts["augmentation"] = dataset.augmentation
+    if getattr(dataset, "transfer_path", None) is not None:
+        parts["transfer"] = transfer_file.fingerprint_parts(dataset.transfer_path, transfer_file.options(dataset))
+    return parts
 
 
 def _few(train: Split, limit: int, seed: int, sets: np.ndarray | None) -> Split:

@@ -38,7 +38,7 @@ def files(path: str) -> list[Path]:
         cure = f"Name a file, or several as in {OPTION}='texts/*.txt'."
         raise UserError(f"{OPTION} {path}", expected="texts without labels", got=got, cure=cure)
     for one in found:
-        if _ending(one) not in ENDINGS:
+        if ending(one) not in ENDINGS:
             expected = f"a file that ends in {', '.join(ENDINGS)}, or in one of these and .gz"
             raise UserError(f"{OPTION} {one}", expected=expected, got=f"{one.name!r}", cure="Convert or rename it.")
     return found
@@ -51,21 +51,24 @@ def options(dataset: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def fingerprint_parts(path: str | None, given: dict[str, Any]) -> list[str] | dict[str, Any] | None:
-    """The files by their content, beside the options that are given; None where no file is named."""
-    if path is None:
-        return None
-    found = [file_hash(one) for one in files(path)]
-    return {"files": found, **given} if given else found
+def fingerprint_parts(path: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The files by their content and the way they are read, beside the options that are given."""
+    return {"files": identity(files(path)), **given}
+
+
+def identity(found: Iterable[Path]) -> list[list[str]]:
+    """What files are: their content, and their ending, by which they are read."""
+    return [[file_hash(one), ending(one)] for one in found]
 
 
 def with_transfer(
     train: Split,
-    path: str | None,
+    path: str,
     text: str,
     pair: str | None,
     encoding: str = "utf-8",
     *,
+    judged: Iterable[Split] = (),
     column: str | None = None,
     sentences: tuple[int, int] | None = None,
     limit: int | None = None,
@@ -78,6 +81,8 @@ def with_transfer(
 
     Args:
         text, pair: columns of files that have some, called as in the data set; a file of a text a line has no pairs.
+        judged: validation and test, whose sentences are left out where texts are cut into some. Whole texts are left
+            to `without_judged`.
         column: of the text, where it is called otherwise than in the data set.
         sentences: each text is cut into its sentences of so many words, see `kd_lab.data.sentences`; None leaves it.
         limit: of more than so many some are drawn by chance; of a higher limit all that a lower one has.
@@ -86,8 +91,6 @@ def with_transfer(
     Raises:
         UserError: a file cannot be read, lacks a column, or holds something that is no text; sentences of pairs.
     """
-    if path is None:
-        return train
     if sentences is not None and pair is not None:
         cure = "Leave it out."
         raise UserError("dataset.transfer_sentences", expected="single texts", got="pairs of texts", cure=cure)
@@ -99,8 +102,11 @@ def with_transfer(
     for store, own in zip(stores, (train.texts, train.pairs), strict=False):
         store.extend(own or ())
     seen, number = SeenHashes(), 0
+    if sentences is not None:
+        for split in judged:
+            seen.new(text_hashes(Split(_cut(split.texts, *sentences), _NO_LABELS)))
     for one in files(path):
-        for found in columns_in_chunks(one, _ending(one), wanted, encoding, f"{OPTION} {one}"):
+        for found in columns_in_chunks(one, ending(one), wanted, encoding, f"{OPTION} {one}"):
             columns = found if sentences is None else [_cut(found[0], *sentences)]
             new = seen.new(text_hashes(Split(columns[0], _NO_LABELS, *columns[1:])))
             new &= np.array([all(map(str.strip, row)) for row in zip(*columns, strict=True)], bool)
@@ -121,8 +127,9 @@ def _cut(texts: Iterable[str], least: int, most: int) -> list[str]:
     return list(chain.from_iterable(cut.sentences(text, least, most) for text in texts))
 
 
-def _ending(path: Path) -> str:
+def ending(path: Path) -> str:
+    """How the name ends, in small letters, without the .gz of a file that is packed; "" of Parquet with it."""
     name = path.name.lower()
     packed = name.endswith(".gz")
-    ending = Path(name.removesuffix(".gz")).suffix
-    return "" if packed and ending == ".parquet" else ending
+    found = Path(name.removesuffix(".gz")).suffix
+    return "" if packed and found == ".parquet" else found

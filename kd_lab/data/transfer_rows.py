@@ -14,7 +14,7 @@ from kd_lab.core.reading import reading
 from kd_lab.data.csv_file import encoding_of, opened
 from kd_lab.data.csv_table import csv_chunks
 from kd_lab.data.parquet_file import PIECE, column_pieces
-from kd_lab.data.row_file import json_lines
+from kd_lab.data.row_file import json_lines, sound
 
 Table = Mapping[str, Sequence[Any]]  # column -> values; the names alone, without values, where one that is wanted lacks
 _BLOCK = 2**20  # bytes of lines that are read at a time
@@ -40,10 +40,15 @@ def columns_in_chunks(
                     got = ", ".join(map(repr, table)) or "none"
                     cure = "Name its columns as those of the data set are, see dataset.text_column."
                     raise UserError(where, expected=f"a column {column!r}", got=got[:500], cure=cure)
-            yield [_texts(table[column], f"{where}, column {column!r}") for column in wanted]
+            yield [texts_of(table[column], f"{where}, column {column!r}") for column in wanted]
 
 
-def _texts(values: Sequence[Any], where: str) -> list[str]:
+def texts_of(values: Sequence[Any], where: str) -> list[str]:
+    """A column of texts, "" where there is none.
+
+    Raises:
+        UserError: it holds something else.
+    """
     strange = next((one for one in values if one is not None and not isinstance(one, str)), None)
     if strange is not None:
         got = f"{type(strange).__name__} {strange!r}"[:200]
@@ -53,7 +58,7 @@ def _texts(values: Sequence[Any], where: str) -> list[str]:
 
 def _lines(path: Path, wanted: Sequence[str], encoding: str) -> Iterator[Table]:
     told = encoding_of(path, encoding)
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if told == "utf-8" else told)()
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if told.lower() in ("utf-8", "utf8") else told)()
     packed = path.suffix.lower() == ".gz"
     with cast(BinaryIO, gzip.open(path, "rb")) if packed else opened(path) as file:
         rest = ""
@@ -75,7 +80,7 @@ def _json(path: Path, wanted: Sequence[str], encoding: str) -> Iterator[Table]:
         for row in json_lines(path, encoding_of(path, encoding)):
             if not row.keys() <= names.keys():
                 names.update(dict.fromkeys(row))
-            yield [_sound(row.get(name)) for name in wanted]
+            yield [sound(row.get(name)) for name in wanted]
 
     for portion in _portions(rows()):
         yield dict(zip(wanted, zip(*portion, strict=True), strict=True))
@@ -110,10 +115,3 @@ def _portions(rows: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
             portion, letters = [], 0
     if portion:
         yield portion
-
-
-def _sound(value: Any) -> Any:
-    """A text without the halves of surrogate pairs, which JSON can spell and UTF-8 cannot hold; None instead of NaN."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="ignore").decode()
-    return None if value != value else value  # noqa: PLR0124 - NaN alone

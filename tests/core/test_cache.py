@@ -558,3 +558,13 @@ def test_a_file_that_changed_is_hashed_again(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "file") == before
     (tmp_path / "file").write_bytes(b"abcd")
     assert file_hash(tmp_path / "file") != before
+
+
+def test_an_input_that_nobody_may_read_is_one_line_with_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(cache_module, "digest", refuse)
+    (tmp_path / "it's.csv").write_text("text,label\n")
+    with pytest.raises(UserError, match=r"expected a file that you may read.* chmod u\+r '.*it'\"'\"'s.csv'"):
+        file_hash(tmp_path / "it's.csv")

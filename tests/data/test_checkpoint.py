@@ -92,5 +92,8 @@ def test_the_same_weights_elsewhere_are_the_same_checkpoint(minilm: Checkpoint, 
     names = [fingerprint(Checkpoint("a/b", path=str(folder))) for folder in (one, two, other)]
     assert names[0] == names[1] != names[2]
     known = hashlib.sha256(b"same").hexdigest()
-    assert fingerprint(Checkpoint("a/b", sha256=known)) == names[0]
-    assert fingerprint(replace(minilm, hub_id="a/b")) != fingerprint(minilm)
+    assert fingerprint(Checkpoint("a/b", sha256=known)) == fingerprint(Checkpoint("c/d", sha256=known))
+    (two / "config.json").write_text('{"hidden_dropout_prob": 0.5}')
+    assert fingerprint(Checkpoint("a/b", path=str(two))) != names[0]
+    assert fingerprint(minilm) == fingerprint(Checkpoint("a/b", path=str(minilm.folder())))
+    assert fingerprint(Checkpoint("a/b")) != fingerprint(Checkpoint("c/d"))

@@ -26,6 +26,7 @@ from kd_lab.core.instantiate import build
 from kd_lab.data.csv import Csv
 from kd_lab.data.dataset import UNLABELLED, Texts
 from kd_lab.data.tokenized import tokenise
+from kd_lab.data.transfer_rows import columns_in_chunks
 from kd_lab.pipeline.run import resolved_config
 
 ROWS = [(f"plain words number {row}", "ab"[row % 2]) for row in range(40)]
@@ -61,6 +62,36 @@ def write(tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_a_packed_file_is_read_whatever_it_is_called(write: Any, pack: Any, name: str, mark: str) -> None:
     assert read(Csv(write(pack(f"text,label\n{BODY}".replace(",", mark).encode()), name)).load()) == sorted(ROWS)
+
+
+@pytest.mark.parametrize("mark", [",", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_quotes_that_quote_nothing_are_letters_and_take_in_no_rows(write: Any, mark: str, end: str) -> None:
+    rows = [(f'"{text}' if row in (5, 15, 16) else text, label) for row, (text, label) in enumerate(ROWS)]
+    path = write(end.join(mark.join(row) for row in [("text", "label"), *rows]) + end, "rows.tsv")
+    assert read(Csv(path).load()) == sorted(rows)
+    (transfer,) = ["".join(table[0]) for table in columns_in_chunks(Path(path), ".csv", ["text"], "utf-8", "here")]
+    assert transfer == "".join(text for text, _ in rows)
+
+
+def test_quoted_texts_keep_their_lines(write: Any) -> None:
+    rows = [(f"one, {text}\ntwo", label) for text, label in ROWS]  # each line of which has as many commas as a row
+    path = write("text,label\n" + "".join(f'"{text}",{label}\n' for text, label in rows))
+    assert read(Csv(path).load()) == sorted(rows)
+
+
+def test_half_a_surrogate_pair_is_no_letter(write: Any) -> None:
+    rows = "".join(json.dumps({"text": f"{text} \ud83d", "label": label}) + "\n" for text, label in ROWS)
+    assert read(Csv(write(rows, "rows.jsonl")).load()) == sorted((f"{text} ", label) for text, label in ROWS)
+
+
+def test_parquet_that_is_packed_once_more_is_told_with_what_unpacks_it(write: Any) -> None:
+    assert "Unpack it, e.g. gunzip -k" in message(Csv(write(gzip.compress(b"PAR1"), "rows.parquet.gz")))
+
+
+def test_a_zip_without_the_column_is_told_in_one_line(write: Any, tmp_path: Path) -> None:
+    pd.DataFrame(ROWS, columns=["words", "label"]).to_csv(tmp_path / "rows.zip", index=False)
+    assert "expected a column 'text', once, got 'words', 'label'" in message(Csv(str(tmp_path / "rows.zip")))
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
@@ -117,7 +148,7 @@ def test_a_delimiter_that_does_not_cut_the_file_is_refused(write: Any) -> None:
 
 def test_what_is_at_its_default_renames_nothing(write: Any) -> None:
     path = write(f"text,label\n{BODY}")
-    assert set(Csv(path).fingerprint_parts()) == {"files", "columns", "split", "transfer"}
+    assert set(Csv(path).fingerprint_parts()) == {"files", "columns", "split"}
     assert fingerprint(Csv(path, delimiter="tab")) == fingerprint(Csv(path, delimiter="\t")) != fingerprint(Csv(path))
 
 

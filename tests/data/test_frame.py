@@ -135,5 +135,7 @@ def test_the_same_rows_have_one_folder_and_any_other_rows_another(own_cache: Cac
 
     first = folder(rows((["a", "b"], ["1", "0"])))
     assert folder(rows(pd.DataFrame({"says": ["a", "b"], "kind": ["1", "0"]}), text="says", label="kind")) == first
+    sets = [rows((["a"], [frozenset(kinds)])) for kinds in ("xyz", "zyx")]
+    assert [one.labels for one in sets] == [[["x", "y", "z"]]] * 2  # whatever order a process keeps a set in
     others = [rows((["a", "b"], [1, 0])), rows((["a", "b"], [True, False])), rows((["b", "a"], ["0", "1"]))]
     assert len({first, *map(folder, others)}) == 4

@@ -123,6 +123,14 @@ def test_rows_without_a_label_keep_minus_one(tmp_path: Path) -> None:
     texts = Hub(path=str(tmp_path), splits={"train": "train", "validation": "dev", "test": "test"}).load()
     assert texts.classes == ("3", "5")
     assert texts.splits["train"].labels.tolist() == [0, 1] * 9 + [UNLABELLED] * 2
+    assert any(note.startswith("the label -1 of 2 rows was taken for none") for note in texts.notes)
+
+
+def test_a_file_of_a_folder_that_needs_an_option_names_the_data_set_that_has_it(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_bytes("text,label\ncafé,a\nthé,b\n".encode("cp1252") * 2)
+    with pytest.raises(UserError, match=r"dataset.encoding=cp1252. dataset=csv dataset.path=.*train.csv takes each"):
+        Hub(path=str(tmp_path)).load()
 
 
 @pytest.mark.parametrize(

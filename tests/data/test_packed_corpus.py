@@ -113,6 +113,12 @@ def test_a_data_set_of_the_hub_is_streamed_where_there_are_no_such_files(tokeniz
         packed(replace(corpus, text_column="text"), tokenizer, tmp_path)
     with pytest.raises(UserError, match="its split 'other' on the hub"):
         packed(replace(corpus, split="other"), tokenizer, tmp_path)
+    with pytest.raises(UserError, match="column 'n': expected texts, got int 1. Name another column"):
+        packed(replace(corpus, text_column="n"), tokenizer, tmp_path)
+    typo = str(tmp_path / "typo.txt")
+    with pytest.raises(UserError, match=r"corpus.held_out_path .*typo.txt: expected texts without labels, got no such"):
+        packed(replace(corpus, held_out_path=typo), tokenizer, tmp_path)
+    assert next(replace(corpus, held_out_path=typo, held_out_split="train").held_out_texts()) == TEXTS
 
 
 @pytest.mark.parametrize(
@@ -151,6 +157,8 @@ def test_it_is_named_by_what_the_files_hold(tmp_path):
     one = masked_checkpoints.write_corpus(tmp_path / "one.txt")
     two = masked_checkpoints.write_corpus(tmp_path / "two.txt")
     assert fingerprint(TextCorpus(str(one))) == fingerprint(TextCorpus(str(two), name="other"))
+    (tmp_path / "one.csv").write_bytes(one.read_bytes())
+    assert fingerprint(TextCorpus(str(one))) != fingerprint(TextCorpus(str(tmp_path / "one.csv")))
     masked_checkpoints.write_corpus(tmp_path / "two.txt", TEXTS[1:])
     assert fingerprint(TextCorpus(str(one))) != fingerprint(TextCorpus(str(two)))
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -153,6 +154,27 @@ def test_a_data_set_takes_them_into_train_alone_and_is_named_by_what_they_hold(t
     assert fingerprint(by_chance) not in (*names, fingerprint(replace(more, split=SplitPlan(seed=1))))
     (tmp_path / "more.txt").write_text("other\n")
     assert len({*names, fingerprint(more)}) == 6
+
+
+def test_the_same_bytes_under_another_ending_are_other_texts(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\n" + "".join(f"text {row},{'ab'[row % 2]}\n" for row in range(40)))
+    for ending in ("txt", "csv"):
+        (tmp_path / f"more.{ending}").write_text("text,n\nthis one,1\n")
+    plain = Csv(str(tmp_path / "rows.csv"), transfer_path=str(tmp_path / "more.txt"))
+    table = replace(plain, transfer_path=str(tmp_path / "more.csv"))
+    assert plain.load().splits["train"].texts[-1] == "this one,1"
+    assert table.load().splits["train"].texts[-1] == "this one"
+    assert fingerprint(plain) != fingerprint(table)
+
+
+def test_no_sentence_of_a_judged_text_is_among_those_that_are_cut(tmp_path: Path) -> None:
+    texts = [f"Number {row} comes first. Then number {row} ends it." for row in range(40)]
+    pd.DataFrame({"text": texts, "label": ["a", "b"] * 20}).to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "more.txt").write_text("\n".join(texts))
+    found = Csv(str(tmp_path / "rows.csv"), transfer_path=str(tmp_path / "more.txt"), transfer_sentences=(2, 9)).load()
+    train = found.splits["train"]
+    own = train.texts[: int((train.labels != UNLABELLED).sum())]
+    assert set(train.texts[len(own) :]) == {f"{half.strip('.')}." for text in own for half in text.split(". ")}
 
 
 def test_parquet_files_of_a_folder_take_them_too(tmp_path: Path) -> None:
