@@ -9,7 +9,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import ConfigCompositionException, HydraException
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -56,7 +55,7 @@ class OptunaSweeper(Sweeper):
         self.max_failures, self.params = max_failures, _plain(params) or {}
         self.hydra_context: HydraContext | None = None
         self.config: DictConfig | None = None
-        self.launcher: Launcher | None = None
+        self.launcher: launch.ResumingLauncher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -83,6 +82,7 @@ class OptunaSweeper(Sweeper):
         try:
             with FileLock(lock, timeout=0):
                 search = self._opened(plan, lock)
+                search.refuse_others(lambda values: self._result_now(plan.space.job(values)))
                 launch.claim(folder)
                 OmegaConf.save(without_credentials(self.config), folder / "multirun.yaml")
                 return self._run(search, folder)
@@ -107,6 +107,18 @@ class OptunaSweeper(Sweeper):
                 raise
             raise unknown_option(key, example, self._composed) from error
         check.cell(config, folder / str(config.hydra.sweep.subdir))
+
+    def _result_now(self, job: Sequence[str]) -> str | None:
+        """The name of the result that a cell would come to; None where it has finished and nothing has changed."""
+        from kd_lab.pipeline.plan import Plan
+
+        assert self.launcher is not None
+        if not self.launcher.unfinished([job]):
+            return None
+        config = self._composed(launch.cell_overrides(job))
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        return Plan(config).fingerprints["result"]
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
         assert self.hydra_context is not None

@@ -27,7 +27,8 @@ _SETTINGS = {  # read by Ray when it is first imported and by the processes it s
     "RAY_DEDUP_LOGS": "0",
 }
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # its one effect elsewhere: every port is 127.0.0.1's alone
-_SENT = ("GOMP_SPINCOUNT", "TOKENIZERS_PARALLELISM")  # with KD_LAB_*: what a cell must find as the caller has it
+_SENT = ("GOMP_SPINCOUNT", "TOKENIZERS_PARALLELISM")  # what a cell must find as the caller has it, and all of `_OURS`
+_OURS = ("KD_LAB_", "MLFLOW_")
 
 
 class RayLauncher(Launcher):
@@ -125,7 +126,7 @@ class RayLauncher(Launcher):
                 )
 
     def _sent(self) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if name.startswith("KD_LAB_") or name in _SENT}
+        ours = {name: value for name, value in os.environ.items() if name.startswith(_OURS) or name in _SENT}
         return {**ours, "OMP_NUM_THREADS": str(max(1, round(self.num_cpus)))}
 
     def _result(self, ray: Any, task: Any, job: tuple[int, list[str]]) -> JobReturn:

@@ -9,6 +9,7 @@ from typing import Any
 from kd_lab.api.result import Run
 from kd_lab.api.run import run
 from kd_lab.core.as_typed import hydra_text
+from kd_lab.core.errors import UserError
 from kd_lab.core.paths import root
 
 
@@ -54,6 +55,9 @@ def _chosen(group: str, given: str | Path, of_folder: str, of_file: str | None =
     path = Path(given).expanduser()
     named = isinstance(given, str) and (root() / "conf" / group / f"{given}.yaml").is_file()
     kind = of_folder if path.is_dir() else of_file if path.is_file() else None
-    if named or kind is None:
+    if named or (kind is None and isinstance(given, str) and len(path.parts) == 1):
         return [f"{group}={given}"]
+    if kind is None:
+        expected, cure = f"a name of {group}=, or a folder or a file that is there", "Name one of them."
+        raise UserError(f"kd_lab.distil, {group}", expected=expected, got=str(given)[:200], cure=cure)
     return [f"{group}={kind}", f"{group}.path={hydra_text(str(path.absolute()))}"]

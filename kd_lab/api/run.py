@@ -73,11 +73,11 @@ def check_overrides(where: str, overrides: Sequence[str]) -> None:
 
 
 def _refuse_axes(line: Sequence[str]) -> None:
-    from kd_lab.cli import check
+    from kd_lab.cli import check, path_override
     from kd_lab.cli.compose import MISTAKES, mistake
 
     try:
-        axes = check.axes_of(line)
+        axes = check.axes_of(path_override.readable(line))
     except MISTAKES as error:
         raise mistake(error) from error
     if axes:

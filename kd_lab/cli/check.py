@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kd_lab.cli.check_settings import settings
 from kd_lab.cli.compose import CONF, MISTAKES, SEVERAL_DEVICES, mistake
 from kd_lab.cli.method_override import check_method
-from kd_lab.cli.run_place import check_folder
+from kd_lab.cli.run_place import check_folder, check_sweep_folder
 from kd_lab.cli.unknown_option import named_in, unknown_option
 from kd_lab.core import signature
 from kd_lab.core.errors import UserError
@@ -65,15 +65,16 @@ def command(arguments: Sequence[str]) -> Path | None:
             if not axes_of(asked.overrides):  # else Hydra says what to do instead
                 cell(config, Path(str(config.hydra.run.dir)))
             return Path(str(config.hydra.run.dir))
-        swept = {
-            key.partition(".")[0] for key in [*axes_of(asked.overrides), *(config.hydra.sweeper.get("params") or {})]
-        }
+        axes = [*axes_of(asked.overrides), *map(str, config.hydra.sweeper.get("params") or {})]
+        if place := next((key for key in axes if key in ("name", "paths.multirun")), None):
+            cure = "Type the line once for each."
+            raise UserError(place, expected="one study for all cells of a sweep", got="an axis", cure=cure)
+        swept = {key.partition(".")[0] for key in axes}
         if "trust" in swept:
             cure = "Give them once, e.g. trust.packages=[my_package,another]."
             raise UserError("trust.packages", expected="the same for all cells", got="an axis", cure=cure)
         settings(dict(_known(config, swept)), needed=())
-        if "name" not in swept:
-            check_folder(Path(str(config.hydra.sweep.dir)), str(config.paths.multirun))
+        check_sweep_folder(Path(str(config.hydra.sweep.dir)), str(config.paths.multirun), str(config.name))
     except MISTAKES as error:
         raise mistake(error) from error
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def export(arguments: Sequence[str]) -> int:
     for file, size in zip(files, sizes, strict=True):
         print(f"{file.name:<{width}}  {size:>13,} bytes")
     print(f"{options.to}: {sum(sizes) / 2**20:.2f} MiB, answers as {cell / 'model'} does, bit for bit")
-    print(f'Try it: kd-lab predict --model {options.to} "some text"')
+    print(f'Try it: kd-lab predict --model {shlex.quote(str(options.to))} "some text"')
     for line in how_served(options.to):
         print(line)
     return 0

@@ -75,7 +75,7 @@ def report(arguments: Sequence[str]) -> int:
         _show_classes(study, options.markdown)
     held = [] if found is None else _show_against(found, folder, options)
     if checked:
-        _show_check(checked, options.multirun)
+        _show_check(checked, options.multirun, experiments)
     if options.keep:
         files = check_all.keep(options.multirun, options.name, experiments)
         print(_written([*files, *_copied(held, experiments / options.name)]))
@@ -164,17 +164,17 @@ def _written(files: Sequence[Path]) -> str:
     return f"Written: {', '.join(map(str, files))}"
 
 
-def _show_check(checked: Check, multirun: Path) -> None:
+def _show_check(checked: Check, multirun: Path, experiments: Path) -> None:
     """Prints a check and writes it: beside the report, and, of the checkout's own results, where it is committed."""
     (Console() if sys.stdout.isatty() else Console(width=180)).print(check_table.to_rich(checked))
     path = multirun / checked.name / FOLDER / "check.md"
     with disk_errors(path):
         path.write_text(check_table.to_text(checked, f"kd-lab report {checked.name} --check"), encoding="utf-8")
     written = [path]
-    if multirun.resolve() == root() / "multirun":
+    if (multirun.resolve(), experiments.resolve()) == (root() / "multirun", root() / "experiments"):
         try:
-            written += check_all.keep(multirun, checked.name, root() / "experiments")
-            written.append(index.update(root() / "experiments"))
+            written += check_all.keep(multirun, checked.name, experiments)
+            written.append(index.update(experiments))
         except UserError as error:  # the check is printed and written all the same
             say(f"what is committed stays: {error}")
     print(_written(written))

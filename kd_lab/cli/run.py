@@ -121,6 +121,7 @@ def job_of_a_program(config: DictConfig) -> str | UserError:
     hydra_config = HydraConfig.get()
     folder, alone = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.RUN
     overrides = launch.cell_overrides(hydra_config.overrides.task)
+    completed.look_in(hydra_config.runtime.config_sources)
     number = "" if alone else f"{hydra_config.job.num + 1}. "
     say(f"{number}{config.name}/{folder.name}")
     _cells.append(folder)

@@ -9,6 +9,21 @@ from kd_lab.core.errors import UserError
 _CURE = "Leave hydra.run.dir and hydra.sweep out; name= and paths.multirun= choose the place."
 
 
+def check_sweep_folder(folder: Path, multirun: str, name: str) -> None:
+    """Refuses for a sweep what `check_folder` refuses, and any folder but the study's, where its report is looked for.
+
+    Args:
+        folder, multirun: as there.
+        name: the study's.
+
+    Raises:
+        UserError: as `check_folder`, or it is another.
+    """
+    check_folder(folder, multirun)
+    if folder != Path(multirun) / name:
+        raise UserError("hydra.sweep.dir", expected=str(Path(multirun) / name), got=str(folder), cure=_CURE)
+
+
 def check_folder(folder: Path, multirun: str) -> None:
     """Refuses a study's or a cell's folder that is not a place of its own.
 

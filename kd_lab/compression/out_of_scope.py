@@ -118,6 +118,8 @@ def largest_bias(logits: Tensor, labels: Tensor, outside: int, cost: float) -> f
     right = inside & (logits.argmax(1) == labels)
     margins = (others.amax(1) - logits.double()[:, outside])[right].sort().values
     turned = int(cost * int(inside.sum()) + 1e-9)
+    while 0 < turned < len(margins) and margins[turned - 1] == margins[turned]:  # copies of a text turn together
+        turned -= 1
     if not turned or not len(margins):
         return 0.0
     if turned >= len(margins):

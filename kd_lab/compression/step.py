@@ -85,9 +85,9 @@ def check_all(steps: Mapping[str, Step], kind: type, model: ModelSpec | None = N
     Raises:
         UserError: a step cannot take what the step before it makes.
     """
-    lasting = []  # names of the steps that leave a torch model, for cures
+    lasting, fitted = [], kind  # names of the steps that leave a torch model, for cures
     for name, step in steps.items():
-        _need_taken(name, kind)
+        _need_taken(name, fitted)
         kind = step.check(kind, model)
         if issubclass(kind, TorchClassifier):
             lasting.append(name)
@@ -146,7 +146,7 @@ def _need_one_int8(steps: Mapping[str, Step]) -> None:
     """Refuses to quantize an ONNX graph twice, which the class of what a step makes does not tell."""
     found = [name for name, step in steps.items() if getattr(step, "int8", False)]
     if found[1:]:
-        kept = [name for name in steps if name not in found[:-1]]
+        kept = [name for name in steps if name not in found[1:]]
         raise UserError(
             f"compression.{found[1]}",
             expected="a model with float weights",

@@ -38,6 +38,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_folders))
 
 
+def folders() -> tuple[Path, ...]:
+    """Where they lie, in the same order."""
+    return tuple(_folders[name] for name in names())
+
+
 def is_trusted(name: str) -> bool:
     """Whether a dotted name is of a trusted package."""
     return name.partition(".")[0] in _folders

@@ -35,6 +35,8 @@ def at_chance(logits: NDArray[Any], labels: NDArray[Any], *, samples: int = 99, 
     By permutation: mean average precision is not above that of 95 % of `samples` pairings with shuffled rows.
     """
     borne = np.asarray(labels) > 0
+    if not borne.any():
+        return False
     columns = np.flatnonzero(borne.any(axis=0))
     order = np.argsort(-np.asarray(logits, np.float64)[:, columns], axis=0, kind="stable")
     random = np.random.default_rng(seed)

@@ -45,7 +45,6 @@ def measure(
     reference: tuple[Path, Workload] | None,
     threads: int,
     rounds: int,
-    max_tokens: int,
     timeout_s: float = 600.0,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The cost of the classifier in `folder`, and of the one in `reference`, timed by turns in one process.
@@ -57,7 +56,6 @@ def measure(
             examples, in its own word pieces; None compares with nothing.
         threads: torch's; a classifier with threads of its own takes as many when it is loaded.
         rounds: how often each answers all `requests`, unless `BUDGET_S` is used up before.
-        max_tokens: longest input that the classifiers take; longer synthetic requests are cut to it.
         timeout_s: longest that a measuring process may take.
 
     Returns:
@@ -65,7 +63,8 @@ def measure(
         `size_mib` (see `size_mib`); `peak_memory_mib` (resident memory at its highest while it is loaded and answers
         one request of each length, above that of a process with the same libraries; some 20 of it are code and
         buffers that the libraries take on first use); `latency_ms` (`p50`, `p95`, `p99` over `requests` of all
-        rounds); `latency_ms_by_length` (tokens -> median over random word pieces, one example a time);
+        rounds); `latency_ms_by_length` (tokens, as many as it reads, -> median over random word pieces, one example a
+        time);
         `throughput_per_s` (examples of `bulk`); `speedup` (the reference's median latency over its own; None without
         a reference); `threads`; `contended` (whether others kept it from computing during the timing, see
         `contention`).
@@ -80,7 +79,7 @@ def measure(
         raise ValueError("no requests or no bulk to time")
     folders = [place for place, _ in sides]
     kinds = [module_of(read_card(place)["format"]) for place in folders]  # refuses a wrong folder here
-    timing = partial(_time, threads=threads, rounds=rounds, max_tokens=max_tokens)
+    timing = partial(_time, threads=threads, rounds=rounds)
     costs = in_fresh_process(timing, folders, [asking.arrays() for _, asking in sides], timeout_s=timeout_s)
     for cost, (place, asking), kind in zip(costs, sides, kinds, strict=True):
         one_a_length = {batch.input_ids.shape[1]: _arrays(batch) for batch in asking.requests}
@@ -128,14 +127,16 @@ def _time(
     *,
     threads: int,
     rounds: int,
-    max_tokens: int,
 ) -> list[dict[str, Any]]:
     import torch
 
     torch.set_num_threads(threads)
     asked, piled = zip(*((_batches(requests), _batches(bulk)) for requests, bulk in loads), strict=True)
-    lengths = sorted({min(n, max_tokens) for n in LENGTHS})
-    synthetic = [{n: _synthetic(own, n) for n in lengths} for own in asked]
+    longest = [int(read_card(folder)["max_tokens"]) for folder in folders]
+    synthetic = [
+        {n: _synthetic(own, n) for n in sorted({min(n, most) for n in LENGTHS})}
+        for own, most in zip(asked, longest, strict=True)
+    ]
     with torch.inference_mode():
         classifiers = [load(folder) for folder in folders]
         for i, classifier in enumerate(classifiers):

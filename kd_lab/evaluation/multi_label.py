@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import (
+    binary_average_precision,
     binary_calibration_error,
-    multilabel_average_precision,
     multilabel_f1_score,
 )
 
@@ -37,8 +37,8 @@ def evaluate(logits: Tensor, labels: Tensor, thresholds: NDArray[np.float64] | N
         `accuracy`: the fraction of rows with exactly their own labels (subset accuracy).
         `f1_micro`: F1 over all rows' labels at once. `f1_macro`: the plain mean over labels, one that is neither borne
         nor said counting 0, as in scikit-learn. `f1_weighted`: the mean weighted by the rows that bear a label.
-        `mean_average_precision`: mean over labels that are borne of the area under precision and recall; knows no
-        threshold.
+        `mean_average_precision`: mean over labels that are borne of the area under precision and recall, 0 where none
+        is; knows no threshold.
         `ece`: calibration error of all rows' labels over `BINS` bins of a label's probability.
         `nll`: mean over rows of the sum over labels of -log p, nats.
     """
@@ -51,15 +51,20 @@ def evaluate(logits: Tensor, labels: Tensor, thresholds: NDArray[np.float64] | N
             f"f1_{average}": multilabel_f1_score(said, labels, classes, average=average)
             for average in ("micro", "macro", "weighted")
         }
-        precision = multilabel_average_precision(probabilities[:, borne], labels[:, borne], int(borne.sum()))
         found = {
             "accuracy": (said == labels).all(dim=1).double().mean(),
             **f1,
-            "mean_average_precision": precision if borne.any() else torch.tensor(0.0),
+            "mean_average_precision": _mean_average_precision(probabilities[:, borne], labels[:, borne]),
             "ece": binary_calibration_error(probabilities.float().flatten(), labels.flatten(), BINS),
             "nll": F.binary_cross_entropy_with_logits(logits, labels.double(), reduction="sum") / len(logits),
         }
     return {name: float(value) for name, value in found.items()}
+
+
+def _mean_average_precision(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of columns that each bear a 1; 0 where there is none."""
+    found = [binary_average_precision(*column) for column in zip(probabilities.T, labels.T, strict=True)]
+    return torch.stack(found).mean() if found else torch.tensor(0.0)
 
 
 def tune(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -80,7 +80,6 @@ class Evaluation:
             reference=(reference, self._load(reference_tokens)) if reference else None,
             threads=self.threads_used,
             rounds=self.rounds,
-            max_tokens=tokens.max_tokens,
         )
 
     def _load(self, tokens: Tokens) -> Workload:

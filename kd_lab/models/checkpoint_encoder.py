@@ -77,6 +77,15 @@ class CheckpointEncoder:
         return self.reads_with.commit()
 
     @property
+    def architecture(self) -> str:
+        """Its family, as transformers calls it.
+
+        Raises:
+            UserError: the checkpoint is not to be had.
+        """
+        return str(read_settings(self.reads_with.folder())["model_type"])
+
+    @property
     def longest_input(self) -> int:
         """Tokens that it has positions for.
 

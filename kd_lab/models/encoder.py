@@ -31,6 +31,7 @@ from kd_lab.models.token_outputs import HIDDEN, listening, shape_of
 from kd_lab.models.weight_transfer import base_prefix, take_layers
 from kd_lab.models.weights_file import read_tensors, refuse_giants
 
+_SEGMENTS = "embeddings.token_type_embeddings.weight"
 _ENTRIES = {  # of config.json; others could have transformers fetch code, such as attention kernels
     OURS, "model_type", "vocab_size", "pad_token_id", "max_position_embeddings", "num_labels", "id2label", "label2id",
     "problem_type", "type_vocab_size", "layer_norm_eps", "hidden_act", "activation", "initializer_range", "dropout",
@@ -245,6 +246,8 @@ class Encoder:
         pieces = model.net.get_input_embeddings().num_embeddings
         for name in (name for name in taken if name.endswith("word_embeddings.weight")):
             taken[name] = taken[name][:pieces]  # some checkpoints pad their vocabulary: rows of which nobody asks
+        if self.architecture == "bert" and _SEGMENTS not in taken:  # a DistilBERT has none: they then add nothing
+            taken[_SEGMENTS] = torch.zeros_like(target[_SEGMENTS])
         wrong = sorted(
             name
             for name, weight in target.items()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CURE = "Copy the model's folder again, or compress or fit it anew."
+_CLASSES = ("label2id", "id2label")  # whose keys or values are a user's words
 _COUNTED = 2**20  # the largest number of labels, heads and the like
 _SPARSE = 32  # a sparse file holds a float32 in one bit, at least
 _SMALL = 2**20  # bytes that any model may take
@@ -65,7 +66,7 @@ def refuse_giants(build: Callable[[], nn.Module], config: Mapping[str, Any], wei
 
 def _numbers(config: Any, name: str = "") -> list[tuple[str, int | float]]:
     if isinstance(config, Mapping):
-        return [found for key, value in config.items() for found in _numbers(value, str(key))]
+        return [found for key, value in config.items() if key not in _CLASSES for found in _numbers(value, str(key))]
     if isinstance(config, list):
         return [found for value in config for found in _numbers(value, name)]
     return [(name, config)] if isinstance(config, int | float) else []

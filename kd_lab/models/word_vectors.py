@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kd_lab.core.cache import file_hash
 from kd_lab.core.errors import UserError
-from kd_lab.core.option_types import Epochs, PathName, Seed, Units
+from kd_lab.core.option_types import Count, PathName, Seed, Units
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.factorised_embedding import FactorisedEmbedding
 from kd_lab.models.spec import BuildContext
@@ -56,7 +56,7 @@ class StartsFromWordVectors:
 
     embedding: Units = 100
     init: Init = "word2vec"
-    word2vec_epochs: Epochs = 5
+    word2vec_epochs: Count = 5
     word2vec_seed: Seed = 0
     vectors: PathName | None = None
 

@@ -193,7 +193,9 @@ class Plan:
         Nor what else is true of this process, such as its own threads, or packages that compute nothing.
         """
         judged, reference = self.evaluation, self._reference()
+        trimmed = {"taught": self.fingerprints.get("transfer")} if "trim_vocabulary" in self.steps else {}
         return {
+            **trimmed,  # by which pieces it keeps
             "tokens": self.fingerprints["tokens"],
             "model": self.student.model,
             "steps": list(self.steps.items()),

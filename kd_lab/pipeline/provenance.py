@@ -24,7 +24,7 @@ _OF_THE_HUB = {  # classes with a `revision` and a `commit`
     "kd_lab.models.checkpoint_encoder.CheckpointEncoder",
     "kd_lab.training.ready_teacher.ReadyTeacher",
 }
-_scores: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}  # (teacher, tokens) -> its metrics
+_scores: dict[tuple[str | None, ...], dict[str, dict[str, Any]]] = {}  # (teacher, tokens, outside) -> its metrics
 
 
 def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, Any]) -> RunResult:
@@ -69,7 +69,7 @@ def teacher(cell: Cell, asked: CellTeacher, tokens: Tokens, logits: Mapping[str,
 
     Its metrics are those of the rows of which it says something; of a split where these are too few it has none.
     """
-    named = (asked.fingerprint, tokens.fingerprint)
+    named = (asked.fingerprint, tokens.fingerprint, getattr(cell.dataset, "out_of_scope", None))
     if named not in _scores:  # one teacher serves many cells
         _scores[named] = cell.scores(tokens, {split: one for split, one in logits.items() if says_enough(one)})
     told = {"model": name_of(asked.spec), "fingerprint": asked.fingerprint, "metrics": _scores[named]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from itertools import count
@@ -26,7 +27,7 @@ def check_model(folder: Path) -> None:
     """
     model = folder / MODEL
     if foreign := export.foreign(model):
-        cure = f"Move it elsewhere: mv '{model / foreign[0]}' ."
+        cure = f"Move it elsewhere: mv {shlex.quote(str(model / foreign[0]))} ."
         raise UserError(str(model), expected="a model of kd_lab's alone", got=f"one with {foreign[0]}", cure=cure)
 
 

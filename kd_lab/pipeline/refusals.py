@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kd_lab.compression import apply
+from kd_lab.compression.prune.vocabulary import read_word_piece
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import ModelShape
 from kd_lab.data.dataset import MULTI_CLASS, MULTI_LABEL, Dataset
@@ -20,6 +21,7 @@ from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.fit import FitSpec
 from kd_lab.training.ready_teacher import ReadyTeacher
 from kd_lab.training.settings import MULTI_CLASS_ONLY, MULTI_LABEL_ONLY
+from kd_lab.training.uneven_classes import class_weights
 
 
 def check_task(task: str, dataset: Dataset, student: FitSpec, teacher: TeacherSpec | None) -> None:
@@ -27,18 +29,19 @@ def check_task(task: str, dataset: Dataset, student: FitSpec, teacher: TeacherSp
     if task != getattr(dataset, "task", MULTI_CLASS):
         cure = "Choose task=multi_class, or dataset=csv, parquet or hub."
         raise UserError(f"dataset {dataset.name}", expected="several labels a row", got="one", cure=cure)
-    fits = [student, *(members(teacher).values() if teacher else ())]
+    fits = {"": student} | ({f"{place}.": one for place, one in members(teacher).items()} if teacher else {})
     if task == MULTI_LABEL and getattr(student.model, "fits_itself", False):
         got, cure = f"{student.model.name}, which says one", "Choose another model, e.g. model=static."
         raise UserError("model", expected="a student that says several labels a row", got=got, cure=cure)
-    trainers = [one.trainer for one in fits if isinstance(one, FitSpec)]
-    if task == MULTI_LABEL and any(one.sampling == "balanced" for one in trainers):
-        cure = "Choose loss.class_weights=balanced."
-        raise UserError("trainer.sampling", expected="shuffle, of task=multi_label", got="balanced", cure=cure)
-    for monitor in (one.monitor for one in trainers):
-        if monitor in (MULTI_CLASS_ONLY if task == MULTI_LABEL else MULTI_LABEL_ONLY):
-            expected, cure = f"a figure of task={task}", "Choose trainer.monitor=f1_macro."
-            raise UserError("trainer.monitor", expected=expected, got=monitor, cure=cure)
+    for place, trainer in ((place, one.trainer) for place, one in fits.items() if isinstance(one, FitSpec)):
+        if task == MULTI_LABEL and trainer.sampling == "balanced":
+            weights = class_weights(student.loss) if not place else None
+            cure = f"Choose {weights}." if weights else f"Choose {place}trainer.sampling=shuffle."
+            expected = "shuffle, of task=multi_label"
+            raise UserError(f"{place}trainer.sampling", expected=expected, got="balanced", cure=cure)
+        if trainer.monitor in (MULTI_CLASS_ONLY if task == MULTI_LABEL else MULTI_LABEL_ONLY):
+            expected, cure = f"a figure of task={task}", f"Choose {place}trainer.monitor=f1_macro."
+            raise UserError(f"{place}trainer.monitor", expected=expected, got=trainer.monitor, cure=cure)
 
 
 def check_recovery(recovery: str, student: FitSpec, steps: Mapping[str, Any]) -> None:
@@ -65,7 +68,7 @@ def check_recovery(recovery: str, student: FitSpec, steps: Mapping[str, Any]) ->
 
 
 def check_words(tokenizer: TokenizerBase, steps: Collection[str]) -> None:
-    """Refuses to trim a vocabulary of whole words, which do not fall apart into others.
+    """Refuses to trim a vocabulary of whole words, which do not fall apart into others, or of pieces unlike BERT's.
 
     Raises:
         UserError: it would be.
@@ -73,6 +76,8 @@ def check_words(tokenizer: TokenizerBase, steps: Collection[str]) -> None:
     if isinstance(tokenizer, Vocabulary) and "trim_vocabulary" in steps:
         cure = "Leave it out, and keep fewer words by tokenizer.words=N."
         raise UserError("compression.trim_vocabulary", expected="word pieces", got="tokenizer=words", cure=cure)
+    if "trim_vocabulary" in steps:
+        read_word_piece(tokenizer.path)
 
 
 def check_teacher(

@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kd_lab.core import trust
 from kd_lab.core.cache import fingerprint, inputs
 from kd_lab.core.machine import features
 from kd_lab.core.paths import root
@@ -20,15 +21,19 @@ from kd_lab.core.results import write_atomically
 from kd_lab.data import hub_revision
 
 FOLDER = ".stamps"  # in the study's folder: one file for each set of overrides
-_ENVIRONMENT = ("KD_LAB_DATA", "KD_LAB_CACHE", "HOME", "CUDA_VISIBLE_DEVICES")  # what conf/ and the device depend on
+_ENVIRONMENT = ("KD_LAB_DATA", "KD_LAB_CACHE", "KD_LAB_WEIGHTS", "HOME", "CUDA_VISIBLE_DEVICES")  # conf/ asks for these
+_own_conf: list[Path] = []  # folders of a user's own in which Hydra looks for options
 
 
 @cache
 def environment_hash() -> str:
-    """Hash of all that the meaning of an override depends on, but for the data: code, conf/, packages, machine."""
+    """Hash of all that the meaning of an override depends on, but for the data: code, conf/, packages, machine.
+
+    Code and conf/ are kd_lab's and those of the user's own that the line trusts or names.
+    """
     digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    files = [path for place in (root() / "conf", root() / "experiments", package) for path in _sources(place)]
+    places = [root() / "conf", root() / "experiments", Path(__file__).parents[1], *trust.folders(), *_own_conf]
+    files = [path for place in places for path in _sources(place)]
     for path in sorted(set(files)):
         digest.update(f"{path}\0".encode() + path.read_bytes())
     installed = sorted({path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")})
@@ -36,6 +41,18 @@ def environment_hash() -> str:
     devices = [Path(device).exists() for device in ("/dev/nvidia0", "/dev/dxg")]
     digest.update(json.dumps([installed, surroundings, features(), devices, str(Path.cwd())]).encode())
     return digest.hexdigest()
+
+
+def look_in(sources: Iterable[Mapping[str, str]]) -> None:
+    """Takes note of the folders in which Hydra looks for options: those of a user's own may change.
+
+    Args:
+        sources: Hydra's `runtime.config_sources`.
+    """
+    found = [Path(one["path"]).absolute() for one in sources if one["schema"] == "file"]
+    if found != _own_conf:
+        _own_conf[:] = found
+        environment_hash.cache_clear()
 
 
 def forget() -> None:

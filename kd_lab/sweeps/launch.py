@@ -41,6 +41,7 @@ def launcher(context: HydraContext, task: TaskFunction, config: DictConfig) -> R
         UserError: the sweep's folder is not kd_lab's.
     """
     check_study(Path(str(config.hydra.sweep.dir)))
+    completed.look_in(config.hydra.runtime.config_sources)
     redact.remember(str(config.tracking.get("uri")))  # for the end of the sweep, which reads results
     chosen = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
     return ResumingLauncher(chosen, context, config)
@@ -58,7 +59,7 @@ class ResumingLauncher(Launcher):
 
     def __init__(self, chosen: Launcher, context: HydraContext, config: DictConfig) -> None:
         self.chosen, self.context, self.config = chosen, context, config
-        self.study = Path(str(config.hydra.sweep.dir))
+        self.study = Path(str(config.hydra.sweep.dir)).absolute()
         self._name = uuid4().hex
         self._known: dict[tuple[str, ...], Path] = {}  # overrides -> folder of a cell that has finished
 
@@ -98,8 +99,10 @@ class ResumingLauncher(Launcher):
                 del os.environ[results.RUNNING]
             for place, folder in zip(left, ran, strict=True):
                 folders[place] = folder
+                if _state(folder) is None or results.attempt(folder).status != "finished":
+                    continue
                 completed.adopt(self.study, cell_overrides(job_overrides[place]))
-                if _state(folder) != before.get(folder.name) and results.attempt(folder).status == "finished":
+                if _state(folder) != before.get(folder.name):
                     ran_now.add(folder)
         cells.extend(folder for folder in folders if folder is not None)
         return [_returned(overrides, str(folder)) for overrides, folder in zip(job_overrides, folders, strict=True)]

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.results import RunResult
-from kd_lab.tracking.mlflow_run import log_costs, tags
+from kd_lab.tracking.mlflow_run import CONTENDED, COSTS, log_costs, tags
 from kd_lab.tracking.mlflow_store import PARENT, STUDY, Store, quoted, runs_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-IDENTITY, CONTENDED = "kd_lab.identity", "kd_lab.contended"  # a run's tags
+IDENTITY = "kd_lab.identity"  # a run's tag
 _ABOVE = "mlflow.parentRunId"  # MLflow's own tag: the run that it is shown below
-State = tuple[str, str | None]  # identity, and "true" where times were taken on a busy machine
+State = tuple[str, str | None]  # identity, and which costs where times were taken on a busy machine: they may change
 
 
 def identity(result: RunResult) -> str:
@@ -31,12 +31,12 @@ def identity(result: RunResult) -> str:
 
 def state(result: RunResult) -> State:
     """What a run is known by."""
-    return identity(result), tags(result).get(CONTENDED)
+    return identity(result), tags(result).get(COSTS)
 
 
 def level(results: Sequence[RunResult]) -> str:
     """Names a set of runs as they are now."""
-    return fingerprint(sorted(f"{name} {contended}" for name, contended in map(state, results)))
+    return fingerprint(sorted(f"{name} {costs}" for name, costs in map(state, results)))
 
 
 def complete_runs(client: MlflowClient, store: Store, experiment: str, study: str, mend: bool) -> set[State]:
@@ -62,7 +62,7 @@ def complete_runs(client: MlflowClient, store: Store, experiment: str, study: st
             if mend:
                 client.delete_run(number)
         elif not half:
-            known[told[IDENTITY]] = told.get(CONTENDED)
+            known[told[IDENTITY]] = _costs(told)
             if parent and told.get(_ABOVE, parent) != parent:
                 client.set_tag(number, _ABOVE, parent)
     return set(known.items())
@@ -92,14 +92,23 @@ def find_run(
         elif earlier.info.status != "RUNNING" and kept is None:
             if deleted:
                 client.restore_run(run)
-            if earlier.data.tags.get(CONTENDED) == "true" != about.get(CONTENDED):
+            if (before := _costs(earlier.data.tags)) is not None and before != about.get(COSTS):
                 log_files(client, run, result, files)
                 log_costs(client, run, result, earlier.data.metrics)
-                client.delete_tag(run, CONTENDED)
+                for tag in (CONTENDED, COSTS):
+                    if tag in about:
+                        client.set_tag(run, tag, about[tag])
+                    elif tag in earlier.data.tags:
+                        client.delete_tag(run, tag)
             kept = run
         elif not deleted:
             client.delete_run(run)
     return kept
+
+
+def _costs(tags: Mapping[str, str]) -> str | None:
+    """What a run's tags say of its costs, that of an older kd_lab only that they were taken on a busy machine."""
+    return tags.get(COSTS) or tags.get(CONTENDED)
 
 
 def log_files(client: MlflowClient, run: str, result: RunResult, files: Mapping[str, Path]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from kd_lab.core.cache import fingerprint
 from kd_lab.core.nested import is_number
 from kd_lab.core.results import RunResult
 from kd_lab.data.dataset import MULTI_LABEL
@@ -19,6 +20,8 @@ from kd_lab.models import saved_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+CONTENDED, COSTS = "kd_lab.contended", "kd_lab.costs"  # tags of times taken on a busy machine, which may be taken again
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, str]:
@@ -84,7 +87,7 @@ def tags(result: RunResult) -> dict[str, str]:
     commit, warned = result.git_commit or "", "\n".join(result.warnings)
     found = {f"kd_lab.fingerprint.{name}": value for name, value in result.fingerprint.items()}
     if result.cost.get("contended"):
-        found["kd_lab.contended"] = "true"
+        found |= {CONTENDED: "true", COSTS: fingerprint(result.cost)}
     found |= {
         "kd_lab.cell": result.cell,
         "kd_lab.status": result.status,

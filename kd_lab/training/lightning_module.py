@@ -105,7 +105,7 @@ class Distillation(pl.LightningModule):
     def _outputs_of_split(self) -> TeacherOutputs | None:
         return self.teacher_outputs.get("train" if self.trainer.training else "validation")
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, number: int) -> Tensor:
         """One batch's loss."""
         if self.constraint:
             self.constraint.before_forward()
@@ -114,7 +114,17 @@ class Distillation(pl.LightningModule):
         total, self._parts = self.loss((self._replay or self.model)(batch), batch)
         self._total = total.detach()
         self._count(total, len(batch.labels))
-        return cast("Tensor", total)
+        share = self._share_of_update(number)
+        return cast("Tensor", total if share == 1 else total * share)
+
+    def _share_of_update(self, number: int) -> float:
+        """What a batch's loss counts in an update beside the others: more in an epoch's last, where these are fewer.
+
+        Lightning divides by `accumulate_grad_batches` there too.
+        """
+        several, batches = self.trainer.accumulate_grad_batches, int(self.trainer.num_training_batches)
+        left = batches % several
+        return several / left if left and number >= batches - left else 1.0
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs the epoch's losses once: Lightning's own mean costs more in each step than the losses do."""

@@ -142,17 +142,18 @@ def _read(folder: Path, multi_label: bool, pairs: bool) -> tuple[TorchClassifier
         pairs: whether it is to judge pairs of texts; what transformers saved does not say which it was fitted on.
     """
     config = read_json(folder / CONFIG, expected="a classifier's config", cure="Name a folder of save_pretrained.")
-    if not _is_of_the_hub(folder) and (folder / saved_model.CARD).is_file():
-        model = saved_model.load(folder)
-        if not isinstance(model, TorchClassifier):
-            cure = "Name the model before it was compressed."
-            raise UserError(_WHERE, expected="a model whose weights torch reads", got=type(model).__name__, cure=cure)
-        card = saved_model.read_card(folder)
+    card = saved_model.read_card(folder) if (folder / saved_model.CARD).is_file() else None
+    if card is not None:
         _refuse_other_task(_TASKS[card.get("task") == MULTI_LABEL], multi_label)
         if card.get("pairs", pairs) != pairs:
             expected, got = ("pairs", "single texts")[:: 1 if pairs else -1]
             cure = "Choose one that was fitted on such."
             raise UserError(_WHERE, expected=f"a classifier of {expected}", got=f"one of {got}", cure=cure)
+    if card is not None and not _is_of_the_hub(folder):
+        model = saved_model.load(folder)
+        if not isinstance(model, TorchClassifier):
+            cure = "Name the model before it was compressed."
+            raise UserError(_WHERE, expected="a model whose weights torch reads", got=type(model).__name__, cure=cure)
         return model, [str(label) for label in card["labels"]]
     labels = _labels(config)
     settings = read_settings(folder)

@@ -30,7 +30,7 @@ def uneven_classes_hint(labels: np.ndarray, classes: Sequence[str], trainer: Tra
         return None
     most, least = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     options = ["trainer.monitor=f1_macro"]
-    if trainer.sampling == "shuffle" and (weights := _class_weights(loss)):
+    if trainer.sampling == "shuffle" and (weights := class_weights(loss)):
         options.append(weights)
     if trainer.sampling == "shuffle" and not _weighed(loss):
         options.append("trainer.sampling=balanced")
@@ -41,7 +41,7 @@ def uneven_classes_hint(labels: np.ndarray, classes: Sequence[str], trainer: Tra
     )
 
 
-def _class_weights(loss: Loss) -> str | None:
+def class_weights(loss: Loss) -> str | None:
     """What weighs the classes in this loss, as it is typed; None where it is weighed already or cannot be."""
     if _weighed(loss) or not loss.weights.get("cross_entropy"):
         return None

@@ -90,8 +90,16 @@ def test_a_sweep_writes_over_no_report_of_somebody_elses(workplace, capsys):
     (workplace / "mine" / "report").mkdir()
     (workplace / "mine" / "report" / "table.md").write_text("mine")
     before = kept(workplace)
-    assert command(["-m", *QUICK, "hydra.sweep.dir=mine", "seed=0,1"]) == 2
+    assert command(["-m", *QUICK, "paths.multirun=.", "name=mine", "seed=0,1"]) == 2
     assert "expected the folder of a sweep, or a new one, got one with report" in capsys.readouterr().err
+    assert kept(workplace) == before
+
+
+@pytest.mark.parametrize("given", [["hydra.sweep.dir=mine", "seed=0,1"], ["name=a,b"], ["paths.multirun=a,b"]])
+def test_a_sweep_has_one_place_where_its_report_is_looked_for(workplace, capsys, given):
+    before = kept(workplace)
+    assert command(["-m", *QUICK, *given]) == 2
+    assert f"{given[0].partition('=')[0]}: expected " in capsys.readouterr().err
     assert kept(workplace) == before
 
 

@@ -47,6 +47,14 @@ def test_it_costs_as_many_rows_in_scope_as_may_be_lost_and_not_one_more(cost: fl
     assert recalled[0] < recalled[1] or not int(cost * inside)
 
 
+def test_rows_of_one_margin_turn_together_or_not_at_all() -> None:
+    labels = torch.tensor([1] * 100 + [0] * 10)  # the class comes first: a tie is its own
+    said = torch.nn.functional.one_hot(labels, 2).double() * 5
+    said[20:100, 1] += torch.arange(1, 81)
+    assert largest_bias(said, labels, 0, 0.1) == 0.0
+    assert largest_bias(said, labels, 0, 0.2) == pytest.approx(5.5)
+
+
 def test_where_nothing_in_scope_is_right_nothing_is_moved() -> None:
     said = torch.tensor([[0.0, 0.0, 5.0]] * 3)
     assert largest_bias(said, torch.tensor([0, 1, 0]), 2, 0.5) == 0.0

@@ -113,7 +113,7 @@ def test_a_data_set_of_the_hub_is_streamed_where_there_are_no_such_files(tokeniz
         packed(replace(corpus, text_column="text"), tokenizer, tmp_path)
     with pytest.raises(UserError, match="its split 'other' on the hub"):
         packed(replace(corpus, split="other"), tokenizer, tmp_path)
-    with pytest.raises(UserError, match="column 'n': expected texts, got int 1. Name another column"):
+    with pytest.raises(UserError, match=r"column 'n': expected texts, got int 1. Name another column"):
         packed(replace(corpus, text_column="n"), tokenizer, tmp_path)
     typo = str(tmp_path / "typo.txt")
     with pytest.raises(UserError, match=r"corpus.held_out_path .*typo.txt: expected texts without labels, got no such"):

@@ -34,6 +34,16 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     assert 0 < found["ece"] < 1
 
 
+@pytest.mark.parametrize("borne", [0, 1])
+def test_a_split_in_which_a_label_or_none_is_borne_is_judged_all_the_same(borne: int) -> None:
+    labels = np.zeros_like(LABELS)
+    labels[::3, :borne] = 1
+    found = evaluate(torch.from_numpy(LOGITS), torch.from_numpy(labels))
+    wanted = sklearn.average_precision_score(labels[:, 0], LOGITS[:, 0]) if borne else 0.0
+    assert found["mean_average_precision"] == pytest.approx(wanted, rel=1e-5)
+    assert isinstance(label_intervals.at_chance(LOGITS, labels), bool)
+
+
 def test_what_cannot_be_judged_is_refused() -> None:
     with pytest.raises(UserError, match="1 of 2 without"):
         evaluate(torch.zeros(2, 3), torch.tensor([[1, 0, 1], [-1, -1, -1]]))

@@ -102,3 +102,16 @@ def test_rows_count_alike_unless_told_otherwise() -> None:
     logits, plain = torch.randn(4, 3), CrossEntropy()
     plain.prepare(torch.tensor([8, 1, 3]), 12)
     assert torch.equal(plain(Outputs(logits), batch([0, 1, 2, 2])), size(logits, [0, 1, 2, 2]))
+
+
+def test_balanced_weights_count_rows_whatever_is_smoothed() -> None:
+    """A row's loss times its class's weight: with each class's part weighted instead, 19:1 turns the answer round."""
+    loss = CrossEntropy(label_smoothing=0.1, class_weights="balanced")
+    loss.prepare(torch.tensor([40, 1]), 41)
+    logits = torch.zeros(2, 2, requires_grad=True)
+    value = loss(Outputs(logits), batch([0, 1]))
+    rows = torch.stack([size(logits[[row]], [row], 0.1) for row in (0, 1)])
+    weights = torch.tensor([41 / 80, 41 / 2])
+    torch.testing.assert_close(value, (rows * weights).sum() / weights.sum())
+    (slope,) = torch.autograd.grad(value, logits)
+    assert slope[0, 0] < 0 < slope[0, 1], "a row of the large class is drawn to it"

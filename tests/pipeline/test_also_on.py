@@ -100,7 +100,7 @@ def test_a_sweep_over_data_sets_ends_in_one_table(files: dict[str, Path], capsys
     assert command(["-m", "dataset=csv", axis, *both, *LINE, "trainer.max_epochs=1", "name=b"]) == 0
     report = Path("multirun/b/report")
     rows = (report / "cross.csv").read_text().splitlines()
-    assert len(rows) == 3
+    assert len(rows) == 1 + 3, "each on its own, and the one on the other's"
     assert (report / "cross.png").is_file()
     assert "accuracy on each data set" in " ".join(capsys.readouterr().out.split())
     found: dict[str, Any] = json.loads(next(Path("multirun/b").glob("*/result.json")).read_text())

@@ -273,7 +273,8 @@ def test_what_is_listed_is_an_option() -> None:
 def test_a_local_folder_is_named_by_its_content_and_a_package_or_the_hub_by_its_name() -> None:
     one, two = (fingerprint(Checkpoint("a/b", path=path)) for path in ("one", "two"))
     assert one != two
-    Path("two/model.safetensors").write_text("one", encoding="utf-8")
+    for file in ("model.safetensors", "config.json"):
+        Path("two", file).write_text("one", encoding="utf-8")
     assert one == fingerprint(Checkpoint("a/b", path="two"))
     assert fingerprint(Checkpoint("a/b")) != fingerprint(Checkpoint("c/d"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kd_lab.core import trust
 from kd_lab.core.cache import Cache, file_hash, forget_inputs, inputs
 from kd_lab.sweeps import completed
 
@@ -54,7 +55,7 @@ def test_a_data_file_that_is_gone_ends_it(study):
     assert completed.read(study, OVERRIDES) is None
 
 
-@pytest.mark.parametrize("name", ["KD_LAB_DATA", "CUDA_VISIBLE_DEVICES"])
+@pytest.mark.parametrize("name", ["KD_LAB_DATA", "KD_LAB_WEIGHTS", "CUDA_VISIBLE_DEVICES"])
 def test_another_environment_ends_it(study, monkeypatch, name):
     monkeypatch.setenv(name, "/elsewhere")
     forget()
@@ -74,6 +75,23 @@ def test_other_code_or_conf_ends_it(study, monkeypatch):
     monkeypatch.setattr(completed, "_sources", lambda place: [*sources(place), study / "new.yaml"])
     forget()
     assert completed.read(study, OVERRIDES) is None
+
+
+def test_so_does_a_change_of_ones_own_code_or_conf(tmp_path, monkeypatch):
+    for name in ("my_own_losses/__init__.py", "my_own_losses/focal.py", "my_conf/loss/focal.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    trust.trust_packages(["my_own_losses"])
+    completed.look_in([{"schema": "file", "path": str(tmp_path / "my_conf")}, {"schema": "pkg", "path": "hydra.conf"}])
+    seen = {completed.environment_hash()}
+    for name in ("my_own_losses/focal.py", "my_conf/loss/focal.yaml"):
+        (tmp_path / name).write_text("# other\n")
+        forget()
+        seen.add(completed.environment_hash())
+    trust.trust_packages(())
+    completed.look_in(())
+    assert len({*seen, completed.environment_hash()}) == 4
 
 
 def test_a_damaged_stamp_is_none(study):

@@ -71,7 +71,7 @@ def nothing_known() -> Iterator[None]:
 
 
 def config(study: Path, seed: str = "") -> DictConfig:
-    hydra = {"sweep": {"dir": str(study), "subdir": seed}}
+    hydra = {"sweep": {"dir": str(study), "subdir": seed}, "runtime": {"config_sources": []}}
     return OmegaConf.create(
         {"name": "study", "tracking": {"_target_": "kd_lab.tracking.mlflow_tracking.NoTracking"}, "hydra": hydra}
     )
@@ -120,6 +120,18 @@ def test_a_cell_that_failed_did_not_finish_now(tmp_path: Path) -> None:
     remaining(tmp_path, fail)[0].launch(CELLS, 0)
     assert launch.ran_now == set()
     assert launch.cells == [tmp_path / "seed=0", tmp_path / "seed=1"]
+
+
+def test_a_failure_is_not_told_as_the_result_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remaining(tmp_path, finish)[0].launch(CELLS[:1], 0)
+    monkeypatch.setenv("KD_LAB_DATA", "/elsewhere")
+    completed.forget()
+    for _ in range(2):
+        again, launcher = remaining(tmp_path, fail)
+        again.launch(CELLS[:1], 0)
+        assert launcher.asked == CELLS[:1], "its stamp is not taken over"
+        assert results.attempt(tmp_path / "seed=0").status == "failed"
+    completed.forget()
 
 
 def lost(folder: Path) -> str:

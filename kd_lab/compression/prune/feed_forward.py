@@ -14,6 +14,7 @@ from kd_lab.core.misfit import check_fields
 from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept
 from kd_lab.models.architectures import layer_stem, layout_of
 from kd_lab.models.base import TorchClassifier
+from kd_lab.models.checkpoint_encoder import CheckpointEncoder
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
@@ -49,7 +50,7 @@ class PruneWidth:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""
         cure = "Put prune_width before torch_int8, onnx and onnx_int8; for the LSTM there is prune_lstm."
         need_kind("prune_width", kind, EncoderClassifier, "an encoder of float weights", cure)
-        if isinstance(model, Encoder):
+        if isinstance(model, Encoder | CheckpointEncoder):
             layout_of(model.architecture, _WHERE)
         return kind
 

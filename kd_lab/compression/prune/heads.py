@@ -15,6 +15,7 @@ from kd_lab.core.misfit import check_fields
 from kd_lab.core.option_types import Count, Epochs, RateShare, ShareKept, Units
 from kd_lab.models.architectures import HEADS, head_size, heads_in, layer_stem, layout_of, with_ours
 from kd_lab.models.base import TorchClassifier
+from kd_lab.models.checkpoint_encoder import CheckpointEncoder
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
@@ -53,9 +54,9 @@ class PruneHeads:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""
         cure = "Put prune_heads before torch_int8, onnx and onnx_int8; for the LSTM there is prune_lstm."
         need_kind("prune_heads", kind, EncoderClassifier, "an encoder of float weights", cure)
-        if isinstance(model, Encoder):
+        if isinstance(model, Encoder | CheckpointEncoder):
             layout_of(model.architecture, _WHERE)
-            self._count(model.heads)
+            self._count(model.shape.heads)
         return kind
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> EncoderClassifier:

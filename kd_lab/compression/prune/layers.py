@@ -11,6 +11,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.misfit import check_fields
 from kd_lab.core.option_types import Epochs, LayerNumbers, Layers, RateShare
 from kd_lab.models.architectures import layer_stem, layout_of
+from kd_lab.models.checkpoint_encoder import CheckpointEncoder
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
@@ -60,9 +61,9 @@ class DropLayers:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""
         cure = "Put drop_layers before torch_int8, onnx and onnx_int8; for the LSTM there is prune_lstm."
         need_kind("drop_layers", kind, EncoderClassifier, "an encoder of float weights", cure)
-        if isinstance(model, Encoder):
+        if isinstance(model, Encoder | CheckpointEncoder):
             layout_of(model.architecture, _WHERE)
-            self._kept(model.layers)
+            self._kept(model.shape.layers)
         return kind
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> EncoderClassifier:

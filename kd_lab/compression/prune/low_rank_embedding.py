@@ -16,6 +16,7 @@ from kd_lab.core.option_types import Epochs, RateShare, Units
 from kd_lab.data.piece_counts import occurrences
 from kd_lab.models.architectures import RANK, with_ours
 from kd_lab.models.base import TorchClassifier
+from kd_lab.models.checkpoint_encoder import CheckpointEncoder
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.saved_model import Classifier
@@ -54,8 +55,8 @@ class LowRankEmbedding:
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""
         need_torch("low_rank_embedding", kind, "Put low_rank_embedding before torch_int8, onnx and onnx_int8.")
-        if isinstance(model, Encoder):
-            self._below(model.width)
+        if isinstance(model, Encoder | CheckpointEncoder):
+            self._below(model.shape.width)
         elif issubclass(kind, EmbeddingClassifier) and (width := getattr(model, "embedding", None)) is not None:
             self._below(width)
         return kind
@@ -64,9 +65,10 @@ class LowRankEmbedding:
         """The classifier with a factorised embedding, trained on; an encoder is no longer `portable`."""
         self.check(type(classifier))
         assert isinstance(classifier, TorchClassifier)
-        self._below(word_embedding(classifier).embedding_dim)  # where it is factorised already, the rank it has
+        embedding = word_embedding(classifier)
+        self._below(embedding.embedding_dim)  # where it is factorised already, the rank it has
         pieces = context.tokens.split("train").token_ids
-        counts = torch.from_numpy(occurrences(pieces, context.tokens.vocab_size)).double()
+        counts = torch.from_numpy(occurrences(pieces, embedding.num_embeddings)).double()  # some are padded
         weights = counts.sqrt() if self.weigh == "root" else torch.ones_like(counts)
         factorised, plain, weighted = factorise(classifier, self.rank, weights)
         context.note(

@@ -122,7 +122,7 @@ def read_word_piece(path: Path) -> dict[str, Any]:
             "compression.trim_vocabulary",
             expected="a WordPiece tokenizer, as BERT's",
             got=f"{path.name} with {type(found.model).__name__}",
-            cure="Leave trim_vocabulary out, or fit with tokenizer=bert_uncased.",
+            cure="Leave trim_vocabulary out.",
         )
     content: dict[str, Any] = json.loads(found.to_str())
     return content

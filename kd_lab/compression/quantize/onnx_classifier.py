@@ -81,12 +81,13 @@ class OnnxClassifier:
     def _weights(self) -> Iterator[tuple[np.ndarray[Any, Any], int]]:
         """Every learned tensor with the stored number that stands for 0.0 in it."""
         tensors = {tensor.name: tensor for tensor in onnx.load_model_from_string(self.model).graph.initializer}
-        stems = [name.removesuffix("_quantized") for name in tensors if name.endswith("_quantized")]
+        quantized = [name for name in tensors if name.endswith("_quantized")]
+        stems = [*quantized, *(name.removesuffix("_quantized") for name in quantized)]  # of biases, of matrices
         extras = {stem + suffix for stem in stems for suffix in ("_scale", "_zero_point")}
         for name, tensor in tensors.items():
             if name in extras or not tensor.dims:  # a learned tensor has at least one axis; -inf and the like have none
                 continue
-            if tensor.data_type in _FLOATS:
+            if tensor.data_type in _FLOATS or (tensor.data_type == onnx.TensorProto.INT32 and name in quantized):
                 yield numpy_helper.to_array(tensor), 0
             elif tensor.data_type in _INTEGERS:
                 points = numpy_helper.to_array(tensors[name.removesuffix("_quantized") + "_zero_point"])

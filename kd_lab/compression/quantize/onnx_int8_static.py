@@ -43,8 +43,6 @@ class OnnxInt8Static:
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind` or `model`."""
-        if not issubclass(kind, OnnxClassifier):
-            need_torch("onnx_int8_static", kind, "Leave the other quantization out: compression=[onnx_int8_static].")
         fitted = model.kind if model is not None else kind  # `kind` may be the graph that a step made of it
         if issubclass(fitted, RecurrentAttentionClassifier):
             raise UserError(
@@ -53,6 +51,8 @@ class OnnxInt8Static:
                 got=fitted.__name__,
                 cure="Use compression=[onnx_int8].",
             )
+        if not issubclass(kind, OnnxClassifier):
+            need_torch("onnx_int8_static", kind, "Leave the other quantization out: compression=[onnx_int8_static].")
         return OnnxClassifier
 
     def apply(self, classifier: Classifier, context: CompressionContext) -> OnnxClassifier:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
-from kd_lab.compression.step import Step, need_torch
+from kd_lab.compression.step import Preparing, Step, need_torch
 from kd_lab.core.errors import UserError
 from kd_lab.core.misfit import check_fields
 from kd_lab.core.option_types import Count, RateShare
@@ -61,7 +61,8 @@ class QuantizationAware:
         target = following[after[0]] if after else None
         if not isinstance(target, OnnxInt8):
             int8 = "onnx_int8" if self.per_channel else "onnx_int8_per_tensor"
-            order = [*(other for other in lasting if other != name), name, int8]
+            before = (other for other in lasting if other != name and not isinstance(steps[other], Preparing))
+            order = [*before, name, int8]
             raise UserError(
                 f"compression.{name}",
                 expected=f"{int8} right after it, for which it rounds the weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -62,16 +63,16 @@ class CrossEntropy(Term):
         logits = wide(require(student, "logits", "student", "cross_entropy"))
         if batch.multi_label:
             return self._of_labels(logits, batch)
-        weight = self.class_weight_values
-        weight = weight if weight is None else weight.to(logits)
-        total = F.cross_entropy(
-            logits, batch.labels, weight, ignore_index=UNLABELLED, label_smoothing=self.label_smoothing, reduction="sum"
-        )
         labelled = batch.labels != UNLABELLED
-        if weight is None:
-            return total / labelled.sum().clamp(min=1)
-        counted = (weight[batch.labels.clamp(min=0)] * labelled).sum()
-        return total / counted.clamp(min=torch.finfo(logits.dtype).tiny)
+        to_gold = partial(
+            F.cross_entropy, logits, batch.labels, ignore_index=UNLABELLED, label_smoothing=self.label_smoothing
+        )
+        if self.class_weight_values is None:
+            return to_gold(reduction="sum") / labelled.sum().clamp(min=1)
+        # The rows are weighted here: by torch's `weight` each class's part of a smoothed label would be, by its own.
+        weight = self.class_weight_values.to(logits)[batch.labels.clamp(min=0)] * labelled
+        total = (weight * to_gold(reduction="none")).sum()
+        return total / weight.sum().clamp(min=torch.finfo(logits.dtype).tiny)
 
     def _of_labels(self, logits: Tensor, batch: Batch) -> Tensor:
         known, weight = batch.labelled, None

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kd_lab.core.errors import disk_errors
+from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
 from kd_lab.report.published import check_table, expected, index, kept, overview
 from kd_lab.report.published.check import check
@@ -44,11 +44,14 @@ def check_all(experiments: Path) -> Sequence[Outcome]:
     those of benchmarks by the module `table` beside them, in kd_lab's own checkout, since nobody else's code is run.
 
     Raises:
-        UserError: rows or an `expected.csv` are damaged.
+        UserError: rows or an `expected.csv` are damaged, or there is no table.
     """
     names = {path.parent for file in (kept.FILE, expected.FILE, index.TABLE) for path in experiments.rglob(file)}
     tables = [_of_study(experiments, folder) for folder in sorted(names)]
     tables += [_of_frontier(experiments, path) for path in sorted(experiments.rglob("frontier.csv"))]
+    if not tables:
+        cure = "Name the folder with --experiments DIR."
+        raise UserError(str(experiments), expected="tables that were kept", got="none", cure=cure)
     if experiments.resolve() == root() / "experiments":
         tables += [_of_benchmark(experiments, path) for path in sorted(experiments.rglob("table.py"))]
     indexes = index.pages(experiments) if index.is_kept(experiments) else []
@@ -88,7 +91,7 @@ def _of_frontier(experiments: Path, path: Path) -> Outcome:
     from kd_lab.report.release import frontier_table
 
     page = path.with_suffix(".md")
-    there = page.read_text(encoding="utf-8")
+    there = page.read_text(encoding="utf-8") if page.is_file() else ""
     others = [table for table in frontier_table.to_tables(frontier_table.from_csv(path)) if table not in there]
     lines = (line for line in "".join(others).splitlines() if line not in there)
     said = f"by {path.name}: {next(lines, 'other lines')[:_SHOWN]}" if others else _SAYS

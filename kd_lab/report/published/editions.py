@@ -19,9 +19,15 @@ def options(cell: RunResult) -> dict[str, Any]:
     """Dotted option -> value of a cell's data set, without its seeds and without the places of its files.
 
     A file may move; another file is another value of an axis, or has other test rows. Without what says which text that
-    has no labels a student learned from, too: it is judged on the same rows.
+    has no labels a student learned from, too: it is judged on the same rows. And without what is not given: an option
+    that is new is missing from the configs of older cells.
     """
-    found = flat_options(cell.config.get("dataset") or {}, "dataset.")
+    return data_options(cell.config.get("dataset") or {})
+
+
+def data_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of the config of a data set alone."""
+    found = ((key, value) for key, value in flat_options(config, "dataset.") if value is not None)
     return {key: value for key, value in found if not (is_seed(key) or _is_place(key) or key.startswith(MORE_TO_LEARN))}
 
 

@@ -1,7 +1,8 @@
 """Keeps a study's rows beside its table, so that the table can be made anew by anybody, without training anything.
 
 `rows.json` holds of each cell its `result.json` without the history of the fit and, of its test rows, the gold and the
-said class, without a text. `restore` makes a study of it again, which every report reads like one that has just run.
+said class, without a text; hashes of the texts where two of a study's splits have some in common. `restore` makes a
+study of it again, which every report reads like one that has just run.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from kd_lab.report.study.answers import LARGEST, read_predictions
 FILE = "rows.json"
 SCHEMA = 1
 _LEFT_OUT = ("history", "schema")
+_LONG = ":"  # no sign of base 85
 _EXPECTED, _CURE = "a study's rows", "Take the committed file, or write it anew: kd-lab report NAME --keep."
 
 
@@ -46,16 +48,22 @@ def keep(study: Path, cells: Sequence[RunResult], path: Path) -> None:
     _refuse_to_lose(path, cells)
     lines: list[dict[str, Any]] = []
     gold: dict[str, str] = {}  # name of test rows -> their labels; cells of a data set share them
+    texts: dict[str, NDArray[np.uint64]] = {}  # name of test rows -> hashes of their texts
     newest = max((study / cell.cell / results.FILE).stat().st_mtime for cell in cells)
     for cell in cells:
         line = {key: value for key, value in asdict(cell.public()).items() if key not in _LEFT_OUT}
         said = read_predictions(study, cell)
         if said is not None and predictions.TEST in cell.fingerprint:
             gold[cell.fingerprint[predictions.TEST]] = _packed(said.labels)
+            if said.texts is not None:
+                texts[cell.fingerprint[predictions.TEST]] = said.texts
             line["answers"] = _packed(said.predictions)
         lines.append(line)
     date = datetime.fromtimestamp(newest, UTC).date().isoformat()
-    head = json.dumps({"schema": SCHEMA, "name": cells[0].name, "date": date, "gold": gold})
+    said_of_all = {"schema": SCHEMA, "name": cells[0].name, "date": date, "gold": gold}
+    if partly := {name: _packed(found.view("<i8")) for name, found in texts.items() if _overlaps(name, texts)}:
+        said_of_all["texts"] = partly
+    head = json.dumps(said_of_all)
     body = ",\n".join(json.dumps(line, allow_nan=False) for line in lines)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +82,11 @@ def restore(path: Path, multirun: Path) -> str:
     stored = _read(path)
     with reading(path, expected=_EXPECTED, cure=_CURE):
         gold = {name: _unpacked(text) for name, text in stored["gold"].items()}
+        hashes = {name: _unpacked(text).view(np.uint64) for name, text in stored.get("texts", {}).items()}
         noon = datetime.fromisoformat(f"{stored['date']}T12:00:00+00:00").timestamp()
         study = multirun / stored["name"]
         there = _statuses(results.collect(study))
-        for cell, said in _cells(stored):
+        for cell, said in _cells(path, stored):
             folder = study / cell.cell
             if multirun.resolve() not in study.resolve().parents or folder.resolve().parent != study.resolve():
                 raise ValueError(f"a cell {cell.cell!r} of a study {stored['name']!r}")
@@ -86,7 +95,8 @@ def restore(path: Path, multirun: Path) -> str:
             os.utime(cell.write(folder), (noon, noon))
             if said is not None:
                 rows = cell.fingerprint[predictions.TEST]
-                texts = np.full(gold[rows].shape, int(rows, 16), np.uint64)  # alike where the rows are
+                alike = np.full(gold[rows].shape, int(rows, 16), np.uint64)  # where the rows are
+                texts = hashes.get(rows, alike)
                 np.savez_compressed(
                     folder / predictions.FILE, labels=gold[rows], predictions=_unpacked(said), texts=texts
                 )
@@ -102,7 +112,7 @@ def made(path: Path) -> tuple[str, Sequence[str], float]:
         UserError: as `restore`.
     """
     stored = _read(path)
-    cells = [cell for cell, _ in _cells(stored)]
+    cells = [cell for cell, _ in _cells(path, stored)]
     return str(stored["date"]), shortened(cells), sum(cell.durations_s.get(CELL_S, 0.0) for cell in cells) / 3600
 
 
@@ -114,7 +124,7 @@ def shortened(cells: Sequence[RunResult]) -> Sequence[str]:
 
 def _refuse_to_lose(path: Path, cells: Sequence[RunResult]) -> None:
     """A study may have run in part, or elsewhere; what was kept of the rest is the work of hours."""
-    there, known = _statuses(cells), _cells(_read(path)) if path.exists() else []
+    there, known = _statuses(cells), _cells(path, _read(path)) if path.exists() else []
     missing = [cell.cell for cell, _ in known if not _as_good(there, cell)]
     if missing:
         raise UserError(
@@ -141,10 +151,10 @@ def _read(path: Path) -> dict[str, Any]:
     return stored
 
 
-def _cells(stored: dict[str, Any]) -> Sequence[tuple[RunResult, str | None]]:
+def _cells(path: Path, stored: dict[str, Any]) -> Sequence[tuple[RunResult, str | None]]:
     known = {entry.name for entry in fields(RunResult)}
     found = []
-    with reading(FILE, expected=_EXPECTED, cure=_CURE):
+    with reading(path, expected=_EXPECTED, cure=_CURE):
         for line in stored["cells"]:
             cell = RunResult(**{key: value for key, value in line.items() if key in known})
             result_shape.check(vars(cell))
@@ -152,14 +162,21 @@ def _cells(stored: dict[str, Any]) -> Sequence[tuple[RunResult, str | None]]:
     return found
 
 
-def _packed(classes: NDArray[np.int64]) -> str:
-    """Classes as text: the least bytes that hold them, packed."""
-    return base64.b85encode(zlib.compress(classes.astype("<i4").tobytes(), 9)).decode()
+def _overlaps(name: str, texts: Mapping[str, NDArray[np.uint64]]) -> bool:
+    """Whether some test rows, but not all, are those of another split too."""
+    return any(np.isin(texts[name], other).any() for place, other in texts.items() if place != name)
+
+
+def _packed(numbers: NDArray[np.int64]) -> str:
+    """Numbers as text: the least bytes that hold them, packed; of those beyond 32 bits with `_LONG` before it."""
+    long = bool((numbers != numbers.astype(np.int32)).any())
+    packed = base64.b85encode(zlib.compress(numbers.astype("<i8" if long else "<i4").tobytes(), 9)).decode()
+    return _LONG * long + packed
 
 
 def _unpacked(text: str) -> NDArray[np.int64]:
     unpacker = zlib.decompressobj()
-    content = unpacker.decompress(base64.b85decode(text), LARGEST)
+    content = unpacker.decompress(base64.b85decode(text.removeprefix(_LONG)), LARGEST)
     if unpacker.unconsumed_tail:
         raise ValueError(f"more than {LARGEST} bytes of answers")
-    return np.frombuffer(content, "<i4").astype(np.int64)
+    return np.frombuffer(content, "<i8" if text.startswith(_LONG) else "<i4").astype(np.int64)

@@ -21,6 +21,7 @@ from kd_lab.report.published.row_error import combined, paired_error, row_error
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import timed_on
 from kd_lab.report.study.runs import Run, paired, run
+from kd_lab.report.study.settings import alike
 
 _TIMED = ("cost.latency_ms", "cost.throughput_per_s", "cost.speedup")  # what a busy machine spoils
 _BUSY = "other processes were busy while it was timed"
@@ -117,7 +118,8 @@ def of_row(row: Row, cells: Sequence[RunResult]) -> Sequence[RunResult]:
     return [
         cell
         for cell in cells
-        if _label(row, cell) == row.label and all(_option(cell, key) == text for key, text in row.options.items())
+        if _label(row, cell) == row.label
+        and all(alike(_option(cell, key)) == alike(text) for key, text in row.options.items())
     ]
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
+from kd_lab.models.saved_model import CARD
 from kd_lab.pipeline.cell import Cell
+from kd_lab.pipeline.run_folder import MODEL
 from kd_lab.report.release.reopened import ReopenedCells
 from kd_lab.training.fit import Fitted
 
@@ -52,8 +54,10 @@ def origin(cell: RunResult, cells: Sequence[RunResult], study: Path, reopened: R
     exact = all(_exact(name, steps[name]) for name in exports)
     for other in cells:
         alike = other.fingerprint.get("fit") == cell.fingerprint.get("fit")
-        if alike and other.status == "finished" and list(other.config["compression"].items()) == list(kept.items()):
-            return Origin(tuple(exports), exact, study / other.cell / "model")
+        alike = alike and list(other.config["compression"].items()) == list(kept.items())
+        model = study / other.cell / MODEL
+        if alike and other.status == "finished" and (model / CARD).is_file():  # a user may have removed it for its size
+            return Origin(tuple(exports), exact, model)
     try:
         return Origin(tuple(exports), exact, _made(cell, kept, reopened))
     except UserError as error:
@@ -72,7 +76,7 @@ def _made(cell: RunResult, kept: Mapping[str, Any], reopened: ReopenedCells) -> 
         found = before.cache.find("compressed", before.fingerprints["compressed"])
         trains = [name for name, step in before.steps.items() if getattr(step, "epochs", 0)]
         if not found and fitted and not trains:
-            found = before.compressed(Fitted(fitted), reopened.tokens(before), None).parent
+            found = before.compressed(Fitted(fitted), before.taught_tokens(reopened.tokens(before)), None).parent
     if not found:
         raise UserError(
             f"the torch model before {cell.cell}",
@@ -80,4 +84,4 @@ def _made(cell: RunResult, kept: Mapping[str, Any], reopened: ReopenedCells) -> 
             got="neither",
             cure=f"Run it too: compression=[{','.join(kept)}].",
         )
-    return found / "model"
+    return found / MODEL

@@ -84,7 +84,8 @@ def decide(found: Evidence, margin: float) -> GateVerdict:
     """The verdict.
 
     A cell may ship when it is not inferior to the uncompressed model: the lower end of the paired 95 % interval of its
-    change in accuracy lies above `-margin`, over all rows and over those in scope. Rows out of scope are too few to
+    change in accuracy lies above `-margin`, over all rows and over those in scope, and where batches change labels over
+    those that were asked one at a time. Rows out of scope are too few to
     prove that of: there a proven loss beyond the margin stops it, and what is not proven is said. What claims to
     compute the same as the torch model it was made from must do so to `SAME`.
 
@@ -113,7 +114,8 @@ def decide(found: Evidence, margin: float) -> GateVerdict:
     if found.recorded:
         remarks.append(f"asked alone, {found.recorded} rows get another label than in the cell's predictions")
     if fed and found.asked_alone is not None:
-        remarks.append(f"asked alone: {_words(found.asked_alone)}")
+        bad, text = _of_asked_alone(found.asked_alone, margin)
+        (stops if bad else remarks).append(text)
     remarks += [*_gains(found), *(["accuracy was measured on another processor"] if found.elsewhere else [])]
     if stops:
         return GateVerdict(STOP, (*stops, *told), tuple(remarks))
@@ -138,6 +140,15 @@ def _words(change: Comparison) -> str:
     if change.low > 0:
         return f"gains {100 * change.difference:.1f} points [{low:.1f}, {high:.1f}]"
     return f"changes by {100 * change.difference:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def _of_asked_alone(change: Comparison, margin: float) -> tuple[bool, str]:
+    """(whether it stops a cell that must be asked one text at a time, the sentence)."""
+    text = f"asked alone: {_words(change)}"
+    if change.low > -margin:
+        return False, text
+    ruled_out = "" if change.high < 0 else " is not ruled out; more --rows may tell"
+    return True, f"{text}, more than {100 * margin:g} points{ruled_out}"
 
 
 def _of_export(export: Export) -> tuple[bool, str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.table import Table
@@ -15,6 +16,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.nested import at
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import MISSING, one_line
+from kd_lab.data.dataset import MULTI_LABEL
 from kd_lab.evaluation.per_class import ClassFigures, per_class, per_label
 from kd_lab.evaluation.predictions import read_sets, read_validation
 from kd_lab.models.saved_model import read_card
@@ -138,7 +140,7 @@ def summary(report: ClassReport, split: str, most: int | None = None) -> str:
     classes = report.splits[split]
     scores = [one.f1 for one in classes]
     shown = f"the {most} worst of {len(classes)} classes" if most and most < len(classes) else f"{len(classes)} classes"
-    middle = f"median {_percent(scores[len(scores) // 2])}, " if len(scores) > 2 else ""
+    middle = f"median {_percent(median(scores))}, " if len(scores) > 2 else ""
     never = sum(one.predicted == 0 for one in classes)
     silent = f"; {never} never answered" if never else ""
     told = f"F1 {_percent(scores[0])} to {_percent(scores[-1])}, {middle}recall with its 95 % interval"
@@ -152,6 +154,8 @@ def _report(study: Path, data_set: str, cell: RunResult, label: str, why: str) -
     if (sets := read_sets(study / cell.cell)) is not None:
         splits = {TEST: _ranked(per_label(sets))}
         return ClassReport(data_set, cell.cell, label, why, _names(study / cell.cell / MODEL), splits)
+    if cell.config.get("task") == MULTI_LABEL:  # kept rows have no sets
+        return None
     splits = {TEST: _ranked(per_class(said.labels, said.predictions))}
     if (other := read_validation(study / cell.cell)) is not None:
         splits[VALIDATION] = _ranked(per_class(other.labels, other.predictions))

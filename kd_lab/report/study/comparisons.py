@@ -9,7 +9,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.nested import at
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, SeedNoise, compare, holm, seed_noise
 from kd_lab.report.study import measures
-from kd_lab.report.study.runs import Run, paired
+from kd_lab.report.study.runs import Run, by_shared_seeds, paired
 from kd_lab.report.study.settings import Setting
 
 LEVEL = 0.05
@@ -79,9 +79,8 @@ def compared(
 
 def seeds_noise(one: Setting, group: Sequence[Setting]) -> SeedNoise | None:
     """How seeds move accuracies, from the settings of the group that have all runs of one of them."""
-    pairs = [paired(one.by_run, setting.by_run) for setting in group]
-    runs = min((list(ours) for ours, _ in pairs), key=len)  # by the seeds that all settings have
-    whole = [theirs for ours, theirs in pairs if list(ours) == runs and all(run in theirs for run in runs)]
+    runs, *others = by_shared_seeds([setting.by_run for setting in (one, *group) if setting.cells])
+    whole = [theirs for theirs in others if all(run in theirs for run in runs)]
     found = [[at(theirs[run], measures.ACCURACY.path) for run in runs] for theirs in whole]
     return seed_noise([numbers for numbers in found if None not in numbers])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,8 @@ from kd_lab.evaluation import intervals
 from kd_lab.evaluation.balanced_accuracy import at_chance
 from kd_lab.evaluation.cross_dataset import ALSO_ON, BY_NUMBER
 from kd_lab.evaluation.intervals import RATE, Spread
+from kd_lab.report.published.editions import data_options
+from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.settings import Setting
 
 NOTE = "*: not known to be better than always answering one class"
@@ -55,20 +58,43 @@ def cross_evaluation(settings: Sequence[Setting]) -> CrossEvaluation | None:
     judged = [one for one in settings if any(ALSO_ON in cell.metrics for cell in one.cells)]
     if not judged:
         return None
-    fitted_on = [str((one.cells[0].config.get("dataset") or {}).get("name")) for one in judged]
-    others = [name for one in judged for cell in one.cells for name in cell.metrics.get(ALSO_ON, {})]
-    names = tuple(dict.fromkeys([*fitted_on, *others]))
+    blocks = data_sets(judged)
+    fitted_on = {id(one): block.name for block in blocks for one in block.settings}
+    known = {_rows_of(block.settings[0].cells[0].config.get("dataset") or {}): block.name for block in blocks}
+    found = {id(one): [_by_name(cell, fitted_on[id(one)], known) for cell in one.cells] for one in judged}
+    others = [name for one in judged for told in found[id(one)] for name in told]
+    names = tuple(dict.fromkeys([*(fitted_on[id(one)] for one in judged), *others]))
     rows: dict[str, dict[str, Judgement]] = {}
-    for one, own in zip(judged, fitted_on, strict=True):
-        found = {name: _judgement(one.cells, name, own) for name in names}
-        rows[one.label] = {name: judgement for name, judgement in found.items() if judgement}
+    for one in judged:
+        row = {name: _judgement(found[id(one)], name, fitted_on[id(one)]) for name in names}
+        rows[one.label] = {name: judgement for name, judgement in row.items() if judgement}
     return CrossEvaluation(names, rows)
 
 
-def _judgement(cells: Sequence[RunResult], name: str, own: str) -> Judgement | None:
-    told = [cell.metrics.get("test" if name == own else ALSO_ON, {}) for cell in cells]
-    metrics: list[Mapping[str, Any]] = [one if name == own else one.get(name, {}) for one in told]
-    metrics = [one for one in metrics if one.get("accuracy") is not None]
+def _by_name(cell: RunResult, own: str, known: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """Name of a data set -> what a cell's model comes to on it; another one that bears its own one's name says so.
+
+    Args:
+        own: name of its own.
+        known: `_rows_of` a data set of the study's -> its name.
+    """
+    found: dict[str, Mapping[str, Any]] = {own: cell.metrics.get("test", {})}
+    for name, metrics in cell.metrics.get(ALSO_ON, {}).items():
+        alike = name == (cell.config.get("dataset") or {}).get("name")
+        other = f"{name} ({ALSO_ON})" if alike else name
+        found.setdefault(known.get(_rows_of((cell.config.get("also_on") or {}).get(name) or {}), other), metrics)
+    return found
+
+
+def _rows_of(config: Mapping[str, Any]) -> str:
+    """What of a data set's config says which rows are its test's."""
+    places = {key: config.get(key) for key in ("path", "test_path")}
+    told = {key: value for key, value in data_options(config).items() if key != "dataset.labelled"}
+    return json.dumps(told | places, sort_keys=True, default=str)
+
+
+def _judgement(found: Sequence[Mapping[str, Mapping[str, Any]]], name: str, own: str) -> Judgement | None:
+    metrics = [told[name] for told in found if told.get(name, {}).get("accuracy") is not None]
     if not metrics:
         return None
     spread = intervals.over_seeds([one["accuracy"] for one in metrics], RATE)

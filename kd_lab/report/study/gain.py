@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kd_lab.core.nested import at
 from kd_lab.core.option_roles import is_seed
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, holm
@@ -17,7 +16,6 @@ from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
 
 BASELINE, DISTILLED = "baseline", "distilled"
-_Student = tuple[tuple[str, str], ...]  # (option, value) of its model, seeds left out
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Gain:
 
     Args:
         data_set: its name.
-        student: the model's name.
+        student: the model's name, with the options that tell it from others of the study that bear it.
         distilled, baseline: of several each, those of the highest validation accuracy.
         comparison: distilled less baseline on the test rows.
         p_corrected: its p, corrected for all gains of the data set; with several seeds for all pairs of settings.
@@ -55,7 +53,7 @@ def gains(settings: Sequence[Setting], predictions: Sequence[Mapping[Run, Predic
 
 
 def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], several: bool) -> list[Gain]:
-    students: dict[_Student, dict[str, list[Setting]]] = {}
+    students: dict[tuple[tuple[str, str], ...], dict[str, list[Setting]]] = {}  # options of the model, seeds left out
     for setting in block.settings:
         cell = setting.cells[0]
         students.setdefault(_student(cell), {}).setdefault(method(cell.config), []).append(setting)
@@ -71,19 +69,20 @@ def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], se
             found.append((distilled, baseline, comparison, max(map(len, sides)) > 1))
     comparisons = [comparison for _, _, comparison, _ in found]
     corrected = holm([one.p for one in comparisons], tests_where_chosen(len(block.settings), comparisons))
-    return [_gain(block.name, several, *one, p) for one, p in zip(found, corrected, strict=True)]
+    names = _named([distilled.cells[0] for distilled, *_ in found])
+    return [_gain(block.name, several, name, *one, p) for name, one, p in zip(names, found, corrected, strict=True)]
 
 
 def _gain(
     data_set: str,
     several: bool,
+    student: str,
     distilled: Setting,
     baseline: Setting,
     comparison: Comparison,
     chosen: bool,
     p_corrected: float,
 ) -> Gain:
-    student = str(at(distilled.cells[0].config, "model.name"))
     points = f"{100 * comparison.difference:+.1f} points [{100 * comparison.low:+.1f}, {100 * comparison.high:+.1f}]"
     runs = "one seed" if comparison.n == 1 else f"{comparison.n} runs"
     of = f" ({distilled.label} less {baseline.label}, chosen on validation)" if chosen else ""
@@ -93,6 +92,17 @@ def _gain(
     return Gain(data_set, student, distilled, baseline, comparison, p_corrected, text)
 
 
-def _student(cell: RunResult) -> _Student:
+def _named(cells: Sequence[RunResult]) -> list[str]:
+    """A name for the model of each, its own and, of those that share it, the options that tell them apart."""
+    options = [dict(_student(cell)) for cell in cells]
+    found = []
+    for own in options:
+        alike = [other for other in options if other.get("name") == own.get("name")]
+        apart = [key for key in own if len({other.get(key) for other in alike}) > 1]
+        found.append(" ".join([own.get("name", ""), *(f"{key}={own[key]}" for key in apart)]))
+    return found
+
+
+def _student(cell: RunResult) -> tuple[tuple[str, str], ...]:
     model = flat_options(cell.config.get("model") or {})
     return tuple(sorted((key, str(value)) for key, value in model if not is_seed(key)))

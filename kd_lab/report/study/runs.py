@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from kd_lab.core.nested import at
@@ -39,15 +39,18 @@ def paired(first: Mapping[Run, Held], second: Mapping[Run, Held]) -> tuple[Mappi
 
     Of several runs that are alike in these, the first counts: the others are no further repetitions of the pair.
     """
-    shared = {key for run in first for key, _ in run} & {key for run in second for key, _ in run}
+    one, other = by_shared_seeds([first, second])
+    return one, other
 
-    def by_shared(side: Mapping[Run, Held]) -> Mapping[Run, Held]:
-        found: dict[Run, Held] = {}
-        for run, held in side.items():
-            found.setdefault(tuple(pair for pair in run if pair[0] in shared), held)
-        return found
 
-    return by_shared(first), by_shared(second)
+def by_shared_seeds(settings: Sequence[Mapping[Run, Held]]) -> list[dict[Run, Held]]:
+    """Each setting's runs by the seeds that all have; of several that are alike in these, the first."""
+    shared = set.intersection(*({key for run in setting for key, _ in run} for setting in settings))
+    found: list[dict[Run, Held]] = [{} for _ in settings]
+    for setting, reduced in zip(settings, found, strict=True):
+        for run, held in setting.items():
+            reduced.setdefault(tuple(pair for pair in run if pair[0] in shared), held)
+    return found
 
 
 def runs_in_words(runs: Iterable[Run]) -> str:

@@ -18,6 +18,7 @@ from kd_lab.report.published.editions import DATA, editions, options
 from kd_lab.report.study.runs import Run, run
 
 _NO_AXES = {"name", "experiments", "paths", "tracking", "search", "hydra"}  # say where, not what
+_ONE_VALUE = {"true": "true", "false": "false", "null": "none", "none": "none"}  # as YAML reads them
 _PLACES = 4  # significant ones of a number in a label; samplers draw numbers of seventeen
 
 
@@ -156,12 +157,13 @@ def _value(axis: str, cell: RunResult, overrides: Mapping[str, str]) -> str:
 
 
 def alike(text: str) -> float | str:
-    """What two texts of one value share."""
+    """What two texts of one value share, such as 2 and 2.0, True and true, null and none."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    return number if math.isfinite(number) else text.strip("'\"")
+    word = text.strip("'\"")
+    return number if math.isfinite(number) else _ONE_VALUE.get(word.lower(), word)
 
 
 def _place(text: str, known: Mapping[str, int]) -> tuple[int, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RETRY = "retry_of"  # attribute of a trial that repeats one which a kill cut short
 CUT_SHORT = "cut_short"  # attribute of that one: it has no place in the search
 CELL, ERROR = "cell", "error"  # attributes: the cell's folder name, why it failed
+RESULT = "result"  # attribute, and entry of a result's fingerprint: the name of all that went into it
 ABOUT = "about"  # attribute of the study: what it is made from
 
 
@@ -114,11 +115,11 @@ class Search:
             UserError: the result lacks a figure that is searched for.
         """
         try:
-            result = results.read(folder)
+            result = results.attempt(folder)
         except UserError as error:
             return self.tell_failed(number, str(error), folder.name)
         if result.status == "pruned":
-            self._finish(number, self._states.PRUNED, cell=folder.name)
+            self._finish(number, self._states.PRUNED, cell=folder.name, result=result.fingerprint.get(RESULT))
             return result.error or "pruned"
         if result.status != "finished":
             return self.tell_failed(number, result.error or result.status, folder.name)
@@ -132,13 +133,32 @@ class Search:
         )
         if not all(map(math.isfinite, values)):
             return self.tell_failed(number, f"not a number: {figures}", folder.name)
-        self._finish(number, self._states.COMPLETE, values, cell=folder.name)
+        self._finish(number, self._states.COMPLETE, values, cell=folder.name, result=result.fingerprint.get(RESULT))
         return figures
 
     def cells(self) -> list[str]:
         """Names of the cells of all trials that have finished or were pruned, in this start or before, by number."""
         done = self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED))
         return [trial.user_attrs[CELL] for trial in done if CELL in trial.user_attrs]
+
+    def refuse_others(self, now: Callable[[Mapping[str, Any]], str | None]) -> None:
+        """Refuses to go on where data or code are others than those of the trials that are there.
+
+        Args:
+            now: values of the axes -> the name of the result that they would come to; None where it is as it was.
+
+        Raises:
+            UserError: one would be another.
+        """
+        for trial in self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED)):
+            noted = trial.user_attrs.get(RESULT)
+            if noted is not None and now(trial.params) not in (None, noted):
+                raise UserError(
+                    f"study {self.plan.study} in {self.plan.storage}",
+                    expected="the data and the code of its trials, which new ones are compared with",
+                    got=f"others: trial {trial.number} would not come to what it came to",
+                    cure="Choose another name=...",
+                )
 
     def tell_failed(self, number: int, why: str, cell: str | None = None) -> str:
         """Tells that a trial failed; the search goes on without it."""

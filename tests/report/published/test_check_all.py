@@ -285,3 +285,44 @@ def test_damaged_rows_are_one_line_and_nothing_is_written_elsewhere(
         kept.restore(path, place / "again" / "multirun")
     assert not (place / "elsewhere").exists()
     assert not (place / "again" / "elsewhere").exists()
+
+
+def test_a_study_whose_rows_bear_several_labels_comes_back_too(place: Path) -> None:
+    """Their labels are numbers of sets, of 63 bits; which labels a set has is not kept, and no class is reported."""
+    sets = np.array([2**40, 2**62 + 1, 5], np.int64)
+    for folder in sorted((place / "multirun" / NAME).iterdir()):
+        with np.load(folder / ANSWERS) as stored:
+            found = {**stored, **{part: sets[stored[part]] for part in ("labels", "predictions")}}
+        np.savez_compressed(folder / ANSWERS, **found)
+        text = (folder / "result.json").read_text().replace('"seed": ', '"task": "multi_label", "seed": ', 1)
+        (folder / "result.json").write_text(text)
+    kept.restore(kept_in(place) / kept.FILE, place / "again")
+    here, there = (
+        [read_predictions(place / where / NAME, one) for one in study(place / where, NAME)]
+        for where in ("multirun", "again")
+    )
+    for one, other in zip(here, there, strict=True):
+        assert one is not None
+        assert other is not None
+        assert np.array_equal(one.predictions, other.predictions)
+        assert np.array_equal(one.labels, other.labels)
+    assert changed(place) == []
+
+
+def test_splits_that_share_rows_are_known_to_when_they_come_back(place: Path) -> None:
+    for number, folder in enumerate(sorted((place / "multirun" / NAME).iterdir())):
+        with np.load(folder / ANSWERS) as stored:
+            found = {**stored, "texts": stored["texts"] + np.uint64(ROWS // 2 * (number % 2))}
+        np.savez_compressed(folder / ANSWERS, **found)
+        (folder / "result.json").write_text((folder / "result.json").read_text().replace("00ff", f"00f{number % 2}"))
+    kept.restore(kept_in(place) / kept.FILE, place / "again")
+    splits = {
+        one.fingerprint[TEST]: read_predictions(place / "again" / NAME, one) for one in study(place / "again", NAME)
+    }
+    texts = [said.texts for said in splits.values() if said is not None and said.texts is not None]
+    assert len(np.intersect1d(*texts)) == ROWS // 2
+
+
+def test_a_folder_without_a_table_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["report", "--check-all", "--experiments", str(tmp_path)]) == 2
+    assert "expected tables that were kept, got none" in capsys.readouterr().err

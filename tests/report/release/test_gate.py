@@ -27,6 +27,7 @@ from kd_lab.report.release.gate_verdict import (
 SAME = Comparison(difference=0.0, low=-0.002, high=0.002, p=1.0, n=1)
 WORSE = Comparison(difference=-0.03, low=-0.04, high=-0.02, p=0.0, n=1)
 UNSURE = Comparison(difference=-0.005, low=-0.015, high=0.005, p=0.4, n=1)
+FED = {"batch of 8": BatchDependence(100, 3, 0.4)}
 GOOD = Evidence(
     cell="cell",
     label="onnx_int8",
@@ -48,8 +49,14 @@ GOOD = Evidence(
         ({"accuracy": {ALL: UNSURE}}, STOP, "not ruled out"),
         ({"accuracy": {ALL: SAME, IN_SCOPE: WORSE}}, STOP, "in scope"),
         ({"accuracy": {ALL: SAME, OUT_OF_SCOPE: WORSE}}, STOP, "out of scope"),
-        ({"dependence": {"batch of 8": BatchDependence(100, 3, 0.4)}}, ALONE, "batch of 8 changes 3 of 100 labels"),
+        ({"dependence": FED}, ALONE, "batch of 8 changes 3 of 100 labels"),
         ({"dependence": {"batch of 8": BatchDependence(100, 1, 1e-6)}}, SHIP, ""),
+        (
+            {"dependence": {"batch of 8": BatchDependence(100, 3, 0.4)}, "asked_alone": WORSE},
+            STOP,
+            "asked alone: loses",
+        ),
+        ({"dependence": {"batch of 8": BatchDependence(100, 3, 0.4)}, "asked_alone": UNSURE}, STOP, "more --rows"),
         ({"export": Export(("onnx",), exact=True, rows=10, largest=0.5)}, STOP, "onnx"),
         ({"export": Export(("onnx_int8",), exact=False, rows=10, agreement=0.99, largest=0.5)}, SHIP, ""),
         ({"against": None, "accuracy": {}}, UNJUDGED, "uncompressed"),

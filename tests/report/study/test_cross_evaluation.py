@@ -64,6 +64,21 @@ def test_each_setting_stands_beside_its_own_data_set_and_what_is_at_chance_is_ma
     assert "[90.0 [85.1, 93.4]]" in console.export_text()
 
 
+def test_another_data_set_of_the_same_name_has_a_column_of_its_own() -> None:
+    one = fitted("csv", 0.9, csv=judged(0.55, 0.5))
+    one.config["dataset"] = {"name": "csv", "path": "a.csv"}
+    one.config["also_on"] = {"csv": {"name": "csv", "path": "b.csv"}}
+    found = cross_evaluation(settings([one]))
+    assert found is not None
+    assert found.data_sets == ("csv", "csv (also_on)")
+    (row,) = found.rows.values()
+    assert [judgement.accuracy.mean for judgement in row.values()] == [0.9, 0.55]
+    one.config["also_on"]["csv"]["path"] = "a.csv"
+    found = cross_evaluation(settings([one]))
+    assert found is not None
+    assert found.data_sets == ("csv",)
+
+
 def test_the_file_has_fractions(found: CrossEvaluation) -> None:
     rows = list(csv.DictReader(to_csv(found).splitlines()))
     assert [(row["setting"], row["judged_on"], row["own"], row["at_chance"]) for row in rows] == [

@@ -55,6 +55,18 @@ def test_each_student_is_held_against_itself_with_labels_alone(tmp_path: Path) -
     assert found["mini"].p_corrected == exact["mini"]
 
 
+def test_students_of_one_name_are_told_apart_by_their_options(tmp_path: Path) -> None:
+    made = []
+    for hidden in (64, 256):
+        for method, right in (("baseline", 100), ("distilled", 200 + hidden // 2)):
+            one, said = trained("lstm", method, right, hidden=hidden)
+            one.config["model"]["hidden"] = hidden
+            made.append((one, said))
+    found = report(tmp_path, *made).gains
+    assert [gain.student for gain in found] == ["lstm hidden=64", "lstm hidden=256"]
+    assert "gain of distillation, lstm hidden=256: " in found[1].text
+
+
 def test_a_gain_is_told_with_its_interval_and_kept_in_the_report(tmp_path: Path) -> None:
     told = report(tmp_path, trained("lstm", "baseline", 100), trained("lstm", "distilled", 220))
     line = "gain of distillation, lstm: +30.0 points [+25.4, +34.4] of test accuracy over labels alone, "

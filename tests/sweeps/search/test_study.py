@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from kd_lab.core import results
+from kd_lab.core.errors import UserError
+from kd_lab.core.results import RunResult
 from kd_lab.sweeps.search.objective import objectives
 from kd_lab.sweeps.search.space import read
 from kd_lab.sweeps.search.study import AskedTrial, Search, SearchPlan
@@ -79,3 +82,25 @@ def test_a_start_that_is_killed_while_it_queues_what_was_cut_short_queues_it_onc
     states = [trial.state.name for trial in again.study.trials]
     assert states == ["FAIL", "WAITING"]
     assert again.ask(1)[0].values == asked.values
+
+
+def test_an_attempt_that_failed_is_not_told_by_the_result_of_before(tmp_path: Path) -> None:
+    search, folder = Search(plan(tmp_path, "random")), tmp_path / "cell"
+    before = {"metrics": {"validation": {"accuracy": 0.9}}, "fingerprint": {"result": "abc"}}
+    RunResult("s", "cell", "finished", {}, **before).write(folder)
+    RunResult("s", "cell", "pruned", {}, error="hopeless").write(folder, results.FAILED)
+    (asked,) = search.ask(1)
+    assert search.tell(asked.number, folder) == "hopeless"
+    assert search.study.trials[0].state.name == "PRUNED"
+
+
+def test_a_search_does_not_go_on_over_other_data(tmp_path: Path) -> None:
+    search, folder = Search(plan(tmp_path, "random")), tmp_path / "cell"
+    made = {"metrics": {"validation": {"accuracy": 0.9}}, "fingerprint": {"result": "abc"}}
+    RunResult("s", "cell", "finished", {}, **made).write(folder)
+    search.tell(search.ask(1)[0].number, folder)
+    again = Search(plan(tmp_path, "random"))
+    for unchanged in (None, "abc"):
+        again.refuse_others(lambda values, now=unchanged: now)  # type: ignore[misc]
+    with pytest.raises(UserError, match=r"the data and the code of its trials.*trial 0.*Choose another name"):
+        again.refuse_others(lambda values: "def")
