@@ -80,7 +80,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[P
     empty_store(folder / "multirun" / "mlflow.db")
     topics = {"sport": "match goal team", "food": "soup bread salt"}
     rows = [
-        f"the {word} of day {day},{topic}" for day in range(20) for topic in topics for word in topics[topic].split()
+        f"the {word} of day {day},{topic}" for day in range(10) for topic in topics for word in topics[topic].split()
     ]
     (folder / "mine.csv").write_text("Text,Label\n" + "\n".join(rows), encoding="utf-8")
     (folder / "answers.csv").write_text("text,label\n" + "\n".join(rows[::2]), encoding="utf-8")
@@ -123,6 +123,8 @@ def test_a_block_runs(kind: str, text: str, page: str, here: Path, monkeypatch: 
     trains = not {*VERBS, "--help", "--cfg"} & set(arguments)
     fitted = not {"teacher=answers", "teacher=none"} & set(arguments)
     shortened = [one for one in quick if one not in arguments and (fitted or not one.startswith("teacher."))]
+    shortened += [f"compression.{step}.epochs=0" for step in ("prune_heads", "prune_width") if step in rest]
+    shortened += ["dataset.augmentation.factor=1"] if "method=recommended" in rest else []
     allowed = (0, 1) if JUDGES & set(arguments) else (0,)
     assert command([*arguments, *(shortened if trains else ())]) in allowed
 

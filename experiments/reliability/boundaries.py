@@ -71,9 +71,10 @@ def stories(folder: Path) -> list[Story]:
     """A cell from nothing; a sweep over kept fits with its report; the mirroring of a sweep into MLflow."""
     store = workload.make(folder / "store")
     _do(store, [*SWEEP, "name=other", "seed=0,1"])  # makes the store: SQLite's own affair
+    fitted = workload.copy(store, folder / "fitted")  # with the fits that its sweep finds
     shutil.rmtree(store / "cache")
-    shutil.rmtree(store / "multirun" / "other")
-    fitted = workload.copy(store, folder / "fitted")
+    for place in (store, fitted):
+        shutil.rmtree(place / "multirun" / "other")
     _do(fitted, SWEEP)
     for name in ("mlflow.db", "mlartifacts"):
         path, new = fitted / "multirun" / name, store / "multirun" / name
@@ -206,7 +207,7 @@ def main() -> None:
     began = time.time()
     with tempfile.TemporaryDirectory(prefix="kd_lab_boundaries_") as scratch:
         told = [one for one in stories(Path(scratch)) if asked.story in (None, one.name)]
-        trials = plan(told, list(ERRORS) if asked.fail else ["kill"])[:: asked.every]
+        trials = plan(told, list(ERRORS) if asked.fail else ["kill"])[asked.every // 2 :: asked.every]
         share, shares = asked.share
         trials = trials[share - 1 :: shares]
         found = []

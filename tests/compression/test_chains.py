@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import permutations
 
 import pytest
@@ -26,6 +27,7 @@ from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.spec import BuildContext
+from kd_lab.models.tfidf import Tfidf
 from kd_lab.models.word_embedding import word_embedding
 from kd_lab.training.fit import FitSpec, recover
 from kd_lab.training.optimizer import AdamW
@@ -245,6 +247,7 @@ AWARE = "quantization_aware"
         ((AWARE, "torch_bf16"), "[quantization_aware,onnx_int8]"),
         ((AWARE, "prune_l1", "onnx_int8"), "[prune_l1,quantization_aware,onnx_int8]"),
         (("prune_width", AWARE, "prune_heads"), "[prune_width,prune_heads,quantization_aware,onnx_int8]"),
+        ((AWARE, "out_of_scope"), "[quantization_aware,onnx_int8]"),
     ],
     ids=str,
 )
@@ -256,6 +259,20 @@ def test_quantization_aware_training_is_refused_without_its_int8_and_the_cure_pa
     assert f"compression={cure}" in str(refused.value)
     assert str(refused.value).startswith("compression.quantization_aware: ")
     check_all({name: STEPS[name] for name in cure.strip("[]").split(",")}, kind)
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "cure"),
+    [
+        (LstmAttention(init="random"), (AWARE, "onnx_int8", "onnx_int8_per_tensor"), "[quantization_aware,onnx_int8]"),
+        (LstmAttention(init="random"), ("openvino", "onnx_int8_static"), "[onnx_int8]"),
+        (Tfidf(), ("onnx", "prune_l1"), "[onnx]"),
+    ],
+)
+def test_the_cure_for_a_chain_that_does_not_go_together_passes(model, names, cure):
+    with pytest.raises(UserError, match=re.escape(f"compression={cure}")):
+        check_all({name: STEPS[name] for name in names}, model.kind, model)
+    check_all({name: STEPS[name] for name in cure.strip("[]").split(",")}, model.kind, model)
 
 
 @pytest.mark.parametrize(("aware", "int8"), [(False, True), (True, False)])

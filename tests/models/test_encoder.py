@@ -287,3 +287,13 @@ def test_parameters_are_counted_and_zeros_apart(context: BuildContext) -> None:
         model.net.bert.pooler.dense.weight[:3].zero_()
     assert model.count_parameters() == (counted, before - 3 * 16)
     assert nonzero < counted  # biases start at zero
+
+
+def test_a_bert_starts_from_a_distilbert_which_has_no_segments(tmp_path: Path) -> None:
+    shape = {"layers": 2, "width": 16, "heads": 2, "feed_forward": 24}
+    context = BuildContext(3, VOCABULARY, 0, "tokens", list, Cache(tmp_path / "cache"))
+    teacher = Encoder("t", "distilbert", **shape, init="random").build(context)
+    student = Encoder("s", "bert", **shape, init="teacher").build(context._replace(teacher=teacher))
+    embeddings = student.net.base_model.embeddings
+    assert not embeddings.token_type_embeddings.weight.any()
+    assert torch.equal(embeddings.word_embeddings.weight, teacher.net.base_model.embeddings.word_embeddings.weight)

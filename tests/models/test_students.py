@@ -151,11 +151,9 @@ def test_its_name_is_its_options_and_not_what_results_call_it(name: str) -> None
 @pytest.mark.parametrize(
     "model",
     [
-        "static",
         "static model.ngrams=2 model.buckets=500 model.hidden=16",
         "cnn model.maps=16",
         "gru_attention model.hidden=16 model.bidirectional=true",
-        "lstm_attention model.hidden=16 model.bidirectional=true",
         "tiny_transformer optimizer.encoder_lr=0.01 model.width=32 model.feed_forward=32 model.layers=1",
     ],
 )

@@ -19,6 +19,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from experiments.reliability.malformed_kinds import Kind, graph, kinds, tokenizer
 from kd_lab.__main__ import command
@@ -30,7 +32,7 @@ from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.hub import Hub
 from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.data.tokenizer_file import read_tokenizer
-from kd_lab.models import saved_model
+from kd_lab.models import saved_model, weights_file
 from kd_lab.models.base import read_config
 from kd_lab.models.weights_file import read_tensors
 from kd_lab.report.study import answers
@@ -306,3 +308,9 @@ def test_a_panic_is_told_and_an_interruption_is_not_swallowed() -> None:
         raise type("PanicException", (BaseException,), {})("out of bounds")
     with pytest.raises(KeyboardInterrupt), reading("a", expected="b", cure="c"):
         raise KeyboardInterrupt
+
+
+def test_a_class_called_as_an_option_of_size_is_none(tmp_path: Path) -> None:
+    config = {"num_hidden_layers": 1, "label2id": {"football players": 60}}
+    save_file({"one": torch.zeros(2)}, tmp_path / "model.safetensors")
+    weights_file.refuse_giants(lambda: torch.nn.Linear(1, 1), config, tmp_path / "model.safetensors")

@@ -17,8 +17,8 @@ from experiments.reliability.result import FOLDER
 from kd_lab.core.paths import root
 
 ROWS = {
-    "deaths": ("boundaries", "--every", "200"),
-    "faults": ("boundaries", "--fail", "--every", "600"),
+    "deaths": ("boundaries", "--every", "330"),
+    "faults": ("boundaries", "--fail", "--every", "930"),
     "damage": ("damage", "--every", "61"),  # odd, so that each of the four ways has its turn
     "kills": ("kills", "--kills", "1", "--only", "optuna"),
 }  # kills on a grid: tests/sweeps/test_kill.py
@@ -27,14 +27,14 @@ import json, sys
 from importlib import import_module
 from pathlib import Path
 
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.figure import Figure
 
 from experiments.reliability import interpose
 
 interpose.preload()  # which starts this program anew
 from experiments.reliability import boundaries, kills
 
-ConstrainedLayoutEngine.execute = lambda *_: None  # what is tried are writes, not where a label stands
+Figure.savefig = lambda self, to, **_: Path(to).write_bytes(b"x")  # what is tried are writes, not what is drawn
 to, rows, codes = Path(sys.argv[1]), json.loads(sys.argv[2]), {}
 stories, told = boundaries.stories, []
 boundaries.stories = lambda _: told or told.extend(stories(to / "stories")) or told

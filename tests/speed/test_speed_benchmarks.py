@@ -115,7 +115,7 @@ def test_pretraining_ends_with_the_weights_of_the_bare_loop(tmp_path):
 
 @pytest.mark.slow
 def test_student_against_the_peers_and_a_sweep_worked_out_from_them(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_steps, "workers", partial(turns, apart=("b", "ours")))
+    monkeypatch.setattr(training_steps, "workers", partial(turns, apart=("b",)))
     monkeypatch.setattr(sweep, "workers", turns)
     monkeypatch.setitem(sweep.LAUNCHERS, "joblib", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"])
     student = measure("student", tmp_path, tiny)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,6 +23,7 @@ from hydra_plugins.kd_lab.ray_launcher import RayLauncher
 from hydra_plugins.kd_lab.submitit_launcher import SlurmLauncher
 from kd_lab.__main__ import command
 from kd_lab.core import results
+from kd_lab.core.errors import UserError
 from kd_lab.core.paths import root
 
 QUICK = [*TOY, *STUDENT, *TEACHER]
@@ -197,7 +199,7 @@ def test_a_worker_that_is_killed_fails_its_cell_alone(sweep: Sweep) -> None:
         give_up = time.monotonic() + LONGEST_S
         while program.process.poll() is None and not list(study.glob("*/result.json")) and time.monotonic() < give_up:
             time.sleep(0.2)
-        time.sleep(2)  # the first cell's job ends, and its process is idle
+        time.sleep(0.5)  # the first cell's job ends, and its process is idle
         there += workers(running)
         listening = [port for one in there for port in one.net_connections() if port.status == psutil.CONN_LISTEN]
         for worker in workers(running, LAUNCHERS[launcher][1]):
@@ -276,13 +278,20 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     [
         ("hydra.launcher.num_cpus=0", "above 0"),
         ("hydra.launcher.address=127.0.0.1:1", "a Ray cluster that answers"),
-        ("hydra.launcher.num_cpus=1000", "at most the"),
     ],
 )
 def test_a_ray_cluster_that_cannot_run_a_cell_is_told_in_one_line(wrong: str, why: str, caller: Program) -> None:
     line = told(caller, "-m", *QUICK, "hydra/launcher=ray", "name=study", "seed=1,2", wrong)
     assert line.startswith("kd-lab: hydra.launcher.")
     assert why in line
+
+
+def test_a_cell_that_no_cluster_has_room_for_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a real cluster, which would be started for its size alone."""
+    there = {"init": lambda *_, **__: None, "cluster_resources": lambda: {"CPU": 2.0}, "shutdown": lambda: None}
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(**there))
+    with pytest.raises(UserError, match="num_cpus: expected at most the 2 CPUs"), RayLauncher(num_cpus=1000)._cluster():
+        pass
 
 
 # settings

@@ -284,6 +284,24 @@ def test_accumulated_batches_update_less_often(toy_tokens, tmp_path):
     assert len(seen) == -(-len(BatchLoader(toy_tokens.split("train"), 8, 0)) // 4)
 
 
+def test_the_last_update_of_an_epoch_weighs_its_rows_as_the_others_do(toy_tokens, tmp_path):
+    """Lightning divides by the batches of a whole update, however few there are."""
+    shares = []
+    original = Distillation._share_of_update
+
+    def look(self, number):
+        shares.append(original(self, number))
+        return shares[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Distillation, "_share_of_update", look)
+        trainer = Trainer(max_epochs=1, batch_size=8, accumulate=4, precision="32-true", device="cpu")
+        fitted(toy_tokens, tmp_path, trainer=trainer)
+    left = len(shares) % 4
+    assert left, "the toy rows make no whole number of updates"
+    assert shares == [1.0] * (len(shares) - left) + [4 / left] * left
+
+
 def test_a_student_that_starts_from_its_teacher_has_its_layers(toy_tokens, tmp_path, teacher):
     copy = Encoder("copy", "bert", 1, 16, 2, 16, init="teacher", keep_layers=(0,))
     still = AdamW(encoder_lr=0.0, head_lr=0.0)

@@ -47,6 +47,7 @@ def test_it_says_nearly_the_same_from_a_quarter_of_the_weights(three, context):
     rough = small(batch).logits
     assert 0 < float((rough - exact).abs().mean()) < 0.15 * float(exact.std())
     assert small.quantized
+    assert small.count_parameters()[0] == exported.count_parameters()[0]
     assert len(small.model) < 0.3 * len(exported.model)
 
 
