@@ -76,14 +76,6 @@ def test_the_probabilities_of_all_classes_sum_to_one(model: Path, ask: Callable[
     assert max(each, key=each.__getitem__) == row["label"]
 
 
-def test_a_csv_file_is_answered_into_another(model: Path, tmp_path: Path, ask: Callable[..., Any]) -> None:
-    (tmp_path / "in.csv").write_text("id,words\n" + "".join(f'{n},"{text}, or so"\n' for n, text in enumerate(TEXTS)))
-    given = ["--csv", str(tmp_path / "in.csv"), "--text-column", "words", "--out", str(tmp_path / "out.csv")]
-    assert ask("--model", str(model), *given).out == ""
-    rows = answers((tmp_path / "out.csv").read_text(), ",")
-    assert [row["label"] for row in rows] == TextClassifier(model).predict([f"{text}, or so" for text in TEXTS])[0]
-
-
 def test_what_a_killed_process_left_beside_its_answers_is_cleared_by_the_next(
     small_study: Path, tmp_path: Path, ask: Callable[..., Any]
 ) -> None:

@@ -85,10 +85,6 @@ def test_texts_that_pandas_takes_for_missing_are_texts(write: Write) -> None:
     assert sorted(set(Csv(path).load().splits["train"].texts)) == ["NA", "None", "nan", "null"]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(write: Write) -> None:
-    assert Csv(write(b"\xef\xbb\xbf" + b"text,label\n" + ROWS.encode())).load().classes == ("a", "b")
-
-
 def test_another_encoding_can_be_named(write: Write) -> None:
     path = write(("text,label\n" + ROWS.replace("text", "café")).encode("latin-1"))
     assert "café number 0" in [
@@ -193,12 +189,6 @@ def test_its_name_is_that_of_its_content(write: Write) -> None:
         Csv(path, encoding="latin-1"),
     ]
     assert len({fingerprint(source) for source in [Csv(path), *different]}) == 6
-
-
-@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
-def test_the_delimiter_is_the_one_by_which_the_columns_are_there(write: Write, delimiter: str) -> None:
-    texts = Csv(write(("text,label\n" + ROWS).replace(",", delimiter))).load()
-    assert texts.classes == ("a", "b")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])

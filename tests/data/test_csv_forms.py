@@ -59,7 +59,7 @@ def write(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "rows"])
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
 def test_a_packed_file_is_read_whatever_it_is_called(write: Any, pack: Any, name: str, mark: str) -> None:
     assert read(Csv(write(pack(f"text,label\n{BODY}".replace(",", mark).encode()), name)).load()) == sorted(ROWS)
 

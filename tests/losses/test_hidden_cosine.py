@@ -59,26 +59,6 @@ def test_every_real_token_counts_alike_and_padding_not_at_all() -> None:
     assert size(student, teacher, mask).item() == pytest.approx(0.75)
 
 
-def test_what_stands_in_padding_changes_neither_value_nor_gradient() -> None:
-    student, teacher = states(2, 2, 4, 5)
-    mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 0]])
-    clean = student.clone().requires_grad_()
-    dirty = student.masked_fill(mask.unsqueeze(-1) == 0, float("nan")).requires_grad_()
-    clean_size, dirty_size = size(clean, teacher, mask), size(dirty, teacher, mask)
-    assert clean_size == dirty_size
-    clean_grad, dirty_grad = torch.autograd.grad(clean_size + dirty_size, (clean, dirty))
-    torch.testing.assert_close(clean_grad, dirty_grad)
-    assert clean_grad[mask == 0].abs().max() == 0
-
-
-def test_longer_padding_changes_nothing() -> None:
-    student, teacher = states(2, 3, 4, 5)
-    mask = torch.ones(3, 4, dtype=torch.int64)
-    longer = [torch.nn.functional.pad(hidden, (0, 0, 0, 6), value=7.0) for hidden in (student, teacher)]
-    padded = size(*longer, torch.nn.functional.pad(mask, (0, 6)))
-    assert padded.item() == pytest.approx(size(student, teacher, mask).item())
-
-
 def test_a_batch_of_padding_gives_zero_with_a_live_graph() -> None:
     student, teacher = states(2, 2, 4, 5)
     student.requires_grad_()

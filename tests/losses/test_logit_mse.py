@@ -29,15 +29,6 @@ def test_agrees_with_sklearn() -> None:
     assert size(student, teacher).item() == pytest.approx(mean_squared_error(teacher.numpy(), student.numpy()))
 
 
-def test_is_zero_with_no_gradient_at_equality() -> None:
-    teacher = torch.randn(5, 3)
-    student = teacher.clone().requires_grad_()
-    value = size(student, teacher)
-    (grad,) = torch.autograd.grad(value, student)
-    assert value.item() == 0
-    assert grad.abs().max() == 0
-
-
 def test_a_shift_of_all_logits_counts() -> None:
     teacher = torch.randn(5, 3)
     assert size(teacher + 2, teacher).item() == pytest.approx(4, rel=1e-5)

@@ -19,7 +19,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
 from kd_lab.data.tokenized import Tokens
 from kd_lab.models.base import masked_softmax
-from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
+from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.spec import BuildContext
 
 SMALL = LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5, init="random")
@@ -46,12 +46,6 @@ def test_the_default_has_3_9_million_parameters_with_berts_pieces(own_cache: Cac
     assert model.count_parameters()[0] == vectors + lstm + attention + 240 * 2 + 2 == 3_901_802
 
 
-def test_it_is_built_in_training_mode_with_dropout_on(own_cache: Cache) -> None:
-    model = SMALL.build(context(own_cache))
-    assert all(module.training for module in model.modules())
-    assert not torch.equal(model(batch(5)).logits, model(batch(5)).logits)
-
-
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_in_training_it_computes_the_same_with_dropout_before_each_layer_and_the_head(
     own_cache: Cache, layers: int, monkeypatch: pytest.MonkeyPatch
@@ -62,30 +56,6 @@ def test_in_training_it_computes_the_same_with_dropout_before_each_layer_and_the
     said = model(batch(5, 3)).logits
     assert [len(shape) for shape in thinned] == [3] * layers + [2]
     torch.testing.assert_close(said, model.eval()(batch(5, 3)).logits)
-
-
-@pytest.mark.parametrize("filler", [PAD, 7])
-def test_logits_do_not_depend_on_padding(own_cache: Cache, filler: int) -> None:
-    model = SMALL.build(context(own_cache)).eval()
-    short = batch(5)
-    wide = torch.nn.functional.pad
-    long = short._replace(
-        input_ids=wide(short.input_ids, (0, 9), value=filler), attention_mask=wide(short.attention_mask, (0, 9))
-    )
-    torch.testing.assert_close(model(long).logits, model(short).logits, atol=1e-6, rtol=0)
-
-
-def test_logits_do_not_depend_on_the_batchs_other_rows(own_cache: Cache) -> None:
-    model = SMALL.build(context(own_cache)).eval()
-    together = batch(9, 1, 4, 7)
-    for row, length in enumerate((9, 1, 4, 7)):
-        alone = Batch(
-            together.row_ids[row : row + 1],
-            together.input_ids[row : row + 1, :length],
-            together.attention_mask[row : row + 1, :length],
-            together.labels[row : row + 1],
-        )
-        torch.testing.assert_close(model(alone).logits[0], model(together).logits[row], atol=1e-6, rtol=0)
 
 
 def test_the_order_of_words_counts(own_cache: Cache) -> None:
@@ -218,15 +188,6 @@ def test_tokens_of_the_cache_are_what_it_learns_from(toy_tokens: Tokens, own_cac
 
 
 # options and saving
-
-
-def test_what_is_loaded_is_what_was_saved_to_the_bit(own_cache: Cache, tmp_path: Path) -> None:
-    saved = SMALL.build(context(own_cache)).eval()
-    saved.save(tmp_path)
-    loaded = LstmAttentionClassifier.load(tmp_path)
-    assert not any(module.training for module in loaded.modules())
-    assert all(torch.equal(weight, saved.state_dict()[name]) for name, weight in loaded.state_dict().items())
-    assert torch.equal(loaded(batch(3, 5)).logits, saved(batch(3, 5)).logits)
 
 
 def test_an_unknown_start_is_refused() -> None:

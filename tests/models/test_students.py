@@ -111,6 +111,7 @@ def test_what_is_loaded_is_what_was_saved_to_the_bit(name: str, own_cache: Cache
     saved_model.save(model, tmp_path / "saved", {})
     loaded = saved_model.load(tmp_path / "saved")
     assert type(loaded) is type(model)
+    assert not any(module.training for module in loaded.modules())
     assert saved_model.read_card(tmp_path / "saved")["format"] == format_of(type(model))
     assert torch.equal(said(loaded, batch(*LENGTHS)), said(model, batch(*LENGTHS)))
 

@@ -271,14 +271,6 @@ def test_a_parquet_file_of_a_few_bytes_that_stands_for_a_gib_is_not_unpacked(
     assert _peak_mib() - before < 600
 
 
-def test_only_the_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
-    table = pa.table({"text": [f"text {n}" for n in range(40)], "label": ["ab"[n % 2] for n in range(40)]})
-    table = table.append_column("extra", pa.array([[("k", "v")]] * 40, pa.map_(pa.string(), pa.string())))
-    for split in ("train", "test"):
-        pa.parquet.write_table(table, tmp_path / f"{split}-0.parquet")
-    assert Hub(path=str(tmp_path)).load().classes == ("a", "b")
-
-
 def test_an_archive_of_answers_that_unpacks_to_gigabytes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

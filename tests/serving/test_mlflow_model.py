@@ -80,11 +80,6 @@ def test_mlflow_models_serve_answers_as_the_cell_does_and_refuses_what_is_no_tex
         log.close()
 
 
-def test_the_model_loads_by_mlflow_and_answers_as_the_cell_does(logged: tuple[Path, Path]) -> None:
-    said = mlflow.pyfunc.load_model(str(logged[1])).predict(DataFrame({"text": TEXTS}))
-    assert said["label"].tolist() == TextClassifier(logged[0]).predict(TEXTS)[0]
-
-
 ROWS = [{"text": text} for text in TEXTS]
 SHAPES = {  # of a request, as MLflow documents them
     "split": {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},

@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 import pytest
 import tokenizers
@@ -49,12 +47,6 @@ def test_autoconfig_reads_the_labels_and_the_shape(compression: str, small_study
     assert config.pad_token_id == json.loads((folder / "classifier.json").read_text())["pad_id"]
 
 
-def test_transformers_pipeline_says_what_predict_says(small_study: Path, said: Callable[[Path], list[str]]) -> None:
-    folder = cell(small_study, "[]") / "model"
-    ask = transformers.pipeline("text-classification", str(folder))
-    assert [answer["label"] for answer in ask(TEXTS)] == said(folder)
-
-
 @pytest.mark.parametrize("compression", ["[onnx]", "[onnx_int8]"])
 def test_onnxruntime_with_transformers_tokenizer_and_config_says_what_predict_says(
     compression: str, small_study: Path, said: Callable[[Path], list[str]]
@@ -68,29 +60,3 @@ def test_onnxruntime_with_transformers_tokenizer_and_config_says_what_predict_sa
     assert {*asked[0]} == {node.name for node in session.get_inputs()}
     best = [int(session.run(["logits"], one)[0].argmax()) for one in asked]
     assert [labels[number] for number in best] == said(folder)
-
-
-@pytest.mark.parametrize("compression", ["[onnx]", "[onnx_int8]"])
-def test_onnxruntime_with_tokenizers_alone_says_what_predict_says(
-    compression: str, small_study: Path, said: Callable[[Path], list[str]]
-) -> None:
-    folder = cell(small_study, compression) / "model"
-    labels = json.loads((folder / "config.json").read_text())["id2label"]
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    found = []
-    for row in tokenizer.encode_batch(TEXTS):
-        given = {"input_ids": np.array([row.ids]), "attention_mask": np.array([row.attention_mask])}
-        found.append(labels[str(int(session.run(None, given)[0].argmax()))])
-    assert found == said(folder)
-
-
-def test_an_exported_onnx_folder_has_the_config_too(
-    small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = cell(small_study, "[onnx]")
-    study = shutil.copytree(small_study, tmp_path / "multirun" / "small")
-    given = ["--to", str(tmp_path / "out"), "--multirun", str(study.parent)]
-    assert command(["export", f"small/{source.name}", *given]) == 0
-    capsys.readouterr()
-    assert transformers.AutoConfig.from_pretrained(tmp_path / "out").id2label == {0: "a", 1: "b", 2: "c"}

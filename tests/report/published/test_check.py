@@ -115,20 +115,17 @@ def test_other_rows_have_their_part_however_many_seeds_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "ours", "published", "verdict"),
+    ("path", "published", "verdict"),
     [
-        ("cost.size_mib", 8, 10, "better than published"),
-        ("cost.size_mib", 8, 6, "worse"),
-        ("cost.size_mib", 8, 8.005, "reproduced"),
-        ("metrics.test.accuracy", 0.8, 0.7, "better than published"),
-        ("metrics.test.accuracy", 0.8, 0.9, "worse"),
+        ("cost.size_mib", 10, "better than published"),
+        ("cost.size_mib", 6, "worse"),
+        ("cost.size_mib", 8.005, "reproduced"),
+        ("metrics.test.accuracy", 0.7, "better than published"),
+        ("metrics.test.accuracy", 0.9, "worse"),
     ],
 )
-def test_better_is_less_of_a_cost_and_more_of_an_accuracy(
-    path: str, ours: float, published: float, verdict: str
-) -> None:
+def test_better_is_less_of_a_cost_and_more_of_an_accuracy(path: str, published: float, verdict: str) -> None:
     assert compare_figure(figure(published, metric=path), [cell(0.8)]).verdict == verdict
-    assert ours in (0.8, 8)
 
 
 def test_a_metric_whose_chance_is_not_told_decides_nothing_and_says_so() -> None:

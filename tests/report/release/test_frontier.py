@@ -11,21 +11,6 @@ import pytest
 
 from kd_lab.__main__ import command
 from kd_lab.evaluation import benchmark
-from kd_lab.report.figures.pareto_front import optimal as front
-
-
-@pytest.mark.parametrize(
-    ("points", "expected"),
-    [
-        ([(1, 0.5), (2, 0.9), (3, 0.8)], {0, 1}),
-        ([(1, 0.5), (1, 0.5)], {0, 1}),
-        ([(1, 0.5), (1, 0.6)], {1}),
-        ([(2, 0.5), (1, 0.5)], {1}),
-        ([], set()),
-    ],
-)
-def test_the_front_holds_what_nothing_beats(points: list[tuple[float, float]], expected: set[int]) -> None:
-    assert front(points) == expected
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from handmade_cells import cell, keep
-from matplotlib.figure import Figure
 
 from kd_lab.cli.report import report
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.predictions import FILE
 from kd_lab.pipeline.summary_table import rows as table_rows
-from kd_lab.report.figures import pareto_front, style
+from kd_lab.report.figures import pareto_front
 from kd_lab.report.study import data_sets, measures
 from kd_lab.report.study.runs import paired, run, runs_in_words, split
 from kd_lab.report.study.settings import Setting, settings
@@ -177,15 +176,7 @@ def test_two_csv_files_are_two_data_sets_with_a_best_and_a_table_each(two_files:
     ]
 
 
-def test_each_data_set_has_figures_of_its_own(two_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-    save = style.save
-
-    def kept(figure: Figure, stem: Path) -> list[Path]:
-        seen.append(" ".join(figure.get_suptitle().split()) if hasattr(figure, "get_suptitle") else "")
-        return save(figure, stem)
-
-    monkeypatch.setattr(style, "save", kept)
+def test_each_data_set_has_figures_of_its_own(two_files: Path) -> None:
     files = write(two_files, "study").files
     assert {"pareto-csv-path-x.csv.png", "pareto-csv-path-y.csv.png", "parallel-csv-path-x.csv.png"} <= set(files)
     assert "pareto.png" not in files
