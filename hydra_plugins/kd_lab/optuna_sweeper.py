@@ -27,7 +27,7 @@ from kd_lab.sweeps.search.pruner import PRUNERS
 from kd_lab.sweeps.search.sampler import SAMPLERS
 from kd_lab.sweeps.search.space import Space, read
 from kd_lab.sweeps.search.storage import optuna_library
-from kd_lab.sweeps.search.study import AskedTrial, Search, SearchPlan
+from kd_lab.sweeps.search.study import AskedTrial, Search, SearchPlan, data_of
 
 
 class OptunaSweeper(Sweeper):
@@ -82,7 +82,7 @@ class OptunaSweeper(Sweeper):
         try:
             with FileLock(lock, timeout=0):
                 search = self._opened(plan, lock)
-                search.refuse_others(lambda values: self._result_now(plan.space.job(values)))
+                search.refuse_other_data(lambda values: self._data_now(plan.space.job(values)))
                 launch.claim(folder)
                 OmegaConf.save(without_credentials(self.config), folder / "multirun.yaml")
                 return self._run(search, folder)
@@ -108,8 +108,8 @@ class OptunaSweeper(Sweeper):
             raise unknown_option(key, example, self._composed) from error
         check.cell(config, folder / str(config.hydra.sweep.subdir))
 
-    def _result_now(self, job: Sequence[str]) -> str | None:
-        """The name of the result that a cell would come to; None where it has finished and nothing has changed."""
+    def _data_now(self, job: Sequence[str]) -> str | None:
+        """What a cell would learn from; None where it has finished and nothing has changed."""
         from kd_lab.pipeline.plan import Plan
 
         assert self.launcher is not None
@@ -118,7 +118,7 @@ class OptunaSweeper(Sweeper):
         config = self._composed(launch.cell_overrides(job))
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        return Plan(config).fingerprints["result"]
+        return data_of(Plan(config).fingerprints)
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
         assert self.hydra_context is not None

@@ -29,6 +29,11 @@ _SETTINGS = {  # read by Ray when it is first imported and by the processes it s
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # its one effect elsewhere: every port is 127.0.0.1's alone
 _SENT = ("GOMP_SPINCOUNT", "TOKENIZERS_PARALLELISM")  # what a cell must find as the caller has it, and all of `_OURS`
 _OURS = ("KD_LAB_", "MLFLOW_")
+_SECRET = (
+    "PASSWORD",
+    "TOKEN",
+    "SECRET",
+)  # stays here: at the end of a sweep this process mirrors what workers could not
 
 
 class RayLauncher(Launcher):
@@ -126,8 +131,11 @@ class RayLauncher(Launcher):
                 )
 
     def _sent(self) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if name.startswith(_OURS) or name in _SENT}
+        ours = {name: value for name, value in os.environ.items() if self._is_sent(name)}
         return {**ours, "OMP_NUM_THREADS": str(max(1, round(self.num_cpus)))}
+
+    def _is_sent(self, name: str) -> bool:
+        return name in _SENT or (name.startswith(_OURS) and not any(word in name for word in _SECRET))
 
     def _result(self, ray: Any, task: Any, job: tuple[int, list[str]]) -> JobReturn:
         number, overrides = job

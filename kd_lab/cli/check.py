@@ -66,7 +66,7 @@ def command(arguments: Sequence[str]) -> Path | None:
                 cell(config, Path(str(config.hydra.run.dir)))
             return Path(str(config.hydra.run.dir))
         axes = [*axes_of(asked.overrides), *map(str, config.hydra.sweeper.get("params") or {})]
-        if place := next((key for key in axes if key in ("name", "paths.multirun")), None):
+        if place := next((key for key in axes if key in ("name", "experiments", "paths.multirun")), None):
             cure = "Type the line once for each."
             raise UserError(place, expected="one study for all cells of a sweep", got="an axis", cure=cure)
         swept = {key.partition(".")[0] for key in axes}

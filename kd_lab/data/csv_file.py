@@ -119,18 +119,29 @@ def first_rows(path: Path, encoding: str, delimiter: str) -> list[list[str]]:
 def quoting_of(path: Path, encoding: str, delimiter: str, fields: int) -> int:
     """`csv.QUOTE_NONE` where quotes are letters like others, as in GLUE's files; else `csv.QUOTE_MINIMAL`.
 
-    They are where every line has so many fields whatever is quoted, and what stands between two quotes is no field: a
-    text that begins with one would take in all rows up to the next, and nobody would be told.
+    They are where every line has so many fields whatever is quoted, what stands between two quotes is no field, and few
+    fields that begin with one end with one: a text that begins with a quote would take in all rows up to the next, and
+    nobody would be told.
     """
+    begun = quoted = 0
     try:
         with _text(path, encoding) as file:
-            if not all(line.count(delimiter) == fields - 1 for line in _lines(file) if line.strip()):
-                return csv.QUOTE_MINIMAL
+            for line in _lines(file):
+                parts = line.rstrip("\r\n").split(delimiter) if line.strip() else [""] * fields
+                if len(parts) != fields:
+                    return csv.QUOTE_MINIMAL
+                if '"' in line:
+                    begun += sum(part.startswith('"') for part in parts)
+                    quoted += sum(part.startswith('"') and part.rstrip().endswith('"') for part in parts)
+        if 2 * quoted > begun:
+            return csv.QUOTE_MINIMAL
         with _text(path, encoding) as file:
             for _ in csv.reader(_lines(file), delimiter=delimiter, strict=True):
                 pass
     except csv.Error as error:
-        if "end of data" not in str(error):  # a quote that is never closed: a file that was cut off
+        if "expected after" in str(
+            error
+        ):  # else a quote that is never closed, in a file that was cut off, or a long text
             return csv.QUOTE_NONE
     except (OSError, EOFError, UnicodeError, LookupError, ValueError):
         pass  # which reading the rows will tell

@@ -102,14 +102,15 @@ class TextCorpus:
 
     def _held_out_source(self) -> Any:
         found = self._held_out()
-        if found or self._local(self.path, "corpus.path"):
-            return transfer_file.identity(found)
-        return self.held_out_split
+        if found or not self._local(self.path, "corpus.path"):
+            return transfer_file.identity(found) if found else self.held_out_split
+        if self.held_out_path is None:
+            return []
+        return [self.held_out_split, commit_of("dataset", str(self.hub_id), self.revision) or self.revision]
 
     def _held_out(self) -> list[Path]:
         """The files of `held_out_path`; none where it is not given, or the hub has another split to judge by."""
-        apart = self.held_out_split is not None and not self._local(self.path, "corpus.path")
-        return self._local(self.held_out_path, "corpus.held_out_path", or_hub=apart)
+        return self._local(self.held_out_path, "corpus.held_out_path", or_hub=self.held_out_split is not None)
 
     def _local(self, path: str | None, where: str, *, or_hub: bool = True) -> list[Path]:
         """The files that `path` names; none where there are none and the hub is asked instead."""

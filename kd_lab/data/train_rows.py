@@ -39,7 +39,7 @@ def prepared(
 
 
 def fingerprint_parts(dataset: Any) -> dict[str, Any]:
-    """What a data set's name says of it; nothing of what is not given, so that no older name changes."""
+    """What a data set's name says of it; nothing of what is not given, so that a new option renames nothing."""
     parts: dict[str, Any] = {} if dataset.labelled is None else {"labelled": dataset.labelled}
     if dataset.augmentation is not None and dataset.augmentation.factor:
         parts["augmentation"] = dataset.augmentation

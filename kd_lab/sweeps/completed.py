@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,12 @@ def environment_hash() -> str:
     Code and conf/ are kd_lab's and those of the user's own that the line trusts or names.
     """
     digest = hashlib.sha256()
-    places = [root() / "conf", root() / "experiments", Path(__file__).parents[1], *trust.folders(), *_own_conf]
+    places = [root() / "conf", root() / "experiments", Path(__file__).parents[1], *trust.folders()]
     files = [path for place in places for path in _sources(place)]
+    files += [path for place in _own_conf for path in _sources(place, (".yaml",))]
     for path in sorted(set(files)):
-        digest.update(f"{path}\0".encode() + path.read_bytes())
+        with suppress(FileNotFoundError):  # of a user's own, removed meanwhile
+            digest.update(f"{path}\0".encode() + path.read_bytes())
     installed = sorted({path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")})
     surroundings = [os.environ.get(name) for name in _ENVIRONMENT]
     devices = [Path(device).exists() for device in ("/dev/nvidia0", "/dev/dxg")]
@@ -50,6 +53,7 @@ def look_in(sources: Iterable[Mapping[str, str]]) -> None:
         sources: Hydra's `runtime.config_sources`.
     """
     found = [Path(one["path"]).absolute() for one in sources if one["schema"] == "file"]
+    found = [place for place in found if place not in (root(), root() / "conf")]  # of which all that counts is hashed
     if found != _own_conf:
         _own_conf[:] = found
         environment_hash.cache_clear()
@@ -111,8 +115,8 @@ def _path(study: Path, overrides: Sequence[str]) -> Path:
     return study / FOLDER / f"{fingerprint(redacted(list(overrides)))}.json"
 
 
-def _sources(place: Path) -> list[Path]:
-    return [path for path in place.rglob("*") if path.suffix in (".py", ".yaml") and path.is_file()]
+def _sources(place: Path, endings: Sequence[str] = (".py", ".yaml")) -> list[Path]:
+    return [path for path in place.rglob("*") if path.suffix in endings and path.is_file()]
 
 
 @cache

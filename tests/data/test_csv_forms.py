@@ -74,6 +74,13 @@ def test_quotes_that_quote_nothing_are_letters_and_take_in_no_rows(write: Any, m
     assert transfer == "".join(text for text, _ in rows)
 
 
+@pytest.mark.parametrize("slip", ['"he said "hi" to me",', '"a text" ,', f'"{"long " * 30_000}",'])
+def test_a_slip_or_a_long_text_in_a_quoted_file_makes_no_letters_of_its_quotes(write: Any, slip: str) -> None:
+    lines = [f'"{text}","{label}"\n' for text, label in ROWS]
+    path = write("".join(['"text","label"\n', *lines[:20], f'{slip}"a"\n', *lines[20:]]))
+    assert Csv(path).load().classes == ("a", "b")
+
+
 def test_quoted_texts_keep_their_lines(write: Any) -> None:
     rows = [(f"one, {text}\ntwo", label) for text, label in ROWS]  # each line of which has as many commas as a row
     path = write("text,label\n" + "".join(f'"{text}",{label}\n' for text, label in rows))

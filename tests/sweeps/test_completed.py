@@ -7,9 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 
+from kd_lab.cli.compose import register
 from kd_lab.core import trust
 from kd_lab.core.cache import Cache, file_hash, forget_inputs, inputs
+from kd_lab.core.paths import root
 from kd_lab.sweeps import completed
 
 OVERRIDES = ["dataset=csv", "loss.temperature=2", "seed=1"]
@@ -92,6 +96,21 @@ def test_so_does_a_change_of_ones_own_code_or_conf(tmp_path, monkeypatch):
     trust.trust_packages(())
     completed.look_in(())
     assert len({*seen, completed.environment_hash()}) == 4
+
+
+def test_kd_labs_own_checkout_is_not_looked_through_for_what_its_searchpath_finds(monkeypatch):
+    """conf/config.yaml names its root, where `.venv` and multirun/ lie beside conf/ and experiments/."""
+    register()
+    with initialize_config_dir(str(root() / "conf"), version_base="1.3"):
+        sources = hydra_compose("config", return_hydra_config=True).hydra.runtime.config_sources
+    seen = []
+    monkeypatch.setattr(completed, "_sources", lambda place, *_: seen.append(place) or [])
+    completed.look_in(sources)
+    forget()
+    completed.environment_hash()
+    completed.look_in(())
+    assert root() not in seen
+    assert root() / "conf" in seen
 
 
 def test_a_damaged_stamp_is_none(study):

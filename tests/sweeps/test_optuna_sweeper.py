@@ -257,7 +257,7 @@ QUICK = [
 ]
 
 
-def test_kd_lab_searches_prunes_and_records_it_in_each_cell(toy_csv, tmp_path, monkeypatch):
+def test_kd_lab_searches_prunes_and_records_it_in_each_cell(toy_csv, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     axes = ["optimizer.head_lr=0.02,0.0", "model.hidden=range(8,13,4)"]
     line = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.sampler=grid", "hydra.sweeper.pruner=halving", "name=search"]
@@ -278,6 +278,13 @@ def test_kd_lab_searches_prunes_and_records_it_in_each_cell(toy_csv, tmp_path, m
     assert command([*line, "dataset=csv", f"dataset.path={toy_csv.name}", *QUICK, *axes]) == 0
     assert (study / "report" / "cells.csv").is_file()
     assert len(json.loads((study / "optuna.json").read_text())["trials"]) == 4
+
+    capsys.readouterr()
+    text = toy_csv.read_text()
+    (tmp_path / toy_csv.name).write_text(text.replace("a", "e"))
+    assert command([*line, "dataset=csv", f"dataset.path={toy_csv.name}", *QUICK, *axes]) == 2
+    assert "expected the data of its trials" in capsys.readouterr().err
+    assert len(results.collect(study)) == 4
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,23 @@ def test_a_sweep_is_called_level_only_where_the_store_holds_every_cell(store: Ml
     assert [one.cell for one in missing] == [one.cell for one in ours]
 
 
+def test_times_that_were_taken_again_on_a_machine_that_is_still_busy_replace_the_first(store: MlflowTracking) -> None:
+    def timed(p50: float, contended: bool) -> RunResult:
+        cost = {"latency_ms": {"p50": p50}, "contended": contended}
+        return result("a/busy", cell="one", fingerprint={"result": "1" * 16}, cost=cost)
+
+    client = connect(store.uri or "")
+    for p50, contended in ((3.0, True), (2.0, True), (1.0, False)):
+        now = timed(p50, contended)
+        assert store.missing([now], thorough=True) == [now]
+        number = store.mirror(now, {}, None)
+        assert number
+        run = client.get_run(number)
+        assert run.data.metrics["cost/latency_ms_p50"] == p50
+        assert ("kd_lab.contended" in run.data.tags) == contended
+        assert store.missing([now], thorough=True) == []
+
+
 def study(folder: Path, name: str, settings: dict[str, Any]) -> list[RunResult]:
     """A swept study whose results lie under `folder`/multirun."""
     settings = {

@@ -297,6 +297,11 @@ def test_the_last_update_of_an_epoch_weighs_its_rows_as_the_others_do(toy_tokens
         patch.setattr(Distillation, "_share_of_update", look)
         trainer = Trainer(max_epochs=1, batch_size=8, accumulate=4, precision="32-true", device="cpu")
         fitted(toy_tokens, tmp_path, trainer=trainer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Distillation, "_share_of_update", lambda *_: 1.0)
+        plain = fitted(toy_tokens, tmp_path / "plain", trainer=trainer).load().state_dict()
+    ours = fitted(toy_tokens, tmp_path, trainer=trainer).load().state_dict()
+    assert not all(torch.equal(weight, plain[name]) for name, weight in ours.items()), "it has its say"
     left = len(shares) % 4
     assert left, "the toy rows make no whole number of updates"
     assert shares == [1.0] * (len(shares) - left) + [4 / left] * left

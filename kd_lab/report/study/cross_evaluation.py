@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,7 +61,8 @@ def cross_evaluation(settings: Sequence[Setting]) -> CrossEvaluation | None:
     blocks = data_sets(judged)
     fitted_on = {id(one): block.name for block in blocks for one in block.settings}
     known = {_rows_of(block.settings[0].cells[0].config.get("dataset") or {}): block.name for block in blocks}
-    found = {id(one): [_by_name(cell, fitted_on[id(one)], known) for cell in one.cells] for one in judged}
+    bear = {str((one.cells[0].config.get("dataset") or {}).get("name")) for one in judged}
+    found = {id(one): [_by_name(cell, fitted_on[id(one)], known, bear) for cell in one.cells] for one in judged}
     others = [name for one in judged for told in found[id(one)] for name in told]
     names = tuple(dict.fromkeys([*(fitted_on[id(one)] for one in judged), *others]))
     rows: dict[str, dict[str, Judgement]] = {}
@@ -71,18 +72,21 @@ def cross_evaluation(settings: Sequence[Setting]) -> CrossEvaluation | None:
     return CrossEvaluation(names, rows)
 
 
-def _by_name(cell: RunResult, own: str, known: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
-    """Name of a data set -> what a cell's model comes to on it; another one that bears its own one's name says so.
+def _by_name(
+    cell: RunResult, own: str, known: Mapping[str, str], bear: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
+    """Name of a data set -> what a cell's model comes to on it; another one that bears the name of one says so.
 
     Args:
-        own: name of its own.
-        known: `_rows_of` a data set of the study's -> its name.
+        own: name of the cell's.
+        known: `_rows_of` a data set that a model of the study was fitted on -> its name.
+        bear: what these call themselves.
     """
     found: dict[str, Mapping[str, Any]] = {own: cell.metrics.get("test", {})}
     for name, metrics in cell.metrics.get(ALSO_ON, {}).items():
-        alike = name == (cell.config.get("dataset") or {}).get("name")
-        other = f"{name} ({ALSO_ON})" if alike else name
-        found.setdefault(known.get(_rows_of((cell.config.get("also_on") or {}).get(name) or {}), other), metrics)
+        config = (cell.config.get("also_on") or {}).get(name)
+        other = f"{name} ({ALSO_ON})" if config and name in bear else name
+        found.setdefault(known.get(_rows_of(config), other) if config else other, metrics)
     return found
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RETRY = "retry_of"  # attribute of a trial that repeats one which a kill cut short
 CUT_SHORT = "cut_short"  # attribute of that one: it has no place in the search
 CELL, ERROR = "cell", "error"  # attributes: the cell's folder name, why it failed
-RESULT = "result"  # attribute, and entry of a result's fingerprint: the name of all that went into it
+DATA = "data"  # attribute: the names of the texts that its cell learned from, see `data_of`
 ABOUT = "about"  # attribute of the study: what it is made from
 
 
@@ -119,7 +119,7 @@ class Search:
         except UserError as error:
             return self.tell_failed(number, str(error), folder.name)
         if result.status == "pruned":
-            self._finish(number, self._states.PRUNED, cell=folder.name, result=result.fingerprint.get(RESULT))
+            self._finish(number, self._states.PRUNED, cell=folder.name)
             return result.error or "pruned"
         if result.status != "finished":
             return self.tell_failed(number, result.error or result.status, folder.name)
@@ -133,7 +133,7 @@ class Search:
         )
         if not all(map(math.isfinite, values)):
             return self.tell_failed(number, f"not a number: {figures}", folder.name)
-        self._finish(number, self._states.COMPLETE, values, cell=folder.name, result=result.fingerprint.get(RESULT))
+        self._finish(number, self._states.COMPLETE, values, cell=folder.name, data=data_of(result.fingerprint) or None)
         return figures
 
     def cells(self) -> list[str]:
@@ -141,22 +141,22 @@ class Search:
         done = self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED))
         return [trial.user_attrs[CELL] for trial in done if CELL in trial.user_attrs]
 
-    def refuse_others(self, now: Callable[[Mapping[str, Any]], str | None]) -> None:
-        """Refuses to go on where data or code are others than those of the trials that are there.
+    def refuse_other_data(self, now: Callable[[Mapping[str, Any]], str | None]) -> None:
+        """Refuses to go on where the data are others than those of the trials that have finished.
 
         Args:
-            now: values of the axes -> the name of the result that they would come to; None where it is as it was.
+            now: values of the axes -> what `data_of` their cell would say; None where that has finished as it is.
 
         Raises:
-            UserError: one would be another.
+            UserError: one would learn from others.
         """
-        for trial in self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED)):
-            noted = trial.user_attrs.get(RESULT)
+        for trial in self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE,)):
+            noted = trial.user_attrs.get(DATA)
             if noted is not None and now(trial.params) not in (None, noted):
                 raise UserError(
                     f"study {self.plan.study} in {self.plan.storage}",
-                    expected="the data and the code of its trials, which new ones are compared with",
-                    got=f"others: trial {trial.number} would not come to what it came to",
+                    expected="the data of its trials, which new ones are compared with",
+                    got=f"others than trial {trial.number} had",
                     cure="Choose another name=...",
                 )
 
@@ -211,6 +211,11 @@ class Search:
         self.left = min(self.left, len(queued) + len(new))
         for values in new[: self.left - len(queued)]:
             self.study.enqueue_trial(values)
+
+
+def data_of(fingerprint: Mapping[str, str]) -> str:
+    """What a cell's fingerprint says of the texts that it learned from, whatever machine it runs on."""
+    return " ".join(fingerprint[name] for name in ("tokens", "transfer") if name in fingerprint)
 
 
 def _words(lines: Sequence[str] | None) -> str:

@@ -11,10 +11,12 @@ from readable import PIECES, SPECS, built, logits, sizes, some
 from kd_lab.compression.prune.low_rank_embedding import LowRankEmbedding, truncated
 from kd_lab.compression.prune.vocabulary import TrimVocabulary
 from kd_lab.compression.step import apply_all
+from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.models import saved_model
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
+from kd_lab.models.spec import BuildContext
 from kd_lab.models.word_embedding import embedding_module, word_embedding
 
 WIDTHS = {"bert": 16, "distilbert": 16, "roberta": 16, "lstm": 8}
@@ -39,6 +41,14 @@ def test_the_product_is_the_nearest_of_that_rank(name, context):
     assert error == pytest.approx(least, rel=1e-4)
     said = {"rank": 3, "relative_error": round(least, 4), "relative_error_weighted": round(least, 4)}
     assert context.notes["low_rank_embedding"] == said
+
+
+def test_a_table_with_more_rows_than_the_tokenizer_has_pieces_is_factorised(context, tmp_path):
+    """As those of checkpoints that pad theirs to a round number."""
+    more = BuildContext(4, PIECES + 9, 0, "tokens", list, Cache(tmp_path))
+    model = SPECS["bert"].build(more).eval()
+    small = LowRankEmbedding(3, epochs=0).apply(model, context)
+    assert embedding_module(small)(torch.arange(PIECES + 9)).shape == (PIECES + 9, WIDTHS["bert"])
 
 
 @each_model

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import pytest
 from handmade_cells import cell, lost
 
 from kd_lab.core.results import RunResult
-from kd_lab.evaluation.paired_tests import Predictions
+from kd_lab.evaluation.paired_tests import Predictions, seed_noise
+from kd_lab.report.study.comparisons import seeds_noise
 from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import settings
 from kd_lab.report.study.verdict import Verdict, verdicts
@@ -27,6 +31,25 @@ def run(seed: int) -> Run:
 
 def first(n: int) -> np.ndarray:
     return np.arange(ROWS) < n
+
+
+def test_the_noise_of_seeds_is_that_of_all_settings_whatever_their_order() -> None:
+    """Word vectors have a seed of their own, which other students lack."""
+    accuracies = {"lstm": [0.7, 0.71, 0.73], "gru": [0.6, 0.64, 0.62], "mini": [0.9, 0.9, 0.92]}
+    cells = []
+    for model, found in accuracies.items():
+        for seed, accuracy in enumerate(found):
+            own = {"name": model} | ({} if model == "mini" else {"word2vec_seed": seed})
+            config = {"seed": seed, "model": own, "dataset": {"name": "toy"}}
+            cells.append(cell([f"model={model}", f"seed={seed}"], test=accuracy, config=config))
+    group = settings(cells)
+    expected = seed_noise(list(accuracies.values()))
+    for order in itertools.permutations(group):
+        for one in group:
+            noise = seeds_noise(one, order)
+            assert noise is not None
+            assert expected is not None
+            assert (noise.dof, pytest.approx(noise.variance)) == (expected.dof, expected.variance)
 
 
 def sweep(validation: list[float], tests: list[float], seeds: int = 1) -> list[RunResult]:

@@ -96,11 +96,11 @@ def test_an_attempt_that_failed_is_not_told_by_the_result_of_before(tmp_path: Pa
 
 def test_a_search_does_not_go_on_over_other_data(tmp_path: Path) -> None:
     search, folder = Search(plan(tmp_path, "random")), tmp_path / "cell"
-    made = {"metrics": {"validation": {"accuracy": 0.9}}, "fingerprint": {"result": "abc"}}
+    made = {"metrics": {"validation": {"accuracy": 0.9}}, "fingerprint": {"tokens": "abc"}}
     RunResult("s", "cell", "finished", {}, **made).write(folder)
     search.tell(search.ask(1)[0].number, folder)
     again = Search(plan(tmp_path, "random"))
     for unchanged in (None, "abc"):
-        again.refuse_others(lambda values, now=unchanged: now)  # type: ignore[misc]
-    with pytest.raises(UserError, match=r"the data and the code of its trials.*trial 0.*Choose another name"):
-        again.refuse_others(lambda values: "def")
+        again.refuse_other_data(lambda values, now=unchanged: now)  # type: ignore[misc]
+    with pytest.raises(UserError, match=r"expected the data of its trials.*than trial 0 had.*Choose another name"):
+        again.refuse_other_data(lambda values: "def")
