@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,6 +133,16 @@ def test_a_failure_is_not_told_as_the_result_of_before(tmp_path: Path, monkeypat
         assert launcher.asked == CELLS[:1], "its stamp is not taken over"
         assert results.attempt(tmp_path / "seed=0").status == "failed"
     completed.forget()
+
+
+def test_a_cell_that_found_itself_finished_did_not_finish_now(tmp_path: Path) -> None:
+    remaining(tmp_path, finish)[0].launch(CELLS, 0)
+    launch.ran_now.clear()
+    shutil.rmtree(tmp_path / completed.FOLDER)
+    again, launcher = remaining(tmp_path, str)
+    again.launch(CELLS, 0)
+    assert launcher.asked == CELLS
+    assert launch.ran_now == set()
 
 
 def lost(folder: Path) -> str:
