@@ -59,7 +59,7 @@ def in_the_hubs_layout(folder: Path, spec: str, name: str) -> Path:
     config = compose([f"experiments={spec}", f"dataset={name}"]).dataset
     found = rows(CLASSES[name])
     texts = [text for text, _ in found]
-    labels = [f"class {n}" if n else config.get("out_of_scope", "class 0") for _, n in found]
+    labels = [f"class {n}" if n else config.get("out_of_scope") or "class 0" for _, n in found]
     columns = {config.text_column: texts, config.label_column: labels}
     if config.pair_column:
         columns[config.pair_column] = texts[::-1]

@@ -56,6 +56,7 @@ def train(
         call = GraphReplay(model) if recorded else model
         for epoch in range(settings.max_epochs):
             torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0]))
+            left = len(rows) % settings.accumulate  # batches of the epoch's last update, where these are fewer
             for number, made in enumerate(rows, start=1):
                 batch = moved(made, device)
                 taught = logits[batch.row_ids.to(logits.device)].to(device)
@@ -63,7 +64,8 @@ def train(
                 with torch.autocast(device, torch.bfloat16, enabled=enabled, cache_enabled=cached):
                     said = call(batch).logits
                     total = distillation(said, batch.labels, taught, *loss)
-                (total / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+                together = left if number > len(rows) - left else settings.accumulate
+                (total / together).backward()  # type: ignore[no-untyped-call]
                 if number % settings.accumulate == 0 or number == len(rows):
                     if settings.clip_norm:
                         clip(step, settings.clip_norm)
