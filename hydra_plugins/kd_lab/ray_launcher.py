@@ -29,11 +29,7 @@ _SETTINGS = {  # read by Ray when it is first imported and by the processes it s
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # its one effect elsewhere: every port is 127.0.0.1's alone
 _SENT = ("GOMP_SPINCOUNT", "TOKENIZERS_PARALLELISM")  # what a cell must find as the caller has it, and all of `_OURS`
 _OURS = ("KD_LAB_", "MLFLOW_")
-_SECRET = (
-    "PASSWORD",
-    "TOKEN",
-    "SECRET",
-)  # stays here: at the end of a sweep this process mirrors what workers could not
+_SECRET = ("PASSWORD", "TOKEN", "SECRET")  # stays here: this process mirrors in the end what workers could not
 
 
 class RayLauncher(Launcher):

@@ -139,9 +139,7 @@ def quoting_of(path: Path, encoding: str, delimiter: str, fields: int) -> int:
             for _ in csv.reader(_lines(file), delimiter=delimiter, strict=True):
                 pass
     except csv.Error as error:
-        if "expected after" in str(
-            error
-        ):  # else a quote that is never closed, in a file that was cut off, or a long text
+        if "expected after" in str(error):  # else a file that was cut off, or a text too long for this reader
             return csv.QUOTE_NONE
     except (OSError, EOFError, UnicodeError, LookupError, ValueError):
         pass  # which reading the rows will tell

@@ -101,10 +101,11 @@ class TextCorpus:
         return {"hub_id": self.hub_id, "config": self.config, "split": self.split, "commit": commit}
 
     def _held_out_source(self) -> Any:
-        found = self._held_out()
-        if found or not self._local(self.path, "corpus.path"):
-            return transfer_file.identity(found) if found else self.held_out_split
-        if self.held_out_path is None:
+        if found := self._held_out():
+            return transfer_file.identity(found)
+        if not self._local(self.path, "corpus.path"):
+            return self.held_out_split
+        if self.held_out_path is None:  # carved out of the files
             return []
         return [self.held_out_split, commit_of("dataset", str(self.hub_id), self.revision) or self.revision]
 

@@ -163,7 +163,7 @@ def _cells(path: Path, stored: dict[str, Any]) -> Sequence[tuple[RunResult, str 
 
 
 def _overlaps(name: str, texts: Mapping[str, NDArray[np.uint64]]) -> bool:
-    """Whether some test rows, but not all, are those of another split too."""
+    """Whether some of a split's test rows are another's too: then their texts are paired, see `paired_tests`."""
     return any(np.isin(texts[name], other).any() for place, other in texts.items() if place != name)
 
 
