@@ -73,11 +73,12 @@ def check_words(tokenizer: TokenizerBase, steps: Collection[str]) -> None:
     Raises:
         UserError: it would be.
     """
-    if isinstance(tokenizer, Vocabulary) and "trim_vocabulary" in steps:
+    if "trim_vocabulary" not in steps:
+        return
+    if isinstance(tokenizer, Vocabulary):
         cure = "Leave it out, and keep fewer words by tokenizer.words=N."
         raise UserError("compression.trim_vocabulary", expected="word pieces", got="tokenizer=words", cure=cure)
-    if "trim_vocabulary" in steps:
-        read_word_piece(tokenizer.path)
+    read_word_piece(tokenizer.path)
 
 
 def check_teacher(

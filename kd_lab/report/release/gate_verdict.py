@@ -83,11 +83,11 @@ class GateVerdict:
 def decide(found: Evidence, margin: float) -> GateVerdict:
     """The verdict.
 
-    A cell may ship when it is not inferior to the uncompressed model: the lower end of the paired 95 % interval of its
-    change in accuracy lies above `-margin`, over all rows and over those in scope, and where batches change labels over
-    those that were asked one at a time. Rows out of scope are too few to
-    prove that of: there a proven loss beyond the margin stops it, and what is not proven is said. What claims to
-    compute the same as the torch model it was made from must do so to `SAME`.
+    A cell may ship when it is not inferior to the uncompressed model: the lower end of the paired 95 % interval of
+    its change in accuracy lies above `-margin`, over all rows and over those in scope, and where batches change
+    labels over those that were asked one at a time. Rows out of scope are too few to prove that of: there a proven
+    loss beyond the margin stops it, and what is not proven is said. What claims to compute the same as the torch
+    model it was made from must do so to `SAME`.
 
     Args:
         margin: the loss that may be borne, as a fraction.
