@@ -11,9 +11,11 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -50,6 +52,25 @@ def write(draft: Path) -> None:
 def forget() -> None:
     """What a new process has not checked yet."""
     cache_module._checked.clear()
+
+
+def spoil(folder: Path) -> None:
+    """Puts other bytes into a file of an artifact, at which nobody has looked yet."""
+    (folder / "about.json").write_text("[]")
+    forget()
+
+
+@pytest.fixture
+def folder(own_cache: Cache) -> Path:
+    """An artifact that is whole."""
+    return own_cache.build("fit", PARTS, write)
+
+
+@pytest.fixture
+def damaged(folder: Path) -> Path:
+    """An artifact that is not."""
+    spoil(folder)
+    return folder
 
 
 # names
@@ -122,17 +143,12 @@ def test_an_object_that_keeps_no_option_of_that_name_is_refused_with_the_cure() 
 
 
 def test_an_artifact_is_made_once_and_found_again(own_cache: Cache) -> None:
-    calls: list[Path] = []
-
-    def make(draft: Path) -> None:
-        calls.append(draft)
-        write(draft)
-
+    make = Mock(side_effect=write)
     assert not own_cache.has("fit", PARTS)
     first = own_cache.build("fit", PARTS, make)
     assert own_cache.has("fit", PARTS)
     assert own_cache.build("fit", dict(reversed(PARTS.items())), make) == first == own_cache.folder("fit", PARTS)
-    assert len(calls) == 1
+    make.assert_called_once()
     assert (first / "deep" / "rows.bin").read_bytes() == b"0123456789"
     manifest = json.loads((first / MANIFEST).read_text())
     assert manifest["files"]["deep/rows.bin"] == [10, hashlib.sha256(b"0123456789").hexdigest()]
@@ -140,27 +156,27 @@ def test_an_artifact_is_made_once_and_found_again(own_cache: Cache) -> None:
     assert [(kind, folder) for kind, folder, _ in own_cache.entries()] == [("fit", first)]
 
 
-def test_threads_that_race_make_it_once(own_cache: Cache) -> None:
-    calls: list[int] = []
-    found: list[Path] = []
-    together = threading.Barrier(4)
+def made_at_once(caches: list[Cache]) -> tuple[int, list[Path]]:
+    """How often threads that ask for an artifact at once have it made, and what each is given by its cache."""
+    calls: list[Path] = []
+    together = threading.Barrier(len(caches))
 
     def make(draft: Path) -> None:
-        calls.append(1)
+        calls.append(draft)
         time.sleep(0.1)
         write(draft)
 
-    def ask() -> None:
+    def ask(cache: Cache) -> Path:
         together.wait()
-        found.append(own_cache.build("fit", PARTS, make))
+        return cache.build("fit", PARTS, make)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(calls) == 1
-    assert found == [own_cache.folder("fit", PARTS)] * 4
+    with ThreadPoolExecutor(len(caches)) as threads:
+        found = list(threads.map(ask, caches))
+    return len(calls), found
+
+
+def test_threads_that_race_make_it_once(own_cache: Cache) -> None:
+    assert made_at_once([own_cache] * 4) == (1, [own_cache.folder("fit", PARTS)] * 4)
 
 
 def test_processes_that_race_make_it_once(own_cache: Cache, tmp_path: Path) -> None:
@@ -225,9 +241,7 @@ def test_drafts_of_killed_processes_are_cleared_and_those_that_are_being_made_st
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+    full = Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     with pytest.raises(UserError, match=r"No space left on device.*paths\.cache="):
         own_cache.build("fit", PARTS, full)
     monkeypatch.setattr(os, "replace", full)
@@ -241,11 +255,8 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(own_cache: Cache, monk
 
 
 def test_an_error_that_is_not_the_disks_is_not_disguised(own_cache: Cache) -> None:
-    def absent(draft: Path) -> None:
-        (draft / "not there").read_text()
-
     with pytest.raises(FileNotFoundError):
-        own_cache.build("fit", PARTS, absent)
+        own_cache.build("fit", PARTS, lambda draft: (draft / "not there").unlink())
 
 
 # reading
@@ -258,7 +269,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("got", ["other bytes", "5 bytes", "0 bytes", "no file"])
+@pytest.mark.parametrize("got", DAMAGE)
 def test_a_damaged_file_is_set_aside_and_made_anew_with_a_warning(own_cache: Cache, got: str, capsys: Any) -> None:
     folder = own_cache.build("fit", PARTS, write)
     DAMAGE[got](folder / "deep" / "rows.bin")
@@ -273,8 +284,7 @@ def test_a_damaged_file_is_set_aside_and_made_anew_with_a_warning(own_cache: Cac
     assert text in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_folder_in_place_of_a_file_is_damage(own_cache: Cache) -> None:
-    folder = own_cache.build("fit", PARTS, write)
+def test_a_folder_in_place_of_a_file_is_damage(own_cache: Cache, folder: Path) -> None:
     file = folder / "deep" / "rows.bin"
     file.unlink()
     file.mkdir()
@@ -306,8 +316,7 @@ def test_a_damaged_manifest_is_set_aside_and_the_artifact_made_anew(own_cache: C
     assert folder.with_name(f".{folder.name}.damaged-1").is_dir()
 
 
-def test_each_bit_of_a_manifest_that_says_something_else_when_flipped_is_found(own_cache: Cache) -> None:
-    folder = own_cache.build("fit", PARTS, write)
+def test_each_bit_of_a_manifest_that_says_something_else_when_flipped_is_found(folder: Path) -> None:
     whole = (folder / MANIFEST).read_bytes()
     found = 0
     for place in range(0, len(whole), 7):
@@ -323,43 +332,33 @@ def test_each_bit_of_a_manifest_that_says_something_else_when_flipped_is_found(o
     assert found > 20
 
 
-def test_damage_is_numbered_when_it_comes_again(own_cache: Cache) -> None:
-    folder = own_cache.build("fit", PARTS, write)
+def test_damage_is_numbered_when_it_comes_again(own_cache: Cache, folder: Path) -> None:
     for _ in range(2):
-        (folder / "about.json").write_text("[]")
-        forget()
+        spoil(folder)
         own_cache.build("fit", PARTS, write)
     assert len(list(folder.parent.glob(".*.damaged-[12]"))) == 2
 
 
-def test_the_check_is_made_once_a_process(own_cache: Cache) -> None:
-    folder = own_cache.build("fit", PARTS, write)
+def test_the_check_is_made_once_a_process(own_cache: Cache, folder: Path) -> None:
     (folder / "about.json").write_text("[]")
     own_cache.build("fit", PARTS, write)
     assert not own_cache.warnings
 
 
 def test_damage_that_another_process_has_mended_meanwhile_is_not_mended_again(
-    own_cache: Cache, monkeypatch: pytest.MonkeyPatch
+    own_cache: Cache, damaged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = own_cache.build("fit", PARTS, write)
-    (folder / "about.json").write_text("[]")
-    forget()
-
     def mended(path: Path) -> Any:
-        (folder / "about.json").write_text("{}")
+        (damaged / "about.json").write_text("{}")
         return cache_lock.exclusive_lock(path)
 
     monkeypatch.setattr(cache_module, "exclusive_lock", mended)
-    assert own_cache.build("fit", PARTS, write) == folder
+    assert own_cache.build("fit", PARTS, write) == damaged
     assert not own_cache.warnings
 
 
-def test_whoever_reads_a_damaged_artifact_reads_on_while_it_is_made_anew(own_cache: Cache) -> None:
-    folder = own_cache.build("fit", PARTS, write)
-    with (folder / "deep" / "rows.bin").open("rb") as reader:
-        (folder / "about.json").unlink()
-        forget()
+def test_whoever_reads_a_damaged_artifact_reads_on_while_it_is_made_anew(own_cache: Cache, damaged: Path) -> None:
+    with (damaged / "deep" / "rows.bin").open("rb") as reader:
         own_cache.build("fit", PARTS, write)
         assert reader.read() == b"0123456789"
 
@@ -368,10 +367,7 @@ def test_whoever_reads_a_damaged_artifact_reads_on_while_it_is_made_anew(own_cac
 def test_a_machine_at_its_limits_is_not_damage(own_cache: Cache, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     folder = own_cache.build("fit", PARTS, write)
     forget()
-
-    def fail(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
+    fail = Mock(side_effect=OSError(number, os.strerror(number)))
     monkeypatch.setattr("kd_lab.core.cache_check.digest", fail)
     with pytest.raises((OSError, UserError), match=os.strerror(number)):
         own_cache.build("fit", PARTS, write)
@@ -390,71 +386,41 @@ def test_whether_a_kind_may_be_added_to(tmp_path: Path, monkeypatch: pytest.Monk
     assert asked == [tmp_path / "there" / "timing", tmp_path / "there", tmp_path]
 
 
-def test_a_damaged_artifact_stands_in_its_place_until_the_new_one_is_whole(own_cache: Cache) -> None:
+def test_a_damaged_artifact_stands_in_its_place_until_the_new_one_is_whole(own_cache: Cache, damaged: Path) -> None:
     """Other processes have found it whole before, and open its files when they need them."""
-    folder = own_cache.build("fit", PARTS, write)
-    (folder / "about.json").unlink()
-    forget()
 
     def make(draft: Path) -> None:
-        assert (folder / "deep" / "rows.bin").read_bytes() == b"0123456789"
+        assert (damaged / "deep" / "rows.bin").read_bytes() == b"0123456789"
         write(draft)
 
     own_cache.build("fit", PARTS, make)
-    assert (folder / "about.json").is_file()
+    assert (damaged / "about.json").read_text() == "{}"
 
 
-def test_what_cannot_be_made_anew_stays_as_it_is(own_cache: Cache) -> None:
-    def fail(draft: Path) -> None:
-        raise UserError("data", expected="a file", got="none", cure="Give one.")
-
-    folder = own_cache.build("fit", PARTS, write)
-    (folder / "about.json").unlink()
-    forget()
+def test_what_cannot_be_made_anew_stays_as_it_is(own_cache: Cache, damaged: Path) -> None:
+    fail = Mock(side_effect=UserError("data", expected="a file", got="none", cure="Give one."))
     with pytest.raises(UserError, match="Give one"):
         own_cache.build("fit", PARTS, fail)
-    assert (folder / "deep" / "rows.bin").is_file()
+    assert (damaged / "deep" / "rows.bin").is_file()
     own_cache.build("fit", PARTS, write)
-    assert (folder / "about.json").is_file()
+    assert (damaged / "about.json").read_text() == "{}"
 
 
-def test_threads_that_find_the_same_damage_make_it_anew_once(own_cache: Cache) -> None:
-    folder = own_cache.build("fit", PARTS, write)
-    (folder / "about.json").unlink()
-    forget()
-    calls: list[int] = []
-    together = threading.Barrier(4)
-
-    def make(draft: Path) -> None:
-        calls.append(1)
-        write(draft)
-
-    def ask() -> None:
-        together.wait()
-        Cache(own_cache.root).build("fit", PARTS, make)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(calls) == 1
-    assert len(list(folder.parent.glob(".*.damaged-*"))) == 1
+def test_threads_that_find_the_same_damage_make_it_anew_once(own_cache: Cache, damaged: Path) -> None:
+    assert made_at_once([Cache(own_cache.root) for _ in range(4)]) == (1, [damaged] * 4)
+    assert len(list(damaged.parent.glob(".*.damaged-*"))) == 1
 
 
-def test_an_artifact_is_found_by_its_name_only_where_it_is_whole(own_cache: Cache) -> None:
-    folder = own_cache.build("fit", PARTS, write)
+def test_an_artifact_is_found_by_its_name_only_where_it_is_whole(own_cache: Cache, folder: Path) -> None:
     assert own_cache.find("fit", folder.name) == folder
     assert own_cache.find("fit", "0" * 16) is None
-    (folder / "about.json").write_text("[]")
-    forget()
+    spoil(folder)
     assert own_cache.find("fit", folder.name) is None
 
 
-def test_what_proved_wrong_in_use_is_set_aside_once(own_cache: Cache) -> None:
+def test_what_proved_wrong_in_use_is_set_aside_once(own_cache: Cache, folder: Path) -> None:
     flaw = Damage(Path("rows"), "these", "others")
     mine, theirs = own_cache, Cache(own_cache.root)
-    folder = mine.build("fit", PARTS, write)
     theirs.build("fit", PARTS, write)
     mine.set_aside("fit", PARTS, flaw)
     assert not folder.exists()
@@ -484,11 +450,7 @@ def test_a_cache_travels_to_another_process_without_its_locks(own_cache: Cache) 
 
 def test_an_error_while_checking_leaves_nothing_in_use(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = own_cache.build("fit", PARTS, write)
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cache_module, "_flaw", interrupted)
+    monkeypatch.setattr(cache_module, "_flaw", Mock(side_effect=KeyboardInterrupt))
     other = Cache(own_cache.root)
     with pytest.raises(KeyboardInterrupt):
         other.find("fit", folder.name)
@@ -502,29 +464,24 @@ class Killed(BaseException):
     """The process ended here."""
 
 
-def killed(*_: object, **__: object) -> None:
-    raise Killed
-
-
-def test_a_kill_before_the_renaming_leaves_nothing_half_read(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = own_cache.build("fit", PARTS, write)
-    (folder / "about.json").write_text("[]")
-    forget()
+def test_a_kill_before_the_renaming_leaves_nothing_half_read(
+    own_cache: Cache, damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cache_entry.os, "replace", killed)
+        patch.setattr(cache_entry.os, "replace", Mock(side_effect=Killed))
         patch.setattr(cache_entry.shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
             own_cache.build("fit", PARTS, write)
     assert not own_cache.has("fit", PARTS)
     assert not own_cache.entries()
     assert (own_cache.build("fit", PARTS, write) / "about.json").read_text() == "{}"
-    assert len(list(folder.parent.glob(".*.draft-*"))) == 0
+    assert len(list(damaged.parent.glob(".*.draft-*"))) == 0
 
 
 def test_a_kill_in_a_removal_leaves_nothing_half_read(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = own_cache.build("fit", PARTS, write)
     with monkeypatch.context() as patch:
-        patch.setattr("kd_lab.core.cache_folder.shutil.rmtree", killed)
+        patch.setattr("kd_lab.core.cache_folder.shutil.rmtree", Mock(side_effect=Killed))
         with pytest.raises(Killed):
             cache_folder.discard(folder)
     assert not own_cache.has("fit", PARTS)
@@ -543,9 +500,8 @@ def test_file_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "file") == known
 
 
-def test_only_files_outside_the_cache_are_inputs(own_cache: Cache, tmp_path: Path) -> None:
+def test_only_files_outside_the_cache_are_inputs(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
-    folder = own_cache.build("fit", PARTS, write)
     forget_inputs()
     file_hash(tmp_path / "file")
     file_hash(folder / "about.json")
@@ -561,10 +517,7 @@ def test_a_file_that_changed_is_hashed_again(tmp_path: Path) -> None:
 
 
 def test_an_input_that_nobody_may_read_is_one_line_with_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> str:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(cache_module, "digest", refuse)
+    monkeypatch.setattr(cache_module, "digest", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
     (tmp_path / "it's.csv").write_text("text,label\n")
     with pytest.raises(UserError, match=r"expected a file that you may read.* chmod u\+r '.*it'\"'\"'s.csv'"):
         file_hash(tmp_path / "it's.csv")
