@@ -20,7 +20,7 @@ from unittest.mock import Mock
 import pytest
 
 from kd_lab.core import cache as cache_module
-from kd_lab.core import cache_entry, cache_folder, cache_lock
+from kd_lab.core import cache_entry, cache_lock
 from kd_lab.core.cache import Cache, describe, file_hash, fingerprint, forget_inputs, inputs
 from kd_lab.core.cache_check import Damage
 from kd_lab.core.cache_folder import MANIFEST, lock_of
@@ -457,38 +457,18 @@ def test_an_error_while_checking_leaves_nothing_in_use(own_cache: Cache, monkeyp
     assert not other._held
 
 
-# killed at a bad moment
-
-
-class Killed(BaseException):
-    """The process ended here."""
-
-
 def test_a_kill_before_the_renaming_leaves_nothing_half_read(
     own_cache: Cache, damaged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cache_entry.os, "replace", Mock(side_effect=Killed))
+        patch.setattr(cache_entry.os, "replace", Mock(side_effect=KeyboardInterrupt))
         patch.setattr(cache_entry.shutil, "rmtree", lambda *_, **__: None)
-        with pytest.raises(Killed):
+        with pytest.raises(KeyboardInterrupt):
             own_cache.build("fit", PARTS, write)
     assert not own_cache.has("fit", PARTS)
     assert not own_cache.entries()
     assert (own_cache.build("fit", PARTS, write) / "about.json").read_text() == "{}"
     assert len(list(damaged.parent.glob(".*.draft-*"))) == 0
-
-
-def test_a_kill_in_a_removal_leaves_nothing_half_read(own_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = own_cache.build("fit", PARTS, write)
-    with monkeypatch.context() as patch:
-        patch.setattr("kd_lab.core.cache_folder.shutil.rmtree", Mock(side_effect=Killed))
-        with pytest.raises(Killed):
-            cache_folder.discard(folder)
-    assert not own_cache.has("fit", PARTS)
-    assert len(own_cache.leftovers()) == 1
-    own_cache.build("fit", PARTS, write)
-    assert not own_cache.leftovers()
-    assert not own_cache.warnings
 
 
 # input files

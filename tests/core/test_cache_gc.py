@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -46,6 +47,12 @@ def grow_old(path: Path, days: float = 40) -> None:
 
 def listed(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An artifact that nobody uses."""
+    return Cache(tmp_path).build("fit", PARTS, write)
 
 
 def earlier(root: Path) -> Path:
@@ -177,10 +184,7 @@ def test_what_another_process_marked_and_built_meanwhile_is_no_reason_to_refuse(
 
 
 def test_a_full_disk_leaves_no_half_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "replace", Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     with pytest.raises(UserError, match="No space left"):
         Cache(tmp_path).build("fit", PARTS, write)
     assert listed(tmp_path) == set()
@@ -268,8 +272,7 @@ def test_days_that_are_no_number_of_days_are_refused(
     assert folder.is_dir()
 
 
-def test_age_is_that_of_the_last_use(tmp_path: Path) -> None:
-    folder = Cache(tmp_path).build("fit", PARTS, write)
+def test_age_is_that_of_the_last_use(folder: Path, tmp_path: Path) -> None:
     grow_old(tmp_path)
     Cache(tmp_path).build("fit", PARTS, write)
     assert not list(cache_gc.collect(tmp_path, 30 * DAY_S))
@@ -277,8 +280,7 @@ def test_age_is_that_of_the_last_use(tmp_path: Path) -> None:
     assert [old.path for old in cache_gc.collect(tmp_path, 30 * DAY_S)] == [folder]
 
 
-def test_what_a_clock_that_was_set_back_has_used_in_the_future_counts_as_used_now(tmp_path: Path) -> None:
-    folder = Cache(tmp_path).build("fit", PARTS, write)
+def test_what_a_clock_that_was_set_back_has_used_in_the_future_counts_as_used_now(folder: Path, tmp_path: Path) -> None:
     left = tmp_path / "fit" / f".{HEX}.unfinished"
     left.mkdir()
     for path in (folder, left):
@@ -301,8 +303,7 @@ def test_what_is_in_use_is_never_freed(tmp_path: Path, capsys: pytest.CaptureFix
     assert not folder.exists()
 
 
-def test_what_another_process_uses_is_never_freed_and_is_once_it_was_killed(tmp_path: Path) -> None:
-    folder = Cache(tmp_path).build("fit", PARTS, write)
+def test_what_another_process_uses_is_never_freed_and_is_once_it_was_killed(folder: Path, tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
@@ -353,16 +354,13 @@ def test_a_lock_that_is_held_is_not_deleted_and_is_when_nothing_needs_it(tmp_pat
 def test_a_kill_while_freeing_leaves_nothing_half_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Cache(tmp_path).build("fit", PARTS, write)
 
-    class Killed(BaseException):
-        pass
-
     def killed(path: Path) -> None:
         (path / "rows").unlink()
-        raise Killed
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(cache_folder.shutil, "rmtree", killed)
-        with pytest.raises(Killed):
+        with pytest.raises(KeyboardInterrupt):
             list(cache_gc.collect(tmp_path, 0))
     assert not folder.exists()
     cache = Cache(tmp_path)
@@ -386,9 +384,8 @@ def test_what_another_process_freed_first_is_passed_over(tmp_path: Path, monkeyp
 def test_files_that_vanish_while_they_are_counted_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Cache(tmp_path).build("fit", PARTS, write)
     whole = cache_folder.size(folder)
-    monkeypatch.setattr(
-        cache_folder, "inside", lambda path: [folder, folder / "gone", folder / "rows", folder / MANIFEST]
-    )
+    there = [folder, folder / "gone", folder / "rows", folder / MANIFEST]
+    monkeypatch.setattr(cache_folder, "inside", lambda path: there)
     assert cache_folder.size(folder) == whole == sum(path.stat().st_size for path in folder.iterdir())
 
 
@@ -446,9 +443,8 @@ def test_a_lock_whose_file_was_deleted_meanwhile_is_taken_on_the_file_that_is_th
 
 
 def test_an_artifact_that_was_freed_while_it_was_being_opened_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Cache(tmp_path).build("fit", PARTS, write)
     real, freed = fcntl.flock, []
 
     def flock(descriptor: int, how: int) -> None:
@@ -465,11 +461,7 @@ def test_an_artifact_that_was_freed_while_it_was_being_opened_is_made_anew(
 
 def test_a_file_system_without_locks_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Cache(tmp_path).build("fit", PARTS, write)
-
-    def none(*_: object) -> None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-
-    monkeypatch.setattr(cache_lock.fcntl, "flock", none)
+    monkeypatch.setattr(cache_lock.fcntl, "flock", Mock(side_effect=OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))))
     assert Cache(tmp_path).build("fit", PARTS, write) == folder  # reading needs none
     with pytest.raises(UserError, match=r"can be locked.*paths\.cache="):
         Cache(tmp_path).build("fit", {"b": 2}, write)
@@ -489,11 +481,11 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder that every user of the machine may write to, outside what pytest closes to others."""
+def root() -> Iterator[Path]:
+    """Of a cache yet to come, in a folder where every user may write, outside what pytest closes to others."""
     folder = Path(tempfile.mkdtemp(prefix="kd_lab_shared_", dir="/tmp"))
     folder.chmod(0o777)
-    yield folder
+    yield folder / "cache"
     for path in [folder, *folder.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o777)
@@ -501,31 +493,28 @@ def shared() -> Iterator[Path]:
 
 
 @contextmanager
-def _nobody() -> Iterator[None]:
+def another_user() -> Iterator[None]:
+    """Where the tests run as root, a user without its rights; else oneself, whom closed folders keep out as well."""
     say("what is imported lazily, is now")
-    os.seteuid(NOBODY)
+    oneself = os.geteuid()
+    os.seteuid(oneself or NOBODY)
     try:
         yield
     finally:
-        os.seteuid(0)
+        os.seteuid(oneself)
 
 
-def another_user() -> AbstractContextManager[None]:
-    """Where the tests run as root, a user without its rights; else oneself, whom closed folders keep out as well."""
-    return nullcontext() if os.geteuid() else _nobody()
-
-
-def close(root: Path, change: Callable[[int], int]) -> None:
+def change_modes(root: Path, change: Callable[[int], int]) -> None:
+    """Of all that is there; who looks at it next is another process."""
     for path in sorted([root, *root.rglob("*")], reverse=True):
         path.chmod(change(path.stat().st_mode & 0o777))
+    cache_module._checked.clear()
 
 
-def test_a_cache_that_may_only_be_read_gives_what_it_has_and_one_line_for_what_it_has_not(shared: Path) -> None:
-    root = shared / "cache"
+def test_a_cache_that_may_only_be_read_gives_what_it_has_and_one_line_for_what_it_has_not(root: Path) -> None:
     folder = Cache(root).build("fit", PARTS, write)
     lock_of(folder).unlink()
-    close(root, lambda mode: mode & 0o555)
-    cache_module._checked.clear()
+    change_modes(root, lambda mode: mode & 0o555)
     with another_user():
         assert Cache(root).build("fit", PARTS, write) == folder
         with pytest.raises(UserError, match=r"Permission denied.*paths\.cache="):
@@ -534,30 +523,26 @@ def test_a_cache_that_may_only_be_read_gives_what_it_has_and_one_line_for_what_i
             Cache(root).build("tokens", PARTS, write)
 
 
-def test_a_cache_without_a_mark_that_may_only_be_read_is_read(shared: Path) -> None:
-    root = shared / "cache"
+def test_a_cache_without_a_mark_that_may_only_be_read_is_read(root: Path) -> None:
     folder = Cache(root).build("fit", PARTS, write)
     (root / TAG).unlink()
-    close(root, lambda mode: mode & 0o555)
+    change_modes(root, lambda mode: mode & 0o555)
     with another_user():
         for _ in range(2):
             assert Cache(root).build("fit", PARTS, write) == folder
     assert not (root / TAG).exists()
 
 
-def test_an_empty_folder_that_may_only_be_read_is_one_clear_line(shared: Path) -> None:
-    root = shared / "cache"
+def test_an_empty_folder_that_may_only_be_read_is_one_clear_line(root: Path) -> None:
     root.mkdir(mode=0o555)
     with another_user(), pytest.raises(UserError, match=r"Permission denied.*paths\.cache="):
         Cache(root).build("fit", PARTS, write)
 
 
-def test_damage_in_a_cache_that_may_only_be_read_is_named_with_its_cure(shared: Path) -> None:
-    root = shared / "cache"
+def test_damage_in_a_cache_that_may_only_be_read_is_named_with_its_cure(root: Path) -> None:
     folder = Cache(root).build("fit", PARTS, write)
     (folder / "rows").write_text("rowz")
-    cache_module._checked.clear()
-    close(root, lambda mode: mode & 0o555)
+    change_modes(root, lambda mode: mode & 0o555)
     with another_user(), pytest.raises(UserError) as caught:
         Cache(root).build("fit", PARTS, write)
     assert caught.value.where == str(folder / "rows")
@@ -566,12 +551,10 @@ def test_damage_in_a_cache_that_may_only_be_read_is_named_with_its_cure(shared: 
 
 
 @pytest.mark.parametrize("name", ["rows", MANIFEST])
-def test_a_file_that_this_user_may_not_read_is_no_damage(shared: Path, name: str) -> None:
-    root = shared / "cache"
+def test_a_file_that_this_user_may_not_read_is_no_damage(root: Path, name: str) -> None:
     folder = Cache(root).build("fit", PARTS, write)
-    close(root, lambda mode: mode | 0o777)
+    change_modes(root, lambda mode: mode | 0o777)
     (folder / name).chmod(0)
-    cache_module._checked.clear()
     with another_user(), pytest.raises(UserError) as caught:
         Cache(root).build("fit", PARTS, write)
     assert caught.value.where == str(folder / name)
@@ -579,19 +562,14 @@ def test_a_file_that_this_user_may_not_read_is_no_damage(shared: Path, name: str
     assert folder.is_dir()
 
 
-def test_users_of_one_cache_wait_for_each_others_locks_and_mend_each_others_damage(shared: Path) -> None:
-    root = shared / "cache"
+def test_users_of_one_cache_wait_for_each_others_locks_and_mend_each_others_damage(root: Path) -> None:
     folder = Cache(root).build("fit", PARTS, write)
     (folder / "rows").write_text("rowz")
-    cache_module._checked.clear()
-    close(root, lambda mode: mode | 0o777)
+    change_modes(root, lambda mode: mode | 0o777)
     lock_of(folder).chmod(0o444)  # as the umask 022 of the other user made it
     with another_user():
-        with (
-            cache_lock.exclusive_lock(lock_of(folder)),
-            cache_lock.exclusive_lock(lock_of(folder), wait=False) as theirs,
-        ):
-            assert not theirs
+        with cache_lock.exclusive_lock(lock_of(folder)), cache_lock.exclusive_lock(lock_of(folder), wait=False) as free:
+            assert not free
         assert Cache(root).build("fit", PARTS, write) == folder
     assert (folder / "rows").read_text() == "rows"
 
