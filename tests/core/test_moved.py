@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick_lines import ALONE, EPOCH, STUDENT
 
 from kd_lab.__main__ import command
 from kd_lab.core import moved, results, signature
@@ -38,9 +39,8 @@ def test_a_users_own_yaml_with_an_old_name_works_and_says_the_new_one(
         "defaults: [split@split: default]\n_target_: kd_lab.data.csv.Csv\n"
         f"split: {{_target_: kd_lab.data.texts.SplitPlan}}\nname: own\npath: {toy_csv}\n"
     )
-    quick = ["model=lstm_attention", "model.init=random", "model.hidden=8", "trainer.max_epochs=1", "tracking=none"]
-    line = [*quick, "teacher=none", "loss=cross_entropy", "evaluation=none"]
-    assert command(["hydra.searchpath=[file://mine]", "dataset=own", *line]) == 0
+    line = ["hydra.searchpath=[file://mine]", "dataset=own", "tracking=none", *ALONE, *STUDENT, EPOCH]
+    assert command(line) == 0
     told = "_target_: kd_lab.data.texts.SplitPlan is called kd_lab.data.dataset.SplitPlan now"
     assert capsys.readouterr().err.count(told) == 1
     (file,) = tmp_path.glob("multirun/*/*/result.json")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from quick_lines import ALONE, EPOCH, STUDENT
 
 from kd_lab.__main__ import command
 from kd_lab.cli.compose import cell_name, compose
@@ -119,18 +120,9 @@ def test_an_error_shows_no_credential() -> None:
 def test_a_search_keeps_no_credential_in_its_database() -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    plan = SearchPlan(
-        "s",
-        f"postgresql://u:{SECRET}@h/db",
-        read(OverridesParser.create().parse_overrides(["trainer.max_epochs=range(1,3)", f"dataset.path='{URL}'"])),
-        [Objective("metrics.validation.accuracy", "maximize")],
-        2,
-        1,
-        "tpe",
-        "none",
-        0,
-        frozenset({"tracking.uri"}),
-    )
+    space = read(OverridesParser.create().parse_overrides(["trainer.max_epochs=range(1,3)", f"dataset.path='{URL}'"]))
+    aims, written = [Objective("metrics.validation.accuracy", "maximize")], frozenset({"tracking.uri"})
+    plan = SearchPlan("s", f"postgresql://u:{SECRET}@h/db", space, aims, 2, 1, "tpe", "none", 0, written)
     assert "***@127.0.0.1:9" in json.dumps(plan.about())
     assert SECRET not in json.dumps(plan.about())
 
@@ -141,10 +133,8 @@ def test_the_live_address_is_found_in_memory_or_in_the_environment(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(redact, "_live", {})
     shown = redact.text(URL)
-    with pytest.raises(
-        UserError,
-        match=r"Type MLFLOW_TRACKING_URI='https://\*\*\*@127.0.0.1:9/path' kd-lab report s --sync with USER:PASSWORD",
-    ):
+    typed = r"MLFLOW_TRACKING_URI='https://\*\*\*@127.0.0.1:9/path' kd-lab report s --sync"
+    with pytest.raises(UserError, match=f"Type {typed} with USER:PASSWORD"):
         live_uri(shown, "s")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", URL)
     assert live_uri(shown, "s") == URL
@@ -160,12 +150,8 @@ def test_no_file_that_a_sweep_and_an_export_leave_holds_a_credential(
     tmp_path: Path, toy_csv: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    line = [
-        *("-m", "dataset=csv", f"dataset.path={toy_csv}", "teacher=none", "loss=cross_entropy", "name=s"),
-        *("model=lstm_attention", "model.init=random", "model.hidden=8", "trainer.max_epochs=1", "trainer.device=cpu"),
-        *("evaluation=none", "seed=1", f"tracking.uri='{URL}?token={SECRET}'"),
-    ]
-    assert command(line) == 0
+    line = ["-m", "dataset=csv", f"dataset.path={toy_csv}", *ALONE, *STUDENT, EPOCH, "name=s", "seed=1"]
+    assert command([*line, f"tracking.uri='{URL}?token={SECRET}'"]) == 0
     (cell,) = (tmp_path / "multirun" / "s").glob("*/result.json")
     assert command(["export", f"s/{cell.parent.name}", "--to", str(tmp_path / "out")]) == 0
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
@@ -173,8 +159,7 @@ def test_no_file_that_a_sweep_and_an_export_leave_holds_a_credential(
     assert store.mirror(results.read(cell.parent), {}, None)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     names = {path.name for path in files}
-    assert {"result.json", "sweep.json", "multirun.yaml"} <= names
-    assert {"README.md", "mine.db"} <= names
+    assert {"result.json", "sweep.json", "multirun.yaml", "README.md", "mine.db"} <= names
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
     assert not [path for path in tmp_path.rglob("*") if SECRET in path.name]
     assert SECRET not in "".join(capfd.readouterr())
