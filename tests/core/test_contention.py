@@ -20,27 +20,23 @@ def later(**changes: object) -> ClockReading:
     return START._replace(**{"at": 10.0, "own": 9.0, **changes})
 
 
-def test_others_who_compute_elsewhere_are_no_disturbance() -> None:
-    """Other containers on a host of many cores: 300 s of theirs, and our threads never waited."""
-    assert lost_s(START, later(others=350.0)) == 0.0
-
-
-def test_what_its_threads_waited_for_others_is_lost() -> None:
-    """Thread 1 waited 3 s and a new one 1 s; thread 2 has ended."""
-    assert lost_s(START, later(others=350.0, waited={"1": 5.0, "3": 1.0})) == 4.0
-
-
-def test_its_own_threads_in_each_others_way_are_not_others() -> None:
-    assert lost_s(START, later(others=50.5, waited={"1": 9.0, "2": 7.5})) == 0.5
-
-
-def test_time_for_which_the_quota_stopped_it_is_lost() -> None:
-    assert lost_s(START, later(throttled=1.5)) == 1.5
-
-
-def test_its_share_of_the_time_that_was_taken_from_a_virtual_machine_is_lost() -> None:
-    """It computed for 8 s, others for 24: a quarter of the 4 s is its own."""
-    assert lost_s(START, later(others=74.0, stolen=4.0)) == 1.0
+@pytest.mark.parametrize(
+    ("until", "lost"),
+    [
+        # others on a host of many cores compute elsewhere for 300 s, and our threads never waited
+        (later(others=350.0), 0.0),
+        # thread 1 waited 3 s and a new one 1 s; thread 2 has ended
+        (later(others=350.0, waited={"1": 5.0, "3": 1.0}), 4.0),
+        # its own threads in each other's way are not others
+        (later(others=50.5, waited={"1": 9.0, "2": 7.5}), 0.5),
+        # the quota stopped it
+        (later(throttled=1.5), 1.5),
+        # a virtual machine was without its cores for 4 s; it computed for 8 s, others for 24: a quarter is its own
+        (later(others=74.0, stolen=4.0), 1.0),
+    ],
+)
+def test_what_others_and_the_quota_cost_this_process_is_lost_and_nothing_else(until: ClockReading, lost: float) -> None:
+    assert lost_s(START, until) == lost
 
 
 def test_where_the_kernel_does_not_tell_who_waited_all_work_of_others_counts() -> None:
@@ -51,9 +47,8 @@ def test_where_the_kernel_does_not_tell_who_waited_all_work_of_others_counts() -
 def test_up_to_a_share_of_the_time_it_is_not_marked(
     waited: float, marked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        contention, "read_clocks", lambda: later(others=99.0, waited={"1": waited})
-    )  # of 10 s, since 2.0
+    until = later(others=99.0, waited={"1": waited})  # of 10 s, since 2.0
+    monkeypatch.setattr(contention, "read_clocks", lambda: until)
     assert contention.contended(START) is marked
 
 

@@ -25,63 +25,48 @@ keep_freed_memory()
 print(given_back, min(turn() for _ in range(12)))  # the first ones find their places
 """
 
-KEPT = """
+GIVEN_BACK = """
 import psutil, torch
-from kd_lab.core.process_tuning import give_back_freed_memory, keep_freed_memory
-keep_freed_memory()
-def mib():
-    return psutil.Process().memory_info().rss / 2**20
-held = [torch.ones(2**18) for _ in range(512)]  # 1 MiB each
-last, full = held[-1], mib()
-del held  # `last` stays above what is freed
-kept = mib()
-give_back_freed_memory()
-print(full - kept, kept - mib())
-"""
-
-BATCHES = """
-import sys, psutil, torch
 from kd_lab.core import process_tuning
 process_tuning.keep_freed_memory()
-process_tuning.KEPT = int(sys.argv[1]) * 2**20
+process_tuning.KEPT = 1024 * 2**20
 def mib():
     return psutil.Process().memory_info().rss / 2**20
+def given_back(asked, times=1):
+    before = mib()
+    for _ in range(times):
+        asked()
+    return before - mib()
 freed = process_tuning.FreedMemory()
-held = [torch.ones(2**18) for _ in range(512)]  # 1 MiB each
-full, last = mib(), held[-1]
-del held  # `last` stays above what is freed
-told = []
-for _ in range(32):
-    freed.bound()
-    told.append(full - mib())
-print(told[14], told[15], told[31])
+def fill():
+    global last
+    held = [torch.ones(2**18) for _ in range(512)]  # 1 MiB each
+    last, full = held[-1], mib()  # `last` stays above what is freed
+    del held
+    return full - mib()
+print(fill(), given_back(freed.bound, 32))
+process_tuning.KEPT = 256 * 2**20
+print(given_back(freed.bound, 15), given_back(freed.bound), given_back(freed.bound, 16))
+print(fill(), given_back(process_tuning.give_back_freed_memory))
 """
+
+
+def numbers(code: str) -> list[float]:
+    return [float(word) for word in subprocess.check_output([sys.executable, "-c", code], text=True).split()]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
 def test_kept_memory_costs_no_faults() -> None:
-    given_back, kept = map(int, subprocess.check_output([sys.executable, "-c", FAULTS], text=True).split())
+    given_back, kept = numbers(FAULTS)
     assert given_back > 1000
     assert kept < 100
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
-def test_what_is_kept_is_given_back_when_asked_for() -> None:
-    at_once, asked = map(float, subprocess.check_output([sys.executable, "-c", KEPT], text=True).split())
-    assert at_once < 50
-    assert asked > 450
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
-def test_what_batches_leave_is_given_back_once_it_is_more_than_may_be_kept() -> None:
-    def given_back(kept: str) -> list[float]:
-        line = [sys.executable, "-c", BATCHES, kept]
-        return list(map(float, subprocess.check_output(line, text=True).split()))
-
-    before, at_the_next_look, later = given_back("256")
-    assert before < 50
-    assert min(at_the_next_look, later) > 450
-    assert max(given_back("1024")) < 50, "less than may be kept"
+def test_what_is_kept_is_given_back_once_it_is_more_than_may_be_or_when_asked_for() -> None:
+    at_once, less_than_may_be, before, at_the_next_look, later, again, asked = numbers(GIVEN_BACK)
+    assert max(at_once, less_than_may_be, before, later, again) < 50
+    assert min(at_the_next_look, asked) > 450
 
 
 @pytest.mark.parametrize(("before", "times"), [([], 0), ([Path("cell")], 1)])
