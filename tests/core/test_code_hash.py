@@ -20,51 +20,25 @@ from kd_lab.core.code_hash import SILENT, closure, code_hash, file_alone_hash
 from kd_lab.pipeline.plan import Plan
 
 LINE = ["dataset=csv", "dataset.path=toy.csv", "model=lstm_attention", "compression=[prune_l1]"]
-FROM = {  # what is made from which: a mended file renames the first, and all that is made from it
-    "tokens": {"tokens", "teacher", "fit", "compressed", "result"},
-    "teacher": {"teacher", "fit", "compressed", "result"},
-    "student": {"fit", "compressed", "result"},
-    "compressed": {"compressed", "result"},
-    "result": {"result"},
-    "nothing": set(),
-}
-MAKES = {
-    "data.csv": "tokens",
-    "data.dataset": "tokens",
-    "data.tokenizer": "tokens",
-    "data.tokenized": "tokens",
-    "data.loader": "teacher",
-    "training.fit": "teacher",
-    "losses.term.cross_entropy": "teacher",
-    "models.encoder": "teacher",
-    "training.lightning_module": "teacher",
-    "training.optimizer": "teacher",
-    "training.checkpointing": "teacher",
-    "training.settings": "teacher",
-    "training.loop": "teacher",
-    "losses.hybrid": "student",
-    "losses.term.kl": "student",
-    "losses.term.sequence": "student",
-    "training.teacher_outputs": "student",  # the student hears what the teacher says by them
-    "evaluation.inference": "student",
-    "compression.apply": "compressed",
-    "compression.prune.magnitude": "compressed",
-    "compression.step": "compressed",
-    "pipeline.cell": "result",
-    "pipeline.costs": "result",
-    "evaluation.latency": "result",
-    "evaluation.scoring": "result",
-    "pipeline.run": "result",
-    "evaluation.predictions": "result",
-    "data.hub": "result",  # it knows which class is judged apart
-    "pipeline.provenance": "result",
-    "evaluation.intervals": "result",
-    "compression.quantize.onnx_int8": "nothing",
-    "data.docstrings": "nothing",
-    "losses.term.logit_mse": "nothing",
-    "core.progress": "nothing",
-    "report.figures.heatmap": "nothing",
-    "cli.run": "nothing",
+ARTIFACTS = ("tokens", "teacher", "fit", "compressed", "result")  # each made from those before it
+MAKES = {  # the first of them that a mended file renames -> such files
+    "tokens": "data.csv data.dataset data.tokenizer data.tokenized",
+    "teacher": (
+        "data.loader losses.term.cross_entropy models.encoder training.fit training.lightning_module "
+        "training.optimizer training.checkpointing training.settings training.loop"
+    ),
+    # the student hears by `training.teacher_outputs` what the teacher says
+    "fit": "losses.hybrid losses.term.kl losses.term.sequence training.teacher_outputs evaluation.inference",
+    "compressed": "compression.apply compression.prune.magnitude compression.step",
+    # `data.hub` knows which class is judged apart
+    "result": (
+        "data.hub evaluation.intervals evaluation.latency evaluation.predictions evaluation.scoring "
+        "pipeline.cell pipeline.costs pipeline.provenance pipeline.run"
+    ),
+    "nothing": (
+        "compression.quantize.onnx_int8 data.docstrings losses.term.logit_mse core.progress report.figures.heatmap "
+        "cli.run"
+    ),
 }
 
 
@@ -109,16 +83,18 @@ def names(config: DictConfig) -> dict[str, str]:
 
 def test_a_mended_file_renames_what_it_makes_and_what_is_made_from_that(package: Path, config: DictConfig) -> None:
     before = names(config)
-    assert set(before) == FROM["tokens"]
-    renamed = {}
-    for module in MAKES:
-        file = package.joinpath(*module.split(".")).with_suffix(".py")
-        text = file.read_text()
-        file.write_text(f"{text}\nMENDED = True\n")
-        now = names(config)
-        renamed[module] = {kind for kind in before if now[kind] != before[kind]}
-        file.write_text(text)
-    assert renamed == {module: FROM[made] for module, made in MAKES.items()}
+    assert set(before) == set(ARTIFACTS)
+    renamed, expected = {}, {}
+    for first, modules in MAKES.items():
+        for module in modules.split():
+            file = package.joinpath(*module.split(".")).with_suffix(".py")
+            text = file.read_text()
+            file.write_text(f"{text}\nMENDED = True\n")
+            now = names(config)
+            file.write_text(text)
+            renamed[module] = {kind for kind in before if now[kind] != before[kind]}
+            expected[module] = {*ARTIFACTS[ARTIFACTS.index(first) :]} if first in ARTIFACTS else set()
+    assert renamed == expected
 
 
 def test_a_file_beside_the_others_renames_nothing(package: Path, config: DictConfig) -> None:
@@ -165,9 +141,8 @@ def test_imports_are_followed_wherever_they_stand_but_not_a_type_checkers(packag
 
 
 def test_how_a_model_is_served_compressed_or_reported_renames_no_fit() -> None:
-    rooms = {
-        name.split(".")[1] for name in closure(frozenset(["kd_lab.training.fit", "kd_lab.training.teacher_outputs"]))
-    }
+    run = closure(frozenset(["kd_lab.training.fit", "kd_lab.training.teacher_outputs"]))
+    rooms = {name.split(".")[1] for name in run}
     assert not rooms & {"compression", "tracking", "pipeline", "sweeps", "report", "api", "cli"}
     served = {name for name in closure(frozenset(["kd_lab.training.fit"])) if name.startswith("kd_lab.serving.")}
     assert served == {"kd_lab.serving.label_decisions"}  # thresholds are a part of what a fit is judged by
@@ -229,14 +204,10 @@ def test_every_python_gives_the_same_name(minor: int) -> None:
     python = found[-1] if found else shutil.which(f"python3.{minor}")
     if python is None:
         pytest.skip(f"no Python 3.{minor} here: what it gives is not seen")
-    modules = [
-        ".".join(("kd_lab", *path.relative_to(code.PACKAGE).with_suffix("").parts))
-        for path in sorted(code.PACKAGE.rglob("*.py"))
-    ]
-    modules = [module.removesuffix(".__init__") for module in modules]
+    files = [path.relative_to(code.PACKAGE.parent).with_suffix("") for path in sorted(code.PACKAGE.rglob("*.py"))]
+    modules = [".".join(file.parts).removesuffix(".__init__") for file in files]
     line = f"import sys; sys.path.insert(0, {str(code.PACKAGE.parent)!r})"
-    line += "; from kd_lab.core.code_hash import file_alone_hash"
-    line += f"; print(file_alone_hash(*{modules!r}))"
+    line += f"; from kd_lab.core.code_hash import file_alone_hash; print(file_alone_hash(*{modules!r}))"
     said = subprocess.run([python, "-I", "-c", line], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == file_alone_hash(*modules)
 
