@@ -38,16 +38,6 @@ class Stranger:
     pass
 
 
-@dataclasses.dataclass
-class Forgetful:
-    power: float = 2.0
-
-
-class Loses(Term):
-    def __init__(self, power: float) -> None:
-        super().__init__()
-
-
 def make():
     open("made", "w")
 
@@ -191,13 +181,6 @@ def test_a_class_stands_only_where_it_has_what_its_place_demands(term: str) -> N
 
 def test_a_trusted_class_is_none_of_hydras_plug_ins(term: str) -> None:
     assert refused({TARGET: f"{term}.Mine"}, "hydra.launcher").where == "hydra.launcher._target_"
-
-
-def test_an_object_that_loses_its_options_is_told_how_to_keep_them(term: str) -> None:
-    made = build(loss(f"{term}.Loses", power=1.0), "loss")
-    with pytest.raises(UserError, match=r"self\.power = power") as caught:
-        fingerprint(made)
-    assert caught.value.where == f"{term}.Loses"
 
 
 @pytest.mark.parametrize(
