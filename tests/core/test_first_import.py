@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import gc
 from kd_lab.core.process_tuning import first_import
@@ -23,18 +25,14 @@ print(gc.get_threshold() == usual, gc.get_freeze_count() > 0)
 """
 
 
-def said(imported: str) -> list[str]:
+@pytest.mark.parametrize(
+    ("imported", "told"),
+    [
+        ("import torch", ["False", "True True", "True", "True False"]),
+        ("import json", ["False", "True True", "False", "True True"]),
+        ("import no_such_module", ["False", "failed", "True True", "False", "True True"]),
+    ],
+)
+def test_the_collector_rests_until_torch_is_there_and_works_again_after(imported: str, told: list[str]) -> None:
     script = SCRIPT.format(imported=imported)
-    return subprocess.check_output([sys.executable, "-c", script], text=True).splitlines()
-
-
-def test_the_collector_rests_until_torch_is_there_and_never_again() -> None:
-    assert said("import torch") == ["False", "True True", "True", "True False"]
-
-
-def test_it_rests_again_where_torch_is_still_to_come() -> None:
-    assert said("import json") == ["False", "True True", "False", "True True"]
-
-
-def test_it_works_again_after_an_import_that_failed() -> None:
-    assert said("import no_such_module")[:3] == ["False", "failed", "True True"]
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).splitlines() == told
