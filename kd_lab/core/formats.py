@@ -61,7 +61,9 @@ def check_saved(kind: Any, where: str) -> None:
 
 def known_format(name: Any) -> str | None:
     """The format of that name, or that an older kd_lab called so; None where there is none."""
-    return name if name in FORMATS else FORMERLY.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str):  # what a damaged file says
+        return None
+    return name if name in FORMATS else FORMERLY.get(name)
 
 
 def module_of(name: str) -> str:

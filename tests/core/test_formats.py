@@ -49,6 +49,7 @@ def test_a_format_leads_to_its_class_and_back() -> None:
         assert format_of(class_of(name)) == name == known_format(name)
     for former, name in FORMERLY.items():
         assert known_format(former) == name in FORMATS
+    assert known_format(["encoder/1"]) is None
 
 
 @pytest.mark.parametrize("edition", EDITIONS, ids=lambda edition: edition.name)
