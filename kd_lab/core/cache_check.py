@@ -59,9 +59,8 @@ def damage(folder: Path, name_of: Callable[[Any], str]) -> Damage | None:
     except OSError as error:
         if error.errno not in _BROKEN:
             raise
-        return Damage(
-            where, expected, "no file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        )
+        got = "no file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        return Damage(where, expected, got)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return Damage(where, expected, " ".join(str(error).split()))
     return None

@@ -126,9 +126,8 @@ def _imported(module: str, trusted: tuple[str, ...]) -> frozenset[str]:
     if trust.is_trusted(module):
         parts = module.split(".")
         found |= {".".join(parts[:depth]) for depth in range(1, len(parts))}
-        found = {
-            name for name in found if not trust.is_trusted(name) or _file(name).is_file()
-        }  # compiled ones have none
+        # A compiled one has no file.
+        found = {name for name in found if not trust.is_trusted(name) or _file(name).is_file()}
     return frozenset(filter(_is_ours, found))
 
 

@@ -65,12 +65,8 @@ COMPUTING = (  # what a time can depend on: it computes, or makes the graph that
 )
 CPUINFO = Path("/proc/cpuinfo")
 _GENERATED = (":(exclude)*.md", ":(exclude)experiments/*/result.json")  # what a run writes is no change of its code
-_GIT = {
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_PREFIX",
-}  # a hook sets them to the repository it is called in
+# A hook sets them to the repository it is called in.
+_GIT = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 
 
 def describe_machine() -> dict[str, Any]:

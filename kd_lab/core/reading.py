@@ -25,10 +25,8 @@ def reading(where: Path | str, *, expected: str, cure: str) -> Iterator[None]:
         yield
     except (UserError, FitError):
         raise
-    except Exception as error:  # each library has kinds of its own, and some raise what the file leads them to
-        raise UserError(str(where), expected=expected, got=in_one_line(error), cure=cure) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of pyo3, which cannot be imported
+    except BaseException as error:  # each library has kinds of its own, and some raise what the file leads them to
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # pyo3's cannot be imported
             raise
         raise UserError(str(where), expected=expected, got=in_one_line(error), cure=cure) from error
 

@@ -20,17 +20,8 @@ _OBJECTS = (
     "compression",
     "durations_s",
 )
-_PARTS = (
-    "dataset",
-    "model",
-    "loss",
-    "teacher",
-    "compression",
-    "tracking",
-    "search",
-    "paths",
-    "evaluation",
-)  # of config
+# Of config.
+_PARTS = ("dataset", "model", "loss", "teacher", "compression", "tracking", "search", "paths", "evaluation")
 _NUMBERS = {  # wherever they stand below metrics, fidelity, cost and teacher
     "accuracy", "f1_macro", "agreement", "kl", "parameters", "parameters_nonzero", "size_mib", "speedup", "p50", "p95",
     "epoch", "ece", "nll", "balanced_accuracy", "majority_rate", "class_ratio",
