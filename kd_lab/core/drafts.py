@@ -28,7 +28,7 @@ def atomic_file(path: Path) -> Iterator[TextIO]:
     for left in abandoned(path.parent, start):
         with suppress(OSError):  # one that may not be deleted stays
             left.unlink()
-    handle, draft = _new(path.parent, start, _new_file)
+    handle, draft = _new(path.parent, start, lambda draft: os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             yield file
@@ -88,10 +88,6 @@ def _new(folder: Path, start: str, make: Callable[[Path], int]) -> tuple[int, Pa
         if is_still(handle, draft):  # else another did so before it was locked
             return handle, draft
         os.close(handle)
-
-
-def _new_file(draft: Path) -> int:
-    return os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
 
 def _new_folder(draft: Path) -> int:
