@@ -6,10 +6,10 @@ from pathlib import Path
 from textwrap import fill
 
 from kd_lab.report.figures import style
-from kd_lab.report.study import against, measures
+from kd_lab.report.study import measures
 from kd_lab.report.study.accuracy import percent, spread
 from kd_lab.report.study.against import Against
-from kd_lab.report.study.comparisons import LEVEL
+from kd_lab.report.study.comparisons import LEVEL, points
 
 _LETTERS, _LINES = 36, 3  # of a label
 _ROW, _LINE = 0.14, 0.16  # inches a setting, and for each line of its label
@@ -36,9 +36,8 @@ def draw(found: Against, stem: Path) -> list[Path]:
             colour = style.ACCENT if apart else style.QUIET
             ax.hlines(-row, 100 * paired.low, 100 * paired.high, color=colour, lw=2.2, zorder=4)
             ax.plot(100 * paired.difference, -row, "o", ms=7, color=colour, mec="white", mew=0.8, zorder=5)
-            ax.annotate(
-                against.points(paired), (1.01, -row), xycoords=("axes fraction", "data"), va="center", color=colour
-            )
+            place = (1.01, -row)
+            ax.annotate(points(paired), place, xycoords=("axes fraction", "data"), va="center", color=colour)
         ax.set_yticks([-row for row in range(len(rows))], labels)
         ax.set_ylim(-len(rows) + 0.4, 0.6)
         ax.set_xlabel("test accuracy, points more")

@@ -10,6 +10,7 @@ from kd_lab.core.nested import at
 from kd_lab.report.figures import style
 from kd_lab.report.study import measures
 from kd_lab.report.study.accuracy import spread
+from kd_lab.report.study.comparisons import points
 from kd_lab.report.study.gain import Gain
 from kd_lab.report.study.measures import ACCURACY
 
@@ -76,15 +77,13 @@ def _student(ax: Axes, row: float, gain: Gain, near: float) -> None:
             f"{name}\n{100 * found.mean:.1f} %", (100 * found.mean, row), (0, -9), textcoords="offset points",
             ha=place, va="top", fontsize=8, color=colour, path_effects=halo, zorder=6,
         )  # fmt: skip
-    paired = gain.comparison
     ax.annotate(
         "", (ends[-1], row + 0.26), (ends[0], row + 0.26),
         arrowprops={"arrowstyle": "-|>", "color": style.INK, "lw": 1.1, "shrinkA": 0, "shrinkB": 0}, zorder=3,
     )  # fmt: skip
     ax.annotate(
-        f"{100 * paired.difference:+.1f} points [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}]",
-        (sum(ends) / 2, row + 0.26), (0, 3), textcoords="offset points", ha="center", va="bottom",
-        fontweight="bold", path_effects=halo, zorder=6,
+        points(gain.comparison, " points"), (sum(ends) / 2, row + 0.26), (0, 3), textcoords="offset points",
+        ha="center", va="bottom", fontweight="bold", path_effects=halo, zorder=6,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from kd_lab.report.published.expected import TEACHER, Figure, Metric, Row
 from kd_lab.report.published.row_error import combined, paired_error, row_error
 from kd_lab.report.study import measures
 from kd_lab.report.study.measures import timed_on
-from kd_lab.report.study.runs import Run, paired, run
+from kd_lab.report.study.runs import Run, by_shared_seeds, run
 from kd_lab.report.study.settings import alike
 
 _TIMED = ("cost.latency_ms", "cost.throughput_per_s", "cost.speedup")  # what a busy machine spoils
@@ -76,7 +76,7 @@ def measured(figure: Figure, cells: Sequence[RunResult], study: Path | None = No
         pairs = [(cell, cell) for cell in own.values() if _label(other, cell) == other.label]
     elif other:
         others, why_not = _by_run(other, cells, timed)
-        ours, theirs = paired(own, others)
+        ours, theirs = by_shared_seeds([own, others])
         pairs, why = [(cell, theirs[seeds]) for seeds, cell in ours.items() if seeds in theirs], why or why_not
     if timed:  # seeds that compute the same share a measurement
         pairs = list({tuple(one.cost.get("timing") or one.cell for one in pair): pair for pair in pairs}.values())
@@ -91,7 +91,7 @@ def measured(figure: Figure, cells: Sequence[RunResult], study: Path | None = No
         return Measured(found, _MACHINES)
     if timed and len(found) == 1:
         return Measured(found, "", None, None, "one measurement says nothing of what others would be")
-    sole = _at(row, pairs[0][0], f"{metric.path}_interval") if len(found) == 1 and not other else None
+    sole = at(_told_by(row, pairs[0][0]), f"{metric.path}_interval") if len(found) == 1 and not other else None
     error = _row_error(row, metric, pairs, study)
     unknown = "" if error is not None else "its result does not say what other rows would make of it"
     return Measured(found, "", (float(sole[0]), float(sole[1])) if sole else None, error, unknown)
@@ -187,11 +187,11 @@ def _row_error(
             return error
     errors = []
     for one, other in pairs:
-        own_error = row_error(_about(row, one), metric.path)
+        own_error = row_error(_told_by(row, one), metric.path)
         if metric.other is not None:
-            other_error = row_error(_about(metric.other, other), metric.path)
+            other_error = row_error(_told_by(metric.other, other), metric.path)
             if metric.sign == "/" and own_error and other_error:
-                ours, base = _number(_at(row, one, metric.path)), _number(_at(metric.other, other, metric.path))
+                ours, base = _number(row, one, metric.path), _number(metric.other, other, metric.path)
                 if not ours or not base:
                     return None
                 own_error, other_error = own_error / base, other_error * ours / base**2  # the delta method
@@ -202,23 +202,20 @@ def _row_error(
     return math.sqrt(fmean(error**2 for error in errors))
 
 
-def _about(row: Row, cell: RunResult) -> Mapping[str, Any]:
-    return cell.teacher if row.is_teacher else {"metrics": cell.metrics, "fidelity": cell.fidelity, "cost": cell.cost}
-
-
-def _at(row: Row, cell: RunResult, path: str) -> Any:
-    return at(cell.teacher if row.is_teacher else cell, path)
-
-
 def _value(row: Row, metric: Metric, cell: RunResult, other: RunResult) -> float | None:
-    ours = _number(_at(row, cell, metric.path))
+    ours = _number(row, cell, metric.path)
     if metric.other is None or ours is None:
         return ours
-    theirs = _number(_at(metric.other, other, metric.path))
+    theirs = _number(metric.other, other, metric.path)
     if theirs is None or (metric.sign == "/" and theirs == 0):
         return None
     return ours / theirs if metric.sign == "/" else ours - theirs
 
 
-def _number(found: Any) -> float | None:
+def _number(row: Row, cell: RunResult, path: str) -> float | None:
+    found = at(_told_by(row, cell), path)
     return float(found) if is_number(found) else None
+
+
+def _told_by(row: Row, cell: RunResult) -> RunResult | Mapping[str, Any]:
+    return cell.teacher if row.is_teacher else cell

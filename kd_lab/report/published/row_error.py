@@ -23,7 +23,7 @@ def row_error(about: Any, path: str) -> float | None:
     """Standard error of the number at a path, off the 95 % interval that stands beside it.
 
     Args:
-        about: a result's parts, or those of its teacher, as mappings.
+        about: a result, or what it says of its teacher.
         path: dotted, such as "metrics.test.accuracy".
 
     Returns:

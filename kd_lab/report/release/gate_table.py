@@ -12,6 +12,7 @@ from kd_lab.core.tables import MISSING
 from kd_lab.evaluation.paired_tests import Comparison
 from kd_lab.report.release.gate import Gate
 from kd_lab.report.release.gate_verdict import ALL, ALONE, IN_SCOPE, OUT_OF_SCOPE, SHIP, STOP, Evidence, Export, points
+from kd_lab.report.study import comparisons
 
 _STYLES = {SHIP: "green", ALONE: "yellow", STOP: "red"}
 
@@ -85,13 +86,11 @@ def _margin(gate: Gate) -> str:
 
 
 def _points(change: Comparison | None) -> str:
-    if change is None:
-        return MISSING
-    return f"{100 * change.difference:+.1f} [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+    return MISSING if change is None else comparisons.points(change)
 
 
 def _p(change: Comparison | None) -> str:
-    return MISSING if change is None else "< 0.001" if change.p < 0.001 else f"{change.p:.3f}"
+    return MISSING if change is None else comparisons.rounded_p(change.p)
 
 
 def _changed(found: Evidence, kind: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kd_lab.evaluation.batch_invariance import NOISE, BatchDependence
 from kd_lab.evaluation.paired_tests import Comparison
+from kd_lab.report.study import comparisons
 
 SHIP, ALONE, STOP, UNJUDGED = "ship", "ship, one text at a time", "do not ship", "not judged"
 ALL, IN_SCOPE, OUT_OF_SCOPE = "all rows", "in scope", "out of scope"
@@ -139,7 +140,7 @@ def _words(change: Comparison) -> str:
         return f"loses {-100 * change.difference:.1f} points [{-high:.1f}, {-low:.1f}]"
     if change.low > 0:
         return f"gains {100 * change.difference:.1f} points [{low:.1f}, {high:.1f}]"
-    return f"changes by {100 * change.difference:+.1f} points [{low:+.1f}, {high:+.1f}]"
+    return f"changes by {comparisons.points(change, ' points')}"
 
 
 def _of_asked_alone(change: Comparison, margin: float) -> tuple[bool, str]:

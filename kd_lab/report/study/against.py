@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 from kd_lab.core import tables
 from kd_lab.core.errors import UserError
 from kd_lab.core.tables import MISSING
-from kd_lab.evaluation.paired_tests import Comparison, Predictions
 from kd_lab.report.study.accuracy import percent, spread
 from kd_lab.report.study.answers import predictions_by_run
-from kd_lab.report.study.comparisons import SettingComparison, compared, corrected, p_in_words, seeds_noise
+from kd_lab.report.study.comparisons import SettingComparison, compared, corrected, p_in_words, points, seeds_noise
 from kd_lab.report.study.data_sets import data_sets
-from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
 
 if TYPE_CHECKING:
@@ -58,22 +56,12 @@ def against(study: Path, settings: Sequence[Setting], given: str) -> Against:
             got=f"{given!r}, which is that of {len(found) or 'none'}",
             cure=f"Give one of: {', '.join(map(repr, labels[:_SHOWN]))}{more}.",
         )
-    [block] = [block for block in data_sets(finished) if found[0] in block.settings]
-    predictions = {id(setting): predictions_by_run(study, setting) for setting in block.settings}
-    return Against(found[0], _differences(found[0], block.settings, predictions))
-
-
-def _differences(
-    reference: Setting, group: Sequence[Setting], predictions: Mapping[int, Mapping[Run, Predictions]]
-) -> list[SettingComparison]:
-    others = [setting for setting in group if setting is not reference]
-    noise = seeds_noise(reference, group)
-    return corrected(others, [compared(predictions[id(other)], predictions[id(reference)], noise) for other in others])
-
-
-def points(found: Comparison) -> str:
-    """Such as "+1.3 [+0.2, +2.4]"."""
-    return f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    [reference] = found
+    [block] = [block for block in data_sets(finished) if reference in block.settings]
+    others = [setting for setting in block.settings if setting is not reference]
+    noise, own = seeds_noise(reference, block.settings), predictions_by_run(study, reference)
+    held = [compared(predictions_by_run(study, other), own, noise) for other in others]
+    return Against(reference, corrected(others, held))
 
 
 def to_rich(found: Against) -> Table:

@@ -23,8 +23,8 @@ def predictions_by_run(study: Path, setting: Setting) -> dict[Run, Predictions]:
     Raises:
         UserError: a file is damaged.
     """
-    found = {run: (study / cell.cell / FILE, cell) for run, cell in setting.by_run.items()}
-    return {run: _read(path, cell) for run, (path, cell) in found.items() if path.is_file()}
+    found = {run: read_predictions(study, cell) for run, cell in setting.by_run.items()}
+    return {run: said for run, said in found.items() if said is not None}
 
 
 def read_predictions(study: Path, cell: RunResult) -> Predictions | None:
@@ -34,10 +34,8 @@ def read_predictions(study: Path, cell: RunResult) -> Predictions | None:
         UserError: the file is damaged.
     """
     path = study / cell.cell / FILE
-    return _read(path, cell) if path.is_file() else None
-
-
-def _read(path: Path, cell: RunResult) -> Predictions:
+    if not path.is_file():
+        return None
     with reading(path, expected="a cell's predictions", cure="Type the line that made the cell again."):
         with zipfile.ZipFile(path) as archive:
             size = sum(archive.getinfo(f"{name}.npy").file_size for name in ("labels", "predictions"))

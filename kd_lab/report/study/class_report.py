@@ -153,12 +153,12 @@ def _report(study: Path, data_set: str, cell: RunResult, label: str, why: str) -
         return None
     if (sets := read_sets(study / cell.cell)) is not None:
         splits = {TEST: _ranked(per_label(sets))}
-        return ClassReport(data_set, cell.cell, label, why, _names(study / cell.cell / MODEL), splits)
-    if cell.config.get("task") == MULTI_LABEL:  # kept rows have no sets
+    elif cell.config.get("task") == MULTI_LABEL:  # kept rows have no sets
         return None
-    splits = {TEST: _ranked(per_class(said.labels, said.predictions))}
-    if (other := read_validation(study / cell.cell)) is not None:
-        splits[VALIDATION] = _ranked(per_class(other.labels, other.predictions))
+    else:
+        splits = {TEST: _ranked(per_class(said.labels, said.predictions))}
+        if (other := read_validation(study / cell.cell)) is not None:
+            splits[VALIDATION] = _ranked(per_class(other.labels, other.predictions))
     return ClassReport(data_set, cell.cell, label, why, _names(study / cell.cell / MODEL), splits)
 
 

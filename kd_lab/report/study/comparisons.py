@@ -9,7 +9,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.nested import at
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, SeedNoise, compare, holm, seed_noise
 from kd_lab.report.study import measures
-from kd_lab.report.study.runs import Run, by_shared_seeds, paired
+from kd_lab.report.study.runs import Run, by_shared_seeds
 from kd_lab.report.study.settings import Setting
 
 LEVEL = 0.05
@@ -71,7 +71,8 @@ def compared(
     if not first or not second:
         return None, "no predictions"
     try:
-        found = compare(*paired(first, second), noise)
+        ours, theirs = by_shared_seeds([first, second])
+        found = compare(ours, theirs, noise)
     except UserError as error:  # other test rows: the verdict says that they were not compared
         return None, error.got
     return found, "" if found else "no seed in common"
@@ -83,6 +84,16 @@ def seeds_noise(one: Setting, group: Sequence[Setting]) -> SeedNoise | None:
     whole = [theirs for theirs in others if all(run in theirs for run in runs)]
     found = [[at(theirs[run], measures.ACCURACY.path) for run in runs] for theirs in whole]
     return seed_noise([numbers for numbers in found if None not in numbers])
+
+
+def points(found: Comparison, unit: str = "") -> str:
+    """Such as "+1.3 [+0.2, +2.4]", the unit after the first number."""
+    return f"{100 * found.difference:+.1f}{unit} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def rounded_p(p: float) -> str:
+    """Such as "< 0.001" or "0.012"."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def p_in_words(p: float) -> str:

@@ -45,15 +45,12 @@ def by_cell(cells: Sequence[RunResult]) -> dict[str, str]:
 
     Cells have the same words where their accuracies stand on the same test rows.
     """
-    groups: dict[str, list[RunResult]] = {}
-    first: dict[str, tuple[RunResult, Mapping[str, str]]] = {}
+    groups: dict[str, list[tuple[RunResult, Mapping[str, str]]]] = {}
     for cell, values in zip(cells, axis_values(cells), strict=True):
-        name = key(cell, values)
-        groups.setdefault(name, []).append(cell)
-        first.setdefault(name, (cell, values))
+        groups.setdefault(key(cell, values), []).append((cell, values))
     found = {}
-    for name, group in zip(_names(list(first.values())), groups.values(), strict=True):
-        splits = {cell.cell: split(run(cell)) for cell in group}
+    for name, group in zip(_names([group[0] for group in groups.values()]), groups.values(), strict=True):
+        splits = {cell.cell: split(run(cell)) for cell, _ in group}
         several = len(set(splits.values())) > 1
         for place, seeds in splits.items():
             told = [f"{option.removeprefix('dataset.')}={value}" for option, value in seeds] if several else []
@@ -73,17 +70,21 @@ def file_suffixes(names: Sequence[str]) -> dict[str, str]:
 
 
 def _names(firsts: Sequence[tuple[RunResult, Mapping[str, str]]]) -> list[str]:
-    """A name for each data set, its own and, of those that share it, what tells them apart.
+    """A name for each data set.
 
     Args:
         firsts: a cell of each, with its values on the study's axes.
     """
     own = [str((cell.config.get("dataset") or {}).get("name")) for cell, _ in firsts]
-    told = [_told(cell, values) for cell, values in firsts]
+    return told_apart(own, [_told(cell, values) for cell, values in firsts])
+
+
+def told_apart(names: Sequence[str], options: Sequence[Mapping[str, str]]) -> list[str]:
+    """Each name, followed by those options in which the ones that bear it differ: "csv path=a.csv"."""
     found = []
-    for name, given in zip(own, told, strict=True):
-        alike = [other for other, whose in zip(told, own, strict=True) if whose == name]
-        apart = [option for option in given if len({other.get(option, MISSING) for other in alike}) > 1]
+    for name, given in zip(names, options, strict=True):
+        alike = [other for other, whose in zip(options, names, strict=True) if whose == name]
+        apart = [option for option in given if len({other.get(option) for other in alike}) > 1]
         found.append(" ".join([name, *(f"{option.removeprefix('dataset.')}={given[option]}" for option in apart)]))
     return found
 

@@ -10,8 +10,8 @@ from kd_lab.core.results import RunResult
 from kd_lab.evaluation.paired_tests import Comparison, Predictions, holm
 from kd_lab.pipeline.summary_table import flat_options, method
 from kd_lab.report.study import measures
-from kd_lab.report.study.comparisons import compared, p_in_words, seeds_noise, tests_where_chosen
-from kd_lab.report.study.data_sets import DataSet, data_sets
+from kd_lab.report.study.comparisons import compared, p_in_words, points, seeds_noise, tests_where_chosen
+from kd_lab.report.study.data_sets import DataSet, data_sets, told_apart
 from kd_lab.report.study.runs import Run
 from kd_lab.report.study.settings import Setting
 
@@ -69,7 +69,8 @@ def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], se
             found.append((distilled, baseline, comparison, max(map(len, sides)) > 1))
     comparisons = [comparison for _, _, comparison, _ in found]
     corrected = holm([one.p for one in comparisons], tests_where_chosen(len(block.settings), comparisons))
-    names = _named([distilled.cells[0] for distilled, *_ in found])
+    options = [dict(_student(distilled.cells[0])) for distilled, *_ in found]
+    names = told_apart([one.get("name", "") for one in options], options)
     return [_gain(block.name, several, name, *one, p) for name, one, p in zip(names, found, corrected, strict=True)]
 
 
@@ -83,24 +84,12 @@ def _gain(
     chosen: bool,
     p_corrected: float,
 ) -> Gain:
-    points = f"{100 * comparison.difference:+.1f} points [{100 * comparison.low:+.1f}, {100 * comparison.high:+.1f}]"
     runs = "one seed" if comparison.n == 1 else f"{comparison.n} runs"
     of = f" ({distilled.label} less {baseline.label}, chosen on validation)" if chosen else ""
     text = f"{data_set}: " if several else ""
-    text += f"gain of distillation, {student}: {points} of test accuracy over labels alone{of}"
+    text += f"gain of distillation, {student}: {points(comparison, ' points')} of test accuracy over labels alone{of}"
     text += f", corrected p {p_in_words(p_corrected)}, {runs}"
     return Gain(data_set, student, distilled, baseline, comparison, p_corrected, text)
-
-
-def _named(cells: Sequence[RunResult]) -> list[str]:
-    """A name for the model of each, its own and, of those that share it, the options that tell them apart."""
-    options = [dict(_student(cell)) for cell in cells]
-    found = []
-    for own in options:
-        alike = [other for other in options if other.get("name") == own.get("name")]
-        apart = [key for key in own if len({other.get(key) for other in alike}) > 1]
-        found.append(" ".join([own.get("name", ""), *(f"{key}={own[key]}" for key in apart)]))
-    return found
 
 
 def _student(cell: RunResult) -> tuple[tuple[str, str], ...]:

@@ -34,17 +34,11 @@ def split(run: Run) -> Run:
     return tuple((key, value) for key, value in run if key.partition(".")[0] == _DATA and not key.startswith(_MADE))
 
 
-def paired(first: Mapping[Run, Held], second: Mapping[Run, Held]) -> tuple[Mapping[Run, Held], Mapping[Run, Held]]:
-    """Both by the seeds that both settings have: a baseline has no teacher's seed, and is one run beside any of them.
-
-    Of several runs that are alike in these, the first counts: the others are no further repetitions of the pair.
-    """
-    one, other = by_shared_seeds([first, second])
-    return one, other
-
-
 def by_shared_seeds(settings: Sequence[Mapping[Run, Held]]) -> list[dict[Run, Held]]:
-    """Each setting's runs by the seeds that all have; of several that are alike in these, the first."""
+    """Each setting's runs by the seeds that all have: a baseline has no teacher's seed, and is one run beside any.
+
+    Of several runs that are alike in these, the first counts: the others are no further repetitions.
+    """
     shared = set.intersection(*({key for run in setting for key, _ in run} for setting in settings))
     found: list[dict[Run, Held]] = [{} for _ in settings]
     for setting, reduced in zip(settings, found, strict=True):

@@ -13,6 +13,7 @@ from kd_lab.evaluation.intervals import over_seeds
 from kd_lab.pipeline.summary_table import MICRO, shows, shows_balanced
 from kd_lab.report.study import measures
 from kd_lab.report.study.accuracy import percent, spread
+from kd_lab.report.study.comparisons import rounded_p
 from kd_lab.report.study.data_sets import data_sets
 from kd_lab.report.study.gain import Gain
 from kd_lab.report.study.measures import Measure
@@ -66,8 +67,8 @@ def standing(verdicts: Sequence[Verdict]) -> dict[int, str]:
             told[id(verdict.best)] = BEST
         for other in verdict.others:
             if other.p_corrected is not None:
-                p = "< 0.001" if other.p_corrected < 0.001 else f"{other.p_corrected:.3f}"
-                told[id(other.setting)] = p + {1: " worse", 0: "", -1: " better"}[other.sign]
+                way = {1: " worse", 0: "", -1: " better"}[other.sign]
+                told[id(other.setting)] = rounded_p(other.p_corrected) + way
     return told
 
 

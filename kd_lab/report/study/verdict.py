@@ -57,34 +57,33 @@ def verdicts(settings: Sequence[Setting], predictions: Sequence[Mapping[Run, Pre
     """
     by_setting = {id(setting): one for setting, one in zip(settings, predictions, strict=True)}
     groups = data_sets([setting for setting in settings if setting.cells])
-    return [
-        _verdict(group.name, [(setting, by_setting[id(setting)]) for setting in group.settings], len(groups) > 1)
-        for group in groups
-    ]
+    return [_verdict(group.name, group.settings, by_setting, len(groups) > 1) for group in groups]
 
 
-def _verdict(name: str, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]], several: bool) -> Verdict:
+def _verdict(
+    name: str, group: Sequence[Setting], predictions: Mapping[int, Mapping[Run, Predictions]], several: bool
+) -> Verdict:
     tried, where = len(group), f"{name}: " if several else ""
     if tried == 1:
-        return Verdict(name, group[0][0], [], 1, where + _figures(group[0][0]))
-    best = measures.best([setting for setting, _ in group])
+        return Verdict(name, group[0], [], 1, where + _figures(group[0]))
+    best = measures.best(group)
     if best is None:
-        if at_chance := [setting for setting, _ in group if measures.is_at_chance(setting)]:
+        if at_chance := [setting for setting in group if measures.is_at_chance(setting)]:
             return Verdict(name, None, [], tried, f"{where}no best: {_chance(group, at_chance)}")
-        scored = any(setting.over_seeds(measures.VALIDATION.path) for setting, _ in group)
+        scored = any(setting.over_seeds(measures.VALIDATION.path) for setting in group)
         lacking = "the settings have no split in common" if scored else "no setting has a validation accuracy"
         return Verdict(name, None, [], tried, f"{where}no best: {lacking} to choose by")
-    others = _held_against(best, group)
+    others = _held_against(best, group, predictions)
     told = "; ".join(_comparisons(others))
     return Verdict(name, best, others, tried, f"{where}best: {best.label}, {_figures(best)}, {told}")
 
 
-def _chance(group: Sequence[tuple[Setting, object]], at_chance: Sequence[Setting]) -> str:
+def _chance(group: Sequence[Setting], at_chance: Sequence[Setting]) -> str:
     """Why none is the best where the one of the highest validation accuracy is at chance."""
     rate = f"at the majority-class rate on validation{_rate(group)}"
     if len(at_chance) == len(group):
         return f"{'both' if len(group) == 2 else f'all {len(group)}'} settings are {rate}"
-    highest = measures.highest([setting for setting, _ in group])
+    highest = measures.highest(group)
     assert highest is not None  # it is one of those at chance
     others = len(group) - len(at_chance)
     return (
@@ -93,18 +92,18 @@ def _chance(group: Sequence[tuple[Setting, object]], at_chance: Sequence[Setting
     )
 
 
-def _rate(group: Sequence[tuple[Setting, object]]) -> str:
+def _rate(group: Sequence[Setting]) -> str:
     """Such as " (33.3 %)"; nothing where the settings' splits differ in it."""
-    rates = {at(cell, "metrics.validation.majority_rate") for setting, _ in group for cell in setting.cells}
+    rates = {at(cell, "metrics.validation.majority_rate") for setting in group for cell in setting.cells}
     return f" ({100 * rates.pop():.1f} %)" if len(rates) == 1 else ""
 
 
-def _held_against(best: Setting, group: Sequence[tuple[Setting, Mapping[Run, Predictions]]]) -> list[SettingComparison]:
+def _held_against(
+    best: Setting, group: Sequence[Setting], predictions: Mapping[int, Mapping[Run, Predictions]]
+) -> list[SettingComparison]:
     """Best less each other."""
-    by_setting = {id(setting): predictions for setting, predictions in group}
-    others = [setting for setting, _ in group if setting is not best]
-    noise = seeds_noise(best, [setting for setting, _ in group])
-    found = [compared(by_setting[id(best)], by_setting[id(other)], noise) for other in others]
+    others, noise = [setting for setting in group if setting is not best], seeds_noise(best, group)
+    found = [compared(predictions[id(best)], predictions[id(other)], noise) for other in others]
     return corrected(others, found, tests_where_chosen(len(group), [one for one, _ in found if one is not None]))
 
 
