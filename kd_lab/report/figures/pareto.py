@@ -60,9 +60,7 @@ def draw(settings: Sequence[Setting], stem: Path, of: str = "") -> list[Path]:
 def _heights(settings: Sequence[Setting]) -> tuple[float, float]:
     """Lowest and highest accuracy drawn: every mean and teacher; bars of two seeds may be too long to fit."""
     scores = [score for cost in _COSTS for _, _, score in pareto_front.points(settings, cost)]
-    bars = [
-        bar for setting in settings if setting.over_seeds(ACCURACY.path) and (bar := pareto_front.interval(setting))
-    ]
+    bars = [bar for setting in settings if (bar := pareto_front.interval(setting))]
     scores += [score for cost in _COSTS for _, _, score in pareto_front.teachers(settings, cost)]
     low, high = min(scores), max(scores)
     room = max(0.35 * (high - low), 0.5)
@@ -155,10 +153,8 @@ def _caption(settings: Sequence[Setting], ranked: Sequence[Setting], costs: Sequ
     if len(ranked) > NAMED:
         lines.append(f"and {len(ranked) - NAMED} more on the fronts.")
     seeds = {len(setting.over_seeds(ACCURACY.path)) for setting in settings} - {0}
-    bars = [
-        *(["t over seeds"] if max(seeds) > 1 else []),
-        *(["Wilson over test rows (one seed)"] if 1 in seeds else []),
-    ]
+    bars = ["t over seeds"] if max(seeds) > 1 else []
+    bars += ["Wilson over test rows (one seed)"] if 1 in seeds else []
     lines.append(
         "Numbered and joined: no other setting is as accurate and as cheap, and better in one. Grey: all others."
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kd_lab.core.nested import at
-from kd_lab.evaluation import intervals
 from kd_lab.report.study import measures
+from kd_lab.report.study.accuracy import spread
 from kd_lab.report.study.measures import ACCURACY, Measure
 from kd_lab.report.study.settings import Setting
 
@@ -42,12 +42,11 @@ def points(settings: Sequence[Setting], cost: Measure) -> list[tuple[Setting, fl
 
 
 def interval(setting: Setting) -> tuple[float, float] | None:
-    """95 % interval of the accuracy, percent: over seeds where these differ, else over test rows."""
-    spread = intervals.over_seeds(setting.over_seeds(ACCURACY.path), intervals.RATE)
-    if spread.sd is not None and spread.sd >= 1e-12 and spread.low is not None and spread.high is not None:
-        return 100 * spread.low, 100 * spread.high
-    told = next((found for cell in setting.cells if (found := at(cell, "metrics.test.accuracy_interval"))), None)
-    return None if told is None else (100 * told[0], 100 * told[1])
+    """95 % interval of the accuracy, percent: over seeds where these differ, else over test rows; None without one."""
+    found = spread(setting)
+    if found is None or found.low is None or found.high is None or found.low == found.high:
+        return None
+    return 100 * found.low, 100 * found.high
 
 
 def teachers(settings: Sequence[Setting], cost: Measure) -> list[tuple[str, float, float]]:

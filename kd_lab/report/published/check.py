@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
 from kd_lab.evaluation.intervals import Spread
@@ -79,11 +77,6 @@ class Check:
         counts["not run here"] = len(self.rows) - sum(counts.values())
         return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f" of {len(self.rows)}"
 
-    @property
-    def commits(self) -> Sequence[str]:
-        """The commits that the results were made at, each once, shortened."""
-        return kept.shortened(self.cells)
-
     def _count(self, verdict: str) -> int:
         return sum(row.verdict == verdict for row in self.rows)
 
@@ -104,9 +97,8 @@ def check(multirun: Path, name: str, experiments: Path) -> Check:
             cure="Choose one of these studies, or write that file.",
         )
     figures, cells = read(path), study(multirun, name)
-    newest = max((multirun / name / cell.cell / results.FILE).stat().st_mtime for cell in cells)
-    date = datetime.fromtimestamp(newest, UTC).date().isoformat()
-    return Check(name, [compare_figure(figure, cells, multirun / name) for figure in figures], cells, date)
+    rows = [compare_figure(figure, cells, multirun / name) for figure in figures]
+    return Check(name, rows, cells, kept.newest_day(multirun / name, cells))
 
 
 def compare_figure(figure: Figure, cells: Sequence[RunResult], study: Path | None = None) -> ComparedFigure:

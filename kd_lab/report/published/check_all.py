@@ -10,12 +10,13 @@ from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kd_lab.core.errors import UserError, disk_errors
+from kd_lab.core.errors import UserError
 from kd_lab.core.paths import root
 from kd_lab.report.published import check_table, expected, index, kept, overview
 from kd_lab.report.published.check import check
 from kd_lab.report.study import study_report
 from kd_lab.report.study.collect import study
+from kd_lab.report.study.documents import write_texts
 from kd_lab.report.study.shown import markdown
 
 _SAYS = "as its rows say"
@@ -80,11 +81,7 @@ def keep(multirun: Path, name: str, experiments: Path) -> Sequence[Path]:
     """
     folder = experiments / name
     kept.keep(multirun / name, study(multirun, name), folder / kept.FILE)
-    texts = pages(name, multirun, experiments)
-    with disk_errors(folder):
-        for file, text in texts.items():
-            (folder / file).write_text(text, encoding="utf-8")
-    return [*(folder / file for file in texts), folder / kept.FILE]
+    return [*write_texts(folder, pages(name, multirun, experiments)), folder / kept.FILE]
 
 
 def _of_frontier(experiments: Path, path: Path) -> Outcome:

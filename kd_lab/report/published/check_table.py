@@ -12,6 +12,7 @@ from kd_lab.pipeline.summary_table import to_markdown
 from kd_lab.report.published.check import Check, ComparedFigure
 from kd_lab.report.published.equivalence import WORSE
 from kd_lab.report.published.expected import NOT_RUN
+from kd_lab.report.published.kept import commits
 from kd_lab.report.study import measures
 
 COLUMNS = ("row", "column", "ours", "n", "95 % interval", "theirs", "difference", "tolerance", "verdict", "trap")
@@ -57,7 +58,8 @@ def _about(check: Check) -> str:
     """What the index of experiments reads back, so in one fixed form."""
     machines = dict.fromkeys(filter(None, map(measures.timed_on, check.cells)))
     on = f", on {'; '.join(machines)}" if machines else ""
-    return f"Status: {check.status} ({check.summary}). Results of {check.date}, commit {', '.join(check.commits)}{on}."
+    made = ", ".join(commits(check.cells))
+    return f"Status: {check.status} ({check.summary}). Results of {check.date}, commit {made}{on}."
 
 
 def _row(judged: ComparedFigure) -> Sequence[str]:

@@ -159,7 +159,7 @@ def _newest(folder: Path) -> tuple[str, str]:
     found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("result.json")]
     dated = [(one["date"][:10], one.get("git_commit") or MISSING) for one in found if one.get("date")]
     day, commit = max(dated, default=(MISSING, MISSING))
-    return day, commit[:7] + "-dirty" * commit.endswith("-dirty")
+    return day, kept.shortened(commit)
 
 
 def _link(text: str, page: str, place: str = "") -> str:

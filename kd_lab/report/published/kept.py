@@ -49,7 +49,6 @@ def keep(study: Path, cells: Sequence[RunResult], path: Path) -> None:
     lines: list[dict[str, Any]] = []
     gold: dict[str, str] = {}  # name of test rows -> their labels; cells of a data set share them
     texts: dict[str, NDArray[np.uint64]] = {}  # name of test rows -> hashes of their texts
-    newest = max((study / cell.cell / results.FILE).stat().st_mtime for cell in cells)
     for cell in cells:
         line = {key: value for key, value in asdict(cell.public()).items() if key not in _LEFT_OUT}
         said = read_predictions(study, cell)
@@ -59,8 +58,7 @@ def keep(study: Path, cells: Sequence[RunResult], path: Path) -> None:
                 texts[cell.fingerprint[predictions.TEST]] = said.texts
             line["answers"] = _packed(said.predictions)
         lines.append(line)
-    date = datetime.fromtimestamp(newest, UTC).date().isoformat()
-    said_of_all = {"schema": SCHEMA, "name": cells[0].name, "date": date, "gold": gold}
+    said_of_all = {"schema": SCHEMA, "name": cells[0].name, "date": newest_day(study, cells), "gold": gold}
     if partly := {name: _packed(found.view("<i8")) for name, found in texts.items() if _overlaps(name, texts)}:
         said_of_all["texts"] = partly
     head = json.dumps(said_of_all)
@@ -113,13 +111,23 @@ def made(path: Path) -> tuple[str, Sequence[str], float]:
     """
     stored = _read(path)
     cells = [cell for cell, _ in _cells(path, stored)]
-    return str(stored["date"]), shortened(cells), sum(cell.durations_s.get(CELL_S, 0.0) for cell in cells) / 3600
+    return str(stored["date"]), commits(cells), sum(cell.durations_s.get(CELL_S, 0.0) for cell in cells) / 3600
 
 
-def shortened(cells: Sequence[RunResult]) -> Sequence[str]:
-    """The commits that results were made at, each once, in seven letters."""
-    found = (cell.git_commit or "unknown" for cell in cells)
-    return list(dict.fromkeys(text[:7] + "-dirty" * text.endswith("-dirty") for text in found))
+def newest_day(study: Path, cells: Sequence[RunResult]) -> str:
+    """The day of the newest result in a study's folder, UTC."""
+    newest = max((study / cell.cell / results.FILE).stat().st_mtime for cell in cells)
+    return datetime.fromtimestamp(newest, UTC).date().isoformat()
+
+
+def commits(cells: Sequence[RunResult]) -> Sequence[str]:
+    """The commits that results were made at, each once, `shortened`."""
+    return list(dict.fromkeys(shortened(cell.git_commit or "unknown") for cell in cells))
+
+
+def shortened(commit: str) -> str:
+    """A commit in seven letters, and "-dirty" where it was changed."""
+    return commit[:7] + "-dirty" * commit.endswith("-dirty")
 
 
 def _refuse_to_lose(path: Path, cells: Sequence[RunResult]) -> None:

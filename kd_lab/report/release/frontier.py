@@ -82,16 +82,13 @@ def measure(study: Path, cells: Sequence[RunResult], *, threads: int, rounds: in
     Raises:
         UserError: no cell finished, a data set or a package is missing, or a model cannot be measured.
     """
-    reopened, missing = (
-        ReopenedCells(),
-        [f"{cell.cell}: {cell.status}" for cell in cells if cell.status != "finished"],
-    )
-    models = _models(study, cells, reopened, missing)
+    missing = [f"{cell.cell}: {cell.status}" for cell in cells if cell.status != "finished"]
+    models = _models(study, cells, missing)
     if not models:
         cure = "Run the study first."
         raise UserError(f"study {cells[0].name!r}", expected="a finished cell", got="none", cure=cure)
     try:
-        costs = _costs(models, reopened, threads)
+        costs = _costs(models, threads)
         asked = _asked(models)
         with step(f"time {len(models)} models by turns, rounds", benchmark.steps(rounds)) as advance:
             timing = benchmark.measure(asked, threads=threads, rounds=rounds, advance=advance)
@@ -121,7 +118,7 @@ def cost(row: Mapping[str, Any], name: str) -> float:
     return float(at(row, COSTS[name]))
 
 
-def _models(study: Path, cells: Sequence[RunResult], reopened: ReopenedCells, missing: list[str]) -> list[_Model]:
+def _models(study: Path, cells: Sequence[RunResult], missing: list[str]) -> list[_Model]:
     """Teachers, each once, then finished cells; what is not there any more is noted in `missing`."""
     named, rows, teachers, found = labels(cells), by_cell(cells), {}, []
     for result in (cell for cell in cells if cell.status == "finished"):
@@ -153,9 +150,9 @@ def _scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: test[key] for name in _SCORES for key in (name, f"{name}_interval") if key in test}
 
 
-def _costs(models: Sequence[_Model], reopened: ReopenedCells, threads: int) -> list[dict[str, Any]]:
+def _costs(models: Sequence[_Model], threads: int) -> list[dict[str, Any]]:
     """Weights, memory and throughput of each, a process of its own each."""
-    timer, found = Evaluation(threads=threads, requests=20, rounds=1), []
+    timer, reopened, found = Evaluation(threads=threads, requests=20, rounds=1), ReopenedCells(), []
     with step("measure memory and throughput, models", len(models)) as advance:
         for model in models:
             tokens = model.cell.read_by(model.folder, reopened.tokens(model.cell))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from kd_lab.core import machine
-from kd_lab.core.errors import FitError, UserError, disk_errors
+from kd_lab.core.errors import FitError, UserError
 from kd_lab.core.nested import at
 from kd_lab.core.progress import step
 from kd_lab.core.results import RunResult
@@ -28,6 +28,7 @@ from kd_lab.report.release.gate_origin import origin
 from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP, Evidence, Export, GateVerdict, decide
 from kd_lab.report.release.reopened import ReopenedCells
 from kd_lab.report.study import answers
+from kd_lab.report.study.documents import write_texts
 from kd_lab.report.study.labels import labels
 
 SCHEMA = 1
@@ -96,12 +97,7 @@ def evaluate_gate(study: Path, cells: Sequence[RunResult], *, margin: float, row
 
 def write(gate: Gate, page: str, folder: Path) -> list[Path]:
     """Writes gate.md, which holds `page`, and gate.json into `folder`."""
-    files = {"gate.md": page, "gate.json": gate.to_json()}
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in files]
+    return write_texts(folder, {"gate.md": page, "gate.json": gate.to_json()})
 
 
 def _evidence(
@@ -149,9 +145,7 @@ def _evidence(
         if base_recorded is not None and base_recorded.same_rows(recorded):
             found["accuracy"] = _changes(recorded, base_recorded, _outside(made, tokens))
             own_rows = Predictions(recorded.labels[sampled], alone)
-            found["asked_alone"] = compare(
-                {0: own_rows}, {0: Predictions(base_recorded.labels[sampled], base_recorded.predictions[sampled])}
-            )
+            found["asked_alone"] = compare({0: own_rows}, {0: _only(base_recorded, sampled)})
     for name, path in (("size_ratio", "cost.size_mib"), ("latency_ratio", "cost.latency_ms.p50")):
         now, then = at(cell, path), at(base, path) if base else None
         found[name] = now / then if now and then else None
@@ -182,8 +176,8 @@ def _changes(ours: Predictions, theirs: Predictions, outside: int | None) -> dic
     }
 
 
-def _only(predictions: Predictions, mask: Any) -> Predictions:
-    return Predictions(predictions.labels[mask], predictions.predictions[mask])
+def _only(predictions: Predictions, rows: Any) -> Predictions:
+    return Predictions(predictions.labels[rows], predictions.predictions[rows])
 
 
 def _export(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kd_lab.core import nested
+from kd_lab.core.errors import disk_errors
 from kd_lab.core.results import RunResult
 from kd_lab.core.tables import to_csv
 from kd_lab.evaluation.intervals import over_seeds
@@ -99,6 +101,19 @@ def cells_csv(cells: Sequence[RunResult], settings: Sequence[Setting]) -> str:
         names |= {**{key: seeds.get(key) for key in varied}, **values.get(id(cell), {})}
         found.append({**names, **numbers(cell), "error": " ".join((cell.error or "").split())})
     return to_csv(found)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes each text to the file of its name in the folder, which is made where it is missing.
+
+    Raises:
+        UserError: there is no room to write.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
 
 
 def numbers(cell: RunResult) -> dict[str, float]:

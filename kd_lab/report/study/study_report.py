@@ -89,13 +89,11 @@ def write(multirun: Path, name: str, *, figures: bool = True, classes: str | Non
         texts |= {"classes.md": class_report.to_markdown(by_class), "classes.csv": class_report.to_csv(by_class)}
     if crossed := cross_evaluation.cross_evaluation(settings):
         texts |= {"cross.md": cross_evaluation.to_markdown(crossed), "cross.csv": cross_evaluation.to_csv(crossed)}
+    written = documents.write_texts(folder, texts)
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text in texts.items():
-            (folder / file).write_text(text, encoding="utf-8")
         shown = [texts["cells.csv"], texts.get("cross.csv"), [one.cell for one in by_class]]
         drawn = _draw(settings, worth, by_class, crossed, folder, shown) if figures else []
-    files = {path.name: path for path in [*(folder / file for file in texts), *drawn]}
+    files = {path.name: path for path in [*written, *drawn]}
     best = found[0].best.label if len(found) == 1 and found[0].best else None
     return StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best, by_class, crossed)
 
