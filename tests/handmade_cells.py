@@ -33,6 +33,11 @@ def lost(overrides: Sequence[str], error: str = "no", status: str = "failed") ->
     return cell(overrides, status=status, error=error, metrics={}, cost={})
 
 
+def first(n: int, rows: int = 200) -> np.ndarray:
+    """(rows,) bool, the first `n` of them."""
+    return np.arange(rows) < n
+
+
 def keep(multirun: Path, cells: Sequence[RunResult], said: Sequence[np.ndarray | None]) -> None:
     """Writes cells, and for each the rows (N,) bool in which it was right; all are of one test split."""
     for one, right in zip(cells, said, strict=True):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from kd_lab.core.results import RunResult
+from kd_lab.evaluation.paired_tests import Comparison
+from kd_lab.report.study.gain import Gain
 from kd_lab.report.study.settings import Setting
 
 TEACHER = {
@@ -46,6 +50,13 @@ def lost(status: str = "failed") -> RunResult:
     return RunResult(name="study", cell="lost", status=status, config={"seed": 0}, error="the fit went astray")
 
 
+def gain_of(student: str, low: float, high: float, teacher: dict[str, object] = TEACHER) -> Gain:
+    """A student's, from one accuracy with labels alone to another."""
+    settings = [setting({"model": student}, replace(cell(score), teacher=teacher)) for score in (high, low)]
+    comparison = Comparison(high - low, high - low - 0.03, high - low + 0.03, 0.0, 1)
+    return Gain("toy", student, *settings, comparison, 0.0, "")
+
+
 def study(long: str = "") -> list[Setting]:
     """4 temperatures, 5 alphas, 3 models, 2 seeds; one setting failed."""
     pick, found = np.random.default_rng(0), []
@@ -58,6 +69,11 @@ def study(long: str = "") -> list[Setting]:
                 broken = model == "$tiny^" and temperature == 8 and alpha == 0.9
                 found.append(setting(values, *([] if broken else cells), failed=(lost(),) if broken else ()))
     return found
+
+
+def words(figure: Figure) -> list[str]:
+    """Every text in a figure."""
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
 
 
 def must_be_pictures(files: list[Path], again: list[Path]) -> None:

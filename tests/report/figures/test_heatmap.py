@@ -6,27 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from pictures import cell, lost, must_be_pictures, setting, study
+from pictures import cell, lost, setting, study, words
 
-from kd_lab.report.figures import heatmap, style
-
-
-def words(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that were written."""
-    seen: list[Figure] = []
-    save = style.save
-
-    def keep(figure: Figure, stem: Path) -> list[Path]:
-        seen.append(figure)
-        return save(figure, stem)
-
-    monkeypatch.setattr(style, "save", keep)
-    return seen
+from kd_lab.report.figures import heatmap
 
 
 def test_the_grid_holds_means_over_seeds_with_numbers_in_order() -> None:
@@ -38,14 +20,12 @@ def test_the_grid_holds_means_over_seeds_with_numbers_in_order() -> None:
             setting({"t": 10, "a": 0.1}, failed=(lost(),)),
         ]
     )
-    assert found is not None
     assert (found.x, found.y, found.x_values, found.y_values) == ("t", "a", ("2", "10"), ("0.1", "0.5"))
     np.testing.assert_allclose(found.panels[0].means(), [[60, np.nan], [70, 85]])
 
 
 def test_numeric_axes_with_most_values_are_drawn_and_the_others_become_panels() -> None:
     found = heatmap.grid(study())
-    assert found is not None
     assert (found.x, found.y) == ("loss.temperature", "loss.alpha")
     assert [panel.title for panel in found.panels] == ["model=distilbert_mini", "model=lstm_attention", "model=$tiny^"]
     assert found.panels[0].means().shape == (5, 4)
@@ -54,7 +34,6 @@ def test_numeric_axes_with_most_values_are_drawn_and_the_others_become_panels() 
 def test_panels_beyond_six_are_told_and_not_averaged(tmp_path: Path, drawn: list[Figure]) -> None:
     many = [setting({"m": f"m{m}", "t": t, "a": a}, cell(0.8)) for m in range(9) for t in (1, 2) for a in (1, 2)]
     found = heatmap.grid(many)
-    assert found is not None
     assert (len(found.panels), found.hidden) == (6, 3)
     heatmap.draw(many, tmp_path / "heatmap")
     assert any("3 more panels not shown" in " ".join(text.split()) for text in words(drawn[0]))
@@ -72,7 +51,7 @@ def test_panels_beyond_six_are_told_and_not_averaged(tmp_path: Path, drawn: list
 )
 def test_without_a_grid_nothing_is_drawn(values: list[dict[str, object]], tmp_path: Path) -> None:
     assert heatmap.draw([setting(one, cell(0.8)) for one in values], tmp_path / "heatmap") == []
-    assert list(tmp_path.glob("heatmap*")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cell_says_its_mean_and_spread_or_why_it_has_none(tmp_path: Path, drawn: list[Figure]) -> None:
@@ -105,16 +84,11 @@ def test_differences_within_the_noise_do_not_fill_the_colours(tmp_path: Path, dr
     assert (low + high) / 2 == pytest.approx(80.15)
 
 
-@pytest.mark.parametrize("long", ["", "_with_a_name_that_no_figure_has_room_for" * 3], ids=["short", "long"])
-def test_the_pictures_are_whole_and_the_same_twice(long: str, tmp_path: Path) -> None:
-    must_be_pictures(heatmap.draw(study(long), tmp_path / "a.b"), heatmap.draw(study(long), tmp_path / "again"))
-    assert (tmp_path / "a.b.svg").is_file()
-
-
 def test_text_stays_inside_its_cell(tmp_path: Path, drawn: list[Figure]) -> None:
     half = [replace(one, failed=(lost(),)) if one.cells else one for one in study()]
     heatmap.draw(half, tmp_path / "heatmap")
     canvas = drawn[0].canvas
+    canvas.draw()  # texts are placed
     for here in drawn[0].axes[:3]:
         for text in here.texts:
             box = text.get_window_extent(canvas.get_renderer())  # type: ignore[attr-defined]

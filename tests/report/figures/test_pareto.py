@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import cell, lost, must_be_pictures, setting, study
+from pictures import cell, lost, setting
 
-from kd_lab.report.figures import pareto
 from kd_lab.report.figures.pareto_front import front
 
 SIZE = "cost.size_mib"
@@ -46,18 +42,3 @@ def test_the_front_is_that_of_the_definition(points: list[tuple[int, int]]) -> N
         if not any(s >= score and m <= mib and (s, m) != (score, mib) for s, m in points)
     }
     assert {one.values["n"] for one in front(every, SIZE)} == best
-
-
-def test_nothing_to_compare_gives_no_picture(tmp_path: Path) -> None:
-    assert pareto.draw([], tmp_path / "pareto") == []
-    assert pareto.draw([setting({"t": 1}, failed=(lost(),))], tmp_path / "pareto") == []
-
-
-def test_one_setting_can_be_drawn(tmp_path: Path) -> None:
-    only = [setting({}, cell(0.8))]
-    must_be_pictures(pareto.draw(only, tmp_path / "one"), pareto.draw(only, tmp_path / "two"))
-
-
-@pytest.mark.parametrize("long", ["", "_with_a_name_that_no_figure_has_room_for" * 3], ids=["short", "long"])
-def test_the_pictures_are_whole_and_the_same_twice(long: str, tmp_path: Path) -> None:
-    must_be_pictures(pareto.draw(study(long), tmp_path / "one"), pareto.draw(study(long), tmp_path / "two"))

@@ -13,23 +13,12 @@ from kd_lab.core.paths import root
 from kd_lab.report.published import check_table, overview
 from kd_lab.report.published.expected import FILE
 
-LINES = [
-    (
-        "small distilled",
-        "accuracy",
-        "0.8600 ± 0.0200",
-        "3",
-        "0.8200 to 0.9000",
-        "0.8000",
-        "+0.06",
-        "0.02",
-        "better",
-        "-",
-    ),
-    ("small distilled", "parameters", "1,000", "1", "-", "1,000", "+0", "0", "reproduced", "-"),
-    ("small distilled", "time", "3.00", "1", "-", "2.00", "+1.00", "0.5", "not run here: busy", "-"),
-    ("small distilled", "other", "3.00", "1", "-", "2.00", "+1.00", "-", "not run here: no", "-"),
-]
+LINES = """
+small distilled|accuracy|0.8600 ± 0.0200|3|0.8200 to 0.9000|0.8000|+0.06|0.02|better|-
+small distilled|parameters|1,000|1|-|1,000|+0|0|reproduced|-
+small distilled|time|3.00|1|-|2.00|+1.00|0.5|not run here: busy|-
+small distilled|other|3.00|1|-|2.00|+1.00|-|not run here: no|-
+"""
 
 
 @pytest.fixture
@@ -38,7 +27,8 @@ def folder(tmp_path: Path) -> Path:
     study = tmp_path / "paper" / "toy"
     study.mkdir(parents=True)
     (study / FILE).touch()
-    table = tables.to_markdown(check_table.COLUMNS, LINES, words=range(2))
+    lines = [line.split("|") for line in LINES.strip().splitlines()]
+    table = tables.to_markdown(check_table.COLUMNS, lines, words=range(2))
     (study / overview.TABLE).write_text(f"# A title\n\nStatus.\n\n{table}\nafter\n", encoding="utf-8")
     return tmp_path
 

@@ -41,13 +41,10 @@ def test_each_setting_is_compared_seed_by_seed_on_the_same_rows(multirun: Path) 
     assert found.reference.label == "change=none"
     worse, alike = found.differences
     assert [one.setting.label for one in found.differences] == ["change=worse", "change=alike"]
-    assert worse.comparison is not None
     assert worse.comparison.n == 2
     assert worse.comparison.difference == pytest.approx(-50 / ROWS)
     assert worse.comparison.low < -50 / ROWS < worse.comparison.high < 0
-    assert worse.p_corrected is not None
     assert worse.p_corrected < 0.001
-    assert alike.comparison is not None
     assert alike.comparison.difference == pytest.approx(0)
     assert worse.p_corrected == pytest.approx(2 * worse.comparison.p), "one of two tests"
 
@@ -55,18 +52,12 @@ def test_each_setting_is_compared_seed_by_seed_on_the_same_rows(multirun: Path) 
 def test_the_reference_may_be_any_and_then_the_sign_turns(multirun: Path) -> None:
     found = held(multirun, "change=worse").differences[0]
     assert found.setting.label == "change=none"
-    assert found.comparison is not None
     assert found.comparison.difference == pytest.approx(50 / ROWS)
 
 
-@pytest.mark.parametrize(
-    ("given", "got"),
-    [("change=other", "is that of none"), ("", "is that of none"), ("change=broken", "is that of none")],
-)
-def test_a_label_that_no_finished_setting_has_is_refused_with_those_that_are(
-    multirun: Path, given: str, got: str
-) -> None:
-    with pytest.raises(UserError, match=got) as raised:
+@pytest.mark.parametrize("given", ["change=other", "", "change=broken"])
+def test_a_label_that_no_finished_setting_has_is_refused_with_those_that_are(multirun: Path, given: str) -> None:
+    with pytest.raises(UserError, match="is that of none") as raised:
         held(multirun, given)
     assert raised.value.where == "--against"
     assert raised.value.cure.startswith("Give one of: 'change=none', 'change=worse'")

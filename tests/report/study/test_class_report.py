@@ -8,19 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade_cells import cell, keep
+from handmade_cells import cell, first, keep
 
 from kd_lab.core.errors import UserError
 from kd_lab.report.study import class_report
 from kd_lab.report.study.class_report import ClassReport, class_reports
 from kd_lab.report.study.settings import settings
 from kd_lab.report.study.study_report import write
-
-ROWS = 200
-
-
-def first(n: int) -> np.ndarray:
-    return np.arange(ROWS) < n
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade_cells import cell, keep
+from handmade_cells import cell, first, keep
+from omegaconf import OmegaConf
 
 from kd_lab.cli.report import report
 from kd_lab.core.results import RunResult
@@ -16,15 +17,9 @@ from kd_lab.evaluation.predictions import FILE
 from kd_lab.pipeline.summary_table import rows as table_rows
 from kd_lab.report.figures import pareto_front
 from kd_lab.report.study import data_sets, measures
-from kd_lab.report.study.runs import paired, run, runs_in_words, split
+from kd_lab.report.study.runs import by_shared_seeds, run, runs_in_words, split
 from kd_lab.report.study.settings import Setting, settings
 from kd_lab.report.study.study_report import write
-
-ROWS = 200
-
-
-def first(n: int) -> np.ndarray:
-    return np.arange(ROWS) < n
 
 
 def of_split(a: int, split: int, seed: int = 0, **changes: object) -> RunResult:
@@ -62,16 +57,11 @@ def test_every_seed_is_a_repetition(key: str) -> None:
     whole = {"seed": 0, "dataset": {"split": {"seed": 0}}, "teacher": {"seed": 0, "model": {"word2vec_seed": 0}}}
     cells = []
     for number in (0, 1):
-        config: dict = {**whole, "seed": 0}
-        *parts, last = key.lstrip("+").split(".")
-        config = _with(config, parts, last, number)
-        cells.append(cell([f"{key}={number}"], config=config))
+        config = OmegaConf.create(whole)
+        OmegaConf.update(config, key.lstrip("+"), number)
+        cells.append(cell([f"{key}={number}"], config=OmegaConf.to_container(config)))
     (setting,) = settings(cells)
     assert len(setting.by_run) == 2
-
-
-def _with(tree: dict, parts: list[str], last: str, value: int) -> dict:
-    return {**tree, parts[0]: _with(tree[parts[0]], parts[1:], last, value)} if parts else {**tree, last: value}
 
 
 def test_other_texts_with_the_same_labels_are_never_paired(tmp_path: Path) -> None:
@@ -91,7 +81,6 @@ def test_settings_are_paired_within_each_split(tmp_path: Path) -> None:
         renamed(tmp_path, [one], 160 * dict(run(one))["dataset.split.seed"])  # a fifth of the rows is in both
     (verdict,) = write(tmp_path, "study", figures=False).verdicts
     comparison = verdict.others[0].comparison
-    assert comparison is not None
     assert (comparison.n, comparison.difference) == (4, pytest.approx(0.35))
     assert "over 4 runs (2 split seeds, 2 seeds)" in verdict.text
 
@@ -122,7 +111,7 @@ def test_two_tokenizers_of_the_same_texts_are_paired(tmp_path: Path) -> None:
 def test_a_baseline_without_a_teacher_is_one_run_beside_those_of_several_teachers() -> None:
     taught = {run(cell([], config={"seed": 0, "teacher": {"seed": number}})): number for number in (0, 1)}
     alone = {run(cell([], config={"seed": 0, "teacher": None})): 7}
-    assert paired(taught, alone) == ({(("seed", 0),): 0}, {(("seed", 0),): 7})
+    assert by_shared_seeds([taught, alone]) == [{(("seed", 0),): 0}, {(("seed", 0),): 7}]
     assert runs_in_words(taught) == "2 teacher seeds"
 
 
@@ -150,8 +139,6 @@ def of_file(path: str, a: int, **changes: object) -> RunResult:
 @pytest.fixture
 def two_files(tmp_path: Path) -> Path:
     cells = [of_file(path, a, validation=a / 10, test=0.8) for path in ("x.csv", "y.csv") for a in (1, 2)]
-    for one in cells:
-        one.cell = one.cell.replace(".", "_")
     keep(tmp_path, cells, [first(160)] * 4)
     return tmp_path
 
@@ -188,8 +175,6 @@ def test_a_data_set_whose_models_are_all_worse_has_a_front_and_tests_of_its_own(
     """Shared, the front would hold those of y.csv alone; the answers have the same texts, so that they would pair."""
     given = [(path, a, score) for path, score in (("x.csv", 0.5), ("y.csv", 0.9)) for a in (1, 2)]
     cells = [of_file(path, a, validation=score + a / 100, test=score + a / 100) for path, a, score in given]
-    for one in cells:
-        one.cell = one.cell.replace(".", "_")
     keep(tmp_path, cells, [first(round(200 * (score + a / 100))) for _, a, score in given])
     fronts: list[list[str]] = []
 
@@ -207,7 +192,6 @@ def test_a_data_set_whose_models_are_all_worse_has_a_front_and_tests_of_its_own(
     found = write(tmp_path, "study")
     assert sorted(map(tuple, fronts)) == [("x.csv",)] * 2 + [("y.csv",)] * 2  # by size and by latency
     for verdict in found.verdicts:
-        assert verdict.best is not None
         assert [of(one.setting) for one in verdict.others] == [of(verdict.best)]
         assert verdict.others[0].comparison is not None
     assert "best/accuracy" not in found.metrics

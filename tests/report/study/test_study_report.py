@@ -6,17 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade_cells import cell, keep, lost
+from handmade_cells import cell, first, keep, lost
 
 from kd_lab.core.errors import UserError
 from kd_lab.evaluation.intervals import wilson
 from kd_lab.report.study.study_report import StudyReport, write
-
-ROWS = 200
-
-
-def first(n: int) -> np.ndarray:
-    return np.arange(ROWS) < n
 
 
 @pytest.fixture
