@@ -16,6 +16,7 @@ from kd_lab.__main__ import command
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
+from kd_lab.evaluation.paired_tests import Predictions
 from kd_lab.evaluation.predictions import FILE as ANSWERS
 from kd_lab.evaluation.predictions import TEST
 from kd_lab.report.published import index, kept, overview
@@ -64,10 +65,10 @@ def place(tmp_path: Path) -> Path:
     """A folder with a study of four cells under multirun/, and experiments/ with its figures."""
     for method in ("baseline", "distilled"):
         for seed in (0, 1):
-            made, said = cell(method, seed)
+            made, answers = cell(method, seed)
             folder = made.write(tmp_path / "multirun" / NAME / made.cell).parent
             texts = np.arange(ROWS, dtype=np.uint64) + 7
-            np.savez_compressed(folder / ANSWERS, labels=LABELS, predictions=said, texts=texts)
+            np.savez_compressed(folder / ANSWERS, labels=LABELS, predictions=answers, texts=texts)
     (tmp_path / "experiments" / NAME).mkdir(parents=True)
     (tmp_path / "experiments" / f"{NAME}.yaml").write_text("# What it shows\n", encoding="utf-8")
     (tmp_path / "experiments" / "README.md").write_text(f"{index.BEGIN}\n{index.END}\n", encoding="utf-8")
@@ -83,6 +84,11 @@ def kept_in(place: Path) -> Path:
     keep(place / "multirun", NAME, place / "experiments")
     index.update(place / "experiments")
     return place / "experiments" / NAME
+
+
+def said(folder: Path) -> list[Predictions | None]:
+    """What each cell under a folder like multirun/ said of the test rows."""
+    return [read_predictions(folder / NAME, one) for one in study(folder, NAME)]
 
 
 def changed(place: Path) -> list[str]:
@@ -109,13 +115,10 @@ def test_what_each_model_said_of_each_row_comes_back(place: Path) -> None:
     for one, other in zip(here, there, strict=True):
         assert (one.metrics, one.fingerprint, one.config) == (other.metrics, other.fingerprint, other.config)
         assert not other.history, "of no use to a table, and long"
-        ours, theirs = (read_predictions(place / where / NAME, one) for where in ("multirun", "again"))
-        assert ours is not None
-        assert theirs is not None
+    first, *_ = again = said(place / "again")
+    for ours, theirs in zip(said(place / "multirun"), again, strict=True):
         assert np.array_equal(ours.predictions, theirs.predictions)
         assert np.array_equal(ours.labels, theirs.labels)
-        first = read_predictions(place / "again" / NAME, there[0])
-        assert first is not None
         assert theirs.same_rows(first)
 
 
@@ -169,49 +172,30 @@ def test_a_folder_of_studies_has_a_line_that_counts_their_verdicts_and_stands_fo
     assert index.render(experiments).count("no published figures") == 1, "the third's, which no verdict counts"
 
 
-def change_a_tolerance(place: Path) -> None:
-    publish(place, [PUBLISHED[0].replace("0.08", "0.00001"), PUBLISHED[1]])
-
-
-def change_a_row(place: Path) -> None:
-    path = place / "experiments" / NAME / kept.FILE
-    path.write_text(path.read_text(encoding="utf-8").replace('"accuracy": 0.8,', '"accuracy": 0.9,'), encoding="utf-8")
-
-
-def change_the_table(place: Path) -> None:
-    path = place / "experiments" / NAME / index.TABLE
-    path.write_text(path.read_text(encoding="utf-8").replace("0.8000", "0.8100"), encoding="utf-8")
-
-
-def change_the_index(place: Path) -> None:
-    path = place / "experiments" / "README.md"
-    path.write_text(path.read_text(encoding="utf-8").replace("| 2.0 |", "| 1.0 |"), encoding="utf-8")
-
-
-def lose_the_table(place: Path) -> None:
-    (place / "experiments" / NAME / index.TABLE).unlink()
-
-
-def rename_the_study(place: Path) -> None:
-    path = place / "experiments" / NAME / kept.FILE
-    path.write_text(
-        path.read_text(encoding="utf-8").replace(f'"name": "{NAME}"', '"name": "other"', 1), encoding="utf-8"
-    )
-
-
 @pytest.mark.parametrize(
-    "change",
-    [change_a_tolerance, change_a_row, change_the_table, change_the_index, lose_the_table, rename_the_study],
+    ("file", "was", "now"),
+    [
+        (f"{NAME}/{EXPECTED}", "0.08", "0.00001"),
+        (f"{NAME}/{kept.FILE}", '"accuracy": 0.8,', '"accuracy": 0.9,'),
+        (f"{NAME}/{kept.FILE}", f'"name": "{NAME}"', '"name": "other"'),
+        (f"{NAME}/{index.TABLE}", "0.8000", "0.8100"),
+        (f"{NAME}/{index.TABLE}", "", None),
+        ("README.md", "| 2.0 |", "| 1.0 |"),
+    ],
+    ids=["a tolerance", "a row", "the study's name", "the table", "no table", "the index"],
 )
 def test_whatever_changes_is_found_and_the_command_exits_with_one(
-    place: Path, change: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+    place: Path, capsys: pytest.CaptureFixture[str], file: str, was: str, now: str | None
 ) -> None:
     publish(place)
     kept_in(place)
     line = ["report", "--check-all", "--experiments", str(place / "experiments")]
     assert command(line) == 0
     assert f"{NAME}: as its rows say" in capsys.readouterr().out
-    change(place)
+    path = place / "experiments" / file
+    text = path.read_text(encoding="utf-8")
+    assert was in text
+    path.unlink() if now is None else path.write_text(text.replace(was, now), encoding="utf-8")
     assert command(line) == 1
     assert len(changed(place)) >= 1
 
@@ -297,13 +281,7 @@ def test_a_study_whose_rows_bear_several_labels_comes_back_too(place: Path) -> N
         text = (folder / "result.json").read_text().replace('"seed": ', '"task": "multi_label", "seed": ', 1)
         (folder / "result.json").write_text(text)
     kept.restore(kept_in(place) / kept.FILE, place / "again")
-    here, there = (
-        [read_predictions(place / where / NAME, one) for one in study(place / where, NAME)]
-        for where in ("multirun", "again")
-    )
-    for one, other in zip(here, there, strict=True):
-        assert one is not None
-        assert other is not None
+    for one, other in zip(said(place / "multirun"), said(place / "again"), strict=True):
         assert np.array_equal(one.predictions, other.predictions)
         assert np.array_equal(one.labels, other.labels)
     assert changed(place) == []
@@ -316,10 +294,8 @@ def test_splits_that_share_rows_are_known_to_when_they_come_back(place: Path) ->
         np.savez_compressed(folder / ANSWERS, **found)
         (folder / "result.json").write_text((folder / "result.json").read_text().replace("00ff", f"00f{number % 2}"))
     kept.restore(kept_in(place) / kept.FILE, place / "again")
-    splits = {
-        one.fingerprint[TEST]: read_predictions(place / "again" / NAME, one) for one in study(place / "again", NAME)
-    }
-    texts = [said.texts for said in splits.values() if said is not None and said.texts is not None]
+    splits = {cell.fingerprint[TEST]: cell for cell in study(place / "again", NAME)}
+    texts = [read_predictions(place / "again" / NAME, cell).texts for cell in splits.values()]
     assert len(np.intersect1d(*texts)) == ROWS // 2
 
 

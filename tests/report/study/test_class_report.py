@@ -13,6 +13,7 @@ from handmade_cells import cell, first, keep
 from kd_lab.core.errors import UserError
 from kd_lab.report.study import class_report
 from kd_lab.report.study.class_report import ClassReport, class_reports
+from kd_lab.report.study.collect import study
 from kd_lab.report.study.settings import settings
 from kd_lab.report.study.study_report import write
 
@@ -28,8 +29,6 @@ def multirun(tmp_path: Path) -> Path:
 
 
 def reports(multirun: Path, chosen: str | None = None) -> list[ClassReport]:
-    from kd_lab.report.study.collect import study
-
     return class_reports(multirun / "study", settings(study(multirun, "study")), chosen)
 
 

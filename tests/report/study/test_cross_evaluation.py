@@ -43,9 +43,7 @@ def found() -> CrossEvaluation:
         fitted("rte", 0.6, sst2=judged(0.5, 0.48)),
         fitted("rte", 0.7, seed=1, sst2=judged(0.53, 0.51)),
     ]
-    made = cross_evaluation(settings(cells))
-    assert made is not None
-    return made
+    return cross_evaluation(settings(cells))
 
 
 def test_each_setting_stands_beside_its_own_data_set_and_what_is_at_chance_is_marked(found: CrossEvaluation) -> None:
@@ -69,13 +67,11 @@ def test_another_data_set_of_the_same_name_has_a_column_of_its_own() -> None:
     one.config["dataset"] = {"name": "csv", "path": "a.csv"}
     one.config["also_on"] = {"csv": {"name": "csv", "path": "b.csv"}}
     found = cross_evaluation(settings([one]))
-    assert found is not None
     assert found.data_sets == ("csv", "csv (also_on)")
     (row,) = found.rows.values()
     assert [judgement.accuracy.mean for judgement in row.values()] == [0.9, 0.55]
     one.config["also_on"]["csv"]["path"] = "a.csv"
     found = cross_evaluation(settings([one]))
-    assert found is not None
     assert found.data_sets == ("csv",)
 
 

@@ -125,18 +125,14 @@ def test_damaged_predictions_are_one_clear_line(multirun: Path) -> None:
         write(multirun, "study", figures=False)
 
 
-def large(multirun: Path) -> None:
+def test_hundreds_of_cells_are_reported_in_seconds_not_minutes(tmp_path: Path) -> None:
+    """Of its own time on the processor, which others lengthen little."""
     draw = np.random.default_rng(0)
     cells = [cell([f"a={a}", f"seed={s}"], 0.8 + a / 1e4, 0.8) for a in range(250) for s in (0, 1)]
     for one in cells:
         one.history = [{"train/loss": 0.1, "validation/accuracy": 0.2}] * 10
         one.metrics["test"] |= {f"number_{place}": 0.5 for place in range(10)}
-    keep(multirun, cells, [draw.random(5500) < 0.8 for _ in cells])
-
-
-def test_hundreds_of_cells_are_reported_in_seconds_not_minutes(tmp_path: Path) -> None:
-    """Of its own time on the processor, which others lengthen little."""
-    large(tmp_path)
+    keep(tmp_path, cells, [draw.random(5500) < 0.8 for _ in cells])
     start = time.process_time()
     report: StudyReport = write(tmp_path, "study", figures=False)
     assert time.process_time() - start < 8

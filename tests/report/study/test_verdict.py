@@ -123,15 +123,6 @@ def test_a_setting_without_predictions_or_on_other_rows_is_not_compared() -> Non
     assert "not compared with: a=1" in verdict.text
 
 
-def test_each_data_set_has_a_best_of_its_own() -> None:
-    cells = [cell([f"dataset={name}", f"a={a}"], validation=a) for name in ("x", "y") for a in (0.1, 0.2)]
-    found = judged(cells, [[first(300)]] * 4)
-    assert [verdict.text.split(",")[0] for verdict in found] == [
-        "x: best: dataset=x a=0.2",
-        "y: best: dataset=y a=0.2",
-    ]
-
-
 def test_without_validation_there_is_no_best() -> None:
     cells = [cell([f"a={a}"], metrics={"test": {"accuracy": 0.8}}) for a in (1, 2)]
     (verdict,) = judged(cells, [[first(300)], [first(320)]])
