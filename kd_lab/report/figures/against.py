@@ -38,12 +38,8 @@ def draw(found: Against, stem: Path) -> list[Path]:
             ax.plot(100 * paired.difference, -row, "o", ms=7, color=colour, mec="white", mew=0.8, zorder=5)
             place = (1.01, -row)
             ax.annotate(points(paired), place, xycoords=("axes fraction", "data"), va="center", color=colour)
-        ax.set_yticks([-row for row in range(len(rows))], labels)
-        ax.set_ylim(-len(rows) + 0.4, 0.6)
+        style.name_rows(ax, labels)
         ax.set_xlabel("test accuracy, points more")
-        ax.grid(axis="x", lw=0.7)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(length=0)
         style.title(figure, f"Against {found.reference.label}")
         number = measures.smallest_split([found.reference, *(one.setting for one, _ in rows)])
         on = f" on {number:,} test rows" if number else ""

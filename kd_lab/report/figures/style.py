@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
@@ -84,6 +85,15 @@ def caption(figure: Figure, lines: list[str]) -> None:
 def title(figure: Figure, text: str) -> None:
     """The title above the figure, broken where it is longer than the figure is wide."""
     figure.suptitle("\n".join(textwrap.wrap(text, int(figure.get_figwidth() * 10))), fontweight="bold")
+
+
+def name_rows(ax: Axes, names: Sequence[str], below: float = 0.4, above: float = 0.6) -> None:
+    """A row a name, the first at 0 and each next one lower, with a grid across; `below` and `above` are of the ends."""
+    ax.set_yticks([-row for row in range(len(names))], names)
+    ax.set_ylim(below - len(names), above)
+    ax.grid(axis="x", lw=0.7)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(length=0)
 
 
 def shorten(name: str, letters: int = LONGEST) -> str:

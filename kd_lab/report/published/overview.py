@@ -112,14 +112,10 @@ def _draw(found: Sequence[Difference], stem: Path, title: str, unit: str, words:
         ax.axvline(0, color=style.INK, lw=0.9, zorder=1)
         for row, one in enumerate(found):
             _row(ax, -row, one, _FARTHEST if band else None)
-        ax.set_yticks([-row for row in range(len(found))], [style.shorten(one.name, 52) for one in found])
-        ax.set_ylim(-len(found) + 0.4, 0.6)
+        style.name_rows(ax, [style.shorten(one.name, 52) for one in found])
         if band:
             ax.set_xlim(-1.08 * _FARTHEST, 1.08 * _FARTHEST)
         ax.set_xlabel(unit)
-        ax.grid(axis="x", lw=0.7)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(length=0)
         style.title(figure, title)
         style.caption(figure, [words])
         png, svg = style.save(figure, stem)

@@ -17,20 +17,9 @@ if TYPE_CHECKING:
 _AXES = {"latency": "latency p50 of one query, ms (logarithmic)", "size": "size, MiB (logarithmic)"}
 _QUIET = "#9aa3b0"
 _MARKS = {TEACHER: ("*", 14.0), UNCOMPRESSED: ("s", 7.0)}  # role -> marker and size in points; the others are dots
-_SPOTS = (
-    (5, 4),
-    (-5, 4),
-    (5, -4),
-    (-5, -4),
-    (0, 8),
-    (0, -8),
-    (11, 0),
-    (-11, 0),
-    (13, 9),
-    (-13, 9),
-    (13, -9),
-    (-13, -9),
-)
+_SPOTS = (  # of a number beside its point, the first of those with most room is taken
+    (5, 4), (-5, 4), (5, -4), (-5, -4), (0, 8), (0, -8), (11, 0), (-11, 0), (13, 9), (-13, 9), (13, -9), (-13, -9),
+)  # fmt: skip
 _DEEP, _LEAST = 4.0, 3.0  # how far down accuracies are drawn: so often best less median, so many points at least
 _HALF = (6.0, 5.0)  # half width and height of a number, points
 Row = Mapping[str, Any]
@@ -122,25 +111,23 @@ def _number(ax: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
     for place in order:
         x, y = spots[place]
         others = [*taken, *(spot for other, spot in enumerate(spots) if other != place)]
-
-        def crowd(offset: tuple[int, int], x: float = x, y: float = y, others: Any = others) -> float:
-            at = x + 1.6 * offset[0], y + 1.6 * offset[1]
-            crowded: float = sum(
-                max(0.0, 1 - abs(at[0] - other[0]) / (2 * _HALF[0]))
-                * max(0.0, 1 - abs(at[1] - other[1]) / (2 * _HALF[1]))
-                for other in others
-            )
-            return crowded
-
-        best = min(_SPOTS, key=crowd)
-        taken.append((x + 1.6 * best[0], y + 1.6 * best[1]))
+        offsets = [(1.6 * across, 1.6 * up) for across, up in _SPOTS]
+        crowded = [_crowd(x + across, y + up, others) for across, up in offsets]
+        across, up = offsets[crowded.index(min(crowded))]
+        taken.append((x + across, y + up))
         on = name in ranked[place]["fronts"]
         ax.annotate(
-            str(place + 1), _spot(ranked[place], name, floor), (1.6 * best[0], 1.6 * best[1]),
+            str(place + 1), _spot(ranked[place], name, floor), (across, up),
             textcoords="offset points", ha="center", va="center", fontsize=8.5 if on else 7,
             fontweight="bold" if on else "normal", color=style.ACCENT if on else style.QUIET,
             path_effects=[withStroke(linewidth=2.2, foreground="white")], zorder=8,
         )  # fmt: skip
+
+
+def _crowd(x: float, y: float, others: Sequence[tuple[float, float]]) -> float:
+    """How far other numbers and points reach into a number at (x, y), all in points; 0 where it has room."""
+    shares = ((1 - abs(x - left) / (2 * _HALF[0]), 1 - abs(y - low) / (2 * _HALF[1])) for left, low in others)
+    return sum(max(0.0, across) * max(0.0, up) for across, up in shares)
 
 
 def _caption(ranked: Sequence[Row]) -> list[str]:

@@ -24,7 +24,7 @@ from kd_lab.evaluation.paired_tests import Predictions, compare
 from kd_lab.models import saved_model
 from kd_lab.models.saved_model import Classifier
 from kd_lab.pipeline.cell import Cell
-from kd_lab.report.release.gate_origin import origin
+from kd_lab.report.release.gate_origin import Origin, origin
 from kd_lab.report.release.gate_verdict import ALL, IN_SCOPE, OUT_OF_SCOPE, STOP, Evidence, Export, GateVerdict, decide
 from kd_lab.report.release.reopened import ReopenedCells
 from kd_lab.report.study import answers
@@ -135,7 +135,7 @@ def _evidence(
             sampled = sampled[: len(logits)]
             fidelity(logits, logits)  # refuses what is no number
             found["dependence"] = batch_invariance.batch_dependence(model, own, sampled, logits, advance, thresholds)
-            found["export"] = _export(study, cell, cells, reopened, tokens, sampled, logits, made)
+            found["export"] = _export(origin(cell, cells, study, reopened), made, tokens, sampled, logits)
         except (UserError, FitError) as error:
             return Evidence(**found, broken=str(error))
     alone = judging.answers(tokens, logits, thresholds)
@@ -180,17 +180,7 @@ def _only(predictions: Predictions, rows: Any) -> Predictions:
     return Predictions(predictions.labels[rows], predictions.predictions[rows])
 
 
-def _export(
-    study: Path,
-    cell: RunResult,
-    cells: Sequence[RunResult],
-    reopened: ReopenedCells,
-    tokens: Tokens,
-    rows: Any,
-    logits: torch.Tensor,
-    made: Cell,
-) -> Export | None:
-    found = origin(cell, cells, study, reopened)
+def _export(found: Origin | None, made: Cell, tokens: Tokens, rows: Any, logits: torch.Tensor) -> Export | None:
     if found is None or found.model is None:
         return None if found is None else Export(found.exports, found.exact, missing=found.missing)
     before: Classifier = saved_model.load(found.model)

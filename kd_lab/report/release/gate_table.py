@@ -112,8 +112,5 @@ def _flat(precision: Any) -> str:
     """What a step noted, in words: {"bf16": 12, "f32": 3} is "bf16: 12, f32: 3"."""
     if isinstance(precision, Mapping):
         return ", ".join(f"{key}: {_flat(value)}" for key, value in precision.items())
-    return (
-        ", ".join(map(str, precision))
-        if isinstance(precision, Sequence) and not isinstance(precision, str)
-        else str(precision)
-    )
+    several = isinstance(precision, Sequence) and not isinstance(precision, str)
+    return ", ".join(map(str, precision)) if several else str(precision)

@@ -57,7 +57,7 @@ def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], se
     for setting in block.settings:
         cell = setting.cells[0]
         students.setdefault(_student(cell), {}).setdefault(method(cell.config), []).append(setting)
-    found: list[tuple[Setting, Setting, Comparison, bool]] = []
+    found: list[tuple[Setting, Setting, Comparison, str]] = []
     for ways in students.values():
         sides = [ways.get(way, []) for way in (DISTILLED, BASELINE)]
         distilled, baseline = (measures.highest(side) for side in sides)
@@ -66,30 +66,25 @@ def _of(block: DataSet, predictions: Mapping[int, Mapping[Run, Predictions]], se
         noise = seeds_noise(distilled, block.settings)
         comparison, _ = compared(predictions[id(distilled)], predictions[id(baseline)], noise)
         if comparison is not None:
-            found.append((distilled, baseline, comparison, max(map(len, sides)) > 1))
+            of = f" ({distilled.label} less {baseline.label}, chosen on validation)" if max(map(len, sides)) > 1 else ""
+            found.append((distilled, baseline, comparison, of))
     comparisons = [comparison for _, _, comparison, _ in found]
     corrected = holm([one.p for one in comparisons], tests_where_chosen(len(block.settings), comparisons))
     options = [dict(_student(distilled.cells[0])) for distilled, *_ in found]
     names = told_apart([one.get("name", "") for one in options], options)
-    return [_gain(block.name, several, name, *one, p) for name, one, p in zip(names, found, corrected, strict=True)]
+    where = f"{block.name}: " if several else ""
+    return [
+        Gain(block.name, name, distilled, baseline, comparison, p, where + _in_words(name, comparison, of, p))
+        for name, (distilled, baseline, comparison, of), p in zip(names, found, corrected, strict=True)
+    ]
 
 
-def _gain(
-    data_set: str,
-    several: bool,
-    student: str,
-    distilled: Setting,
-    baseline: Setting,
-    comparison: Comparison,
-    chosen: bool,
-    p_corrected: float,
-) -> Gain:
+def _in_words(student: str, comparison: Comparison, of: str, p_corrected: float) -> str:
     runs = "one seed" if comparison.n == 1 else f"{comparison.n} runs"
-    of = f" ({distilled.label} less {baseline.label}, chosen on validation)" if chosen else ""
-    text = f"{data_set}: " if several else ""
-    text += f"gain of distillation, {student}: {points(comparison, ' points')} of test accuracy over labels alone{of}"
-    text += f", corrected p {p_in_words(p_corrected)}, {runs}"
-    return Gain(data_set, student, distilled, baseline, comparison, p_corrected, text)
+    return (
+        f"gain of distillation, {student}: {points(comparison, ' points')} of test accuracy over labels alone{of}, "
+        f"corrected p {p_in_words(p_corrected)}, {runs}"
+    )
 
 
 def _student(cell: RunResult) -> tuple[tuple[str, str], ...]:

@@ -144,11 +144,9 @@ def number(text: str) -> float | None:
 def values(settings: Sequence[Setting], axis: str) -> list[str]:
     """The values of an axis: by size where they are `numeric`, `MISSING` first, else in order of first appearance."""
     found = list(dict.fromkeys(setting.values[axis] for setting in settings))
-    return (
-        sorted(found, key=lambda text: number(text) or 0.0 if text != MISSING else -math.inf)
-        if numeric(found)
-        else found
-    )
+    if numeric(found):
+        found.sort(key=lambda text: number(text) or 0.0 if text != MISSING else -math.inf)
+    return found
 
 
 def numeric(found: Sequence[str]) -> bool:
