@@ -135,7 +135,7 @@ def _verdicts_under(one: _Entry, found: Sequence[_Entry]) -> str:
 def _entry(experiments: Path, name: str, spec: Path | None) -> _Entry:
     folder = experiments / name
     there = [page for page in _PAGES if (folder / page).is_file()]
-    shows = _first_comment(spec) if spec else _heading(folder / "README.md")
+    shows = _first_line(spec, "#") if spec else _first_line(folder / "README.md", "# ")
     date, commit, hours = MISSING, MISSING, MISSING
     rows = folder / kept.FILE
     if not spec:
@@ -166,15 +166,7 @@ def _link(text: str, page: str, place: str = "") -> str:
     return f"[{text}]({place and f'{place}/'}{page})" if page else text
 
 
-def _heading(page: Path) -> str:
-    """The title of a page."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    return next((line.lstrip("# ") for line in lines if line.startswith("# ")), MISSING)
-
-
-def _first_comment(spec: Path) -> str:
-    """The first comment of a spec that is not Hydra's `@package` line."""
-    for line in spec.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#") and "@package" not in line:
-            return line.lstrip("# ")
-    return MISSING
+def _first_line(file: Path, start: str) -> str:
+    """The first heading of a page or comment of a spec that is not Hydra's `@package` line, without its signs."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next((line.lstrip("# ") for line in lines if line.startswith(start) and "@package" not in line), MISSING)

@@ -41,7 +41,7 @@ class Frontier:
         name: the study.
         machine: `machine.describe_machine()` with `threads`, those of the models.
         versions: package -> version.
-        timing: `rounds`, `contended` and `remeasured`, see `timing_grid.measure`.
+        timing: `rounds`, `contended` and `remeasured`, see `benchmark.measure`.
         missing: what could not be measured, and why.
         rows: a model each, teachers first: `label`, `role`, `model`, `method`, `cell` (None for a teacher), `data_set`,
             see `data_sets.by_cell`;
@@ -77,7 +77,7 @@ def measure(study: Path, cells: Sequence[RunResult], *, threads: int, rounds: in
     Args:
         study: its folder under multirun/.
         cells: all of the study.
-        threads, rounds: see `timing_grid.measure`.
+        threads, rounds: see `benchmark.measure`.
 
     Raises:
         UserError: no cell finished, a data set or a package is missing, or a model cannot be measured.

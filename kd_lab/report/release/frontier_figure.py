@@ -110,7 +110,7 @@ def _number(ax: Axes, ranked: Sequence[Row], name: str, floor: float) -> None:
     order = sorted(range(len(ranked)), key=lambda place: name not in ranked[place]["fronts"])
     for place in order:
         x, y = spots[place]
-        others = [*taken, *(spot for other, spot in enumerate(spots) if other != place)]
+        others: list[Any] = [*taken, *(spot for other, spot in enumerate(spots) if other != place)]
         offsets = [(1.6 * across, 1.6 * up) for across, up in _SPOTS]
         crowded = [_crowd(x + across, y + up, others) for across, up in offsets]
         across, up = offsets[crowded.index(min(crowded))]

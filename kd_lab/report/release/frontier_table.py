@@ -124,7 +124,7 @@ def flat_rows(frontier: Frontier) -> list[Row]:
     return [dict(_flat(row)) for row in frontier.rows]
 
 
-def from_csv(path: Path) -> list[Row]:
+def from_csv(path: Path) -> Sequence[Row]:
     """The `flat_rows` that `to_csv` wrote; a number that a row lacks is None.
 
     Raises:

@@ -38,26 +38,20 @@ def latex(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
 
     There is one a data set.
     """
-    blocks = data_sets(settings)
-    comments = [f"% {one.text}\n" for one in verdicts]
-    named = [f"% {block.name}\n" if len(blocks) > 1 else "" for block in blocks]
-    return "".join(
-        [*comments, *(name + _latex(block.settings, verdicts) for name, block in zip(named, blocks, strict=True))]
-    )
+    blocks, parts = data_sets(settings), [f"% {one.text}\n" for one in verdicts]
+    for block in blocks:
+        parts += [f"% {block.name}\n"] if len(blocks) > 1 else []
+        parts.append(_latex(block.settings, verdicts))
+    return "".join(parts)
 
 
 def _latex(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
     body = rows(settings, verdicts)
     header = list(body[0]) if body else ["setting"]
     words = max(1, len(settings[0].values)) if settings else 1
-    lines = [
-        f"\\begin{{tabular}}{{{'l' * words}{'r' * (len(header) - words)}}}",
-        "\\toprule",
-        _row(header),
-        "\\midrule",
-    ]
-    lines += [_row(list(row.values())) for row in body] + ["\\bottomrule", "\\end{tabular}"]
-    return "\n".join(lines) + "\n"
+    columns = "l" * words + "r" * (len(header) - words)
+    lines = "\n".join([_row(header), "\\midrule", *(_row(list(row.values())) for row in body)])
+    return f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{lines}\n\\bottomrule\n\\end{{tabular}}\n"
 
 
 def settings_csv(settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:

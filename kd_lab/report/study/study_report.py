@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kd_lab.core.cache import fingerprint
@@ -89,23 +89,17 @@ def write(multirun: Path, name: str, *, figures: bool = True, classes: str | Non
         texts |= {"classes.md": class_report.to_markdown(by_class), "classes.csv": class_report.to_csv(by_class)}
     if crossed := cross_evaluation.cross_evaluation(settings):
         texts |= {"cross.md": cross_evaluation.to_markdown(crossed), "cross.csv": cross_evaluation.to_csv(crossed)}
-    written = documents.write_texts(folder, texts)
-    with disk_errors(folder):
-        shown = [texts["cells.csv"], texts.get("cross.csv"), [one.cell for one in by_class]]
-        drawn = _draw(settings, worth, by_class, crossed, folder, shown) if figures else []
-    files = {path.name: path for path in [*written, *drawn]}
+    files = {path.name: path for path in documents.write_texts(folder, texts)}
     best = found[0].best.label if len(found) == 1 and found[0].best else None
-    return StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best, by_class, crossed)
+    report = StudyReport(cells, settings, found, worth, files, _metrics(cells, found), best, by_class, crossed)
+    if not figures:
+        return report
+    with disk_errors(folder):
+        drawn = _draw(report, folder, [texts["cells.csv"], texts.get("cross.csv"), [one.cell for one in by_class]])
+    return replace(report, files={**files, **{path.name: path for path in drawn}})
 
 
-def _draw(
-    settings: Sequence[Setting],
-    worth: Sequence[Gain],
-    by_class: Sequence[ClassReport],
-    crossed: CrossEvaluation | None,
-    folder: Path,
-    shown: object,
-) -> list[Path]:
+def _draw(report: StudyReport, folder: Path, shown: object) -> list[Path]:
     """The figures, of each data set apart.
 
     Those that show the same cells already are left as they are: a thousand settings take seconds.
@@ -122,17 +116,16 @@ def _draw(
     from kd_lab.report.figures import class_f1, gain, heatmap, parallel, pareto
     from kd_lab.report.figures import cross_evaluation as cross
 
-    blocks, drawn, alone = data_sets(settings), [], sum(bool(setting.cells) for setting in settings) < 2
-    ends = file_suffixes([block.name for block in blocks])
-    drawn += cross.draw(crossed, folder / "cross")
+    blocks, alone = data_sets(report.settings), sum(bool(setting.cells) for setting in report.settings) < 2
+    ends, drawn = file_suffixes([block.name for block in blocks]), cross.draw(report.cross, folder / "cross")
     for block in blocks:
         end, whole = ends[block.name], list(block.settings)
         of = f" on {block.name}" if len(blocks) > 1 else ""
-        reports = [one for one in by_class if one.data_set == block.name]
+        reports = [one for one in report.classes if one.data_set == block.name]
         drawn += class_f1.draw(next(iter(reports), None), folder / f"classes{end}", of)
         if alone:
             continue
-        drawn += gain.draw([one for one in worth if one.data_set == block.name], folder / f"gain{end}", of)
+        drawn += gain.draw([one for one in report.gains if one.data_set == block.name], folder / f"gain{end}", of)
         drawn += heatmap.draw(whole, folder / f"heatmap{end}", of)
         drawn += parallel.draw(whole, folder / f"parallel{end}", of)
         drawn += pareto.draw(whole, folder / f"pareto{end}", of)

@@ -147,6 +147,7 @@ def test_rows_of_cells_that_are_gone_are_not_written_over_and_come_back(
     rows.unlink()
     shutil.rmtree(gone[0])
     assert command(line) == 0, "the other cure"
+    assert rows.is_file()
 
 
 def test_rows_hold_no_text_and_the_index_their_hours(place: Path) -> None:
@@ -235,15 +236,6 @@ def test_a_folder_of_ones_own_needs_no_index(place: Path) -> None:
     kept_in(place)
     (place / "experiments" / "README.md").unlink()
     assert [(one.name, one.changed) for one in check_all(place / "experiments")] == [(NAME, False)]
-
-
-def test_the_command_keeps_rows_where_it_is_told_to(place: Path) -> None:
-    publish(place)
-    given = [f"--multirun={place / 'multirun'}", f"--experiments={place / 'experiments'}"]
-    assert command(["report", NAME, "--check", *given]) == 0
-    assert not (place / "experiments" / NAME / kept.FILE).exists(), "not this checkout's results"
-    assert command(["report", NAME, "--keep", *given]) == 0
-    assert (place / "experiments" / NAME / kept.FILE).is_file()
 
 
 @pytest.mark.parametrize(
