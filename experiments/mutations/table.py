@@ -13,6 +13,7 @@ from typing import Any
 from experiments.mutations.breaks import BREAKS
 from experiments.mutations.run import CAUGHT, FILE, FOLDER
 from experiments.speed import table as speed
+from experiments.speed.result import told_commit
 from kd_lab.core.tables import to_markdown
 
 BEGIN = "<!-- table: made by `python -m experiments.mutations.table` -->"
@@ -54,10 +55,7 @@ def _outcomes(told: Told) -> dict[str, str]:
 
 
 def _caught(told: Told) -> str:
-    if told is None:
-        return NOT_RUN
-    commit, dirty, _ = (told["git_commit"] or "unknown").partition("-dirty")
-    return f"{told['figures'][CAUGHT]} of {told['figures']['breaks']}, {commit[:7]}{dirty}"
+    return f"{told['figures'][CAUGHT]} of {told['figures']['breaks']}, {told_commit(told)}" if told else NOT_RUN
 
 
 if __name__ == "__main__":

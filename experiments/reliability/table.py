@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from experiments.reliability.result import FOLDER, NAME
 from experiments.speed import table as speed
+from experiments.speed.result import told_commit
+from kd_lab.core.tables import to_markdown
 
 BEGIN = "<!-- table: made by `python -m experiments.reliability.table` -->"
 END = "<!-- end of table -->"
@@ -111,8 +113,8 @@ def main() -> None:
 
 def placed(text: str) -> str:
     """The text with the table between its marks."""
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(row(one, told(FOLDER / name)) for name, one in ROWS.items())]
-    return speed.placed(text, "".join("| " + " | ".join(cells) + " |\n" for cells in rows), BEGIN, END)
+    rows = [row(one, told(FOLDER / name)) for name, one in ROWS.items()]
+    return speed.placed(text, to_markdown(COLUMNS, rows, words=range(len(COLUMNS))), BEGIN, END)
 
 
 def told(folder: Path) -> Mapping[str, Any] | None:
@@ -142,8 +144,7 @@ def row(one: Row, told: Mapping[str, Any] | None) -> tuple[str, ...]:
         return one.what, one.must, "not run", "-", "**not run**", "-"
     figures = told["figures"]
     wrong = len(told["wrong"])
-    commit, dirty, _ = (told["git_commit"] or "unknown").partition("-dirty")
-    command = f"`{told['command']}`, {commit[:7]}{dirty}"
+    command = f"`{told['command']}`, {told_commit(told)}"
     reached = "**no**" if wrong else "in a sample" if re.search("--(every|share) ", command) else "yes"
     return one.what, one.must, one.tried(figures), str(wrong), reached, command
 

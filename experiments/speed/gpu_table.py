@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.speed import result
+from kd_lab.core.tables import to_markdown
 
 BEGIN, END = "<!-- table on a GPU: made by `python -m experiments.speed.table` -->", "<!-- end of table on a GPU -->"
 COLUMNS = ("what", "ours", "its share of the matrix rate", "against", "its share", "ratio", "command")
@@ -39,8 +40,8 @@ def render(folder: Path) -> str:
     """
     there = {name: folder / name / result.FILE for name in dict.fromkeys(row[0] for row in ROWS)}
     found = {name: result.read(path) for name, path in there.items() if path.is_file()}
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(_row(found.get(row[0]), *row) for row in ROWS)]
-    table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    rows = [_row(found.get(row[0]), *row) for row in ROWS]
+    table = to_markdown(COLUMNS, rows, words=range(len(COLUMNS)))
     return table + "".join(f"\n{line}\n" for name, one in found.items() for line in _about(name, one))
 
 
@@ -49,15 +50,8 @@ def _row(
 ) -> list[str]:
     ratio = found["ratios"].get(f"{job} / {against}") if found else None
     if found is None or ratio is None:
-        return [
-            what,
-            "not run",
-            "-",
-            against,
-            "-",
-            "-",
-            f"`python -m experiments.speed.{benchmark.rpartition('/')[2]} --gpu`",
-        ]
+        command = f"`python -m experiments.speed.{benchmark.rpartition('/')[2]} --gpu`"
+        return [what, "not run", "-", against, "-", "-", command]
     medians, shares = found["medians"], found["figures"].get("matrix_share", {})
 
     def share(of: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.speed import gpu_table, result
 from experiments.speed.targets import TARGETS, Result, Target
 from kd_lab.core.paths import root
+from kd_lab.core.tables import to_markdown
 
 HERE = root() / "experiments" / "speed"
 BEGIN, END = "<!-- table: made by `python -m experiments.speed.table` -->", "<!-- end of table -->"
@@ -65,8 +66,8 @@ def render(folder: Path) -> str:
     """
     there = {target.benchmark: folder / target.benchmark / result.FILE for target in TARGETS}
     found = {name: result.read(path) for name, path in there.items() if path.is_file()}
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(target, found.get(target.benchmark)) for target in TARGETS)]
-    table = "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    rows = [_row(target, found.get(target.benchmark)) for target in TARGETS]
+    table = to_markdown(COLUMNS, rows, words=range(len(COLUMNS)))
     return table + "".join(f"\n{line}\n" for line in _about(found.values()))
 
 
