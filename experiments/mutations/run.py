@@ -9,8 +9,6 @@ Tests that are slow or need the real data sets are left out too, wherever this r
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
 import shlex
 import shutil
@@ -27,14 +25,13 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from experiments.mutations.breaks import BREAKS, Break
+from experiments.reliability import result
 from kd_lab.core import tables
-from kd_lab.core.machine import describe_machine, git_commit, versions
 from kd_lab.core.paths import root
 from kd_lab.core.progress import say
 
 FOLDER = Path(__file__).parent
 FILE = "result.json"
-SCHEMA = 1
 CAUGHT, SURVIVED, ERROR, ABSENT = "caught", "survived", "error", "not there"
 _SAID = {0: SURVIVED, 1: CAUGHT}  # by pytest's exit code; any other, or none in time, is an error of the trial
 _LIMIT_S = 900
@@ -154,26 +151,17 @@ def write(folder: Path, checkout: Path, trials: Sequence[Trial], unbroken: dict[
     """Writes `folder/result.json`.
 
     Args:
-        folder: made where it is not there.
         checkout: whose code was broken.
         trials: what came of each break.
         unbroken: what each test file says of the code as it is.
     """
     outcomes = Counter(one.outcome for one in trials)
     told = {
-        "schema": SCHEMA,
-        "command": f"python -m experiments.mutations {shlex.join(sys.argv[1:])}".rstrip(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "git_commit": git_commit(checkout),
-        "versions": versions(),
-        "machine": describe_machine(),
         "figures": {"breaks": len(trials), **{name: outcomes[name] for name in (CAUGHT, SURVIVED, ERROR, ABSENT)}},
         "tests": {file: _plain(one) for file, one in unbroken.items()},
         "breaks": [_plain(one) for one in trials],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return folder / FILE
+    return result.save(folder / FILE, f"experiments.mutations {shlex.join(sys.argv[1:])}".rstrip(), checkout, told)
 
 
 def _plain(one: Tested | Trial) -> dict[str, Any]:

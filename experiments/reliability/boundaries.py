@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from multiprocessing import get_context
@@ -34,6 +34,7 @@ from kd_lab.core import contention
 from kd_lab.core.progress import step
 
 ERRORS = {"ENOSPC": How.FAIL_FROM, "EIO": How.FAIL_ONCE, "EACCES": How.FAIL_ONCE, "EMFILE": How.FAIL_ONCE}
+KILLS = {"kill": How.KILL_BEFORE, "kill after": How.KILL_AFTER}
 OPENS = ("open", "mkdir")  # what runs out of descriptors, or is forbidden
 SYNC = ["report", NAME, "--sync"]
 
@@ -89,8 +90,8 @@ def stories(folder: Path) -> list[Story]:
     ]
 
 
-def _do(folder: Path, line: Sequence[str]) -> None:
-    ended = workload.command(folder, line)
+def _do(folder: Path, line: Sequence[str], begin: Callable[[], object] = lambda: None) -> None:
+    ended = workload.command(folder, line, begin)
     if ended.code:
         raise SystemExit(f"undisturbed, `kd-lab {' '.join(line)}` ended with {ended.code}:\n{ended.said}")
 
@@ -99,10 +100,8 @@ def _story(name: str, line: Sequence[str], before: Path, folder: Path) -> Story:
     whole = workload.copy(before, folder / f"whole-{name}")
     listed = folder / f"acts-{name}.tsv"
     log = os.open(listed, os.O_WRONLY | os.O_CREAT, 0o600)
-    ended = workload.command(whole, line, lambda: _begin(whole, How.LIST, log=log))
+    _do(whole, line, lambda: _begin(whole, How.LIST, log=log))
     os.close(log)
-    if ended.code:
-        raise SystemExit(f"undisturbed, `kd-lab {' '.join(line)}` ended with {ended.code}:\n{ended.said}")
     acts = [Act(n, *text.split("\t")) for n, text in enumerate(listed.read_text(encoding="utf-8").splitlines())]
     _do(whole, SYNC)
     return Story(name, line, before, workload.rows(whole), mirrored(whole), acts)
@@ -146,29 +145,36 @@ def mirrored(folder: Path) -> dict[str, int]:
 def tried(story: Story, act: Act, how: str, scratch: Path) -> Trial:
     """Disturbs the command at one act, then runs it again."""
     folder = workload.copy(story.before, scratch / "tried")
-    mode, error = {"kill": (How.KILL_BEFORE, 0), "kill after": (How.KILL_AFTER, 0)}.get(how) or (
-        ERRORS[how],
-        getattr(errno, how),
-    )
+    mode, error = (KILLS[how], 0) if how in KILLS else (ERRORS[how], getattr(errno, how))
     try:
         ended = workload.command(folder, story.line, lambda: _begin(folder, mode, act.number, error))
         killed = "" if ended.code == -9 else f"it was not killed: exit code {ended.code}"
-        wrong = killed if how.startswith("kill") else _failed(ended)
+        wrong = killed if how in KILLS else _failed(ended)
         again = workload.command(folder, story.line)
         wrong = wrong or (f"the next line ended with {again.code}: {again.said[-300:]}" if again.code else "")
         synced = workload.command(folder, SYNC)
         wrong = wrong or (f"--sync ended with {synced.code}: {synced.said[-300:]}" if synced.code else "")
-        if not wrong and workload.rows(folder) != story.after:
-            wrong = "other rows than of a run that nobody disturbed"
-        if not wrong and (found := mirrored(folder)) != story.mirrored:
-            wrong = f"MLflow holds {found}, not {story.mirrored}"
-        if not how.startswith("kill"):  # what a failing disk did not let go of is the cache's to free
-            workload.command(folder, ["cache", "gc", "--days", "0", "--root", str(folder / "cache")])
-        if not wrong and (left := workload.half_written(folder)):
-            wrong = f"left behind: {left[0]} ({len(left)})"
+        wrong = wrong or differs(folder, story.after, story.mirrored, failed=how not in KILLS)
         return Trial(story.name, act, how, ended.code, wrong)
     finally:
         shutil.rmtree(folder)
+
+
+def differs(folder: Path, rows: Mapping[str, Any], counts: Mapping[str, int], *, failed: bool) -> str:
+    """What the study has other than a run that nobody disturbed, or what lies about; empty where all is as it must be.
+
+    Args:
+        rows, counts: of such a run, see `workload.rows` and `mirrored`.
+        failed: whether a disk did; what it did not let go of is the cache's to free.
+    """
+    if workload.rows(folder) != rows:
+        return "other rows than of a run that nobody disturbed"
+    if (found := mirrored(folder)) != counts:
+        return f"MLflow holds {found}, not {counts}"
+    if failed:
+        workload.command(folder, ["cache", "gc", "--days", "0", "--root", str(folder / "cache")])
+    left = workload.half_written(folder)
+    return f"left behind: {left[0]} ({len(left)})" if left else ""
 
 
 def _failed(ended: Ended) -> str:
@@ -215,19 +221,15 @@ def main() -> None:
             for trial in _all(trials, asked.workers, Path(scratch)):
                 found.append(trial)
                 advance(1)
-    wrong = [trial for trial in found if trial.wrong]
     figures = {
         "acts": {story.name: len(story.acts) for story in told},
         "acts_told_apart": {story.name: len(told_apart(story.acts)) for story in told},
         "kinds": {story.name: Counter(act.what for act in story.acts) for story in told},
         "tried": Counter(f"{trial.story}, {trial.how}" for trial in found),
         "exit_codes": Counter(str(trial.code) for trial in found),
-        "wrong": len(wrong),
-        "seconds": round(time.time() - began),
     }
-    row = "faults" if asked.fail else "deaths"
-    result.write(row, figures, [trial._asdict() for trial in wrong], asked.to, result.name_of(share, shares))
-    sys.exit(1 if wrong else 0)
+    row, file = "faults" if asked.fail else "deaths", result.name_of(share, shares)
+    result.finish(row, figures, [trial._asdict() for trial in found if trial.wrong], asked.to, began, file)
 
 
 def _all(trials: Sequence[tuple[Story, Act, str]], workers: int, scratch: Path) -> Iterator[Trial]:

@@ -7,6 +7,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -92,18 +93,13 @@ def _paths(tree: Any, path: tuple[Any, ...] = ()) -> Any:
 
 def _put(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
     place = tree
-    for key in path[:-1]:
-        try:
+    with suppress(TypeError, KeyError, IndexError):  # an earlier change took it away
+        for key in path[:-1]:
             place = place[key]
-        except (TypeError, KeyError, IndexError):
-            return tree  # an earlier change took it away
-    try:
         if value is _LEFT_OUT:
             del place[path[-1]]
         else:
             place[path[-1]] = value
-    except (TypeError, KeyError, IndexError):
-        pass
     return tree
 
 
@@ -144,7 +140,7 @@ def any_table(sound: bytes, cells: Sequence[str] = ()) -> SearchStrategy[bytes]:
         found = [list(row) for row in rows]
         for _ in range(draw(st.integers(1, 3))):
             row = found[draw(st.sampled_from([0, 0, *range(len(found))]))] or [""]
-            at = draw(st.integers(0, len(row) - 1)) if row else 0
+            at = draw(st.integers(0, len(row) - 1))
             kind = draw(st.sampled_from(["cell", "cell", "copy", "drop", "more"]))
             if kind == "cell":
                 row[at] = draw(st.sampled_from([*odd, *cells]))
@@ -156,9 +152,8 @@ def any_table(sound: bytes, cells: Sequence[str] = ()) -> SearchStrategy[bytes]:
                 row.append("more")
         ends = draw(st.sampled_from(["\n", "\n", "\r\n", "\r", "\n\n", "\0\n"]))
         comma = draw(st.sampled_from([",", ",", ",", ";", "\t", "|", " "]))
-        return ends.join(comma.join(row) for row in found).encode(
-            draw(st.sampled_from(["utf-8", "utf-8", "utf-16", "utf-8-sig"]))
-        )
+        encoding = draw(st.sampled_from(["utf-8", "utf-8", "utf-16", "utf-8-sig"]))
+        return ends.join(comma.join(row) for row in found).encode(encoding)
 
     return st.one_of(draw_one(), draw_one(), any_bytes(sound))
 
@@ -245,23 +240,17 @@ def any_onnx(sound: bytes) -> SearchStrategy[bytes]:
         model = onnx.load_model_from_string(sound)
         graph = model.graph
         for _ in range(draw(st.integers(1, 2))):
-            kind = draw(
-                st.sampled_from(
-                    ["op", "outside", "dims", "type", "drop", "input", "version", "loop", "output", "dtype"]
-                )
-            )
+            kinds = ["op", "outside", "dims", "type", "drop", "input", "version", "loop", "output", "dtype"]
+            kind = draw(st.sampled_from(kinds))
             tensor, node = draw(st.sampled_from(list(graph.initializer))), draw(st.sampled_from(list(graph.node)))
             if kind == "op":
                 node.op_type = draw(st.sampled_from(["NoSuchOp", "", "Identity", "Gather", "MatMul"]))
             elif kind == "outside":
                 tensor.ClearField("raw_data")
                 tensor.data_location = onnx.TensorProto.EXTERNAL
-                for key, value in (
-                    ("location", draw(st.sampled_from(["../../../../etc/passwd", "/etc/passwd", "none.bin", ""]))),
-                    ("length", str(tensor.dims[0] * 4)),
-                ):
-                    entry = tensor.external_data.add()
-                    entry.key, entry.value = key, value
+                place = draw(st.sampled_from(["../../../../etc/passwd", "/etc/passwd", "none.bin", ""]))
+                tensor.external_data.add(key="location", value=place)
+                tensor.external_data.add(key="length", value=str(tensor.dims[0] * 4))
             elif kind == "dims":
                 tensor.dims[0] = draw(st.sampled_from([-1, 0, 1, 2**40, 2**62]))
             elif kind == "type":

@@ -104,18 +104,14 @@ def main() -> None:
             found.append(trial)
             if trial.wrong:
                 print(trial, file=sys.stderr, flush=True)
-    wrong = [trial for trial in found if trial.wrong]
     figures = {
         "files": len({trial.file for trial in found}),
         "tried": Counter(f"{trial.kind}, {trial.how}" for trial in found),
         "trials": len(found),
         "warned": sum(trial.warned for trial in found),
         "without_a_warning": sorted({f"{trial.kind}, {trial.how}" for trial in found if not trial.warned}),
-        "wrong": len(wrong),
-        "seconds": round(time.time() - began),
     }
-    result.write("damage", figures, [trial._asdict() for trial in wrong], asked.to)
-    sys.exit(1 if wrong else 0)
+    result.finish("damage", figures, [trial._asdict() for trial in found if trial.wrong], asked.to, began)
 
 
 if __name__ == "__main__":

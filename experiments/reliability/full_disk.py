@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from experiments.reliability import result, workload
-from experiments.reliability.boundaries import SYNC, mirrored
+from experiments.reliability.boundaries import SYNC, differs, mirrored
 from experiments.reliability.workload import CELL
 
 PAGE = 4096
@@ -34,7 +33,7 @@ def tried(size: int, place: Path, rows: dict[str, Any], counts: dict[str, int]) 
 
     Args:
         place: where it is mounted.
-        rows, counts: of a run that nobody disturbed, see `workload.rows` and `mirrored`.
+        rows, counts: see `boundaries.differs`.
     """
     place.mkdir()
     _mount(place, size)
@@ -48,13 +47,7 @@ def tried(size: int, place: Path, rows: dict[str, Any], counts: dict[str, int]) 
             wrong = f"exit code {ended.code}: {ended.said[-600:]}"
         elif any(one.code for one in after):
             wrong = f"then {[one.code for one in after]}: {after[0].said[-600:]}"
-        elif workload.rows(folder) != rows:
-            wrong = "other rows than of a run that nobody disturbed"
-        elif (found := mirrored(folder)) != counts:
-            wrong = f"MLflow holds {found}, not {counts}"
-        workload.command(folder, ["cache", "gc", "--days", "0", "--root", str(folder / "cache")])
-        if not wrong and (left := workload.half_written(folder)):
-            wrong = f"left behind: {left[0]} ({len(left)})"
+        wrong = wrong or differs(folder, rows, counts, failed=True)
         line = next((line for line in ended.lines if "No space left" in line), "")
         return {"bytes": size, "exit_code": ended.code, "line": line, "wrong": wrong}
     finally:
@@ -92,11 +85,8 @@ def main() -> None:
         "full": sum(one["exit_code"] != 0 for one in found),
         "told_in_a_line": sum(bool(one["exit_code"] and one["line"]) for one in found),
         "lines": sorted({one["line"].partition("expected")[2] for one in found if one["line"]}),
-        "wrong": len(wrong),
-        "seconds": round(time.time() - began),
     }
-    result.write("full_disk", figures, wrong, asked.to)
-    sys.exit(1 if wrong else 0)
+    result.finish("full_disk", figures, wrong, asked.to, began)
 
 
 if __name__ == "__main__":

@@ -116,8 +116,7 @@ def main() -> None:
         found = {kind: tried(kind, kills, Path(scratch), moments) for kind, kills in shares.items()}
     bad = ("lost", "repeated", "other_rows", "failed", "half_written")
     wrong = [{kind: {name: told[name] for name in bad}} for kind, told in found.items() if any(told[n] for n in bad)]
-    result.write("kills", {**found, "wrong": len(wrong), "seconds": round(time.time() - began)}, wrong, asked.to)
-    sys.exit(1 if wrong else 0)
+    result.finish("kills", found, wrong, asked.to, began)
 
 
 if __name__ == "__main__":

@@ -74,10 +74,6 @@ def by_reader(kind: Kind, content: bytes) -> Outcome:
             kind.read(folder)
         except UserError as error:
             return _one_line(str(error))
-        except BaseException as error:  # a panic of a library in Rust is no Exception
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            return TRACEBACK, "".join(traceback.format_exception(error))
         return SUCCESS, ""
 
     return _tried(kind, content, read)
@@ -88,18 +84,13 @@ def by_command(kind: Kind, content: bytes) -> Outcome:
     assert kind.line is not None
 
     def run(folder: Path) -> tuple[str, str]:
-        out, err = io.StringIO(), io.StringIO()
-        given_input = io.TextIOWrapper(io.BytesIO(content if kind.by_stdin else b""))
-        usual, sys.stdin = sys.stdin, given_input
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = command(kind.line(folder))  # type: ignore[misc]
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            return TRACEBACK, "".join(traceback.format_exception(error))
-        finally:
-            sys.stdin = usual
+        given_input, err = io.TextIOWrapper(io.BytesIO(content if kind.by_stdin else b"")), io.StringIO()
+        with (
+            patch.object(sys, "stdin", given_input),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(err),
+        ):
+            code = command(kind.line(folder))  # type: ignore[misc]
         said = err.getvalue()
         if "Traceback" in said or code not in (0, 2):
             return TRACEBACK, f"exit {code}: {said}"
@@ -122,7 +113,12 @@ def _tried(kind: Kind, content: bytes, read: Any) -> Outcome:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(content if file == kind.file else sound)
         before, peak, start = _there(Path(name)), _peak_mib(), time.perf_counter()
-        what, said = read(folder)
+        try:
+            what, said = read(folder)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of a library in Rust is no Exception
+            what, said = TRACEBACK, "".join(traceback.format_exception(error))
         seconds, mib = time.perf_counter() - start, _peak_mib() - peak
         left = sorted(_there(Path(name)) - before)
         if what == REFUSED and left:
@@ -152,11 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         exit code: 0, or 1 where a file led to a traceback or left something behind.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
     parser = result.parser("malformed", __doc__)
     parser.add_argument("--examples", type=int, default=500, help="files in all, spread over the kinds")
     parser.add_argument("--only", default="", help="kinds whose name holds this")
-    options = parser.parse_args(given)
+    options = parser.parse_args(arguments)
     start, outcomes = time.perf_counter(), {}
     with tempfile.TemporaryDirectory(prefix="kd_lab_sound_") as scratch:
         chosen = {name: kind for name, kind in kinds(Path(scratch)).items() if options.only in name}

@@ -7,9 +7,10 @@ import datetime
 import json
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from kd_lab.core.machine import describe_machine, git_commit, versions
 from kd_lab.core.paths import root
@@ -44,18 +45,37 @@ def write(row: str, figures: Mapping[str, Any], wrong: Sequence[Any] = (), to: P
         to: the folder of the rows.
         name: of the file, see `name_of`.
     """
-    told = {
-        "schema": SCHEMA,
-        "command": f"python -m {PACKAGE}.{shlex.join(_ASKED)}",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "git_commit": git_commit(root()),
-        "versions": versions(),
-        "machine": describe_machine(),
-        "figures": dict(figures),
-        "wrong": list(wrong),
-    }
-    path = to / row / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    told = {"figures": dict(figures), "wrong": list(wrong)}
+    path = save(to / row / name, f"{PACKAGE}.{shlex.join(_ASKED)}", root(), told)
     print(json.dumps(told["figures"], indent=1))
     return path
+
+
+def save(path: Path, asked: str, checkout: Path, told: Mapping[str, Any]) -> Path:
+    """Writes what is told, and before it how, when, at which commit and on what it was found.
+
+    Args:
+        path: its folder is made where it is not there.
+        asked: the line that finds it again, after `python -m`.
+        checkout: whose code was tried.
+    """
+    found = {
+        "schema": SCHEMA,
+        "command": f"python -m {asked}",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "git_commit": git_commit(checkout),
+        "versions": versions(),
+        "machine": describe_machine(),
+        **told,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return path
+
+
+def finish(
+    row: str, figures: Mapping[str, Any], wrong: Sequence[Any], to: Path, began: float, name: str = NAME
+) -> NoReturn:
+    """Writes the result, with how many were wrong and the seconds since `began`, and ends: 1 where any was wrong."""
+    write(row, {**figures, "wrong": len(wrong), "seconds": round(time.time() - began)}, wrong, to, name)
+    sys.exit(1 if wrong else 0)

@@ -230,10 +230,9 @@ SCENARIOS = {"dead": dead, "killed": killed, "locked": locked, "deleted": delete
 
 def main(arguments: Sequence[str] | None = None) -> Path:
     """Runs the troubles asked for and writes `tracking/result.json`."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     parser = result.parser("tracking", __doc__)
     parser.add_argument("only", nargs="*", choices=[[], *SCENARIOS], help="troubles; all when left out")
-    said = parser.parse_args(given)
+    said = parser.parse_args(arguments)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         os.environ.pop(name, None)
     figures = {}
