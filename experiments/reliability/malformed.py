@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from experiments.reliability import result
 from experiments.reliability.malformed_kinds import Kind, kinds
+from experiments.speed.peak import peak_mib
 from kd_lab.__main__ import command
 from kd_lab.core.errors import UserError
 
@@ -112,14 +112,14 @@ def _tried(kind: Kind, content: bytes, read: Any) -> Outcome:
         for file, sound in kind.files.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(content if file == kind.file else sound)
-        before, peak, start = _there(Path(name)), _peak_mib(), time.perf_counter()
+        before, peak, start = _there(Path(name)), peak_mib(), time.perf_counter()
         try:
             what, said = read(folder)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a panic of a library in Rust is no Exception
             what, said = TRACEBACK, "".join(traceback.format_exception(error))
-        seconds, mib = time.perf_counter() - start, _peak_mib() - peak
+        seconds, mib = time.perf_counter() - start, peak_mib() - peak
         left = sorted(_there(Path(name)) - before)
         if what == REFUSED and left:
             what, said = LEFT, ", ".join(left)
@@ -129,10 +129,6 @@ def _tried(kind: Kind, content: bytes, read: Any) -> Outcome:
 def _there(folder: Path) -> set[str]:
     """All files and folders but kd_lab's cache, which may keep what is whole."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if "cache" not in path.parts}
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @contextlib.contextmanager

@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from importlib.abc import Loader, MetaPathFinder
+from collections.abc import Callable
+from functools import partial
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
-MODULE, CLASS, METHOD = (
-    "kd_lab.training.lightning_module",
-    "Distillation",
-    "training_step",
-)  # where a run's first step begins
+MODULE = "kd_lab.training.lightning_module"
+CLASS, METHOD = "Distillation", "training_step"  # where a run's first step begins
 REACHED = "first step at"  # followed by time.monotonic(), which all processes of a machine share
 
 
@@ -25,26 +24,19 @@ class _Finder(MetaPathFinder):
     """Finds the module as ever, and has its class mended."""
 
     def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The module's spec with our loader; None for any other module."""
+        """The module's spec, its loader mended; None for any other module."""
         if name != MODULE:
             return None
         sys.meta_path.remove(self)
         spec = find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Mended(spec.loader)
+            spec.loader.exec_module = partial(_mended, spec.loader.exec_module)  # type: ignore[method-assign]
         return spec
 
 
-class _Mended(Loader):
-    def __init__(self, real: Loader) -> None:
-        self.real = real
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.real.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        self.real.exec_module(module)
-        setattr(getattr(module, CLASS), METHOD, _reached)
+def _mended(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+    execute(module)
+    setattr(getattr(module, CLASS), METHOD, _reached)
 
 
 def _reached(*_: object, **__: object) -> None:

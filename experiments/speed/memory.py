@@ -25,8 +25,6 @@ from experiments.speed.peak import now_mib, peak_mib
 from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.student import OVERRIDES, QUICK
 
-SIDES = ("ours", "bare")
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `memory/result.json`, prints."""

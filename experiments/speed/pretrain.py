@@ -9,9 +9,7 @@ rounding. Packing, and reading the models, are timed on no side.
 from __future__ import annotations
 
 import copy
-import resource
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,9 +19,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from experiments.speed import result
+from experiments.speed import result, stopwatch
 from experiments.speed.command_line import ask, parser
+from experiments.speed.peak import peak_mib
 from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.stopwatch import Stopwatch
 from kd_lab.cli.pretrain import composed
 from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.data.masking import MaskedBatch, MaskedRows
@@ -33,8 +33,6 @@ from kd_lab.pipeline.pretrain_plan import PretrainPlan
 from kd_lab.training.masked_lm_loop import learn
 from kd_lab.training.masked_lm_start import MaskedLMSpec, start
 from kd_lab.training.optimizer import clip
-
-_FIGURES = {"": "tokens_per_s", ", processor time": "tokens_per_cpu_s"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result.write(
         asked,
         [measured],
-        {f"ours / bare{name}": measured.ratio(figure, "ours", "bare") for name, figure in _FIGURES.items()},
+        stopwatch.ratios(measured, "tokens"),
         {
             "corpus": plan.corpus.name,
             "student": spec.model.name,
@@ -86,9 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "threads": torch.get_num_threads(),
             "weights_apart": apart,
         },
-        figures={"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10},
+        figures={"peak_mib": peak_mib()},
         notes=[
-            "ratios of processor time hold also where other processes are busy",
+            stopwatch.NOTE,
             "peak_mib is of the process that holds the teacher, the student and one trained model of each side",
         ],
     )
@@ -99,11 +97,11 @@ def _ours(
 ) -> Figures:
     model = ends["ours"] = copy.deepcopy(student)
     with tempfile.TemporaryDirectory() as folder:
-        clock = _Clock()
+        clock = Stopwatch()
         settings = replace(spec.trainer, checkpoint_every=10**6)
         told = learn(model, teacher, spec.loss, spec.optimizer, settings, spec.seed, rows, Path(folder), advance=clock)
         assert told["history"]
-    return clock.figures(tokens)
+    return clock.figures("tokens", tokens)
 
 
 def _bare(
@@ -119,7 +117,7 @@ def _bare(
     optimizer = spec.optimizer.build(model, model.head)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: spec.optimizer.factor(step, len(batches)))
     weights, temperature = spec.loss.weights, spec.loss.terms["kl"].temperature
-    clock = _Clock()
+    clock = Stopwatch()
     for number, batch in enumerate(batches):
         torch.manual_seed(int(np.random.SeedSequence([spec.seed, number, 0]).generate_state(1, np.uint64)[0] >> 1))
         enabled = precision == "bf16-mixed"
@@ -140,33 +138,7 @@ def _bare(
         schedule.step()
         optimizer.zero_grad()
         clock(len(batch.input_ids))
-    return clock.figures(tokens)
-
-
-class _Clock:
-    """Time from its making to the end of the last update that it is told of."""
-
-    def __init__(self) -> None:
-        self._began = self._now()
-        self._ended = self._began
-
-    def __call__(self, rows: int) -> None:
-        self._ended = self._now()
-
-    def figures(self, tokens: int) -> Figures:
-        seconds, used = (end - begin for begin, end in zip(self._began, self._ended, strict=True))
-        return {
-            "tokens_per_s": tokens / seconds,
-            "tokens_per_cpu_s": tokens / used,
-            "seconds": seconds,
-            "tokens": tokens,
-        }
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter(), time.process_time()
+    return clock.figures("tokens", tokens)
 
 
 if __name__ == "__main__":

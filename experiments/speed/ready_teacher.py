@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,12 @@ from pathlib import Path
 import torch
 import transformers
 
-from experiments.speed import result
+from experiments.speed import result, stopwatch
 from experiments.speed.bare import moved
 from experiments.speed.command_line import ask, parser
 from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.short_texts import CLASSES, ShortTexts, words
+from experiments.speed.stopwatch import Stopwatch
 from kd_lab.cli.compose import compose
 from kd_lab.core import machine
 from kd_lab.core.cache import Cache
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result.write(
         asked,
         [measured],
-        {f"ours / bare{name}": measured.ratio(figure, "ours", "bare") for name, figure in _FIGURES.items()},
+        stopwatch.ratios(measured, "rows"),
         {
             "texts": texts,
             "tokens_mean": mean,
@@ -81,11 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "threads": torch.get_num_threads(),
             "logits_apart": apart,
         },
-        notes=["ratios of processor time hold also where other processes are busy"],
+        notes=[stopwatch.NOTE],
     )
-
-
-_FIGURES = {"": "rows_per_s", ", processor time": "rows_per_cpu_s"}
 
 
 def _save(folder: Path) -> None:
@@ -116,25 +113,22 @@ def ours(fingerprint: str, model: TorchClassifier, tokens: Tokens, on: tuple[str
     """kd_lab's pass over train, on a (device, precision)."""
     torch.use_deterministic_algorithms(False)
     with tempfile.TemporaryDirectory() as folder:
-        start, used = time.perf_counter(), time.process_time()
+        clock = Stopwatch()
         outputs = logits_of(fingerprint, lambda: model, tokens, "train", on, Cache(Path(folder)))
-        return _figures(len(outputs), time.perf_counter() - start, time.process_time() - used)
+        clock()
+    return clock.figures("rows", len(outputs))
 
 
 def bare(answer: Callable[[Batch], torch.Tensor], batches: Sequence[Batch], device: str, precision: str) -> Figures:
     """A bare loop: `answer` gives the logits of a batch."""
     torch.use_deterministic_algorithms(False)
-    start, used = time.perf_counter(), time.process_time()
+    clock = Stopwatch()
     with torch.no_grad(), autocast(device, precision):
         for batch in batches:
             outputs = answer(batch)
         outputs.cpu()  # a GPU has done all of them by then
-    rows = sum(len(batch.labels) for batch in batches)
-    return _figures(rows, time.perf_counter() - start, time.process_time() - used)
-
-
-def _figures(rows: int, seconds: float, cpu_s: float) -> Figures:
-    return {"rows_per_s": rows / seconds, "rows_per_cpu_s": rows / cpu_s, "seconds": seconds, "rows": rows}
+    clock()
+    return clock.figures("rows", sum(len(batch.labels) for batch in batches))
 
 
 if __name__ == "__main__":

@@ -23,23 +23,23 @@ class Share:
 
     def __init__(self, prepared: Prepared, quick: bool) -> None:
         self.prepared, self.size = prepared, 1024 if quick else SIZE
+        self.lengths = prepared.tokens.split("train").lengths
         self._before = self._rate()
 
-    def figures(self, medians: Medians) -> dict[str, Any]:
-        """`matrix_tflops`, `matrix_share` of each side and `tflop_per_1000_rows`; see `flops` for what counts."""
-        lengths = self.prepared.tokens.split("train").lengths
-        return self._told(medians, "examples_per_s", flops.of_sides(self.prepared.start, self.prepared.guide, lengths))
+    def figures(self, medians: Medians, side: str = "") -> dict[str, Any]:
+        """`matrix_tflops`, `matrix_share` of each job and `tflop_per_1000_rows`; see `flops` for what counts.
 
-    def side_by_side(self, medians: Medians) -> dict[str, Any]:
-        """The same where every job is some of our students."""
-        lengths = self.prepared.tokens.split("train").lengths
-        needed = flops.of_sides(self.prepared.start, self.prepared.guide, lengths)
-        return self._told(medians, "examples_per_s", dict.fromkeys(medians, needed["ours"]) if needed else {})
+        Args:
+            side: whose students every job trains; "" where each job is named by its side.
+        """
+        needed = flops.of_sides(self.prepared.start, self.prepared.guide, self.lengths)
+        if side and needed:
+            needed = dict.fromkeys(medians, needed[side])
+        return self._told(medians, "examples_per_s", needed)
 
     def of_teacher(self, medians: Medians) -> dict[str, Any]:
         """The same for the teacher's passes."""
-        lengths = self.prepared.tokens.split("train").lengths
-        needed = flops.forward(self.prepared.guide, lengths, all_tokens=False)
+        needed = flops.forward(self.prepared.guide, self.lengths, all_tokens=False)
         return self._told(medians, "rows_per_s", dict.fromkeys(medians, needed) if needed else {})
 
     def _told(self, medians: Medians, figure: str, needed: Mapping[str, float]) -> dict[str, Any]:

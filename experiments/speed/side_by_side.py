@@ -16,7 +16,7 @@ from functools import partial
 from experiments.speed import result
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import prepare
-from experiments.speed.rounds import Figures, Ratio, by_turns
+from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
 from experiments.speed.worker import Turn, workers
@@ -40,20 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         share = Share(prepared, asked.quick)
         turns = {str(count): partial(_together, {name: jobs[name] for name in names[:count]}) for count in counts}
         measured = by_turns(turns, asked.rounds, asked.again, asked.benchmark, asked.within)
-        figures = share.side_by_side(measured.medians())
+        figures = share.figures(measured.medians(), side="ours")
+    first, *more = map(str, counts)
     result.write(
         asked,
         [measured],
-        _ratios(measured.medians(), [measured.ratio("examples_per_s", str(n), str(counts[0])) for n in counts[1:]]),
+        {f"{count} / {first}": measured.ratio("examples_per_s", count, first) for count in more},
         {**prepared.settings(), "epochs": epochs, "processes": counts, "losses": LOSSES[: max(counts)]},
         figures=figures,
         notes=["all processes' rows over the time from the first one's begin to the last one's end, after two epochs"],
     )
-
-
-def _ratios(medians: Mapping[str, Figures], found: Sequence[Ratio]) -> dict[str, Ratio]:
-    first, *more = medians
-    return {f"{count} / {first}": ratio for count, ratio in zip(more, found, strict=True)}
 
 
 def _together(jobs: Mapping[str, Turn]) -> Figures:

@@ -161,7 +161,6 @@ def peer(
     epochs: int = 1,
     steps: int = -1,
     same_rates: bool = False,
-    judged: str = "validation",
 ) -> peers.Distillation:
     """The Trainer of side "a" or "b"."""
     spec, tokens = prepared.spec, prepared.tokens
@@ -170,7 +169,7 @@ def peer(
         student,
         prepared.guide,
         tokens.split("train"),
-        tokens.split(judged),
+        tokens.split("validation"),
         tokens.pad_id,
         prepared.loss,
         batch_size=spec.trainer.batch_size,
