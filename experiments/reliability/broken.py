@@ -28,15 +28,8 @@ def any_bytes(sound: bytes) -> SearchStrategy[bytes]:
     """The file with its bytes changed: cut, flipped, in another encoding, with marks and NULs, or none of it."""
     text = sound.decode("latin-1")
     marks = [
-        b"\xef\xbb\xbf",
-        b"\xff\xfe",
-        b"\xfe\xff",
-        b"\0",
-        b"\0" * 4096,
-        b"\x80\x81",
-        b"\x1f\x8b\x08\0",
-        b"PK\x03\x04",
-    ]
+        b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\0", b"\0" * 4096, b"\x80\x81", b"\x1f\x8b\x08\0", b"PK\x03\x04",
+    ]  # fmt: skip
     place = st.integers(0, max(len(sound) - 1, 0))
     return st.one_of(
         st.just(b""),
@@ -118,22 +111,9 @@ def any_table(sound: bytes, cells: Sequence[str] = ()) -> SearchStrategy[bytes]:
     """The CSV with cells, rows, its header, quotes and line ends changed; or its bytes changed."""
     rows = [line.split(",") for line in sound.decode().splitlines()]
     odd = [
-        "",
-        " ",
-        '"',
-        '"open',
-        "a,b",
-        "\0",
-        "\r",
-        "\n",
-        "1",
-        "-0",
-        "nan",
-        "NONE",
-        "\ufeff",
-        "x" * 10_000_000,
-        "9" * 5000,
-    ]
+        "", " ", '"', '"open', "a,b", "\0", "\r", "\n", "1", "-0", "nan", "NONE", "\ufeff",
+        "x" * 10_000_000, "9" * 5000,
+    ]  # fmt: skip
 
     @st.composite
     def draw_one(draw: DrawFn) -> bytes:
@@ -171,31 +151,16 @@ def any_parquet(sound: bytes) -> SearchStrategy[bytes]:
         pa.array([i % 2 for i in range(n)], pa.timestamp("ns")), pa.array([i % 2 for i in range(n)], pa.uint64()),
         pa.array([2**63 + i % 2 for i in range(n)], pa.uint64()), pa.array(["", *texts[1:]]), pa.array(["a\0b"] * n),
     ]  # fmt: skip
-    feature = {
-        "info": {
-            "features": {
-                "label": {"names": ["no", "yes"], "_type": "ClassLabel"},
-                "text": {"dtype": "string", "_type": "Value"},
-            }
-        }
-    }
+    label, text = {"names": ["no", "yes"], "_type": "ClassLabel"}, {"dtype": "string", "_type": "Value"}
     hints = [
-        None,
-        json.dumps(feature).encode(),
-        b"{",
-        b"[]",
-        b'{"info": {"features": {"label": {"_type": "Nothing"}}}}',
-        b'{"info": 3}',
-    ]
+        None, json.dumps({"info": {"features": {"label": label, "text": text}}}).encode(), b"{", b"[]",
+        b'{"info": {"features": {"label": {"_type": "Nothing"}}}}', b'{"info": 3}',
+    ]  # fmt: skip
+    odd = [["text", "text"], ["label"], ["", "label"], ["Text", "label"], ["text", "label", "label"]]
 
     @st.composite
     def draw_one(draw: DrawFn) -> bytes:
-        names = draw(
-            st.sampled_from(
-                [["text", "label"]] * 6
-                + [["text", "text"], ["label"], ["", "label"], ["Text", "label"], ["text", "label", "label"]]
-            )
-        )
+        names = draw(st.sampled_from([["text", "label"]] * 6 + odd))
         arrays = [draw(st.sampled_from(columns)) for _ in names]
         if draw(st.booleans()) and names[:1] == ["text"]:
             arrays[0] = columns[0]
@@ -277,21 +242,10 @@ def any_npz(sound: bytes) -> SearchStrategy[bytes]:
     """Arrays of other types and shapes, pickled objects, headers that promise terabytes; or bytes changed."""
     ints = np.arange(4)
     arrays = [
-        ints,
-        ints.astype(np.int8),
-        ints[:3],
-        ints[:, None],
-        ints.astype(float),
-        np.array(["a"] * 4),
-        np.array([{}, 1, 2, 3], object),
-        np.array(3),
-        ints[:0],
-        -ints,
-        ints + 2**40,
-        ints.astype("datetime64[s]"),
-        ints * 1j,
-        np.zeros(4, bool),
-    ]
+        ints, ints.astype(np.int8), ints[:3], ints[:, None], ints.astype(float), np.array(["a"] * 4),
+        np.array([{}, 1, 2, 3], object), np.array(3), ints[:0], -ints, ints + 2**40, ints.astype("datetime64[s]"),
+        ints * 1j, np.zeros(4, bool),
+    ]  # fmt: skip
 
     def archive(labels: Any, predictions: Any, name: str) -> bytes:
         file = io.BytesIO()
@@ -368,15 +322,9 @@ def any_tokenizer(sound: bytes) -> SearchStrategy[bytes]:
 def any_lines(sound: bytes) -> SearchStrategy[bytes]:
     """Standard input that is no text a line."""
     odd = [
-        b"\n",
-        b" \n",
-        b"cat\0dog\n",
-        b"\xff\n",
-        b"\xed\xa0\x80\n",
-        b"\xff\xfec\0a\0t\0\n\0",
-        b"cat\rdog",
+        b"\n", b" \n", b"cat\0dog\n", b"\xff\n", b"\xed\xa0\x80\n", b"\xff\xfec\0a\0t\0\n\0", b"cat\rdog",
         b"x " * 9_000_000,
-    ]
+    ]  # fmt: skip
     return st.one_of(st.lists(st.sampled_from([sound, *odd]), max_size=4).map(b"".join), any_bytes(sound))
 
 

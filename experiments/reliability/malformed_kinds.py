@@ -45,12 +45,8 @@ PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "cat", "dog", "rain", "snow",
 TEXTS = ["a cat saw rain", "we saw a lot of dogs " * 9]
 LABELS = ["animals", "weather"]
 RUN = (
-    "tracking=none",
-    "teacher=none",
-    "loss=cross_entropy",
-    "model=lstm_attention",
-    "model.init=random",
-    "name=broken",
+    *("tracking=none", "teacher=none", "loss=cross_entropy"),
+    *("model=lstm_attention", "model.init=random", "name=broken"),
 )
 
 
@@ -116,9 +112,10 @@ def kinds(scratch: Path) -> dict[str, Kind]:
 def _models(scratch: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     context = BuildContext(len(LABELS), len(PIECES), 0, "tokens", list, Cache(scratch / "cache"))
-    lstm = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
+    small = LstmAttention(embedding=8, hidden=8, layers=1, init="random")
+    lstm = small.build(context).eval()
     encoder = Encoder("small", "bert", 1, 16, 2, 16, init="random", max_positions=32).build(context).eval()
-    sparse = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
+    sparse = small.build(context).eval()
     sparse.embedding.weight.data[:8] = 0.0
     return {
         "lstm": lstm, "encoder": encoder, "sparse": SparseClassifier(sparse), "bf16": TorchBf16Classifier(encoder),
