@@ -40,11 +40,7 @@ def begin(folder: Path, how: How, at: int = 0, error: int = 0, log: int = -1) ->
         error: the errno it fails with.
         log: descriptor that each act is written to as `act<TAB>path below the folder`, for `How.LIST`.
     """
-    _library().kd_begin(str(folder.resolve()).encode(), int(how), at, error, log)
-
-
-def _library() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
+    ctypes.CDLL(None).kd_begin(str(folder.resolve()).encode(), int(how), at, error, log)
 
 
 def _built() -> Path:

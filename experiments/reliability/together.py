@@ -40,11 +40,10 @@ def fits(ended: Sequence[Ended], role: str) -> int:
     return sum(one.said.count(f"done fit {role}") for one in ended)
 
 
-def judged(folder: Path, ended: Sequence[Ended], cells: int, rows: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What is counted of processes side by side."""
+def judged(folder: Path, ended: Sequence[Ended], cells: int, rows: dict[str, Any]) -> dict[str, Any]:
+    """What is counted of processes side by side, which must make so many cells, with the rows that one makes."""
     found = workload.rows(folder)
-    same = rows is None or found == rows
-    return {
+    told = {
         "exit_codes": [one.code for one in ended],
         "teacher_fits": fits(ended, "teacher"),
         "student_fits": fits(ended, "student"),
@@ -52,14 +51,11 @@ def judged(folder: Path, ended: Sequence[Ended], cells: int, rows: dict[str, Any
         "finished": sum(row[0] == "finished" for row in found.values()),
         "tracebacks": sum(one.traceback for one in ended),
         "half_written": workload.half_written(folder),
-        "same_rows": same,
-        "right": not any(one.code for one in ended)
-        and fits(ended, "teacher") == 1
-        and fits(ended, "student") == cells
-        and len(found) == cells
-        and same
-        and not workload.half_written(folder),
+        "same_rows": found == rows,
     }
+    counted = told["teacher_fits"], told["student_fits"], told["cells"]
+    right = counted == (1, cells, cells) and told["same_rows"] and not told["half_written"]
+    return {**told, "right": right and not any(told["exit_codes"])}
 
 
 def alone(folder: Path, lines: Sequence[Sequence[str]]) -> dict[str, Any]:

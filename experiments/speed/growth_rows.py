@@ -44,12 +44,12 @@ class Rows:
         self.data, self.folder, self.names = ShortTexts(size, spoken), folder, itertools.count()
         self.tokenizer = Cell(compose()).tokenizer
         self.data.load()
-        self.tokens = self._tokenised()
+        self.tokens = self.tokenise()
         self.logits = torch.zeros(size, len(self.tokens.classes))
 
-    def tokenise(self) -> None:
+    def tokenise(self) -> Tokens:
         """Texts to word pieces."""
-        self._tokenised()
+        return tokenise(self.data, self.tokenizer, self._cache())
 
     def answer(self) -> None:
         """The teacher's pass."""
@@ -65,9 +65,6 @@ class Rows:
         scratch = self.folder / f"fit {next(self.names)}"
         scratch.mkdir()
         train(self._model().train(), Hybrid(0.5, 2.0, 0.0), AdamW(), settings, 0, self.tokens, answers, scratch)
-
-    def _tokenised(self) -> Tokens:
-        return tokenise(self.data, self.tokenizer, self._cache())
 
     def _cache(self) -> Cache:
         return Cache(self.folder / f"cache {next(self.names)}")

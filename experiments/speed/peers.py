@@ -83,15 +83,13 @@ class Distillation(transformers.Trainer):
 
 
 class _EachStep(transformers.TrainerCallback):
-    """Tells of the rows of each step once the weights are updated."""
+    """Is told of each step once the weights are updated."""
 
-    def __init__(self, advance: Callable[[int], None]) -> None:
+    def __init__(self, advance: Callable[[], None]) -> None:
         self.advance = advance
-        self.trainer: Distillation | None = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        assert self.trainer is not None
-        self.advance(self.trainer.rows)
+        self.advance()
 
 
 def trainer(
@@ -145,21 +143,20 @@ def trainer(
         options["train_sampling_strategy"] = "group_by_length"
     if best and device != "cpu":  # batches made beside; to look at each step's loss the processor would wait
         options |= {"dataloader_num_workers": 2, "logging_nan_inf_filter": False}
-    model, each = Student(student.train()), _EachStep(advance)
+    model = Student(student.train())
     made = Distillation(
         model=model,
         args=transformers.TrainingArguments(output_dir=OUTPUT, **options),
         train_dataset=rows,
         eval_dataset=held_out,
         data_collator=collate(pad_id),
-        callbacks=[each],
         optimizers=_optimizer(model, recipe, len(rows), options),
         teacher=teacher,
         loss=loss,
         precision=precision if best else "32-true",
         judged_with_teacher=not best,
     )
-    each.trainer = made
+    made.add_callback(_EachStep(lambda: advance(made.rows)))
     made.remove_callback(transformers.PrinterCallback)
     return made
 

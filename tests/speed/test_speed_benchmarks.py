@@ -24,19 +24,10 @@ FIELDS = {
     "schema", "benchmark", "command", "date", "git_commit", "versions", "machine", "settings", "medians", "ratios",
     "figures", "contended", "notes", "rounds", "thrown_away",
 }  # fmt: skip
+SIZES = ("init=random", "embedding=8", "hidden=8", "layers=1")
 TINY = [
-    "model=lstm_attention",
-    "model.init=random",
-    "model.embedding=8",
-    "model.hidden=8",
-    "model.layers=1",
-    "model@teacher.model=lstm_attention",
-    "teacher.model.init=random",
-    "teacher.model.embedding=8",
-    "teacher.model.hidden=8",
-    "teacher.model.layers=1",
-    "trainer.batch_size=16",
-    "evaluation=none",
+    *("model=lstm_attention", "model@teacher.model=lstm_attention", "trainer.batch_size=16", "evaluation=none"),
+    *(f"{model}.{size}" for model in ("model", "teacher.model") for size in SIZES),
 ]
 
 
