@@ -91,12 +91,25 @@ def kinds(scratch: Path) -> dict[str, Kind]:
     split = {"train-0.parquet": sink.getvalue(), "test-0.parquet": sink.getvalue()}
     encoder = models["encoder"]
     found |= {
-        "dataset.csv": Kind({"dataset.csv": table}, "dataset.csv", broken.any_table, _load_csv, _run_csv, at_once=False),  # noqa: E501
-        "train.parquet": Kind(split, "train-0.parquet", broken.any_parquet, _load_parquet, _run_parquet, at_once=False),
-        "checkpoint/tokenizer.json": Kind(encoder, "tokenizer.json", broken.any_tokenizer, _encode, _run_tokenizer, at_once=False),  # noqa: E501
+        "dataset.csv": Kind(
+            {"dataset.csv": table}, "dataset.csv", broken.any_table,
+            lambda folder: checked(Csv(str(folder / "dataset.csv")).load(), "dataset"),
+            lambda folder: ["dataset=csv", f"dataset.path={folder / 'dataset.csv'}", *RUN], at_once=False,
+        ),
+        "train.parquet": Kind(
+            split, "train-0.parquet", broken.any_parquet,
+            lambda folder: checked(Hub(path=str(folder)).load(), "dataset"),
+            lambda folder: ["dataset=parquet", f"dataset.path={folder}", *RUN], at_once=False,
+        ),
+        "checkpoint/tokenizer.json": Kind(
+            encoder, "tokenizer.json", broken.any_tokenizer, _encode,
+            lambda folder: ["dataset=bbc", f"tokenizer.checkpoint.path={folder}", "tokenizer.checkpoint.package=null", *RUN],  # noqa: E501
+            at_once=False,
+        ),
         "checkpoint/model.safetensors": Kind(encoder, "model.safetensors", broken.any_safetensors, _start),
         "predict.csv": Kind(
-            {**models["lstm"], "in.csv": table}, "in.csv", broken.any_table, _rows,
+            {**models["lstm"], "in.csv": table}, "in.csv", broken.any_table,
+            lambda folder: list(Table(folder / "in.csv", "text", None).chunks()),
             lambda folder: [*_predict(folder)[:3], "--csv", str(folder / "in.csv")],
         ),
         "stdin": Kind(
@@ -185,26 +198,6 @@ def _predict(folder: Path) -> list[str]:
     return ["predict", "--model", str(folder), *TEXTS]
 
 
-def _load_csv(folder: Path) -> object:
-    return checked(Csv(str(folder / "dataset.csv")).load(), "dataset")
-
-
-def _load_parquet(folder: Path) -> object:
-    return checked(Hub(path=str(folder)).load(), "dataset")
-
-
-def _run_csv(folder: Path) -> list[str]:
-    return ["dataset=csv", f"dataset.path={folder / 'dataset.csv'}", *RUN]
-
-
-def _run_parquet(folder: Path) -> list[str]:
-    return ["dataset=parquet", f"dataset.path={folder}", *RUN]
-
-
-def _run_tokenizer(folder: Path) -> list[str]:
-    return ["dataset=bbc", f"tokenizer.checkpoint.path={folder}", "tokenizer.checkpoint.package=null", *RUN]
-
-
 def _encode(folder: Path) -> object:
     made = Tokenizer(Checkpoint("none", path=str(folder)), max_tokens=16)
     return (
@@ -219,10 +212,6 @@ def _encode(folder: Path) -> object:
 def _start(folder: Path) -> object:
     context = BuildContext(2, len(PIECES), 0, "tokens", list, Cache(folder.parent / "cache"))
     return Encoder("small", "bert", 1, 16, 2, 16, Checkpoint("none", path=str(folder)), max_positions=32).build(context)
-
-
-def _rows(folder: Path) -> object:
-    return list(Table(folder / "in.csv", "text", None).chunks())
 
 
 def _lines(folder: Path) -> object:

@@ -13,6 +13,7 @@ from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.core.types import Batch
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens
+from kd_lab.evaluation.inference import inference_batch_size
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.training.active_embedding import ActiveEmbedding, only_active_rows
@@ -79,3 +80,10 @@ def train(
 def moved(batch: Batch, device: str) -> Batch:
     """The batch on the device."""
     return Batch(*(None if part is None else part.to(device) for part in batch))
+
+
+def inference_batches(tokens: Tokens, device: str) -> tuple[int, list[Batch]]:
+    """(rows in a pass over train, its batches on the device), as `predict` makes them."""
+    train = tokens.split("train")
+    rows = inference_batch_size(train, device)
+    return rows, [moved(batch, device) for batch in BatchLoader(train, rows, tokens.pad_id)]

@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from experiments.speed import result, stopwatch
-from experiments.speed.bare import moved
+from experiments.speed.bare import inference_batches
 from experiments.speed.command_line import ask, parser
 from experiments.speed.rounds import Figures, by_turns
 from experiments.speed.short_texts import CLASSES, ShortTexts, words
@@ -27,9 +27,8 @@ from kd_lab.core import machine
 from kd_lab.core.cache import Cache
 from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.core.types import Batch
-from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, tokenise
-from kd_lab.evaluation.inference import autocast, inference_batch_size
+from kd_lab.evaluation.inference import autocast
 from kd_lab.models.base import TorchClassifier
 from kd_lab.pipeline.cell import Cell
 from kd_lab.training.ready_teacher import ReadyTeacher
@@ -57,10 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fitted = spec.prepared(tokens, cache)
         model, net = fitted.load().to(device), transformers.AutoModelForSequenceClassification.from_pretrained(saved)
         net = net.eval().to(device)
-        train = tokens.split("train")
-        mean, rows = float(train.lengths.mean()), inference_batch_size(train, device)
-        source = BatchLoader(train, rows, tokens.pad_id)
-        batches = [moved(batch, device) for batch in source]
+        mean = float(tokens.split("train").lengths.mean())
+        rows, batches = inference_batches(tokens, device)
         apart = _difference(model, net, batches[-1], device, precision)
         keep_freed_memory()  # as the command does
         jobs = {

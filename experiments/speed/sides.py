@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -148,21 +149,13 @@ def train(
                 advance=advance,
             )
     else:
-        peer(prepared, side, student, advance, epochs=epochs, steps=steps, same_rates=same_rates).train()
+        recipe = spec.optimizer if same_rates else None
+        peer(prepared, side, student, advance=advance, recipe=recipe, epochs=epochs, steps=steps).train()
     return student.eval()
 
 
-def peer(
-    prepared: Prepared,
-    side: str,
-    student: TorchClassifier,
-    advance: Callable[[int], None] = lambda rows: None,
-    *,
-    epochs: int = 1,
-    steps: int = -1,
-    same_rates: bool = False,
-) -> peers.Distillation:
-    """The Trainer of side "a" or "b"."""
+def peer(prepared: Prepared, side: str, student: TorchClassifier, **options: Any) -> peers.Distillation:
+    """The Trainer of side "a" or "b"; with more options of `peers.trainer`."""
     spec, tokens = prepared.spec, prepared.tokens
     return peers.trainer(
         side,
@@ -173,11 +166,8 @@ def peer(
         tokens.pad_id,
         prepared.loss,
         batch_size=spec.trainer.batch_size,
-        advance=advance,
-        recipe=spec.optimizer if same_rates else None,
-        epochs=epochs,
-        steps=steps,
         seed=spec.seed,
         device=prepared.device,
         precision=prepared.precision,
+        **options,
     )

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from experiments.speed import result
-from experiments.speed.bare import moved
+from experiments.speed.bare import inference_batches
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import prepare
 from experiments.speed.ready_teacher import bare, ours
@@ -20,20 +20,14 @@ from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.core.process_tuning import keep_freed_memory
 from kd_lab.core.types import Batch
-from kd_lab.data.loader import BatchLoader
-from kd_lab.evaluation.inference import inference_batch_size
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `teacher_outputs/result.json`, prints."""
     asked = ask(parser("teacher_outputs", __doc__, rounds=7), arguments)
     prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
-    rows = inference_batch_size(prepared.tokens.split("train"), prepared.device)
     prepared.guide.to(prepared.device)
-    batches = [
-        moved(batch, prepared.device)
-        for batch in BatchLoader(prepared.tokens.split("train"), rows, prepared.tokens.pad_id)
-    ]
+    rows, batches = inference_batches(prepared.tokens, prepared.device)
     on = (prepared.device, prepared.precision)
 
     def answer(batch: Batch) -> torch.Tensor:
