@@ -24,18 +24,9 @@ AXES = {  # cells -> values of temperature, alpha, seed
     1_000: (10, 10, 10),
 }
 _SMALL = (
-    "dataset=csv",
-    "tracking=none",
-    "model=lstm_attention",
-    "model.init=random",
-    "model.hidden=8",
-    "model@teacher.model=lstm_attention",
-    "teacher.model.init=random",
-    "teacher.model.hidden=8",
-    "trainer.max_epochs=1",
-    "teacher.trainer.max_epochs=1",
-    "evaluation.requests=2",
-    "evaluation.rounds=1",
+    *("dataset=csv", "tracking=none", "model=lstm_attention", "model.init=random", "model.hidden=8"),
+    *("model@teacher.model=lstm_attention", "teacher.model.init=random", "teacher.model.hidden=8"),
+    *("trainer.max_epochs=1", "teacher.trainer.max_epochs=1", "evaluation.requests=2", "evaluation.rounds=1"),
 )
 _LINES = ("the old {} number {},b", "a red {} number {},a", "no green {} number {},c")
 

@@ -77,10 +77,8 @@ def median(job: str, figure: str) -> Read:
 
 def overhead(found: Result) -> Value:
     """Time that ours takes longer than the bare loop, in percent of the bare loop's."""
-    middle, low, high = ratio("ours / bare")(found)
-    assert low is not None
-    assert high is not None
-    return Value(100 * (1 / middle - 1), 100 * (1 / high - 1), 100 * (1 / low - 1))
+    one = found["ratios"]["ours / bare"]
+    return Value(*(100 * (1 / one[name] - 1) for name in ("median", "high", "low")))
 
 
 def points(side: str) -> Read:

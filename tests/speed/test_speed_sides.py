@@ -26,17 +26,9 @@ ADAMW = AdamW(head_lr=0.02)
 
 
 @pytest.fixture
-def context(toy_tokens, own_cache):
-    tokens = toy_tokens
-    return BuildContext(
-        len(tokens.classes), tokens.vocab_size, tokens.pad_id, tokens.fingerprint, tokens.sentences, own_cache
-    )
-
-
-@pytest.fixture
-def model(context):
+def model(toy_tokens, own_cache):
     torch.manual_seed(0)
-    return SMALL.build(context)
+    return SMALL.build(BuildContext(3, toy_tokens.vocab_size, toy_tokens.pad_id, "t", list, own_cache))
 
 
 @pytest.fixture
