@@ -217,7 +217,7 @@ BREAKS = (
     Break(
         "a run that MLflow holds is logged once more",
         "kd_lab/tracking/mlflow_tracking.py",
-        "            return kept\n",
+        "                return kept\n",
         "",
         ("tracking/test_mlflow_tracking.py",),
     ),

@@ -93,7 +93,7 @@ def find_run(
             if deleted:
                 client.restore_run(run)
             if (before := _costs(earlier.data.tags)) is not None and before != about.get(COSTS):
-                log_files(client, run, result, files)
+                log_files(client, run, files, result)
                 log_costs(client, run, result, earlier.data.metrics)
                 for tag in (CONTENDED, COSTS):
                     if tag in about:
@@ -111,10 +111,11 @@ def _costs(tags: Mapping[str, str]) -> str | None:
     return tags.get(COSTS) or tags.get(CONTENDED)
 
 
-def log_files(client: MlflowClient, run: str, result: RunResult, files: Mapping[str, Path]) -> None:
-    """Copies `result.json` and the files beside it into a run."""
+def log_files(client: MlflowClient, run: str, files: Mapping[str, Path], result: RunResult | None = None) -> None:
+    """Copies files into a run under their names, and a cell's `result.json`."""
     with TemporaryDirectory() as folder:
-        result.write(Path(folder))
+        if result is not None:
+            result.write(Path(folder))
         for name, path in files.items():
             shutil.copyfile(path, Path(folder) / name)
         client.log_artifacts(run, folder)

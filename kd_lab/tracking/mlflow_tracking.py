@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from kd_lab.core import redact
@@ -37,30 +35,14 @@ class NoTracking:
     def begin(self, study: str) -> None:
         """Nothing."""
 
-    def mirror(
-        self,
-        result: RunResult,
-        files: Mapping[str, Path],
-        model: Path | None,
-        title: str = "",
-        *,
-        parent: bool = False,
-        tell: Callable[[Served], None] | None = None,
-    ) -> str | None:
+    def mirror(self, *_: object, **__: object) -> str | None:
         """None."""
 
-    def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
+    def missing(self, *_: object, **__: object) -> list[RunResult]:
         """None of them: an empty list."""
         return []
 
-    def mirror_study(
-        self,
-        cells: Sequence[RunResult],
-        files: Mapping[str, Path],
-        metrics: Mapping[str, float],
-        words: dict[str, str],
-        level: bool = True,
-    ) -> str | None:
+    def mirror_study(self, *_: object, **__: object) -> str | None:
         """None."""
 
 
@@ -92,9 +74,8 @@ class MlflowTracking:
         """Makes the store, the experiment and the sweep's own run before several processes ask for them."""
         self.announce()
         with Forgiving(self._store.uri, study, study), self._store.exclusive():
-            client = self._client(study)
-            run = self._store.parent(client, self._experiment(client, study), study)
-            client.update_run(run, "RUNNING")
+            client, experiment = self._opened(study)
+            client.update_run(self._store.parent(client, experiment, study), "RUNNING")
 
     def mirror(
         self,
@@ -126,9 +107,28 @@ class MlflowTracking:
             self.announce()
         result = result.public()
         with Forgiving(self._store.uri, f"{result.name}/{result.cell}", result.name), self._store.exclusive():
-            kept = model if self.log_model else None
-            client, title = self._client(result.name), title or result.cell
-            return self._mirror(client, result, files, kept, title, parent, tell if kept else None)
+            (client, experiment), about = self._opened(result.name), tags(result)
+            model = model if self.log_model else None
+            tell = tell if model else None
+            if kept := find_run(client, experiment, result, files, about):
+                if tell:
+                    tell(self._served(kept))
+                return kept
+            if parent:
+                about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)
+            about |= {IDENTITY: mlflow_level.identity(result), STUDY: result.name}
+            ended = int(1000 * time.time())
+            began = ended - int(1000 * seconds(result))  # the two are what MLflow shows as its duration
+            made = client.create_run(experiment, start_time=began, tags=about, run_name=title or result.cell)
+            run = str(made.info.run_id)
+            log_files(client, run, files, result)
+            values = parameters(result.config)
+            logged = log_model(client, experiment, run, values, model) if model else None
+            log_values(client, run, result, values, logged)
+            if tell:
+                tell(self._served(run))
+            client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED", ended)
+            return run
         return None
 
     def missing(self, results: Sequence[RunResult], thorough: bool = False) -> list[RunResult] | None:
@@ -145,8 +145,7 @@ class MlflowTracking:
             self.announce()
         study, results = results[0].name, [one.public() for one in results]
         with Forgiving(self._store.uri, study, study), self._store.exclusive():
-            client = self._client(study)
-            experiment = self._experiment(client, study)
+            client, experiment = self._opened(study)
             parent = find_parent(client, experiment, study)
             if not thorough and parent and client.get_run(parent).data.tags.get(_LEVEL) == mlflow_level.level(results):
                 return []
@@ -176,8 +175,8 @@ class MlflowTracking:
         """
         study, ending = cells[0].name, "FAILED" if any(cell.status == "failed" for cell in cells) else "FINISHED"
         with Forgiving(self._store.uri, study, study), self._store.exclusive():
-            client = self._client(study)
-            run = self._store.parent(client, self._experiment(client, study), study)
+            client, experiment = self._opened(study)
+            run = self._store.parent(client, experiment, study)
             texts = [path.read_bytes().hex() for path in files.values() if path.suffix == ".csv"]
             identity, earlier = fingerprint([metrics, words, texts]), client.get_run(run)
             brought = {_LEVEL: mlflow_level.level([one.public() for one in cells])} if level else {}
@@ -187,10 +186,7 @@ class MlflowTracking:
                 if earlier.info.status != ending:
                     client.set_terminated(run, ending)
                 return run
-            with TemporaryDirectory() as folder:
-                for name, path in files.items():
-                    shutil.copyfile(path, Path(folder) / name)
-                client.log_artifacts(run, folder)
+            log_files(client, run, files)
             for name, value in metrics.items():
                 if earlier.data.metrics.get(name) != value:  # an earlier attempt may have been cut off behind it
                     client.log_metric(run, name, value)
@@ -217,8 +213,10 @@ class MlflowTracking:
                 _said.add(line)
                 say(line)
 
-    def _client(self, study: str) -> MlflowClient:
-        return connect(live_uri(self._store.uri, study))
+    def _opened(self, study: str) -> tuple[MlflowClient, str]:
+        """A client of the store, and the id of a study's experiment."""
+        client = connect(live_uri(self._store.uri, study))
+        return client, self._store.experiment(client, self.experiment or study)
 
     def _served(self, run: str) -> Served:
         """By which line the model of a run is served, from any folder."""
@@ -226,39 +224,6 @@ class MlflowTracking:
         if file is not None and not file.is_absolute():
             uri = uri.replace(str(file), str(file.resolve()), 1)
         return Served(redact.text(uri), run)
-
-    def _experiment(self, client: MlflowClient, study: str) -> str:
-        return self._store.experiment(client, self.experiment or study)
-
-    def _mirror(
-        self,
-        client: MlflowClient,
-        result: RunResult,
-        files: Mapping[str, Path],
-        model: Path | None,
-        title: str,
-        parent: bool,
-        tell: Callable[[Served], None] | None,
-    ) -> str:
-        experiment, about = self._experiment(client, result.name), tags(result)
-        if kept := find_run(client, experiment, result, files, about):
-            if tell:
-                tell(self._served(kept))
-            return kept
-        if parent:
-            about["mlflow.parentRunId"] = self._store.parent(client, experiment, result.name)
-        about |= {IDENTITY: mlflow_level.identity(result), STUDY: result.name}
-        ended = int(1000 * time.time())
-        began = ended - int(1000 * seconds(result))  # the two are what MLflow shows as its duration
-        run = str(client.create_run(experiment, start_time=began, tags=about, run_name=title).info.run_id)
-        log_files(client, run, result, files)
-        values = parameters(result.config)
-        logged = log_model(client, experiment, run, values, model) if model else None
-        log_values(client, run, result, values, logged)
-        if tell:
-            tell(self._served(run))
-        client.set_terminated(run, "FAILED" if result.status == "failed" else "FINISHED", ended)
-        return run
 
 
 def seconds(result: RunResult) -> float:

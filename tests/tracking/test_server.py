@@ -13,18 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from debian import POSTGRES
 from local_servers import free_port, wait_for_answer
 from quick_lines import ALONE, EPOCH, STUDENT
 
 from kd_lab.__main__ import command
 from kd_lab.core import results
-from kd_lab.core.cache import Cache
 from kd_lab.core.results import RunResult
-from kd_lab.models import saved_model
-from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import BuildContext
 from kd_lab.tracking.mlflow_store import connect
 from kd_lab.tracking.mlflow_tracking import MlflowTracking
 
@@ -119,15 +114,6 @@ def runs(store: MlflowTracking, name: str) -> dict[str, Any]:
     cells = {run.data.tags.get("kd_lab.cell", run.info.run_name): run for run in found}
     assert len(cells) == len(found)
     return cells
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    context = BuildContext(2, 30522, 0, "tokens", lambda: [], Cache(tmp_path / "cache"))
-    fitted = LstmAttention(embedding=8, hidden=8, layers=1, init="random").build(context).eval()
-    saved_model.save(fitted, tmp_path / "model", {"labels": ["bad", "good"], "max_tokens": 16, "pad_id": 0})
-    return tmp_path / "model"
 
 
 def test_a_run_arrives_once_with_its_files_epochs_and_model(
