@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from kd_lab.evaluation.glyphs import fonts_for
+from kd_lab.evaluation.glyphs import fonts_for, shortened
 
 NAMED = 20  # classes up to which names and counts can be read
 _LONGEST = 22  # letters of a name
@@ -56,7 +56,7 @@ def draw(labels: ArrayLike, predictions: ArrayLike, classes: Sequence[str], path
     axes.set_title(f"accuracy {accuracy:.1%} of {counts.sum():,} rows, {size} classes", fontsize=11, pad=12)
     if few:
         families, names = fonts_for([" ".join(str(name).split()) for name in classes])
-        names = [_readable(name) for name in names]
+        names = [shortened(name, _LONGEST) for name in names]
         axes.set_xticks(range(size), names, rotation=45, ha="right", rotation_mode="anchor", family=families)
         axes.set_yticks(range(size), names, family=families)
         axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
@@ -73,8 +73,3 @@ def draw(labels: ArrayLike, predictions: ArrayLike, classes: Sequence[str], path
     canvas.draw()  # type: ignore[no-untyped-call]
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
     picture.quantize(256).save(path, format="png", optimize=True)  # a palette takes a third of the bytes
-
-
-def _readable(name: str) -> str:
-    """A name, cut where it is long, its dollar signs taken for dollars and not for mathematics."""
-    return (name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…").replace("$", r"\$")

@@ -30,6 +30,12 @@ def fonts_for(names: Sequence[str]) -> tuple[list[str], list[str]]:
     return families, [_written_out(name, missing) for name in names]
 
 
+def shortened(name: str, longest: int) -> str:
+    """A name on one line, cut where it is long, its dollar signs taken for dollars and not for mathematics."""
+    plain = " ".join(str(name).split())
+    return (plain if len(plain) <= longest else plain[: longest - 1] + "…").replace("$", r"\$")
+
+
 def _written_out(name: str, missing: Container[str]) -> str:
     return "".join(one.encode("unicode_escape").decode() if one in missing else one for one in name)
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from kd_lab.evaluation.glyphs import fonts_for
+from kd_lab.evaluation.glyphs import fonts_for, shortened
 from kd_lab.evaluation.selective import LabelSets
 
 _SHOWN = 60  # labels, the rest are left out: the worst are shown
@@ -36,7 +36,7 @@ def draw(sets: LabelSets, classes: Sequence[str], path: Path) -> None:
     axes.barh(place, f1[worst], color=_BAR, alpha=0.75, label="F1")
     axes.plot(hits[worst] / np.maximum(said[worst], 1), place, "|", color=_INK, markersize=10, label="precision")
     axes.plot(hits[worst] / np.maximum(borne[worst], 1), place, "o", color=_INK, markersize=4, label="recall")
-    families, names = fonts_for([f"{_short(classes[label])} ({borne[label]:,})" for label in worst])
+    families, names = fonts_for([f"{shortened(classes[label], _LONGEST)} ({borne[label]:,})" for label in worst])
     axes.set_yticks(place, names, family=families)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
@@ -51,8 +51,3 @@ def draw(sets: LabelSets, classes: Sequence[str], path: Path) -> None:
     axes.legend(loc="lower right", frameon=False, fontsize=8.5)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", metadata={"Software": None})
-
-
-def _short(name: str) -> str:
-    plain = " ".join(str(name).split())
-    return (plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…").replace("$", r"\$")

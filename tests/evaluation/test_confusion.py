@@ -7,35 +7,23 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
+from matplotlib.figure import Figure
 from PIL import Image
 
+from kd_lab.evaluation import confusion
 from kd_lab.evaluation.confusion import NAMED, draw
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
-    """What is put into the picture: texts, tick names and shares."""
-    seen: dict[str, list] = {"texts": [], "names": [], "shares": []}
-    text, ticks, imshow = Axes.text, Axes.set_yticks, Axes.imshow
+def figure(monkeypatch: pytest.MonkeyPatch) -> Figure:
+    """What is drawn on."""
+    made = Figure()
+    monkeypatch.setattr(confusion, "Figure", lambda **_: made)
+    return made
 
-    def keep_text(self: Axes, x: float, y: float, s: str, **options: object) -> object:
-        seen["texts"].append((int(y), int(x), s))
-        return text(self, x, y, s, **options)
 
-    def keep_ticks(self: Axes, at: object, labels: object = None, **options: object) -> object:
-        seen["names"] += labels or []
-        return ticks(self, at, labels, **options)
-
-    def keep_image(self: Axes, values: np.ndarray, **options: object) -> AxesImage:
-        seen["shares"].append(values)
-        return imshow(self, values, **options)
-
-    monkeypatch.setattr(Axes, "text", keep_text)
-    monkeypatch.setattr(Axes, "set_yticks", keep_ticks)
-    monkeypatch.setattr(Axes, "imshow", keep_image)
-    return seen
+def names(figure: Figure) -> list[str]:
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
 
 
 def crowd(classes: int, rows: int = 5000) -> tuple[np.ndarray, np.ndarray]:
@@ -43,18 +31,21 @@ def crowd(classes: int, rows: int = 5000) -> tuple[np.ndarray, np.ndarray]:
     return draw_from.integers(0, classes, rows), draw_from.integers(0, classes, rows)
 
 
-def test_cells_are_counts_and_colours_shares_of_the_true_class(tmp_path: Path, drawn: dict[str, list]) -> None:
+def test_cells_are_counts_and_colours_shares_of_the_true_class(tmp_path: Path, figure: Figure) -> None:
     labels, predictions = torch.tensor([0, 0, 0, 0, 1, -1]), torch.tensor([0, 0, 0, 1, 0, 1])
     draw(labels, predictions, ["no", "yes"], tmp_path / "new" / "confusion.png")
-    assert sorted(drawn["texts"]) == [(0, 0, "3"), (0, 1, "1"), (1, 0, "1")]
-    assert drawn["shares"][0].tolist() == [[0.75, 0.25], [1.0, 0.0]]
-    assert drawn["names"] == ["no", "yes"]
+    axes = figure.axes[0]
+    texts = [(*map(int, text.get_position()[::-1]), text.get_text()) for text in axes.texts]
+    assert sorted(texts) == [(0, 0, "3"), (0, 1, "1"), (1, 0, "1")]
+    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [1.0, 0.0]]
+    assert names(figure) == ["no", "yes"]
 
 
-def test_many_classes_have_neither_names_nor_counts(tmp_path: Path, drawn: dict[str, list]) -> None:
+def test_many_classes_have_neither_names_nor_counts(tmp_path: Path, figure: Figure) -> None:
     labels, predictions = crowd(NAMED + 1)
     draw(labels, predictions, [f"class {number}" for number in range(NAMED + 1)], tmp_path / "confusion.png")
-    assert drawn["texts"] == drawn["names"] == []
+    assert not figure.axes[0].texts
+    assert not [name for name in names(figure) if "class" in name]
 
 
 @pytest.mark.parametrize("classes", [2, NAMED, 151])
