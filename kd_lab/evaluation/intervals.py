@@ -55,12 +55,7 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[floa
 
 
 def f1_macro_interval(
-    predictions: ArrayLike,
-    labels: ArrayLike,
-    classes: int,
-    *,
-    samples: int = 1000,
-    seed: int = 0,
+    predictions: ArrayLike, labels: ArrayLike, classes: int, *, samples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """95 % percentile bootstrap interval of macro-F1 over labels' and predictions' classes, see `bootstrap`.
 

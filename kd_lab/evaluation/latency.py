@@ -122,11 +122,7 @@ def _peak_memory_mib(folder: Path, kind: str, requests: Sequence[Arrays], thread
 
 
 def _time(
-    folders: Sequence[Path],
-    loads: Sequence[tuple[Sequence[Arrays], Sequence[Arrays]]],
-    *,
-    threads: int,
-    rounds: int,
+    folders: Sequence[Path], loads: Sequence[tuple[Sequence[Arrays], Sequence[Arrays]]], *, threads: int, rounds: int
 ) -> list[dict[str, Any]]:
     import torch
 

@@ -102,9 +102,7 @@ def seed_noise(accuracies: Sequence[Sequence[float]]) -> SeedNoise | None:
 
 
 def compare(
-    first: Mapping[Key, Predictions],
-    second: Mapping[Key, Predictions],
-    noise: SeedNoise | None = None,
+    first: Mapping[Key, Predictions], second: Mapping[Key, Predictions], noise: SeedNoise | None = None
 ) -> Comparison | None:
     """Tests in pairs whether two settings are equally accurate: the same rows, and each run against itself.
 

@@ -33,14 +33,8 @@ _NAMED = {"data set": "dataset.name", "teacher": "teacher.model.name"}
 _NAMES = 2  # of the columns say what a row is; what tells rows apart stands after them
 _WORDS = range(_NAMES)
 _STYLES = {"teacher": "bold"}
-_UNTOLD = {
-    "name",
-    "search",
-    "paths",
-    "tracking",
-    "evaluation",
-    "also_on",
-}  # parts of a config that do not make a row another row
+# Parts of a config that do not make a row another row.
+_UNTOLD = {"name", "search", "paths", "tracking", "evaluation", "also_on"}
 _WITHOUT_TEACHER = ("CrossEntropy", "Entropy", "VirtualAdversarial", MISSING)  # terms that ask no teacher
 _LETTERS = 60  # of an error that fit into a cell
 
@@ -132,7 +126,7 @@ def _numbers(about: Mapping[str, Any], more: Sequence[str]) -> dict[str, str]:
         _percent(test.get("f1_macro")),
         _percent(at(about, "fidelity.agreement")),
         " / ".join(counts) or MISSING,
-        _decimal(cost.get("size_mib"), 1),
+        MISSING if (size := cost.get("size_mib")) is None else f"{size:.1f}",
         *(MISSING if (one := at(cost, f"latency_ms.{name}")) is None else milliseconds(one) for name in ("p50", "p95")),
         MISSING if speedup is None else f"{speedup:.1f}x",
     )
@@ -199,10 +193,6 @@ def _distils(loss: Mapping[str, Any]) -> bool:
 
 def _percent(rate: float | None) -> str:
     return MISSING if rate is None else f"{100 * rate:.1f} %"
-
-
-def _decimal(number: float | None, places: int) -> str:
-    return MISSING if number is None else f"{number:.{places}f}"
 
 
 def _count(number: int) -> str:

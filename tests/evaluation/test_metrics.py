@@ -39,8 +39,7 @@ def test_metrics_equal_those_of_scikit_learn(rows: int, classes: int) -> None:
 @given(
     st.integers(2, 4).flatmap(
         lambda classes: st.tuples(
-            st.just(classes),
-            st.lists(st.tuples(*[st.integers(0, classes - 1)] * 2), min_size=1, max_size=12),
+            st.just(classes), st.lists(st.tuples(*[st.integers(0, classes - 1)] * 2), min_size=1, max_size=12)
         )
     )
 )

@@ -19,8 +19,7 @@ RESULT = RunResult(
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "monitor"),
-    [("metrics.validation.accuracy", 0.5, "accuracy"), ("cost.latency_ms.p50", 2.0, None)],
+    ("path", "value", "monitor"), [("metrics.validation.accuracy", 0.5, "accuracy"), ("cost.latency_ms.p50", 2.0, None)]
 )
 def test_a_figure_is_read_from_the_result_and_only_validation_can_be_watched(path, value, monitor):
     [objective] = objectives([{path: "minimize"}])

@@ -60,10 +60,7 @@ def test_a_stepped_number_is_written_without_the_dust_of_binary_fractions():
     [
         (["x=1"], "an axis to search"),
         (["seed=1,2"], "seed: expected one value, for a search over seeds finds the luckiest"),
-        (
-            ["x=1,2", "dataset.split.seed=0,1"],
-            "dataset.split.seed: expected one value.*luckiest",
-        ),
+        (["x=1,2", "dataset.split.seed=0,1"], "dataset.split.seed: expected one value.*luckiest"),
         (["teacher.seed=0,1"], "teacher.seed: expected one value"),
         (["x=1,2", "dataset=clinc,bbc"], "dataset: expected one value, for a search over data sets finds the easiest"),
         (["dataset.path=a.csv,b.csv"], "dataset.path: expected one value.*easiest"),
