@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from kd_lab.evaluation.calibration import draw, reliability
-from kd_lab.evaluation.counting import BINS
 from kd_lab.evaluation.metrics import evaluate
 
 
@@ -57,7 +56,3 @@ def test_the_picture_is_a_png_below_150_kb_and_the_same_twice(rows: int, tmp_pat
     assert len(np.unique(pixels)) > 20
     border = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
     assert all((edge == 255).all() for edge in border), "something is cut off"
-
-
-def test_bins_are_those_of_the_metrics() -> None:
-    assert len(reliability([0], [0], [1.0]).rows) == BINS

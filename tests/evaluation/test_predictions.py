@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from handmade_cells import cell
 
+from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.core.results import RunResult
-from kd_lab.data.dataset import Split, Texts
+from kd_lab.data.csv import Csv
+from kd_lab.data.dataset import Split
 from kd_lab.data.text_hashes import text_hashes
-from kd_lab.data.tokenized import Tokens, TokenSplit, _make
-from kd_lab.data.tokenizer import EncodedRows, Tokenizer
+from kd_lab.data.tokenized import TokenSplit, tokenise
+from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.evaluation.predictions import FILE, save_predictions
 from kd_lab.evaluation.selective import Judged
 from kd_lab.report.release.gate import _still_there
@@ -71,21 +72,9 @@ def test_predictions_whose_texts_are_cut_short_are_one_clear_line(tmp_path: Path
         answers.read_predictions(tmp_path, one)
 
 
-def test_the_tokens_of_a_data_set_tell_its_test_texts(tmp_path: Path, bert_tokenizer: Tokenizer) -> None:
-    class Letters:
-        vocab_size, pad_id, max_tokens, path = 300, 0, 8, bert_tokenizer.path
-
-        def encode(self, texts: list[str], pairs: list[str] | None) -> Iterator[EncodedRows]:
-            lengths = np.array([len(text) for text in texts])
-            yield EncodedRows(lengths, np.concatenate([np.frombuffer(text.encode(), "u1") for text in texts]), None)
-
-    class Data:
-        name = "toy"
-
-        def load(self) -> Texts:
-            splits = {name: Split([f"{name}{n}" for n in range(3)], LABELS) for name in ("train", "validation", "test")}
-            return Texts(splits, ("n", "y"))
-
-    _make(Data(), Letters(), lambda rows: None, tmp_path)  # type: ignore[arg-type]
-    tokens = Tokens(tmp_path, ("n", "y"), 300, 0, 8, ())
-    assert tokens.test_texts().tolist() == text_hashes(Split(["test0", "test1", "test2"], LABELS)).tolist()
+def test_the_tokens_of_a_data_set_tell_its_test_texts(
+    toy_csv: Path, bert_tokenizer: Tokenizer, own_cache: Cache
+) -> None:
+    data = Csv(str(toy_csv))
+    tokens = tokenise(data, bert_tokenizer, own_cache)
+    assert tokens.test_texts().tolist() == text_hashes(data.load().splits["test"]).tolist()

@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 from kd_lab.cli.compose import compose
-from kd_lab.core import cores, machine, results
+from kd_lab.core import cores, machine
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.cell import Cell
-from kd_lab.sweeps import launch
 
 COUNTS = (10, 8)
 
@@ -78,27 +76,6 @@ def test_what_was_measured_at_a_sweeps_end_is_not_measured_for_each_cell(measure
     cell = Cell(compose([]))
     first = cell.cost(tmp_path, Model(), None, None)  # type: ignore[arg-type]
     assert times(tmp_path, known=first) == (1.0, True)
-
-
-def test_a_sweep_has_a_name_while_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(results.RUNNING, raising=False)
-    seen: list[str] = []
-
-    class Chosen:
-        def launch(self, jobs: Any, first: int) -> list[Any]:
-            seen.append(launch.os.environ[results.RUNNING])
-            raise RuntimeError("its worker died")
-
-    monkeypatch.setattr(launch.ResumingLauncher, "_begin", lambda self: None)
-    monkeypatch.setattr(launch.ResumingLauncher, "_lost", lambda self, *_: tmp_path)
-    monkeypatch.setattr(launch.results, "note_axes", lambda *_: None)
-    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
-    for _ in range(2):
-        one = launch.ResumingLauncher(Chosen(), None, config)  # type: ignore[arg-type]
-        for first in range(2):
-            one.launch([["seed=1"]], first)
-    assert results.RUNNING not in launch.os.environ
-    assert seen[0] == seen[1] != seen[2] == seen[3]
 
 
 def _version(versions: Callable[[str], str], other: str, name: str) -> str:

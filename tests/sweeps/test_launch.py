@@ -149,11 +149,6 @@ def lost(folder: Path) -> str:
     raise ConnectionError("the worker is gone")
 
 
-def lost_after_its_result(folder: Path) -> str:
-    finish(folder)
-    raise ConnectionError("the worker is gone")
-
-
 def test_a_lost_worker_fails_its_cell(tmp_path: Path) -> None:
     remaining(tmp_path, lost)[0].launch(CELLS, 0)
     cells = results.collect(tmp_path)
@@ -162,18 +157,15 @@ def test_a_lost_worker_fails_its_cell(tmp_path: Path) -> None:
     assert launch.broken == ["ConnectionError: the worker is gone"] * 2
 
 
-def test_a_worker_lost_after_its_result_has_it(tmp_path: Path) -> None:
-    remaining(tmp_path, lost_after_its_result)[0].launch(CELLS, 0)
-    assert [cell.status for cell in results.collect(tmp_path)] == ["finished", "finished"]
-
-
-def test_neither_does_a_clock_that_is_set_back_make_a_result_an_old_one(tmp_path: Path) -> None:
-    def written_yesterday(folder: Path) -> str:
+@pytest.mark.parametrize("clock", ["runs", "is set back"])
+def test_a_worker_lost_after_its_result_has_it(tmp_path: Path, clock: str) -> None:
+    def lost_after_its_result(folder: Path) -> str:
         finish(folder)
-        os.utime(folder / results.FILE, (1, 1))
-        raise ConnectionError
+        if clock == "is set back":
+            os.utime(folder / results.FILE, (1, 1))
+        return lost(folder)
 
-    remaining(tmp_path, written_yesterday)[0].launch(CELLS, 0)
+    remaining(tmp_path, lost_after_its_result)[0].launch(CELLS, 0)
     assert [cell.status for cell in results.collect(tmp_path)] == ["finished", "finished"]
     assert len(launch.ran_now) == 2
 
@@ -224,6 +216,20 @@ def test_the_launcher_that_was_chosen_gets_what_is_left(tmp_path: Path, monkeypa
     assert made.chosen is chosen
     made.launch(CELLS, 0)
     assert chosen.asked == CELLS
+
+
+def test_a_sweep_has_a_name_of_its_own_while_its_cells_run(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def noted(folder: Path) -> str:
+        seen.append(os.environ[results.RUNNING])
+        return fail(folder)
+
+    for found in (remaining(tmp_path, noted)[0] for _ in range(2)):
+        for one in CELLS:
+            found.launch([one], 0)
+    assert results.RUNNING not in os.environ
+    assert seen[0] == seen[1] != seen[2] == seen[3]
 
 
 def test_overrides_of_hydra_make_no_cell_another_one() -> None:
