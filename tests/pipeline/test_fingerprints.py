@@ -21,34 +21,27 @@ from kd_lab.data.dataset import SplitPlan
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.pipeline.plan import Plan
 
+OF_VECTORS = ("cnn.Cnn", "gru_attention.GruAttention", "lstm_attention.LstmAttention", "static.Static")
+OF_COLUMNS = {  # as in `NO_NAME`, of data sets that are read by columns
+    "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
+    "label_columns": "what several labels are called: of task=multi_label alone, see test_label_columns",
+    "id_column": "in the name of answers alone",
+}
 # Class -> option -> why another value changes no name.
 NO_NAME = {
-    "data.csv.Csv": {
-        "name": "a label",
-        "source": "a hint in an error",
-        "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
-        "label_columns": "what several labels are called: of task=multi_label alone, see test_label_columns",
-        "id_column": "in the name of answers alone",
-    },
+    "data.csv.Csv": {"name": "a label", "source": "a hint in an error", **OF_COLUMNS},
     "data.hub.Hub": {
         "name": "a label",
         "out_of_scope": "how answers are judged: in the result's name alone",
-        "label_separator": "what cuts several labels: of task=multi_label alone, see test_label_sets",
-        "label_columns": "what several labels are called: of task=multi_label alone, see test_label_columns",
-        "id_column": "in the name of answers alone",
+        **OF_COLUMNS,
     },
+    **{f"models.{model}": {"name": "a label"} for model in ("encoder.Encoder", "tfidf.Tfidf", *OF_VECTORS)},
     "data.docstrings.Docstrings": {"name": "a label"},
-    "models.cnn.Cnn": {"name": "a label"},
-    "models.gru_attention.GruAttention": {"name": "a label"},
-    "models.static.Static": {"name": "a label"},
-    "models.tfidf.Tfidf": {"name": "a label"},
-    "models.encoder.Encoder": {"name": "a label"},
     "models.checkpoint_encoder.CheckpointEncoder": {
         "name": "a label",
         "revision": "the commit that it leads to on the hub is the name, of what comes from there",
         "root": "where the file lies, not what is in it",
     },
-    "models.lstm_attention.LstmAttention": {"name": "a label"},
     "training.answers_teacher.AnswersTeacher": {"name": "a label"},
     "training.ensemble_teacher.EnsembleTeacher": {"name": "a label"},
     "training.ready_teacher.ReadyTeacher": {
@@ -75,7 +68,6 @@ PLACES = {
     "tracking.mlflow_tracking.MlflowTracking",
     "tracking.mlflow_tracking.NoTracking",
 }  # where a result is shown, not what it is
-OF_VECTORS = ("cnn.Cnn", "gru_attention.GruAttention", "lstm_attention.LstmAttention", "static.Static")
 SHAPE = {"layers": 2, "width": 8, "heads": 2, "feed_forward": 8}
 WEIGHTS = {"cross_entropy": CrossEntropy()}
 GIVEN: dict[str, dict[str, Any]] = {  # what a class needs to be made, or one of its options to have a meaning
@@ -119,14 +111,12 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "widths": (2, 3),
     "vectors": "two.vec",
     "models.static.Static.hidden": 16,
-    "alpha": 0.25,
     "temperature_end": 1.0,
     "losses.term.dist.Dist.columns": 2.0,
     "losses.term.dkd.DKD.temperature": 3.0,
     "losses.term.pkd.PKD.layers": "last",
     "losses.term.tinybert_attention.TinyBertAttention.layers": "last",
     "losses.term.tinybert_hidden.TinyBertHidden.layers": "last",
-    "amount": 0.25,
     "at_chance": "go_on",
     "augmentation": Augmentation(Checkpoint("a/b", sha256="0"), factor=3),
     "mask_word": "<mask>",
@@ -166,7 +156,6 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "heads": 1,
     "hub_id": "c/d",
     "init": "random",
-    "keep": 0.25,
     "compression.out_of_scope.OutOfScope.label": "another",
     "compression.prune.layers.DropLayers.keep": [1],
     "keep_layers": [0, 1],
@@ -189,7 +178,6 @@ OTHER: dict[str, Any] = {  # another value of an option, by its name or by class
     "sha256": "1",
     "split": SplitPlan(seed=1),
     "splits": {"train": "train"},
-    "temperature": 4.0,
     "terms": {"cross_entropy": CrossEntropy(0.1)},
     "test_path": "two.csv",
     "text_column": "b",
