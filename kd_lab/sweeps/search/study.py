@@ -20,6 +20,7 @@ from kd_lab.sweeps.search.trial import PRUNER
 
 if TYPE_CHECKING:
     from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
 RETRY = "retry_of"  # attribute of a trial that repeats one which a kill cut short
 CUT_SHORT = "cut_short"  # attribute of that one: it has no place in the search
@@ -84,8 +85,7 @@ class Search:
         self.study.set_user_attr(PRUNER, plan.pruner)
         self.study.pruner = pruner(plan.pruner)
         self._again()
-        done = self._count(self._states.COMPLETE, self._states.PRUNED)
-        self.left = max(0, plan.trials - done)  # trials to ask for in this start
+        self.left = max(0, plan.trials - len(self._done()))  # trials to ask for in this start
         if plan.sampler == "grid":
             self._queue_grid()
         self.failed = 0  # in this start
@@ -138,8 +138,7 @@ class Search:
 
     def cells(self) -> list[str]:
         """Names of the cells of all trials that have finished or were pruned, in this start or before, by number."""
-        done = self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED))
-        return [trial.user_attrs[CELL] for trial in done if CELL in trial.user_attrs]
+        return [trial.user_attrs[CELL] for trial in self._done() if CELL in trial.user_attrs]
 
     def refuse_other_data(self, now: Callable[[Mapping[str, Any]], str | None]) -> None:
         """Refuses to go on where the data are others than those of the trials that have finished.
@@ -153,12 +152,8 @@ class Search:
         for trial in self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE,)):
             noted = trial.user_attrs.get(DATA)
             if noted is not None and now(trial.params) not in (None, noted):
-                raise UserError(
-                    f"study {self.plan.study} in {self.plan.storage}",
-                    expected="the data of its trials, which new ones are compared with",
-                    got=f"others than trial {trial.number} had",
-                    cure="Choose another name=...",
-                )
+                expected = "the data of its trials, which new ones are compared with"
+                raise self._another(expected, f"others than trial {trial.number} had")
 
     def tell_failed(self, number: int, why: str, cell: str | None = None) -> str:
         """Tells that a trial failed; the search goes on without it."""
@@ -174,8 +169,9 @@ class Search:
                 storage.set_trial_user_attr(trial, key, value)
         self.study.tell(number, values, state)
 
-    def _count(self, *states: Any) -> int:
-        return len(self.study.get_trials(deepcopy=False, states=states))
+    def _done(self) -> list[FrozenTrial]:
+        """The trials that have finished or were pruned, by number."""
+        return self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED))
 
     def _check_same(self) -> None:
         """A study that is there must search the same: its trials count, and are compared with the new ones."""
@@ -184,12 +180,11 @@ class Search:
             self.study.set_user_attr(ABOUT, about)
         elif there != about:
             part = next(key for key in about if there.get(key) != about[key])
-            raise UserError(
-                f"study {self.plan.study} in {self.plan.storage}",
-                expected=f"the {part} with which it began, {_words(there.get(part))}",
-                got=_words(about[part]),
-                cure="Choose another name=...",
-            )
+            raise self._another(f"the {part} with which it began, {_words(there.get(part))}", _words(about[part]))
+
+    def _another(self, expected: str, got: str) -> UserError:
+        where = f"study {self.plan.study} in {self.plan.storage}"
+        return UserError(where, expected=expected, got=got, cure="Choose another name=...")
 
     def _again(self) -> None:
         """Queues anew what a kill cut short: its trial is told failed, its values come first."""
@@ -204,9 +199,8 @@ class Search:
 
     def _queue_grid(self) -> None:
         """Queues the combinations that are neither done nor queued."""
-        done = self.study.get_trials(deepcopy=False, states=(self._states.COMPLETE, self._states.PRUNED))
         queued = self.study.get_trials(deepcopy=False, states=(self._states.WAITING,))
-        known = [trial.params for trial in done] + [trial.system_attrs["fixed_params"] for trial in queued]
+        known = [trial.params for trial in self._done()] + [trial.system_attrs["fixed_params"] for trial in queued]
         new = [values for values in self.plan.space.grid() if values not in known]
         self.left = min(self.left, len(queued) + len(new))
         for values in new[: self.left - len(queued)]:
