@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
@@ -13,7 +11,7 @@ from omegaconf import DictConfig
 
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.errors import UserError
-from kd_lab.core.progress import say, step
+from kd_lab.core.progress import say
 from kd_lab.data.dataset import Dataset
 from kd_lab.data.tokenized import Tokens, tokenise
 from kd_lab.data.tokenizer import TokenizerBase
@@ -22,14 +20,8 @@ from kd_lab.evaluation import scoring
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
 from kd_lab.pipeline.plan import Plan
-from kd_lab.pipeline.teacher import (
-    CellTeacher,
-    FileTeacher,
-    ModelTeacher,
-    SeveralTeachers,
-    TeacherSpec,
-    name_of,
-)
+from kd_lab.pipeline.teacher import CellTeacher, FileTeacher, ModelTeacher, SeveralTeachers, TeacherSpec, name_of
+from kd_lab.pipeline.timed_steps import TimedSteps
 from kd_lab.training import fit, teacher_outputs
 from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.checkpointing import Observe, ignore
@@ -44,28 +36,12 @@ from kd_lab.training.uneven_classes import uneven_classes_hint
 EXACT = "32-true"  # the precision in which rows are judged, whatever the fit ran in
 
 
-class FittingCell(Plan):
-    """A plan that is carried out as far as the fit: how long each step took, and what a user should be warned of."""
+class FittingCell(TimedSteps, Plan):
+    """A plan that is carried out as far as the fit."""
 
     def __init__(self, config: DictConfig) -> None:
         super().__init__(config)
-        self.warnings = self.cache.warnings  # of what was damaged there, and all others
-        self.durations_s: dict[str, float] = {}
         self.outputs: set[str] = set()  # the cached outputs of the teacher that were read
-
-    @contextmanager
-    def timed(self, name: str, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """A step with a progress bar, its seconds kept under `name`."""
-        start = time.perf_counter()
-        with step(label, total) as advance:
-            yield advance
-        self.durations_s[name] = round(time.perf_counter() - start, 3)
-
-    def warn(self, text: str) -> None:
-        """Says it now and in the result."""
-        if text not in self.warnings:
-            self.warnings.append(text)
-            say(f"warning: {text}")
 
     def tokens(self) -> Tokens:
         """The data set as word pieces."""

@@ -30,15 +30,7 @@ from kd_lab.training.ensemble_teacher import EnsembleTeacher
 from kd_lab.training.fit import FitSpec
 from kd_lab.training.ready_teacher import ReadyTeacher
 
-_JUDGING = (
-    "cell",
-    "fitting",
-    "costs",
-    "run",
-    "plan",
-    "provenance",
-    "teacher",
-)  # that a result depends on
+_JUDGING = ("cell", "fitting", "timed_steps", "costs", "run", "plan", "provenance", "teacher")  # a result depends on
 
 
 def resolved_config(config: DictConfig) -> dict[str, Any]:
@@ -70,16 +62,12 @@ class Plan:
         check_task(config.get("task", MULTI_CLASS), self.dataset, self.student, self.teacher)  # none of older cells
         check_recovery(config.recovery, self.student, self.steps)
         check_words(self.tokenizer, self.steps)
-        check_teacher(self.student, self.teacher, self.taught_on, self._reads_alike)
+        check_teacher(self.student, self.teacher, self.taught_on, lambda one: self.reader(one) is self.tokenizer)
         if not (self.student.loss.needs or getattr(self.student.loss, "uses_unlabelled", False)):
             self.taught_on = self.dataset
         self.evaluation: Evaluation = self._part("evaluation")
         others = config.get("also_on") or {}  # none of older cells
         self.also_on = {str(name): without_transfer(self._part(f"also_on.{name}")) for name in others}
-
-    def _reads_alike(self, spec: TeacherSpec) -> bool:
-        """Whether a teacher reads the student's pieces."""
-        return self.reader(spec) is self.tokenizer
 
     def check_trainers(self) -> None:
         """Refuses, before any fit, what would not be fitted here as it is asked for.

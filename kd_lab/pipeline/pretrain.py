@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from omegaconf import DictConfig
 
-from kd_lab.core import machine, results
-from kd_lab.core.progress import Advance, say, step
+from kd_lab.core import results
+from kd_lab.core.progress import say
 from kd_lab.core.results import RunResult
 from kd_lab.data import packed_corpus
 from kd_lab.data.tokenizer_file import TOKENIZER
-from kd_lab.pipeline import publish
+from kd_lab.pipeline import provenance, publish
 from kd_lab.pipeline.pretrain_plan import PretrainPlan
-from kd_lab.pipeline.provenance import pinned
 from kd_lab.pipeline.run_folder import MODEL
+from kd_lab.pipeline.timed_steps import TimedSteps
 from kd_lab.pipeline.written_files import damaged
 from kd_lab.serving.complete import README, TOKENIZER_CONFIG, tokenizer_config
 from kd_lab.training import masked_lm_fit
@@ -55,21 +54,9 @@ def pretrain(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) ->
     publish.check_model(folder)
     corpus, teacher, student = run.made()
     about = student.about()
-    result = RunResult(
-        name=config.name,
-        cell=folder.name,
-        status="finished",
-        config=pinned(run.settings),
-        overrides=list(overrides),
-        git_commit=machine.own_commit(),
-        versions=machine.versions(),
-        machine={**machine.describe_machine(), **dict(zip(("device", "precision"), run.on, strict=True))},
-        fingerprint=named,
-        metrics={"held_out": {**about["after"], "before": about["before"]}},
-        history=about["history"],
-        durations_s=run.durations_s,
-        warnings=run.cache.warnings,
-    )
+    on = dict(zip(("device", "precision"), run.on, strict=True))
+    result = provenance.result(run, run.settings, folder.name, overrides, {**about, **on})
+    result.metrics = {"held_out": {**about["after"], "before": about["before"]}}
     result.cost = {
         **{name: about[name] for name in ("parameters", "updates", "tokens", "tokens_per_s", "peak_memory_mib")},
         "train_s": about["seconds"],
@@ -90,16 +77,12 @@ def pretrain(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) ->
     return result
 
 
-class _Pretraining(PretrainPlan):
-    """A plan that is carried out: how long each step took."""
-
-    def __init__(self, config: DictConfig) -> None:
-        super().__init__(config)
-        self.durations_s: dict[str, float] = {}
+class _Pretraining(TimedSteps, PretrainPlan):
+    """A plan that is carried out."""
 
     def made(self) -> tuple[packed_corpus.PackedCorpus, PretrainedMaskedLM | None, PretrainedMaskedLM]:
         """The corpus, the teacher and the student, from the cache or made now."""
-        with self._timed("pack", f"pack {self.corpus.name}, texts") as advance:
+        with self.timed("pack", f"pack {self.corpus.name}, texts") as advance:
             corpus = packed_corpus.pack(self.corpus, self.tokenizer, self.cache, advance)
         train, held_out = len(corpus.rows("train")), len(corpus.rows("held_out"))
         size = f"{train:,} rows of {corpus.tokens} pieces, {held_out:,} held out"
@@ -109,7 +92,7 @@ class _Pretraining(PretrainPlan):
             teacher = self._pretrained("teacher", self.teacher, corpus, None)
             found = teacher.about()["after"]
             if found["perplexity"] > min(_COMMON, corpus.vocab_size / 4):
-                self._warn(
+                self.warn(
                     f"the teacher's guesses are little better than random (perplexity {found['perplexity']:,.0f}): "
                     "teach it longer by teacher.trainer.max_steps=2000"
                 )
@@ -124,7 +107,7 @@ class _Pretraining(PretrainPlan):
     ) -> PretrainedMaskedLM:
         total = spec.trainer.updates(len(corpus.rows("train"))) * spec.trainer.rows_an_update
         label = f"pre-train {role} {spec.model.name}, rows"
-        with self._timed(f"pre-train {role}", label, total) as advance:
+        with self.timed(f"pre-train {role}", label, total) as advance:
             made = masked_lm_fit.pretrain(spec, corpus, teacher, self.cache, self.tokenizer.path, advance)
         about = made.about()
         say(
@@ -132,17 +115,6 @@ class _Pretraining(PretrainPlan):
             f"{about['before']['perplexity']:,.1f} as it started"
         )
         return made
-
-    @contextmanager
-    def _timed(self, name: str, label: str, total: int | None = None) -> Iterator[Advance]:
-        begun = time.perf_counter()
-        with step(label, total) as advance:
-            yield advance
-        self.durations_s[name] = round(time.perf_counter() - begun, 3)
-
-    def _warn(self, text: str) -> None:
-        self.cache.warnings.append(text)
-        say(f"warning: {text}")
 
 
 def _fill(draft: Path, result: RunResult, run: _Pretraining, student: PretrainedMaskedLM) -> None:

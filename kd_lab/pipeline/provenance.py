@@ -14,8 +14,8 @@ from kd_lab.data.tokenized import Tokens
 from kd_lab.evaluation.fidelity import fidelity as how_true
 from kd_lab.evaluation.scoring import says_enough
 from kd_lab.pipeline.cell import JUDGED, Cell
-from kd_lab.pipeline.plan import resolved_config
 from kd_lab.pipeline.teacher import CellTeacher, name_of
+from kd_lab.pipeline.timed_steps import TimedSteps
 
 _OF_THE_HUB = {  # classes with a `revision` and a `commit`
     "kd_lab.data.hub.Hub",
@@ -27,28 +27,31 @@ _OF_THE_HUB = {  # classes with a `revision` and a `commit`
 _scores: dict[tuple[str | None, ...], dict[str, dict[str, Any]]] = {}  # (teacher, tokens, outside) -> its metrics
 
 
-def result(cell: Cell, name: str, overrides: Sequence[str], about: Mapping[str, Any]) -> RunResult:
-    """The cell's result without its figures.
+def result(
+    run: TimedSteps, settings: Mapping[str, Any], folder: str, overrides: Sequence[str], about: Mapping[str, Any]
+) -> RunResult:
+    """The result of a cell, or of a pre-training, without its figures.
 
     Args:
-        cell: all its steps are done.
-        name: of the cell's folder.
-        overrides: what made the cell.
-        about: what `Fitted.about` says of the student.
+        run: all its steps are done.
+        settings: its resolved config.
+        folder: the name of its folder.
+        overrides: what made it.
+        about: history, device and precision of its student's training, see `Fitted.about`.
     """
     return RunResult(
-        name=cell.config.name,
-        cell=name,
+        name=settings["name"],
+        cell=folder,
         status="finished",
-        config=pinned(resolved_config(cell.config)),
+        config=pinned(settings),
         overrides=list(overrides),
         git_commit=machine.own_commit(),
         versions=machine.versions(),
         machine={**machine.describe_machine(), "device": about["device"], "precision": about["precision"]},
-        fingerprint=cell.fingerprints,
+        fingerprint=run.fingerprints,
         history=about["history"],
-        durations_s=cell.durations_s,
-        warnings=cell.warnings,
+        durations_s=run.durations_s,
+        warnings=run.warnings,
     )
 
 

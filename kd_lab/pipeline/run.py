@@ -90,7 +90,7 @@ def run(config: DictConfig, folder: Path, overrides: Sequence[str] = (), observe
     if text and cell.student.trainer.max_epochs:
         cell.warn(text)
 
-    result = provenance.result(cell, folder.name, overrides, student.about())
+    result = provenance.result(cell, resolved_config(config), folder.name, overrides, student.about())
     result.metrics = scored
     if others:
         result.metrics[ALSO_ON] = cell.judged_on_others(saved, model, others)
