@@ -37,6 +37,10 @@ class OptunaSweeper(Sweeper):
     with a pruner sends.
     """
 
+    hydra_context: HydraContext  # these three from `setup` on
+    config: DictConfig
+    launcher: launch.ResumingLauncher
+
     def __init__(
         self,
         study: NonEmpty,
@@ -53,9 +57,6 @@ class OptunaSweeper(Sweeper):
         self.study, self.trials, self.batch, self.sampler, self.seed = study, trials, batch, sampler, seed
         self.storage, self.objectives, self.pruner = storage, _plain(objectives), pruner
         self.max_failures, self.params = max_failures, _plain(params) or {}
-        self.hydra_context: HydraContext | None = None
-        self.config: DictConfig | None = None
-        self.launcher: launch.ResumingLauncher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -68,8 +69,6 @@ class OptunaSweeper(Sweeper):
         Raises:
             UserError: an option or an axis is wrong, or the study is led by another process; nothing is left then.
         """
-        assert self.config is not None
-        assert self.hydra_context is not None
         optuna_library()
         folder = Path(self.config.hydra.sweep.dir).absolute()
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -112,7 +111,6 @@ class OptunaSweeper(Sweeper):
         """What a cell would learn from; None where it has finished and nothing has changed."""
         from kd_lab.pipeline.plan import Plan
 
-        assert self.launcher is not None
         if not self.launcher.unfinished([job]):
             return None
         config = self._composed(launch.cell_overrides(job))
@@ -121,7 +119,6 @@ class OptunaSweeper(Sweeper):
         return data_of(Plan(config).fingerprints)
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        assert self.hydra_context is not None
         config: DictConfig = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
         return config
 
@@ -143,7 +140,6 @@ class OptunaSweeper(Sweeper):
         _check("pruner", pruner, can_prune or pruner == "none", why)
         if sampler == "grid":
             space.grid()
-        assert self.config is not None
         return SearchPlan(
             study=self.study,
             storage=self.storage or f"sqlite:///{folder / 'optuna.db'}",
@@ -185,7 +181,6 @@ class OptunaSweeper(Sweeper):
 
     def _launch(self, search: Search, asked: Sequence[AskedTrial]) -> list[JobReturn]:
         """Runs a batch and tells what came of each trial."""
-        assert self.launcher is not None
         batch = {}
         for trial in asked:
             job = [*search.plan.space.job(trial.values), *_told(search.plan, trial)]
