@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from quick_lines import ALONE
 
 from kd_lab.__main__ import command
 from kd_lab.api.load import load
@@ -15,15 +16,10 @@ from kd_lab.cli.compose import compose
 from kd_lab.core.results import read
 from kd_lab.pipeline.plan import Plan
 
-STUDENT = [
-    "model=lstm_attention",
-    "model.init=random",
-    "model.hidden=16",
-    "trainer.max_epochs=20",
-    "trainer.batch_size=8",
-    "trainer.patience=20",
+LINE = [
+    *("model=lstm_attention", "model.init=random", "model.hidden=16", "evaluation=none", "tokenizer.max_tokens=16"),
+    *("trainer.max_epochs=20", "trainer.batch_size=8", "trainer.patience=20", "tracking=none", *ALONE),
 ]
-LINE = [*STUDENT, "teacher=none", "loss=cross_entropy", "tracking=none", "evaluation=none", "tokenizer.max_tokens=16"]
 
 
 @pytest.fixture

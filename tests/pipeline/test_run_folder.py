@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,20 +23,10 @@ def with_notes(folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
 
 
-def with_a_model_of_the_users(folder: Path) -> None:
-    (folder / "model").mkdir()
-    (folder / "model" / "weights.bin").write_text("mine")
-
-
-def with_a_result_of_somebody_else(folder: Path) -> None:
-    (folder / "result.json").write_text('{"accuracy": 1}')
-
-
-@pytest.mark.parametrize("fill", [with_notes, with_a_model_of_the_users, with_a_result_of_somebody_else])
-def test_a_folder_that_is_not_kd_labs_is_refused_and_left_as_it_is(
-    tmp_path: Path, fill: Callable[[Path], None]
-) -> None:
-    fill(tmp_path)
+@pytest.mark.parametrize("theirs", ["notes.txt", "model/weights.bin", "result.json"])
+def test_a_folder_that_is_not_kd_labs_is_refused_and_left_as_it_is(tmp_path: Path, theirs: str) -> None:
+    (tmp_path / theirs).parent.mkdir(exist_ok=True)
+    (tmp_path / theirs).write_text('{"accuracy": 1}')
     before = listing(tmp_path)
     with pytest.raises(UserError, match="expected an empty folder or that of an earlier run"), cell_lock(tmp_path):
         pass

@@ -46,28 +46,20 @@ def test_a_stamp_is_found_by_the_overrides_in_their_order(study):
     assert completed.read(study.parent, OVERRIDES) is None
 
 
-def test_other_data_ends_it(study):
-    data = study.parent / "data.csv"
-    data.write_text("text,label\nmore,a\n")
-    forget()
-    assert completed.read(study, OVERRIDES) is None
+ENDS = {
+    "other data": lambda study, _: (study.parent / "data.csv").write_text("text,label\nmore,a\n"),
+    "a data file that is gone": lambda study, _: (study.parent / "data.csv").unlink(),
+    "another folder, since paths may be relative": lambda study, patch: patch.chdir(study),
+    **{
+        f"another {name}": lambda _, patch, name=name: patch.setenv(name, "/elsewhere")
+        for name in ("KD_LAB_DATA", "KD_LAB_WEIGHTS", "CUDA_VISIBLE_DEVICES")
+    },
+}
 
 
-def test_a_data_file_that_is_gone_ends_it(study):
-    (study.parent / "data.csv").unlink()
-    forget()
-    assert completed.read(study, OVERRIDES) is None
-
-
-@pytest.mark.parametrize("name", ["KD_LAB_DATA", "KD_LAB_WEIGHTS", "CUDA_VISIBLE_DEVICES"])
-def test_another_environment_ends_it(study, monkeypatch, name):
-    monkeypatch.setenv(name, "/elsewhere")
-    forget()
-    assert completed.read(study, OVERRIDES) is None
-
-
-def test_another_folder_ends_it_since_paths_may_be_relative(study, monkeypatch):
-    monkeypatch.chdir(study)
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_stamp_ends_with(study, monkeypatch, end):
+    end(study, monkeypatch)
     forget()
     assert completed.read(study, OVERRIDES) is None
 
@@ -172,11 +164,7 @@ def test_an_input_is_found_again_from_any_folder(study, monkeypatch):
 
 def test_an_artifact_is_no_input(study):
     """The tokenizer of a trimmed vocabulary is hashed where it was made, in a cache."""
-    made = Cache(study.parent / "cache").build("tokenizer", {"a": 1}, lambda draft: _note(draft / "tokenizer.json"))
+    made = Cache(study.parent / "cache").build("tokenizer", {"a": 1}, lambda draft: (draft / "tokenizer.json").touch())
     before = inputs()
     file_hash(made / "tokenizer.json")
     assert inputs() == before
-
-
-def _note(path: Path) -> None:
-    path.write_text("{}")
