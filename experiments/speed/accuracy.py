@@ -14,7 +14,7 @@ import torch
 from experiments.speed import result, sides
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import Prepared, prepare
-from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.rounds import Figures
 from experiments.speed.student import OVERRIDES, QUICK
 from experiments.speed.window import Window
 from kd_lab.evaluation.inference import predict
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     epochs, chosen = asked.number("epochs", 5, 1), asked.options.of.split(",")
     prepared = prepare([*OVERRIDES, *(QUICK if asked.quick else ()), *asked.overrides])
     jobs = {side: partial(_judge, prepared, side, epochs) for side in chosen}
-    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+    measured = asked.by_turns(jobs)
     result.write(
         asked,
         [measured],

@@ -6,11 +6,11 @@ import argparse
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.speed.rounds import AGAIN
+from experiments.speed.rounds import AGAIN, Job, Measured, by_turns
 from kd_lab.core.paths import root
 
 # With --gpu: models of the usual size; their weights are random, which does not matter to their speed.
@@ -53,9 +53,18 @@ class BenchmarkRequest:
         given: int | None = getattr(self.options, name)
         return given if given is not None else quick if self.quick else usual
 
+    def by_turns(self, jobs: Mapping[str, Job], rounds: int | None = None) -> Measured:
+        """What the jobs give in as many rounds as were asked for, or `rounds`; see `rounds.by_turns`."""
+        return by_turns(jobs, rounds or self.rounds, self.again, self.benchmark, self.within)
+
 
 def parser(
-    benchmark: str, about: str | None, rounds: int, again: int = AGAIN, student: Sequence[str] = STUDENT
+    benchmark: str,
+    about: str | None,
+    rounds: int,
+    again: int = AGAIN,
+    student: Sequence[str] = STUDENT,
+    gpu: bool = True,
 ) -> argparse.ArgumentParser:
     """A parser with what all benchmarks take.
 
@@ -64,6 +73,7 @@ def parser(
         about: the docstring of its module.
         rounds, again: see `rounds.by_turns`; what holds unless asked for otherwise.
         student: overrides that choose it with --gpu; empty where the benchmark's own stays.
+        gpu: whether it measures a GPU where it is asked to.
     """
     made = argparse.ArgumentParser(
         prog=f"python -m experiments.speed.{benchmark}",
@@ -76,9 +86,11 @@ def parser(
     made.add_argument("--within", type=float, help="seconds after the first round's begin when no further one begins")
     made.add_argument("--quick", action="store_true", help="one small round, to see that it works: no measurement")
     named = "BERT-base and DistilBERT" if student else "BERT-base as teacher"
-    made.add_argument("--gpu", action="store_true", help=f"on a GPU, with {named}; results in a folder gpu")
+    if gpu:
+        made.add_argument("--gpu", action="store_true", help=f"on a GPU, with {named}; results in a folder gpu")
     made.add_argument("--to", type=Path, help="folder of results; experiments/speed, with --quick one for the bin")
-    made.set_defaults(benchmark=benchmark, usual_rounds=rounds, usual_again=again, on_gpu=[*student, *TEACHER, *DEVICE])
+    made.set_defaults(benchmark=benchmark, usual_rounds=rounds, usual_again=again, gpu=False)
+    made.set_defaults(on_gpu=[*student, *TEACHER, *DEVICE])
     return made
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from experiments.speed import result
-from experiments.speed.command_line import ask, parser
+from experiments.speed.command_line import BenchmarkRequest, ask, parser
 from experiments.speed.finished_cells import finished, rerun
 from experiments.speed.growth_plot import draw
 from experiments.speed.growth_rows import CURVES, Rows
-from experiments.speed.rounds import Figures, Measured, by_turns
+from experiments.speed.rounds import Figures, Measured
 from experiments.speed.short_texts import words
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
@@ -30,7 +30,7 @@ PICTURE = "curves.png"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `growth/result.json` and `growth/curves.png`, prints."""
-    made = parser("growth", __doc__, rounds=3)
+    made = parser("growth", __doc__, rounds=3, gpu=False)
     made.add_argument("--budget-s", type=int, help="no size is begun that would need more for all rows' curves, 400")
     made.add_argument("--largest", type=int, help="most rows, 1000000")
     made.add_argument("--most-cells", type=int, help="1000")
@@ -48,14 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             notes.append(f"{size:,} rows were left out: they would have needed more than the {left_s:.0f} s left")
             break
         rounds = asked.rounds if size <= ROWS[1] else 1  # what takes long varies little
-        one = _rows(size, spoken, rounds, asked.again)
+        one = _rows(asked, size, spoken, rounds)
         last_s = one.rounds[-1].seconds
         measured.append(one)
         _add(curves, one, size)
     with tempfile.TemporaryDirectory() as name:
         for number in numbers:
             study = finished(Path(name), number)
-            one = by_turns({f"rerun {number}": partial(rerun, study)}, asked.rounds, asked.again, "growth")
+            one = asked.by_turns({f"rerun {number}": partial(rerun, study)})
             measured.append(one)
             _add(curves, one, number)
     asked.folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def slope(points: Mapping[int, float]) -> dict[str, float]:
     return {"all": float(np.polyfit(sizes, seconds, 1)[0]), "last": float(last)}
 
 
-def _rows(size: int, spoken: tuple[str, ...], rounds: int, again: int) -> Measured:
+def _rows(asked: BenchmarkRequest, size: int, spoken: tuple[str, ...], rounds: int) -> Measured:
     with tempfile.TemporaryDirectory() as name:
         rows = Rows(size, spoken, Path(name))
 
@@ -83,7 +83,7 @@ def _rows(size: int, spoken: tuple[str, ...], rounds: int, again: int) -> Measur
             return {"seconds": time.perf_counter() - start}
 
         jobs = {f"{curve} {size}": partial(turn, curve) for curve in CURVES}
-        return by_turns(jobs, rounds, again, "growth")
+        return asked.by_turns(jobs, rounds)
 
 
 def _add(curves: dict[str, dict[int, float]], one: Measured, size: int) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from experiments.speed import child, result
 from experiments.speed.command_line import ask, parser
 from experiments.speed.peak import now_mib, peak_mib
-from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.rounds import Figures
 from experiments.speed.student import OVERRIDES, QUICK
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "ours": partial(child.answer, __spec__.name, "ours", *SAME_LOSS, *overrides),
             "bare": partial(child.answer, __spec__.name, "bare", name),
         }
-        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+        measured = asked.by_turns(jobs)
     ratios = {
         "ours / bare": measured.ratio("peak_mib", "ours", "bare"),
         "ours / bare, above the libraries": measured.ratio("above_libraries_mib", "ours", "bare"),

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from experiments.speed import result, stopwatch
 from experiments.speed.command_line import ask, parser
 from experiments.speed.peak import peak_mib
-from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.rounds import Figures
 from experiments.speed.stopwatch import Stopwatch
 from kd_lab.cli.pretrain import composed
 from kd_lab.core.process_tuning import keep_freed_memory
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "ours": partial(_ours, student, teacher, spec, rows, tokens, ends),
         "bare": partial(_bare, student, teacher, spec, batches, tokens, ends),
     }
-    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
+    measured = asked.by_turns(jobs)
     pairs = zip(ends["ours"].parameters(), ends["bare"].parameters(), strict=True)
     apart = max(float((one.detach() - other.detach()).abs().max()) for one, other in pairs)
     result.write(

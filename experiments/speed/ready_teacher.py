@@ -19,7 +19,7 @@ import transformers
 from experiments.speed import result, stopwatch
 from experiments.speed.bare import inference_batches
 from experiments.speed.command_line import ask, parser
-from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.rounds import Figures
 from experiments.speed.short_texts import CLASSES, ShortTexts, words
 from experiments.speed.stopwatch import Stopwatch
 from kd_lab.cli.compose import compose
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "ours": partial(ours, fitted.fingerprint, model, tokens, (device, precision)),
             "bare": partial(bare, partial(_logits, net), batches, device, precision),
         }
-        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
+        measured = asked.by_turns(jobs)
     result.write(
         asked,
         [measured],

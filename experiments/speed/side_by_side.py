@@ -16,7 +16,7 @@ from functools import partial
 from experiments.speed import result
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import prepare
-from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.rounds import Figures
 from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
 from experiments.speed.worker import Turn, workers
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with workers(names, "beside", overrides, options) as jobs:
         share = Share(prepared, asked.quick)
         turns = {str(count): partial(_together, {name: jobs[name] for name in names[:count]}) for count in counts}
-        measured = by_turns(turns, asked.rounds, asked.again, asked.benchmark, asked.within)
+        measured = asked.by_turns(turns)
         figures = share.figures(measured.medians(), side="ours")
     first, *more = map(str, counts)
     result.write(

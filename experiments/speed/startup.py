@@ -16,7 +16,7 @@ from experiments.speed import child, result
 from experiments.speed.command_line import ask, parser
 from experiments.speed.first_step import REACHED
 from experiments.speed.prepared import SAME_LOSS, forget_student, prepare
-from experiments.speed.rounds import Figures, Job, by_turns
+from experiments.speed.rounds import Figures, Job
 from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.cli.compose import compose
 from kd_lab.pipeline.cell import Cell
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         jobs: dict[str, Job] = {"help": _help, "first_step": partial(_first_step, run)}
         for job in () if asked.quick else jobs.values():
             job()  # the libraries' files are in memory from here on
-        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+        measured = asked.by_turns(jobs)
     notes = [
         "from before a process is started to the end of `kd-lab --help`, or to the start of the first training step"
     ]

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     line += [f"loss.temperature={','.join(TEMPERATURES[:values])}", f"loss.alpha={','.join(ALPHAS[:values])}"]
     steps_s: dict[str, float] = {}
     jobs = {"ours": partial(_ours, prepared, [*line, *LAUNCHERS[asked.options.launcher]], steps_s)}
-    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+    measured = asked.by_turns(jobs)
     judged_rows = {"a": {"rows": 40 if asked.quick else 300}, "b": {"rows": 200 if asked.quick else 3000}}
     with workers(tuple(judged_rows), "judge", overrides, judged_rows) as judges:
         judging = by_turns(judges, 1)

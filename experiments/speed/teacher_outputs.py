@@ -15,7 +15,6 @@ from experiments.speed.bare import inference_batches
 from experiments.speed.command_line import ask, parser
 from experiments.speed.prepared import prepare
 from experiments.speed.ready_teacher import bare, ours
-from experiments.speed.rounds import by_turns
 from experiments.speed.share import Share
 from experiments.speed.student import OVERRIDES, QUICK
 from kd_lab.core.process_tuning import keep_freed_memory
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     share = Share(prepared, asked.quick)
     keep_freed_memory()  # as the command does
-    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
+    measured = asked.by_turns(jobs)
     result.write(
         asked,
         [measured],

@@ -19,7 +19,7 @@ import tokenizers
 from experiments.speed import child, result
 from experiments.speed.command_line import ask, parser
 from experiments.speed.peak import now_mib, peak_mib
-from experiments.speed.rounds import Figures, by_turns
+from experiments.speed.rounds import Figures
 from experiments.speed.short_texts import ShortTexts, part, words
 from kd_lab.core.cache import Cache
 from kd_lab.data import tokenizer as tokenizer_module
@@ -32,13 +32,13 @@ SIDES = ("ours", "tokenizer")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes `tokenise/result.json`, prints."""
-    made = parser("tokenise", __doc__, rounds=3)
+    made = parser("tokenise", __doc__, rounds=3, gpu=False)
     made.add_argument("--texts", type=int, help="1000000")
     asked = ask(made, arguments)
     texts = asked.number("texts", 1_000_000, 20_000)
     spoken = [str(texts), *asked.overrides]
     jobs = {side: partial(child.answer, __spec__.name, side, *spoken) for side in SIDES}
-    measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark)
+    measured = asked.by_turns(jobs)
     result.write(
         asked,
         [measured],

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from experiments.speed import result, sides
 from experiments.speed.command_line import STUDENT, ask, parser
 from experiments.speed.prepared import prepare
-from experiments.speed.rounds import by_turns
 from experiments.speed.share import Share
 from experiments.speed.worker import workers
 
@@ -37,7 +36,7 @@ def measure(
         student_on_gpu: overrides that choose another student there, see `command_line.parser`.
     """
     made = parser(name, about, rounds=5, student=student_on_gpu)
-    made.add_argument("--sides", default=chosen, help="of a,b,ours,bare; a ratio needs both of its sides")
+    made.add_argument("--sides", default=chosen, help="of a,b,ours,bare,eager; a ratio needs both of its sides")
     for side, (number, _) in steps.items():
         made.add_argument(f"--steps-{side}", type=int, help=f"training steps of ({side}) in a turn, {number}")
     asked = ask(made, arguments)
@@ -47,7 +46,7 @@ def measure(
     prepared = prepare(composed)
     with workers(compared, "steps", composed, {side: {"steps": number} for side, number in counts.items()}) as jobs:
         share = Share(prepared, asked.quick)
-        measured = by_turns(jobs, asked.rounds, asked.again, asked.benchmark, asked.within)
+        measured = asked.by_turns(jobs)
         figures = share.figures(measured.medians())
     settings = {**prepared.settings(), "sides": {side: sides.SIDES[side] for side in compared}, "steps": counts}
     result.write(asked, [measured], sides.ratios(measured, compared), settings, figures=figures, notes=notes)

@@ -20,6 +20,7 @@ from kd_lab.core import results
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, NonEmpty, Objectives, Seed, Share
 from kd_lab.core.progress import say
+from kd_lab.pipeline.run_folder import give_back, missing_folders
 from kd_lab.sweeps import launch
 from kd_lab.sweeps.search import record
 from kd_lab.sweeps.search.objective import objectives
@@ -76,11 +77,12 @@ class OptunaSweeper(Sweeper):
         plan = self._plan(read(parser.parse_overrides([*lines, *arguments])), folder)
         for example in plan.space.examples():
             self._refuse_hopeless(example, folder)
+        made = missing_folders(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder / ".optuna.lock"
         try:
             with FileLock(lock, timeout=0):
-                search = self._opened(plan, lock)
+                search = self._opened(plan, lock, made)
                 search.refuse_other_data(lambda values: self._data_now(plan.space.job(values)))
                 launch.claim(folder)
                 OmegaConf.save(without_credentials(self.config), folder / "multirun.yaml")
@@ -153,14 +155,12 @@ class OptunaSweeper(Sweeper):
             free=frozenset(self.config.hydra.job.config.override_dirname.exclude_keys),
         )
 
-    def _opened(self, plan: SearchPlan, lock: Path) -> Search:
-        """The study, opened; where that cannot be, no new folder is left."""
+    def _opened(self, plan: SearchPlan, lock: Path, made: Sequence[Path]) -> Search:
+        """The study, opened; where that cannot be, none of the folders that were `made` is left."""
         try:
             return Search(plan)
         except UserError:
-            lock.unlink()
-            if not any(lock.parent.iterdir()):
-                lock.parent.rmdir()
+            give_back(lock.parent, made, lock.name)
             raise
 
     def _run(self, search: Search, folder: Path) -> list[JobReturn]:

@@ -122,15 +122,16 @@ def missing_folders(folder: Path) -> list[Path]:
     return [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
 
 
-def give_back(folder: Path, made: Sequence[Path]) -> None:
+def give_back(folder: Path, made: Sequence[Path], lock: str = LOCK) -> None:
     """Takes away what a run that was refused has made; whatever else lies there stays.
 
     Args:
         folder: where it was to work and wrote a lock alone.
         made: folders that were not there before it, the innermost first.
+        lock: what that is called.
     """
     with suppress(OSError):  # the disk fails, or somebody else keeps something there
-        if os.listdir(folder) == [LOCK]:
-            (folder / LOCK).unlink()
+        if os.listdir(folder) == [lock]:
+            (folder / lock).unlink()
         for path in made:
             path.rmdir()

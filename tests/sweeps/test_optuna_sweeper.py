@@ -221,7 +221,10 @@ MISTAKES = {
         ["x=0,1", "hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[{cost.size_mib:minimize}]"],
         "can be watched",
     ),
-    "a storage that is away": (["x=0,1", "hydra.sweeper.storage=sqlite:////nowhere/x.db"], "unable to open"),
+    "a storage that is away": (
+        ["x=0,1", "name=of/toy", "hydra.sweeper.storage=sqlite:////nowhere/x.db"],
+        "unable to open",
+    ),
 }
 
 
