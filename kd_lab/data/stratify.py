@@ -6,18 +6,30 @@ import numpy as np
 
 
 def in_proportion(labels: np.ndarray, limit: int, seed: int, sets: np.ndarray | None = None) -> np.ndarray:
-    """Ids of `limit` rows, ascending, chosen at random, each class in proportion; of all where there are no more."""
-    if sets is not None:
-        return in_proportion_sets(labels, sets, limit, seed)
+    """Ids of `limit` rows, ascending, chosen at random, each class in proportion; of all where there are no more.
+
+    Where a row bears several labels each of these is in proportion, and rows without labels are too.
+
+    Args:
+        sets: (K, C) bool, of which `labels` are rows, or -1; None where a row has one label.
+    """
     if len(labels) <= limit:
         return np.arange(len(labels))
+    random = np.random.default_rng(seed)
+    if sets is not None:
+        rows = random.permutation(len(labels))
+        borne = bearing(labels[rows], sets)
+        taken = _taken(np.column_stack([borne, ~borne.any(axis=1)]), limit / len(labels))
+        more = limit - int(taken.sum())
+        changed = random.permutation(np.flatnonzero(taken if more < 0 else ~taken))[: abs(more)]
+        taken[changed] = more > 0
+        return np.sort(rows[taken])
     classes, counts = np.unique(labels, return_counts=True)
     exact = counts * limit / len(labels)
     numbers = exact.astype(np.int64)
     numbers[np.argsort(numbers - exact, kind="stable")[: limit - numbers.sum()]] += 1  # the largest remainders
-    random = np.random.default_rng(seed)
-    rows = [random.permutation(np.flatnonzero(labels == label)) for label in classes]
-    return np.sort(np.concatenate([row[:number] for row, number in zip(rows, numbers, strict=True)]))
+    rows_of = [random.permutation(np.flatnonzero(labels == label)) for label in classes]
+    return np.sort(np.concatenate([rows[:number] for rows, number in zip(rows_of, numbers, strict=True)]))
 
 
 def stratified(
@@ -27,46 +39,25 @@ def stratified(
 
     A class with two rows or more keeps at least one and, where its share is half a row or more, gives one. Rows
     without a label are kept.
-    """
-    if sets is not None:
-        return stratified_sets(labels, sets, fraction, seed)
-    random = np.random.default_rng(seed)
-    taken = [np.empty(0, np.int64)]  # of a split without rows, which `checked` refuses
-    for label in np.unique(labels[labels >= 0]):
-        rows = random.permutation(np.flatnonzero(labels == label))
-        taken.append(rows[: min(int(len(rows) * fraction + 0.5), len(rows) - 1)])
-    chosen = np.sort(np.concatenate(taken))
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
-
-def stratified_sets(labels: np.ndarray, sets: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (kept, taken), both ascending, `fraction` of each label's rows taken at random.
-
-    After the iterative stratification of Sechidis et al. (ECML PKDD 2011): labels from the rarest on, each taking of
-    its rows that no rarer one has settled what it still lacks. Rows that bear none count as a label of their own. Of a
-    label that has one row it is kept.
+    Where a row bears several labels it is done after the iterative stratification of Sechidis et al. (ECML PKDD 2011):
+    labels from the rarest on, each taking of its rows that no rarer one has settled what it still lacks. Rows that bear
+    none count as a label of their own. Of a label that has one row it is kept.
 
     Args:
-        labels: (N,) row of `sets`, or -1 for rows without labels, which are kept.
-        sets: (K, C) bool.
+        sets: (K, C) bool, of which `labels` are rows, or -1; None where a row has one label.
     """
-    rows = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
-    chosen = np.sort(rows[_taken(_bearing(sets, labels[rows]), fraction)])
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
-
-
-def in_proportion_sets(labels: np.ndarray, sets: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    """Ids of `limit` rows, ascending, chosen at random, each label in proportion, those without labels too."""
-    if len(labels) <= limit:
-        return np.arange(len(labels))
     random = np.random.default_rng(seed)
-    rows = random.permutation(len(labels))
-    borne = bearing(labels[rows], sets)
-    taken = _taken(np.column_stack([borne, ~borne.any(axis=1)]), limit / len(labels))
-    more = limit - int(taken.sum())
-    changed = random.permutation(np.flatnonzero(taken if more < 0 else ~taken))[: abs(more)]
-    taken[changed] = more > 0
-    return np.sort(rows[taken])
+    taken = [np.empty(0, np.int64)]  # of a split without rows, which `checked` refuses
+    if sets is not None:
+        rows = random.permutation(np.flatnonzero(labels >= 0))
+        taken.append(rows[_taken(bearing(labels[rows], sets), fraction)])
+    else:
+        for label in np.unique(labels[labels >= 0]):
+            rows = random.permutation(np.flatnonzero(labels == label))
+            taken.append(rows[: min(int(len(rows) * fraction + 0.5), len(rows) - 1)])
+    chosen = np.sort(np.concatenate(taken))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
 def bearing(labels: np.ndarray, sets: np.ndarray | None) -> np.ndarray:
@@ -75,13 +66,10 @@ def bearing(labels: np.ndarray, sets: np.ndarray | None) -> np.ndarray:
     A row without labels, -1, has none of these.
     """
     known = labels >= 0
-    return labels[:, None] == np.unique(labels[known]) if sets is None else _bearing(sets, labels) & known[:, None]
-
-
-def _bearing(sets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """(N, C + 1) bool, which labels each row bears, and whether it bears none."""
-    found = sets[numbers]
-    return np.column_stack([found, ~found.any(axis=1)])
+    if sets is None:
+        return labels[:, None] == np.unique(labels[known])
+    borne = sets[labels]
+    return np.column_stack([borne, ~borne.any(axis=1)]) & known[:, None]
 
 
 def _taken(bearing: np.ndarray, fraction: float) -> np.ndarray:

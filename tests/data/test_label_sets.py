@@ -19,7 +19,7 @@ from kd_lab.data.frame import keep, rows
 from kd_lab.data.hub import Hub
 from kd_lab.data.label_sets import read_label_sets
 from kd_lab.data.label_warnings import label_warnings
-from kd_lab.data.stratify import in_proportion_sets, stratified_sets
+from kd_lab.data.stratify import in_proportion, stratified
 
 NAMES = ("funny", "rude", "sad")
 SETS = [["rude"], [], ["funny", "sad"], ["sad"], ["funny", "rude", "sad"]] * 12
@@ -137,26 +137,26 @@ def test_each_label_is_drawn_in_proportion_and_the_draw_repeats() -> None:
     sets, labels = np.unique(bits, axis=0, return_inverse=True)
     labels = labels.reshape(-1).astype(np.int64)
     labels[::10] = UNLABELLED
-    kept, taken = stratified_sets(labels, sets, 0.2, seed=3)
+    kept, taken = stratified(labels, 0.2, 3, sets)
     assert set(kept) | set(taken) == set(range(2000))
     assert not set(kept) & set(taken)
     assert (labels[taken] != UNLABELLED).all(), "rows without labels are kept"
     for label in range(5):
         rows_of = sets[labels[labels >= 0], label].sum()
         assert abs(sets[labels[taken], label].sum() - 0.2 * rows_of) <= max(1, 0.02 * rows_of)
-    assert np.array_equal(taken, stratified_sets(labels, sets, 0.2, seed=3)[1])
-    assert not np.array_equal(taken, stratified_sets(labels, sets, 0.2, seed=4)[1])
-    some = in_proportion_sets(labels, sets, 300, seed=3)
+    assert np.array_equal(taken, stratified(labels, 0.2, 3, sets)[1])
+    assert not np.array_equal(taken, stratified(labels, 0.2, 4, sets)[1])
+    some = in_proportion(labels, 300, 3, sets)
     assert len(some) == len(set(some)) == 300
     assert 25 <= (labels[some] == UNLABELLED).sum() <= 35
     assert abs(sets[labels[some][labels[some] >= 0], 0].mean() - 0.5) < 0.05
-    assert np.array_equal(in_proportion_sets(labels, sets, 5000, seed=3), np.arange(2000))
+    assert np.array_equal(in_proportion(labels, 5000, 3, sets), np.arange(2000))
 
 
 def test_a_label_of_one_row_stays_in_train() -> None:
     sets = np.array([[True, False], [True, True]])
     labels = np.array([0] * 9 + [1])
-    _, taken = stratified_sets(labels, sets, 0.5, seed=0)
+    _, taken = stratified(labels, 0.5, 0, sets)
     assert 9 not in taken
     assert len(taken) == 5
 
