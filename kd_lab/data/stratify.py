@@ -67,9 +67,11 @@ def bearing(labels: np.ndarray, sets: np.ndarray | None) -> np.ndarray:
     """
     known = labels >= 0
     if sets is None:
-        return labels[:, None] == np.unique(labels[known])
-    borne = sets[labels]
-    return np.column_stack([borne, ~borne.any(axis=1)]) & known[:, None]
+        found: np.ndarray = labels[:, None] == np.unique(labels[known])
+    else:
+        borne = sets[labels]
+        found = np.column_stack([borne, ~borne.any(axis=1)]) & known[:, None]
+    return found
 
 
 def _taken(bearing: np.ndarray, fraction: float) -> np.ndarray:
