@@ -31,6 +31,10 @@ class Split(NamedTuple):
     pairs: Sequence[str] | None = None  # the second text of each row, or None for single sentences
     ids: list[str] | None = None  # what the data set's own column calls each row, "" where it says nothing
 
+    def rows(self) -> Iterable[str | tuple[str, str]]:
+        """What each row says: its text, or its two."""
+        return self.texts if self.pairs is None else zip(self.texts, self.pairs, strict=True)
+
     def take(self, rows: np.ndarray) -> Split:
         """The rows named, in that order."""
         pairs = None if self.pairs is None else take(self.pairs, rows)
@@ -223,11 +227,7 @@ def overlap(splits: dict[str, Split]) -> list[str]:
     """A warning for each split that shares rows with train."""
     found = []
     for name in ("validation", "test"):
-        in_both = set(_rows(splits[name])).intersection(_rows(splits["train"]))  # train, the longest, is not kept
-        if shared := sum(row in in_both for row in _rows(splits[name])):
+        in_both = set(splits[name].rows()).intersection(splits["train"].rows())  # train, the longest, is not kept
+        if shared := sum(row in in_both for row in splits[name].rows()):
             found.append(f"{shared} of {len(splits[name].texts)} {name} rows stand in train too, word for word")
     return found
-
-
-def _rows(split: Split) -> Iterable[str | tuple[str, str]]:
-    return split.texts if split.pairs is None else zip(split.texts, split.pairs, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -52,9 +52,6 @@ def _called(texts: Texts, number: int) -> str:
 
 def _labelled(splits: Mapping[str, Split]) -> Iterator[tuple[str | tuple[str, str], int]]:
     for split in splits.values():
-        rows: Iterable[str | tuple[str, str]] = split.texts
-        if split.pairs is not None:
-            rows = zip(split.texts, split.pairs, strict=True)
-        for row, label in zip(rows, np.asarray(split.labels).tolist(), strict=True):
+        for row, label in zip(split.rows(), np.asarray(split.labels).tolist(), strict=True):
             if label != UNLABELLED:
                 yield row, label
