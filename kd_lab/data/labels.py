@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,16 +151,10 @@ def _is_sentiment(found: set[str]) -> bool:
 
 
 def in_order(found: Iterable[str]) -> tuple[str, ...]:
-    """The classes as they are numbered."""
+    """The classes as they are numbered: by number where all are numbers, whole or with a point; else as words."""
     known = list(found)
-    return tuple(sorted(known, key=_order(known)))
-
-
-def _order(found: Iterable[str]) -> Callable[[str], Any]:
-    """By number where all are numbers, whole or with a point; else as words."""
-    if all(_is_integer(word) or _DECIMAL.fullmatch(word) for word in found):
-        return _by_number
-    return str
+    numbers = all(_is_integer(word) or _DECIMAL.fullmatch(word) for word in known)
+    return tuple(sorted(known, key=_by_number if numbers else str))
 
 
 def _is_integer(label: str) -> bool:
