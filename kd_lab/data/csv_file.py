@@ -96,10 +96,9 @@ def sniffed(path: Path, encoding: str, fields: int | None = None) -> str:
     best, most = ",", 0.0
     for mark in DELIMITERS:
         rows = first_rows(path, encoding, mark)
-        number, count = max(Counter(map(len, rows)).items(), key=lambda one: one[1], default=(0, 0))
-        count = count if fields is None else sum(len(row) == fields for row in rows)
-        number = number if fields is None else fields
-        if (share := count / max(len(rows), 1)) > most and number > 1:
+        lengths = Counter(map(len, rows))
+        number = max(lengths, key=lengths.__getitem__, default=0) if fields is None else fields
+        if (share := lengths[number] / max(len(rows), 1)) > most and number > 1:
             best, most = mark, share
     return best
 

@@ -26,13 +26,7 @@ class MaskedBatch(NamedTuple):
 
     def to(self, device: str) -> MaskedBatch:
         """The same on a device."""
-        padded = self.attention_mask
-        return MaskedBatch(
-            self.input_ids.to(device),
-            self.places.to(device),
-            self.labels.to(device),
-            None if padded is None else padded.to(device),
-        )
+        return MaskedBatch._make(None if one is None else one.to(device) for one in self)
 
 
 @dataclass(frozen=True)

@@ -32,17 +32,12 @@ def read_tokenizer(path: Path, *, expected: str, cure: str) -> tokenizers.Tokeni
         found.no_truncation()
         frame = max(map(found.num_special_tokens_to_add, (False, True)))
         frame = max(frame, _longest_list(_parts(found.post_processor)))
-        grown = growth(found)
+        grown = _growth([_parts(found.normalizer), _parts(found.pre_tokenizer)])
     if frame > LARGEST_FRAME:
         raise UserError(str(path), expected=expected, got=f"one that adds {frame} pieces to every text", cure=cure)
     if grown > LARGEST_GROWTH:
         raise UserError(str(path), expected=expected, got="one that makes texts a thousand times as long", cure=cure)
     return found
-
-
-def growth(tokenizer: tokenizers.Tokenizer) -> int:
-    """Letters that the tokenizer's `Replace` and `Prepend` can make of one, at most: the product over all of them."""
-    return _growth([_parts(tokenizer.normalizer), _parts(tokenizer.pre_tokenizer)])
 
 
 def _parts(part: Any) -> Any:
@@ -55,6 +50,7 @@ def _longest_list(part: Any) -> int:
 
 
 def _growth(part: Any) -> int:
+    """Letters that its `Replace` and `Prepend` can make of one, at most: the product over all of them."""
     if isinstance(part, list):
         grown = 1
         for one in part:
