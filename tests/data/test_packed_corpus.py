@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from masked_checkpoints import TEXTS
+from peak_memory import STATUS, growth_mib
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import UserError
-from kd_lab.core.paths import root
 from kd_lab.data import packed_corpus, parquet_file, transfer_rows
 from kd_lab.data.packed_corpus import PackedCorpus, pack
 from kd_lab.data.text_corpus import TextCorpus
@@ -163,14 +160,6 @@ def test_it_is_named_by_what_the_files_hold(tmp_path):
     assert fingerprint(TextCorpus(str(one))) != fingerprint(TextCorpus(str(two)))
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it is read from /proc")
+@pytest.mark.skipif(not STATUS.exists(), reason="it is read from /proc")
 def test_memory_does_not_grow_with_the_corpus(tokenizer, tmp_path):
-    script = Path(__file__).with_name("peak_of_corpus.py")
-    environment = {**os.environ, "PYTHONPATH": str(root()), "TOKENIZERS_PARALLELISM": "false"}
-
-    def peak(texts: int) -> float:
-        line = [sys.executable, str(script), str(tmp_path), str(texts), str(tokenizer.path)]
-        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
-        return float(done.stdout)
-
-    assert peak(30_000) - peak(3_000) < GROWTH_MIB
+    assert growth_mib("corpus", tmp_path, tokenizer.path, 3_000, 30_000) < GROWTH_MIB

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from peak_memory import STATUS, growth_mib
 
 from kd_lab.core.cache import Cache
-from kd_lab.core.paths import root
 from kd_lab.data import parquet_file, stored_texts, transfer_rows
 from kd_lab.data.csv import Csv
 from kd_lab.data.dataset import Split, Texts
@@ -127,15 +124,6 @@ def test_tokens_and_warnings_are_those_of_the_same_rows_in_lists(
     assert sum(1 for _ in ours.sentences()) == len(ours.split("train"))
 
 
+@pytest.mark.skipif(not STATUS.exists(), reason="it is read from /proc")
 def test_memory_hardly_grows_with_the_rows(bert_tokenizer: Tokenizer, tmp_path: Path) -> None:
-    if not Path("/proc/self/status").is_file():
-        pytest.skip("the system does not tell how much memory a process had at its highest")
-    script = Path(__file__).with_name("peak_of_transfer.py")
-    beside = {**os.environ, "PYTHONPATH": str(root()), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    peaks = []
-    for rows in (5_000, 50_000):
-        command = [sys.executable, str(script), str(tmp_path), str(rows), str(bert_tokenizer.path)]
-        done = subprocess.run(command, env=beside, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        peaks.append(float(done.stdout))
-    assert peaks[1] - peaks[0] < GROWTH_MIB
+    assert growth_mib("transfer", tmp_path, bert_tokenizer.path, 5_000, 50_000) < GROWTH_MIB
