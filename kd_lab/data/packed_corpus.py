@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from kd_lab.data.special_pieces import SpecialPieces, special_pieces
 from kd_lab.data.text_corpus import TextCorpus
 from kd_lab.data.tokenizer import TokenizerBase
 from kd_lab.data.tokenizer_file import read_tokenizer, vocab_size
+from kd_lab.data.transfer_rows import portions
 
 Part = Literal["train", "held_out"]
 _LETTERS = 2**20  # that are encoded at a time
@@ -146,7 +147,7 @@ def _make(corpus: TextCorpus, tokenizer: TokenizerBase, advance: Advance, draft:
             most = corpus.held_out_rows if name == "held_out" else None
             parts[name] = _Rows(file, tokens, special, tokenizer.pad_id, most)
         for part, texts in _parted(corpus, parts):
-            for some in _portions(texts, corpus.unknown_word, special.unknown):
+            for some in portions(_written(texts, corpus.unknown_word, special.unknown), len, _LETTERS):
                 with reading(path, expected="a tokenizer that takes any text", cure=cure):
                     encoded = pieces.encode_batch_fast(some, add_special_tokens=False)
                 parts[part].add([one.ids for one in encoded])
@@ -193,15 +194,6 @@ def _parted(corpus: TextCorpus, parts: dict[Part, _Rows]) -> Iterator[tuple[Part
         yield "train", texts
 
 
-def _portions(texts: Sequence[str], word: str | None, unknown: str | None) -> Iterator[list[str]]:
-    """Some texts at a time, a word that was taken out written as the tokenizer does."""
-    portion: list[str] = []
-    letters = 0
-    for text in texts:
-        portion.append(text.replace(word, unknown) if word and unknown else text)
-        letters += len(text)
-        if letters > _LETTERS:
-            yield portion
-            portion, letters = [], 0
-    if portion:
-        yield portion
+def _written(texts: Iterable[str], word: str | None, unknown: str | None) -> Iterable[str]:
+    """The texts, a word that was taken out written as the tokenizer does."""
+    return (text.replace(word, unknown) for text in texts) if word and unknown else texts

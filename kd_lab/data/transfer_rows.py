@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
@@ -16,6 +16,7 @@ from kd_lab.data.csv_table import csv_chunks
 from kd_lab.data.parquet_file import PIECE, column_pieces
 from kd_lab.data.row_file import json_lines, sound
 
+Row = TypeVar("Row")
 Table = Mapping[str, Sequence[Any]]  # column -> values; the names alone, without values, where one that is wanted lacks
 _BLOCK = 2**20  # bytes of lines that are read at a time
 _LETTERS = 2**22  # in the rows that are held at a time
@@ -82,7 +83,7 @@ def _json(path: Path, wanted: Sequence[str], encoding: str) -> Iterator[Table]:
                 names.update(dict.fromkeys(row))
             yield [sound(row.get(name)) for name in wanted]
 
-    for portion in _portions(rows()):
+    for portion in portions(rows(), _letters, _LETTERS):
         yield dict(zip(wanted, zip(*portion, strict=True), strict=True))
     if any(name not in names for name in wanted):
         yield dict.fromkeys(names, ())
@@ -103,14 +104,18 @@ _READ: dict[str, Callable[[Path, Sequence[str], str], Iterator[Table]]] = {
 _ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # where `splitlines` cuts
 
 
-def _portions(rows: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
+def _letters(row: Sequence[Any]) -> int:
+    return sum(len(one) for one in row if isinstance(one, str))
+
+
+def portions(rows: Iterable[Row], letters_of: Callable[[Row], int], most_letters: int) -> Iterator[list[Row]]:
     """As many rows at a time as `PIECE`, or fewer where their texts are long."""
-    portion: list[list[Any]] = []
+    portion: list[Row] = []
     letters = 0
     for row in rows:
         portion.append(row)
-        letters += sum(len(one) for one in row if isinstance(one, str))
-        if len(portion) == PIECE or letters > _LETTERS:
+        letters += letters_of(row)
+        if len(portion) == PIECE or letters > most_letters:
             yield portion
             portion, letters = [], 0
     if portion:
