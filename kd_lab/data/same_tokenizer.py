@@ -6,11 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from kd_lab.core.cache import file_hash
-from kd_lab.data.tokenizer_file import read_tokenizer
-
-_CURE = (
-    "Choose another checkpoint, or write one: transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)."
-)
+from kd_lab.data.tokenizer_file import SAVE, read_tokenizer
 
 
 def same_tokenizer(one: Path, other: Path) -> bool:
@@ -21,4 +17,4 @@ def same_tokenizer(one: Path, other: Path) -> bool:
 @cache
 def _parts(_: str, path: Path) -> str:
     """A tokenizer.json without what it says of padding and truncation; read once for each content."""
-    return str(read_tokenizer(path, expected="a fast tokenizer", cure=_CURE).to_str())
+    return str(read_tokenizer(path, expected="a fast tokenizer", cure=SAVE).to_str())

@@ -20,12 +20,9 @@ from kd_lab.core.option_types import MaxTokens
 from kd_lab.core.reading import reading
 from kd_lab.data.checkpoint import Checkpoint
 from kd_lab.data.dataset import Dataset
-from kd_lab.data.tokenizer_file import read_tokenizer, vocab_size
+from kd_lab.data.tokenizer_file import SAVE, read_tokenizer, vocab_size
 
 _CHUNK = 4096  # texts encoded at a time: bounds memory, long enough to keep all cores busy
-_SAVE = (
-    "Choose another checkpoint, or write one: transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)."
-)
 
 
 class EncodedRows(NamedTuple):
@@ -54,14 +51,14 @@ class TokenizerBase:
         """The tokenizer by its content, and the cut."""
         path = self.path
         if not path.is_file():
-            raise UserError(str(path), expected="a fast tokenizer", got="no such file", cure=_SAVE)
+            raise UserError(str(path), expected="a fast tokenizer", got="no such file", cure=SAVE)
         return {"tokenizer": file_hash(path), "max_tokens": self.max_tokens}
 
     @cached_property
     def _pieces(self) -> tokenizers.Tokenizer:
         path = self.path
-        pieces = read_tokenizer(path, expected="a fast tokenizer", cure=_SAVE)
-        with reading(path, expected=f"a tokenizer that leaves room in {self.max_tokens} pieces", cure=_SAVE):
+        pieces = read_tokenizer(path, expected="a fast tokenizer", cure=SAVE)
+        with reading(path, expected=f"a tokenizer that leaves room in {self.max_tokens} pieces", cure=SAVE):
             pieces.enable_truncation(self.max_tokens)
         return pieces
 
@@ -98,7 +95,7 @@ class TokenizerBase:
                 yield self._rows(coming.popleft(), pairs is not None)
 
     def _rows(self, coming: Future[list[tokenizers.Encoding]], in_pairs: bool) -> EncodedRows:
-        with reading(self.path, expected="a tokenizer that takes any text", cure=_SAVE):
+        with reading(self.path, expected="a tokenizer that takes any text", cure=SAVE):
             return _joined(coming.result(), in_pairs)
 
 

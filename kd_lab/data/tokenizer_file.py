@@ -12,6 +12,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.reading import reading
 
 TOKENIZER = "tokenizer.json"  # what the file is called in a model's folder
+SAVE = "Choose another checkpoint, or write one: transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)."
 LARGEST_FILE = 200 * 2**20  # bytes; the largest vocabularies in use, of 262,144 pieces, take some 35 million
 LARGEST_GROWTH = 1024  # letters that a normalizer may make of one
 LARGEST_FRAME = 64  # pieces that may be added to every text, such as [CLS] and [SEP]
