@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from told_labels import told
+from row_files import told, write
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import UserError
@@ -27,31 +26,26 @@ ROWS = [
 BORNE = {row["text"]: [name for name in ("funny", "rude") if row[name]] for row in ROWS}
 
 
-def write(path: Path, shape: str) -> str:
-    frame = pd.DataFrame(ROWS)
-    if shape == "csv":
-        frame.to_csv(path := path.with_suffix(".csv"), index=False)
-    elif shape == "booleans":
-        frame.astype(dict.fromkeys(COLUMNS, bool)).to_csv(path := path.with_suffix(".csv"), index=False)
-    elif shape == "jsonl":  # as a program writes that is not sure
-        mixed = [{**row, "rude": float(row["rude"]), "funny": str(row["funny"])} for row in ROWS]
-        (path := path.with_suffix(".jsonl")).write_text("\n".join(map(json.dumps, mixed)))
-    else:
-        frame.astype({"rude": float, "funny": bool}).to_parquet(path := path.with_suffix(".parquet"))
-    return str(path)
+SHAPES: dict[str, dict[str, Any]] = {  # file -> the types in which a program writes the columns into it
+    "rows.csv": {},
+    "booleans.csv": dict.fromkeys(COLUMNS, bool),
+    "unsure.jsonl": {"rude": float, "funny": str},
+    "mixed.parquet": {"rude": float, "funny": bool},
+}
 
 
-@pytest.mark.parametrize("shape", ["csv", "booleans", "jsonl", "parquet"])
-def test_each_column_of_a_file_is_a_label(tmp_path, shape):
-    texts = checked(Csv(write(tmp_path / "rows", shape), **ASKED).load(), "csv")
+def dataset(source, folder, shape="rows.csv", **options):
+    """The rows as a data set that is a file, or a folder with a file of train."""
+    path = write(folder / f"train-0{Path(shape).suffix}", pd.DataFrame(ROWS).astype(SHAPES[shape]))
+    return source(path=str(folder if source is Hub else path), **{**ASKED, **options})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("source", [Csv, Hub])
+def test_each_column_of_a_file_is_a_label(tmp_path, source, shape):
+    texts = checked(dataset(source, tmp_path, shape).load(), "rows")
     assert texts.classes == ("funny", "rude")
     assert told(texts) == BORNE
-
-
-@pytest.mark.parametrize("shape", ["csv", "booleans", "jsonl", "parquet"])
-def test_so_it_is_of_a_folder(tmp_path, shape):
-    write(tmp_path / "train-0", shape)
-    assert told(checked(Hub(path=str(tmp_path), **ASKED).load(), "hub")) == BORNE
 
 
 def test_so_it_is_of_a_data_frame(tmp_path):
@@ -81,31 +75,27 @@ def test_what_is_neither_0_nor_1_is_refused(values, place, got):
 @pytest.mark.parametrize("source", [Csv, Hub])
 @pytest.mark.parametrize("wrong", [{"task": "multi_class"}, {"label_columns": ()}, {"label_columns": ("rude", "rude")}])
 def test_columns_of_labels_are_of_several_labels_each_once(tmp_path, source, wrong):
-    write(tmp_path / "train-0", "csv")
-    path = tmp_path if source is Hub else tmp_path / "train-0.csv"
     with pytest.raises(UserError, match=r"dataset\.label_columns"):
-        source(path=str(path), **{**ASKED, **wrong}).load()
+        dataset(source, tmp_path, **wrong).load()
 
 
-@pytest.mark.parametrize("shape", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("shape", ["rows.csv", "unsure.jsonl", "mixed.parquet"])
 @pytest.mark.parametrize("source", [Csv, Hub])
 def test_a_column_that_is_not_there_is_named_with_the_option(tmp_path, source, shape):
-    path = write(tmp_path / "train-0", shape)
     with pytest.raises(UserError) as told:
-        source(path=str(tmp_path) if source is Hub else path, **{**ASKED, "label_columns": ("rude", "sad")}).load()
+        dataset(source, tmp_path, shape, label_columns=("rude", "sad")).load()
     assert "'sad'" in told.value.expected
     assert "dataset.label_columns=[" in told.value.cure
 
 
 def test_a_column_without_a_1_is_no_class_and_is_said(tmp_path):
-    pd.DataFrame([{**row, "sad": 0} for row in ROWS]).to_csv(tmp_path / "rows.csv", index=False)
-    texts = Csv(str(tmp_path / "rows.csv"), task="multi_label", label_columns=(*COLUMNS, "sad")).load()
+    path = write(tmp_path / "rows.csv", pd.DataFrame(ROWS).assign(sad=0))
+    texts = Csv(str(path), task="multi_label", label_columns=(*COLUMNS, "sad")).load()
     assert texts.classes == ("funny", "rude")
     assert "no row has a 1 in 'sad': left out of the classes" in texts.notes
 
 
 def test_the_columns_are_part_of_the_name_and_where_none_are_named_nothing_is(tmp_path):
-    path = write(tmp_path / "rows", "csv")
-    names = [fingerprint(Csv(path, task="multi_label", label_columns=one)) for one in (COLUMNS, ("rude",), None)]
-    assert len(set(names)) == 3
-    assert "label_columns" not in Csv(path).fingerprint_parts()
+    named = [dataset(Csv, tmp_path, label_columns=one) for one in (COLUMNS, ("rude",), None)]
+    assert len(set(map(fingerprint, named))) == 3
+    assert "label_columns" not in Csv(named[0].path).fingerprint_parts()

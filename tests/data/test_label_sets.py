@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
 import pandas as pd
 import pytest
-from told_labels import told
+import row_files
+from row_files import told
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
@@ -26,41 +29,38 @@ SETS = [["rude"], [], ["funny", "sad"], ["sad"], ["funny", "rude", "sad"]] * 12
 ROWS = [{"text": f"text {row}", "label": labels} for row, labels in enumerate(SETS)]
 
 
-def write(path: Path, shape: str) -> Path:
-    frame = pd.DataFrame(ROWS)
-    if shape == "jsonl":
-        path.with_suffix(".jsonl").write_text("\n".join(map(json.dumps, ROWS)))
-    elif shape == "python":
-        frame.to_csv(path.with_suffix(".csv"), index=False)
-    elif shape == "json":
-        frame.assign(label=frame["label"].map(json.dumps)).to_csv(path.with_suffix(".csv"), index=False)
-    elif shape == "numpy":
-        frame.assign(label=frame["label"].map(np.array)).to_csv(path.with_suffix(".csv"), index=False)
-    elif shape == "pipe":
-        cells = frame["label"].map(lambda labels: " | ".join(labels) or "[]")
-        frame.assign(label=cells).to_csv(path.with_suffix(".csv"), index=False)
-    elif shape == "parquet":
-        frame.to_parquet(path.with_suffix(".parquet"))
-    else:  # numbers, and their names in the file's description
+SHAPES: dict[str, Callable[[list[str]], Any]] = {  # file -> how it writes the labels of a row
+    "lists.jsonl": list,
+    "lists.parquet": list,
+    "python.csv": str,
+    "json.csv": json.dumps,
+    "numpy.csv": np.array,
+    "pipe.csv": lambda labels: " | ".join(labels) or "[]",
+    "hub.parquet": lambda labels: [NAMES.index(label) for label in labels],  # their names in the file's description
+}
+
+
+def dataset(source: type[Csv | Hub], folder: Path, shape: str, **options: Any) -> Csv | Hub:
+    """The rows as a data set that is a file, or a folder with a file of train."""
+    path = folder / f"train-0{Path(shape).suffix}"
+    rows = [{**row, "label": SHAPES[shape](row["label"])} for row in ROWS]
+    if shape == "hub.parquet":
         feature = datasets.Features(text=datasets.Value("string"), label=datasets.List(datasets.ClassLabel(3, NAMES)))
-        numbers = [{**row, "label": [NAMES.index(label) for label in row["label"]]} for row in ROWS]
-        datasets.Dataset.from_list(numbers, features=feature).to_parquet(str(path.with_suffix(".parquet")))
-    return next(path.parent.glob(f"{path.name}.*"))
+        datasets.Dataset.from_list(rows, features=feature).to_parquet(str(path))
+    else:
+        row_files.write(path, pd.DataFrame(rows))
+    return source(path=str(folder if source is Hub else path), **{"task": "multi_label", **options})
 
 
-@pytest.mark.parametrize("shape", ["jsonl", "python", "json", "numpy", "pipe", "parquet", "hub"])
-def test_lists_of_labels_are_read_whatever_shape_they_have(tmp_path: Path, shape: str) -> None:
-    texts = checked(Csv(str(write(tmp_path / "rows", shape)), task="multi_label").load(), "csv")
+@pytest.mark.parametrize(
+    ("source", "shape"),
+    [*((Csv, shape) for shape in SHAPES), (Hub, "lists.jsonl"), (Hub, "lists.parquet"), (Hub, "hub.parquet")],
+)
+def test_lists_of_labels_are_read_whatever_shape_they_have(tmp_path: Path, source: type[Csv | Hub], shape: str) -> None:
+    texts = checked(dataset(source, tmp_path, shape).load(), "rows")
     assert texts.classes == NAMES
     assert told(texts) == {row["text"]: row["label"] for row in ROWS}
     assert any("12 rows bear none of the labels" in note for note in texts.notes)
-
-
-@pytest.mark.parametrize("shape", ["jsonl", "parquet", "hub"])
-def test_so_are_those_of_a_folder_in_the_hubs_layout(tmp_path: Path, shape: str) -> None:
-    write(tmp_path / "train-0", shape)
-    texts = checked(Hub(path=str(tmp_path), task="multi_label").load(), "hub")
-    assert told(texts) == {row["text"]: row["label"] for row in ROWS}
 
 
 def test_so_are_those_of_a_data_frame(tmp_path: Path) -> None:
@@ -74,10 +74,9 @@ def test_so_are_those_of_a_data_frame(tmp_path: Path) -> None:
 
 
 def test_a_list_needs_the_task_to_be_named(tmp_path: Path) -> None:
-    write(tmp_path / "train-0", "parquet")
-    for dataset in (Csv(str(write(tmp_path / "rows", "jsonl"))), Hub(path=str(tmp_path))):
+    for source, shape in ((Csv, "lists.jsonl"), (Hub, "lists.parquet")):
         with pytest.raises(UserError, match=r"got lists of labels.*task=multi_label"):
-            dataset.load()
+            dataset(source, tmp_path, shape, task="multi_class").load()
 
 
 def test_the_separator_is_found_or_named_and_said() -> None:
@@ -121,10 +120,8 @@ def test_a_label_that_train_lacks_is_refused_though_its_set_is_new_alone() -> No
 
 def test_warnings_name_labels_not_sets(tmp_path: Path) -> None:
     cells = ["a|b"] * 8 + ["b", "c"]
-    pd.DataFrame({"text": [*(f"text {n}" for n in range(9)), "text 0"], "label": cells}).to_json(
-        tmp_path / "rows.jsonl", orient="records", lines=True
-    )
-    texts = Csv(str(tmp_path / "rows.jsonl"), task="multi_label").load()
+    table = {"text": [*(f"text {n}" for n in range(9)), "text 0"], "label": cells}
+    texts = Csv(str(row_files.write(tmp_path / "rows.jsonl", table)), task="multi_label").load()
     rare, twice = label_warnings(texts)
     assert "1 of 3 classes have fewer than 5 rows in train: 'c'" in rare
     assert "1 text has more than one set of labels" in twice
@@ -162,15 +159,13 @@ def test_a_label_of_one_row_stays_in_train() -> None:
 
 
 def test_the_option_names_the_data_set_anew_and_only_where_it_is_set(tmp_path: Path) -> None:
-    path = str(write(tmp_path / "rows", "pipe"))
-    assert "task" not in Csv(path).fingerprint_parts()
-    parts = Csv(path, task="multi_label").fingerprint_parts()
+    parts = dataset(Csv, tmp_path, "pipe.csv").fingerprint_parts()
     assert parts["task"] == "multi_label"
-    assert parts != Csv(path, task="multi_label", label_separator="pipe").fingerprint_parts()
+    assert parts != dataset(Csv, tmp_path, "pipe.csv", label_separator="pipe").fingerprint_parts()
+    assert "task" not in dataset(Csv, tmp_path, "pipe.csv", task="multi_class").fingerprint_parts()
     assert Hub(path=str(tmp_path), hub_id="nobody/nothing").fingerprint_parts().keys().isdisjoint({"task"})
 
 
 def test_a_limit_and_given_splits_keep_to_labels(tmp_path: Path) -> None:
-    path = write(tmp_path / "rows", "jsonl")
-    texts = checked(Csv(str(path), task="multi_label", split=SplitPlan(limit=20)).load(), "csv")
+    texts = checked(dataset(Csv, tmp_path, "lists.jsonl", split=SplitPlan(limit=20)).load(), "rows")
     assert [len(split.texts) for split in texts.splits.values()] == [20, 12, 5]
