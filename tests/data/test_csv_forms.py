@@ -7,7 +7,6 @@ import gzip
 import json
 import lzma
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+from row_files import read
 
 from kd_lab.cli.compose import compose
 from kd_lab.core.cache import fingerprint
 from kd_lab.core.errors import UserError
 from kd_lab.core.instantiate import build
 from kd_lab.data.csv import Csv
-from kd_lab.data.dataset import UNLABELLED, Texts
+from kd_lab.data.dataset import UNLABELLED
 from kd_lab.data.tokenized import tokenise
 from kd_lab.data.transfer_rows import columns_in_chunks
 from kd_lab.pipeline.run import resolved_config
@@ -33,28 +33,10 @@ ROWS = [(f"plain words number {row}", "ab"[row % 2]) for row in range(40)]
 BODY = "".join(f"{text},{label}\n" for text, label in ROWS)
 
 
-def read(texts: Texts) -> list[tuple[str, str]]:
-    """The rows of all splits, sorted."""
-    return sorted(
-        (text, texts.classes[label])
-        for split in texts.splits.values()
-        for text, label in zip(split.texts, split.labels, strict=True)
-    )
-
-
 def message(source: Csv) -> str:
     with pytest.raises(UserError) as caught:
         source.load()
     return str(caught.value)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., str]:
-    def file(content: str | bytes, name: str = "rows.csv") -> str:
-        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        return str(tmp_path / name)
-
-    return file
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 from masked_checkpoints import TEXTS
 from peak_memory import STATUS, growth_mib
+from row_files import write
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.errors import UserError
@@ -63,11 +63,11 @@ def test_any_kind_of_file_and_any_number_of_them_read_in_any_pieces_give_the_sam
         monkeypatch.setattr(module, name, 7)
     monkeypatch.setattr(packed_corpus, "_LETTERS", 50)
     for number, part in enumerate((TEXTS[:70], TEXTS[70:])):
-        pd.DataFrame({"words": part, "n": 1}).to_parquet(tmp_path / f"{number}.parquet")
-        (tmp_path / f"{number}.jsonl").write_text("".join(json.dumps({"words": one}) + "\n" for one in part))
+        for ending in ("parquet", "jsonl"):
+            write(tmp_path / f"{number}.{ending}", {"n": range(len(part)), "words": part})
         masked_checkpoints.write_corpus(tmp_path / f"{number}.txt", part)
     for ending in ("parquet", "jsonl", "txt"):
-        corpus = TextCorpus(str(tmp_path / f"[01].{ending}"), text_column="words" if ending != "txt" else "text")
+        corpus = TextCorpus(str(tmp_path / f"[01].{ending}"), text_column="words")
         other = packed(corpus, tokenizer, tmp_path)
         assert np.array_equal(whole.rows("train"), other.rows("train"))
         assert np.array_equal(whole.rows("held_out"), other.rows("held_out"))
@@ -118,17 +118,11 @@ def test_a_data_set_of_the_hub_is_streamed_where_there_are_no_such_files(tokeniz
     assert next(replace(corpus, held_out_path=typo, held_out_split="train").held_out_texts()) == TEXTS
 
 
-@pytest.mark.parametrize(
-    ("texts", "options", "words"),
-    [
-        (["one text"], {}, "two texts or more, got 1 texts, and none to learn from"),
-        ([], {}, "two texts or more, got 0 texts"),
-    ],
-)
-def test_a_corpus_that_cannot_be_parted_is_refused(texts, options, words, tokenizer, tmp_path):
+@pytest.mark.parametrize("texts", [["one text"], []])
+def test_a_corpus_that_cannot_be_parted_is_refused(texts, tokenizer, tmp_path):
     path = masked_checkpoints.write_corpus(tmp_path / "few.txt", texts)
-    with pytest.raises(UserError, match=words):
-        packed(TextCorpus(str(path), **options), tokenizer, tmp_path)
+    with pytest.raises(UserError, match=rf"two texts or more, got {len(texts)} texts, and none to learn from"):
+        packed(TextCorpus(str(path)), tokenizer, tmp_path)
 
 
 def test_mistakes_name_the_corpuss_own_options(tokenizer, tmp_path):

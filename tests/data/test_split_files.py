@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import pandas as pd
 import pytest
+import row_files
 
 from kd_lab.cli.compose import compose
 from kd_lab.core.errors import UserError
@@ -20,17 +21,8 @@ from kd_lab.pipeline.run import resolved_config
 
 def write(path: Path, rows: int = 20, mark: str = "", **more: Any) -> Path:
     """`rows` rows as the file's name says, their texts with `mark` in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(
-        {"text": [f"text {mark} {row}" for row in range(rows)], "label": [f"c{row % 2}" for row in range(rows)], **more}
-    )
-    if path.suffix == ".parquet":
-        table.to_parquet(path)
-    elif path.name.endswith((".jsonl", ".jsonl.gz")):
-        table.to_json(path, orient="records", lines=True)
-    else:
-        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
-    return path
+    texts, labels = [f"text {mark} {row}" for row in range(rows)], [f"c{row % 2}" for row in range(rows)]
+    return row_files.write(path, {"text": texts, "label": labels, **more})
 
 
 def marks(texts: Texts) -> dict[str, str]:

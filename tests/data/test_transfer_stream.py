@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from peak_memory import STATUS, growth_mib
+from row_files import write
 
 from kd_lab.core.cache import Cache
 from kd_lab.data import parquet_file, stored_texts, transfer_rows
@@ -46,23 +47,11 @@ def test_a_text_counts_once_wherever_it_comes_again(
         monkeypatch.setattr(module, name, 3)
     texts = [f"text {row % 11}, of many" for row in range(40)]
     for number, part in enumerate((texts[:25], texts[25:])):
-        write(tmp_path / f"{number}.{ending}", part)
+        write(tmp_path / f"{number}.{ending}", {"id": range(len(part)), "text": part})
     found = with_transfer(TRAIN, str(tmp_path / f"*.{ending}"), "text", None)
     assert isinstance(found.texts, StoredTexts)
     assert found.texts == ["one", "two", *texts[:11]]
     assert found.labels.tolist() == [0, 1, *[-1] * 11]
-
-
-def write(path: Path, texts: list[str]) -> None:
-    table = pd.DataFrame({"id": range(len(texts)), "text": texts})
-    if path.suffix == ".parquet":
-        table.to_parquet(path, row_group_size=4)
-    elif path.suffix == ".jsonl":
-        table.to_json(path, orient="records", lines=True)
-    elif path.suffix == ".txt":
-        path.write_text("\n".join(texts))
-    else:
-        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
 
 
 @pytest.mark.parametrize(
