@@ -150,9 +150,7 @@ def _labels(labels: pa.ChunkedArray, where: str, multi_label: bool) -> pa.Chunke
     words = pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type)
     if words and labels.null_count < len(labels):  # as an empty word
         return labels
-    nan = pyarrow.compute.is_nan(labels) if pa.types.is_floating(labels.type) else None
-    missing = labels.null_count + (pyarrow.compute.sum(nan).as_py() or 0 if nan is not None else 0)
-    if missing:
+    if missing := pyarrow.compute.sum(labels.is_null(nan_is_null=True)).as_py():
         cure = "Mend or remove the rows; -1 marks a row without a label in train."
         raise UserError(where, expected="a label on every row", got=f"{missing} rows without", cure=cure)
     return labels

@@ -92,7 +92,8 @@ class Csv:
             return path
         cure = f"Get it from {self.source}, or name its place with" if self.source else "Name the file with"
         if path.is_dir():
-            got, more = "a folder", f" A folder with a file for each split is {_as_folder(path)}."
+            folder = shell_override("dataset.path", str(path))
+            got, more = "a folder", f" A folder with a file for each split is dataset=parquet {folder}."
         else:
             got, more = "no such file", ""
         raise UserError(f"dataset file {path}", expected="a CSV file", got=got, cure=f"{cure} dataset.path=FILE.{more}")
@@ -127,17 +128,15 @@ class Csv:
         splits = {}
         for name, table in tables.items():
             pairs = table[self.pair_column].tolist() if self.pair_column else None
-            splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs, self._ids(table))
+            ids = None
+            if self.id_column:
+                ids = read_ids(table[self.id_column].tolist(), f"dataset {self.name}, column {self.id_column!r}")
+            splits[name] = Split(table[self.text_column].tolist(), labels.splits[name], pairs, ids)
         splits = self.split.complete(splits, labels.sets)
         carved = tuple(name for name in splits if name not in tables)
         splits["train"], told = train_rows.prepared(self, splits, labels.sets)
         notes = (*labels.notes, *without_rows(self.label_columns, labels.classes), *told)
         return Texts(splits, labels.classes, notes, carved, labels.sets)
-
-    def _ids(self, table: pd.DataFrame) -> list[str] | None:
-        if self.id_column is None:
-            return None
-        return read_ids(table[self.id_column].tolist(), f"dataset {self.name}, column {self.id_column!r}")
 
     def _read(self, path: Path, *, labelled: bool) -> pd.DataFrame:
         where = f"dataset file {path}"
@@ -206,7 +205,3 @@ class Csv:
                     got="numbers only",
                     cure="Name another column with dataset.text_column=NAME.",
                 )
-
-
-def _as_folder(path: Path) -> str:
-    return f"dataset=parquet {shell_override('dataset.path', str(path))}"
