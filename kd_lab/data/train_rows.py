@@ -44,7 +44,8 @@ def fingerprint_parts(dataset: Any) -> dict[str, Any]:
     if dataset.augmentation is not None and dataset.augmentation.factor:
         parts["augmentation"] = dataset.augmentation
     if getattr(dataset, "transfer_path", None) is not None:
-        parts["transfer"] = transfer_file.fingerprint_parts(dataset.transfer_path, transfer_file.options(dataset))
+        found = transfer_file.identity(transfer_file.files(dataset.transfer_path))
+        parts["transfer"] = {"files": found, **transfer_file.options(dataset)}
     return parts
 
 

@@ -51,11 +51,6 @@ def options(dataset: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def fingerprint_parts(path: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The files by their content and the way they are read, beside the options that are given."""
-    return {"files": identity(files(path)), **given}
-
-
 def identity(found: Iterable[Path]) -> list[list[str]]:
     """What files are: their content, and their ending, by which they are read."""
     return [[file_hash(one), ending(one)] for one in found]
