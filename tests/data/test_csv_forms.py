@@ -181,11 +181,8 @@ def test_parquet_and_arrow_are_read_as_a_csv_is(tmp_path: Path, name: str) -> No
     table = pa.table({"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS]})
     table = table.append_column("extra", pa.array([[("k", "v")]] * 40, pa.map_(pa.string(), pa.string())))
     path = tmp_path / name
-    if name == "stream.arrow":
-        with pa.ipc.new_stream(path, table.schema) as sink:
-            sink.write_table(table)
-    elif path.suffix in (".arrow", ".feather"):
-        with pa.ipc.new_file(path, table.schema) as sink:
+    if path.suffix in (".arrow", ".feather"):
+        with (pa.ipc.new_stream if name == "stream.arrow" else pa.ipc.new_file)(path, table.schema) as sink:
             sink.write_table(table)
     else:
         pq.write_table(table, path)

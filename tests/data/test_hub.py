@@ -23,19 +23,10 @@ NAMES = ["neg", "pos", "none of both"]
 
 
 def rows(number: int) -> datasets.Dataset:
-    features = datasets.Features(
-        {
-            "text": datasets.Value("string"),
-            "second": datasets.Value("string"),
-            "label": datasets.ClassLabel(names=NAMES),
-        }
-    )
-    content = {
-        "text": [f"text {row}" for row in range(number)],
-        "second": [f"second {row}" for row in range(number)],
-        "label": [row % 2 for row in range(number)],
-    }
-    return datasets.Dataset.from_dict(content, features=features)
+    kind = datasets.Value("string")
+    features = datasets.Features(text=kind, second=kind, label=datasets.ClassLabel(names=NAMES))
+    content = [{"text": f"text {row}", "second": f"second {row}", "label": row % 2} for row in range(number)]
+    return datasets.Dataset.from_list(content, features=features)
 
 
 @pytest.fixture

@@ -48,23 +48,22 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     return there
 
 
-def test_a_data_set_whose_branch_has_moved_is_another(hub: SimpleNamespace) -> None:
-    data = Hub(hub_id="some/data")
+@pytest.mark.parametrize(
+    ("source", "question"),
+    [
+        (Hub(hub_id="some/data"), ("some/data", "dataset", "main")),
+        (Checkpoint("some/model"), ("some/model", "model", "main")),
+    ],
+)
+def test_what_comes_from_a_branch_that_has_moved_is_another(
+    hub: SimpleNamespace, source: Hub | Checkpoint, question: tuple[str, ...]
+) -> None:
     hub.moved(ONE)
-    before = fingerprint(data)
-    assert data.fingerprint_parts()["source"][2] == ONE
+    before = fingerprint(source)
+    assert ONE in str(source.fingerprint_parts())
     hub.moved(TWO)
-    assert fingerprint(data) != before
-    assert set(hub.questions) == {("some/data", "dataset", "main")}
-
-
-def test_a_checkpoint_whose_branch_has_moved_is_another(hub: SimpleNamespace) -> None:
-    weights = Checkpoint("some/model")
-    hub.moved(ONE)
-    before = fingerprint(weights)
-    hub.moved(TWO)
-    assert fingerprint(weights) != before
-    assert set(hub.questions) == {("some/model", "model", "main")}
+    assert fingerprint(source) != before
+    assert set(hub.questions) == {question}
 
 
 def test_what_is_read_is_the_commit_that_was_named(hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
