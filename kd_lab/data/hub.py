@@ -153,13 +153,16 @@ class Hub:
         names = None
         if self.label_columns is None:
             names = class_names(train.schema.field(self.label_column), train.schema.metadata, f"dataset {self.name}")
+        where = f"dataset {self.name}, column {self.label_column!r}"
         if self.task == MULTI_LABEL:
-            return self._label_sets(names, found)
+            if names is not None:
+                found = {name: [with_names(one, names, where) for one in labels] for name, labels in found.items()}
+            words = {name: list(map(as_words, labels)) for name, labels in found.items()}
+            return read_label_sets(words, where, self.label_separator)
         distinct = {label for labels in found.values() for label in labels} - {UNLABELLED, None}
         if len(kinds := {type(label).__name__ for label in distinct}) > 1:
             got, cure = f"{' and '.join(sorted(kinds))}", "Give all splits labels of one type."
             raise UserError(f"dataset {self.name}", expected="labels of one type", got=got, cure=cure)
-        where = f"dataset {self.name}, column {self.label_column!r}"
         if names is None:
             read = read_labels({name: list(map(_word, labels)) for name, labels in found.items()}, where)
             unknown = sum(label == UNLABELLED for label in found["train"])
@@ -173,13 +176,6 @@ class Hub:
             )
         numbers = {name: np.array(labels, dtype=np.int64) for name, labels in found.items()}
         return Labels(names, numbers, tuple(twins(names)))
-
-    def _label_sets(self, names: Sequence[str] | None, found: Mapping[str, Sequence[Any]]) -> Labels:
-        where = f"dataset {self.name}, column {self.label_column!r}"
-        if names is not None:
-            found = {name: [with_names(one, names, where) for one in labels] for name, labels in found.items()}
-        words = {name: list(map(as_words, labels)) for name, labels in found.items()}
-        return read_label_sets(words, where, self.label_separator)
 
     def _download(self, wanted: Sequence[str]) -> dict[str, pa.Table]:
         looked, reason = "", "no hub id"
