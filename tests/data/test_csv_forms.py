@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,6 @@ def test_half_a_surrogate_pair_is_no_letter(write: Any) -> None:
     assert read(Csv(write(rows, "rows.jsonl")).load()) == sorted((f"{text} ", label) for text, label in ROWS)
 
 
-def test_parquet_that_is_packed_once_more_is_told_with_what_unpacks_it(write: Any) -> None:
-    assert "Unpack it, e.g. gunzip -k" in message(Csv(write(gzip.compress(b"PAR1"), "rows.parquet.gz")))
-
-
 def test_a_zip_without_the_column_is_told_in_one_line(write: Any, tmp_path: Path) -> None:
     pd.DataFrame(ROWS, columns=["words", "label"]).to_csv(tmp_path / "rows.zip", index=False)
     assert "expected a column 'text', once, got 'words', 'label'" in message(Csv(str(tmp_path / "rows.zip")))
@@ -100,7 +97,8 @@ def test_the_cure_for_a_file_without_a_header_works_as_typed(write: Any) -> None
     assert read(build(resolved_config(compose(given).dataset), "dataset").load()) == sorted(ROWS)
 
 
-def test_names_of_columns_that_do_not_fit_are_refused(write: Any) -> None:
+def test_a_delimiter_or_names_of_columns_that_do_not_fit_are_refused(write: Any) -> None:
+    assert message(Csv(write(f"text,label\n{BODY}"), delimiter="tab")).endswith("Leave dataset.delimiter out.")
     path = write(BODY)
     assert "expected 2 names, one for each column, got 3" in message(Csv(path, columns=("text", "label", "id")))
     assert "expected 'label' among them, once" in message(Csv(path, columns=("text", "id")))
@@ -131,10 +129,6 @@ def test_a_delimiter_can_be_given_by_letter_and_by_name(write: Any) -> None:
     )
 
 
-def test_a_delimiter_that_does_not_cut_the_file_is_refused(write: Any) -> None:
-    assert message(Csv(write(f"text,label\n{BODY}"), delimiter="tab")).endswith("Leave dataset.delimiter out.")
-
-
 def test_what_is_at_its_default_renames_nothing(write: Any) -> None:
     path = write(f"text,label\n{BODY}")
     assert set(Csv(path).fingerprint_parts()) == {"files", "columns", "split"}
@@ -152,11 +146,6 @@ def test_a_column_of_row_numbers_is_harmless(write: Any, header: str) -> None:
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_mark_is_known_by_its_nuls(write: Any, encoding: str) -> None:
     assert read(Csv(write(f"text,label\n{BODY}".encode(encoding))).load()) == sorted(ROWS)
-
-
-def test_a_windows_encoding_is_offered_of_a_packed_file_too(write: Any) -> None:
-    packed = gzip.compress(f"text,label\n{BODY}".replace("plain", "café “q”").encode("cp1252"))
-    assert message(Csv(write(packed))).endswith("dataset.encoding=cp1252.")
 
 
 JSON = "".join(json.dumps({"id": {"a": [1]}, "text": text, "label": label}) + "\n" for text, label in ROWS)
@@ -213,6 +202,8 @@ def test_a_file_of_the_hub_keeps_its_names_of_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
+        ("rows.csv", gzip.compress("text,label\ncafé “q”,a\n".encode("cp1252"), mtime=0), "dataset.encoding=cp1252.$"),
+        ("rows.parquet.gz", gzip.compress(b"PAR1", mtime=0), "Unpack it, e.g. gunzip -k"),
         ("rows.jsonl", '{"text": "a", "label": ["x", "y"]}\n' * 3, "got lists of labels.*task=multi_label"),
         ("rows.jsonl", '{"text": 3, "label": "x"}\n', "column 'text': expected texts, got int"),
         ("rows.jsonl", '{"text": "a", "label": "x"}\n{"text": ', "expected JSON Lines in utf-8, got .*line 2"),
@@ -222,11 +213,11 @@ def test_a_file_of_the_hub_keeps_its_names_of_classes(tmp_path: Path) -> None:
         ("rows.xlsx", "PK", "a spreadsheet. Save it as CSV"),
     ],
 )
-def test_a_bad_file_of_another_form_is_one_clear_line(write: Any, name: str, content: str, words: str) -> None:
+def test_a_bad_file_of_another_form_is_one_clear_line(write: Any, name: str, content: Any, words: str) -> None:
     path = write(content, name)
-    with pytest.raises(UserError, match=words) as caught:
-        Csv(path).load()
-    assert str(caught.value).startswith(f"dataset file {path}")
+    said = message(Csv(path))
+    assert said.startswith(f"dataset file {path}")
+    assert re.search(words, said)
 
 
 def test_a_folder_is_said_to_be_one_with_what_reads_it(tmp_path: Path) -> None:

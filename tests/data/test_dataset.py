@@ -35,14 +35,7 @@ def counts(some: Split) -> list[int]:
 # carving
 
 
-def test_each_class_gives_its_share() -> None:
-    labels = np.repeat([0, 1, 2], [100, 50, 10])
-    kept, taken = stratified(labels, 0.2, seed=0)
-    assert np.bincount(labels[taken]).tolist() == [20, 10, 2]
-    assert np.bincount(labels[kept]).tolist() == [80, 40, 8]
-
-
-def test_test_is_carved_first_and_validation_out_of_what_is_left() -> None:
+def test_each_class_gives_its_share_to_test_first_and_to_validation_out_of_what_is_left() -> None:
     whole = split([0] * 100 + [1] * 50 + [2] * 10)
     carved = SplitPlan(test_fraction=0.2, validation_fraction=0.1).complete({"train": whole})
     assert {name: counts(some) for name, some in carved.items()} == {

@@ -59,12 +59,6 @@ def test_each_kind_of_file_packed_or_not_gives_its_texts_without_labels(tmp_path
     assert found.labels.tolist() == [0, 1, *[UNLABELLED] * 3]
 
 
-def test_a_pattern_names_several_files_and_each_text_counts_once(tmp_path: Path) -> None:
-    (tmp_path / "b.txt").write_text("beta\nalpha\n")
-    (tmp_path / "a.txt").write_text("alpha\n  \n")
-    assert with_transfer(TRAIN, str(tmp_path / "*.txt"), "text", None).texts == ["one", "two", "alpha", "beta"]
-
-
 def test_long_texts_become_sentences_of_so_many_words_under_a_name_of_their_own(tmp_path: Path) -> None:
     text = 'Nobody saw it coming. Why?<br /><br />He said "we did!" and left… A line\nends here too \u3002\uff01 no'
     (tmp_path / "more.csv").write_text(f'body\n"{text.replace(chr(34), 2 * chr(34))}"\n')
