@@ -161,15 +161,9 @@ def test_options_without_effect_are_no_part_of_a_name() -> None:
         assert name(**options) == base, "nothing is replaced"
     assert name(mask=0.0, mask_word="x") == name(mask=0.0)
     assert name(ngram=0.0, longest_ngram=9) == name(ngram=0.0)
-    for options in (
-        {"seed": 1},
-        {"factor": 3},
-        {"mask": 0.2},
-        {"mask_word": "x"},
-        {"ngram": 0.1},
-        {"longest_ngram": 9},
-    ):
-        assert name(**options) != base
+    others = {"seed": 1, "factor": 3, "mask": 0.2, "mask_word": "x", "ngram": 0.1, "longest_ngram": 9}
+    for option, value in others.items():
+        assert name(**{option: value}) != base
     assert fingerprint(Augmentation(NOWHERE, seed=1)) == fingerprint(Augmentation(NOWHERE))
 
 

@@ -26,12 +26,6 @@ TEXTS = ["short", LONG, "naïve café ☕", "[MASK] of a thing", "x"] * 3
 PAIRS = ["second", "another", LONG, "two words", LONG] * 3
 
 
-@pytest.fixture
-def toy_tokens(toy_csv: Path, bert_tokenizer: Tokenizer, own_cache: Cache) -> Tokens:
-    """The toy data set as BERT's word pieces, in a cache of the test's own."""
-    return tokenise(Csv(str(toy_csv)), bert_tokenizer, own_cache)
-
-
 @dataclass(frozen=True)
 class Memory:
     """Rows in memory, the same in each split."""
@@ -136,15 +130,15 @@ def test_whatever_they_are_made_from_renames_them(
     assert tokenise(data, same, own_cache).fingerprint == names[0]
 
 
-def test_a_damaged_array_is_made_anew(toy_tokens: Tokens, toy_csv: Path, bert_tokenizer: Tokenizer) -> None:
-    path = toy_tokens.folder / "train.labels.npy"
+def test_a_damaged_array_is_made_anew(bert_tokenizer: Tokenizer, own_cache: Cache) -> None:
+    tokens = tokenise(Memory(), bert_tokenizer, own_cache)
+    path = tokens.folder / "train.labels.npy"
     whole = path.read_bytes()
     path.write_bytes(whole[:-8])
     cache_module._checked.clear()
-    cache = Cache(toy_tokens.folder.parents[1])
-    assert tokenise(Csv(str(toy_csv)), bert_tokenizer, cache) == toy_tokens
+    assert tokenise(Memory(), bert_tokenizer, own_cache) == tokens
     assert path.read_bytes() == whole
-    assert f"{path}: expected the {len(whole)} bytes that were written" in cache.warnings[0]
+    assert f"{path}: expected the {len(whole)} bytes that were written" in own_cache.warnings[0]
 
 
 def test_a_cut_that_leaves_no_room_is_refused(minilm: Checkpoint) -> None:
