@@ -1,14 +1,31 @@
-"""Writes files of rows, and says what was read of them, for the tests of how they are read."""
+"""Rows in files and in memory, and what was read of them, for the tests of how they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from kd_lab.data.dataset import Texts
+
+
+@dataclass(frozen=True)
+class Held:
+    """A data set of rows that are held, of which a cache may have one."""
+
+    texts: Texts
+    name: str = "held"
+    loads: list[str] = field(default_factory=list)
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        return {}
+
+    def load(self) -> Texts:
+        self.loads.append("loaded")
+        return self.texts
 
 
 def write(path: Path, table: pd.DataFrame | Mapping[str, Sequence[Any]]) -> Path:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tokenizers
+from row_files import Held
 
 from kd_lab.core import cache as cache_module
 from kd_lab.core.cache import Cache
@@ -26,22 +26,10 @@ TEXTS = ["short", LONG, "naïve café ☕", "[MASK] of a thing", "x"] * 3
 PAIRS = ["second", "another", LONG, "two words", LONG] * 3
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Rows in memory, the same in each split."""
-
-    pairs: tuple[str, ...] | None = None
-    name: str = "memory"
-    loads: list[str] = field(default_factory=list)
-
-    def fingerprint_parts(self) -> dict[str, Any]:
-        return {"pairs": self.pairs}
-
-    def load(self) -> Texts:
-        self.loads.append("loaded")
-        labels = np.arange(len(TEXTS)) % 2
-        pairs = None if self.pairs is None else list(self.pairs)
-        return Texts(dict.fromkeys(("train", "validation", "test"), Split(TEXTS, labels, pairs)), ("no", "yes"))
+def held(pairs: list[str] | None = None) -> Held:
+    """The same rows in each split."""
+    split = Split(TEXTS, np.arange(len(TEXTS)) % 2, pairs)
+    return Held(Texts(dict.fromkeys(("train", "validation", "test"), split), ("no", "yes")))
 
 
 def reference(tokenizer: Tokenizer, text: str, pair: str | None) -> tokenizers.Encoding:
@@ -51,12 +39,12 @@ def reference(tokenizer: Tokenizer, text: str, pair: str | None) -> tokenizers.E
     return own.encode(text, pair)
 
 
-@pytest.mark.parametrize("pairs", [None, tuple(PAIRS)], ids=["single", "pairs"])
+@pytest.mark.parametrize("pairs", [None, PAIRS], ids=["single", "pairs"])
 def test_each_row_is_what_the_tokenizer_gives_for_it_alone(
-    bert_tokenizer: Tokenizer, own_cache: Cache, pairs: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+    bert_tokenizer: Tokenizer, own_cache: Cache, pairs: list[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kd_lab.data.tokenizer._CHUNK", 4)  # rows of several chunks follow each other
-    tokens = tokenise(Memory(pairs), bert_tokenizer, own_cache)
+    tokens = tokenise(held(pairs), bert_tokenizer, own_cache)
     for name in ("train", "validation", "test"):
         split = tokens.split(name)
         assert isinstance(split.token_ids, np.memmap)
@@ -93,14 +81,14 @@ def test_they_know_their_classes_vocabulary_and_cut(toy_tokens: Tokens) -> None:
 
 
 def test_rows_that_stand_in_two_splits_are_told(bert_tokenizer: Tokenizer, own_cache: Cache) -> None:
-    warnings = tokenise(Memory(), bert_tokenizer, own_cache).warnings
+    warnings = tokenise(held(), bert_tokenizer, own_cache).warnings
     assert warnings[:2] == tuple(
         f"15 of 15 {name} rows stand in train too, word for word" for name in ("validation", "test")
     )
 
 
 def test_a_data_set_is_tokenised_once_and_tells_how_far_it_is(bert_tokenizer: Tokenizer, own_cache: Cache) -> None:
-    dataset, done = Memory(), []
+    dataset, done = held(), []
     first = tokenise(dataset, bert_tokenizer, own_cache, done.append)
     assert sum(done) == 3 * len(TEXTS)
     cache_module._checked.clear()
@@ -131,12 +119,12 @@ def test_whatever_they_are_made_from_renames_them(
 
 
 def test_a_damaged_array_is_made_anew(bert_tokenizer: Tokenizer, own_cache: Cache) -> None:
-    tokens = tokenise(Memory(), bert_tokenizer, own_cache)
+    tokens = tokenise(held(), bert_tokenizer, own_cache)
     path = tokens.folder / "train.labels.npy"
     whole = path.read_bytes()
     path.write_bytes(whole[:-8])
     cache_module._checked.clear()
-    assert tokenise(Memory(), bert_tokenizer, own_cache) == tokens
+    assert tokenise(held(), bert_tokenizer, own_cache) == tokens
     assert path.read_bytes() == whole
     assert f"{path}: expected the {len(whole)} bytes that were written" in own_cache.warnings[0]
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from peak_memory import STATUS, growth_mib
-from row_files import write
+from row_files import Held, write
 
 from kd_lab.core.cache import Cache
 from kd_lab.data import parquet_file, stored_texts, transfer_rows
@@ -71,23 +70,12 @@ def test_files_are_read_as_a_data_set_s_own_are(name: str, content: bytes, texts
     assert with_transfer(TRAIN, str(tmp_path / name), "text", None).texts == ["one", "two", *texts]
 
 
-@dataclass(frozen=True)
-class Held:
-    """The rows of another data set, in lists."""
-
-    other: Csv
-    name: str = "held"
-
-    def fingerprint_parts(self) -> dict[str, Any]:
-        return {"other": self.other}
-
-    def load(self) -> Texts:
-        texts = self.other.load()
-        splits = {
-            name: Split(list(one.texts), one.labels, None if one.pairs is None else list(one.pairs))
-            for name, one in texts.splits.items()
-        }
-        return texts._replace(splits=splits)
+def in_lists(texts: Texts) -> Texts:
+    splits = {
+        name: Split(list(one.texts), one.labels, None if one.pairs is None else list(one.pairs))
+        for name, one in texts.splits.items()
+    }
+    return texts._replace(splits=splits)
 
 
 @pytest.mark.parametrize("pair", [None, "other"])
@@ -103,7 +91,7 @@ def test_tokens_and_warnings_are_those_of_the_same_rows_in_lists(
     (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, [*own, *more, *more[:100]])))
     data = Csv(str(tmp_path / "rows.csv"), pair_column=pair, transfer_path=str(tmp_path / "more.jsonl"))
     short = replace(bert_tokenizer, max_tokens=16)
-    ours, theirs = (tokenise(one, short, own_cache) for one in (data, Held(data)))
+    ours, theirs = (tokenise(one, short, own_cache) for one in (data, Held(in_lists(data.load()))))
     assert [len(ours.split("train")), len(ours.warnings)] == [len(theirs.split("train")), 3]
     assert "without a label stand in validation or test" in ours.warnings[0]
     names = [path.name for path in theirs.folder.iterdir() if path.name != "manifest.json"]

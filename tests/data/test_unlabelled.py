@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from row_files import Held
 
 from kd_lab.core.cache import Cache
 from kd_lab.data.dataset import UNLABELLED, Split, SplitPlan, Texts
@@ -78,22 +79,10 @@ def test_labels_are_kept_in_proportion_and_no_row_is_lost() -> None:
     assert whole.with_labels(30, seed=0).labels.tolist() == whole.labels.tolist()
 
 
-class Own:
-    """A data set of two texts that are the same but for their labels."""
-
-    name = "own"
-
-    def fingerprint_parts(self) -> dict[str, object]:
-        return {}
-
-    def load(self) -> Texts:
-        train = split(["red cats", "blue dogs", "Green birds 7"], [0, 1, UNLABELLED])
-        judged = {"validation": split(["red dogs"], [0]), "test": split(["green birds"], [1])}
-        return Texts({"train": train, **judged}, ("a", "b"))
-
-
 def test_what_is_left_out_is_counted_among_the_data_sets_warnings(bert_tokenizer: Tokenizer, own_cache: Cache) -> None:
-    tokens = tokenise(Own(), bert_tokenizer, own_cache)
+    train = split(["red cats", "blue dogs", "Green birds 7"], [0, 1, UNLABELLED])
+    judged = {"validation": split(["red dogs"], [0]), "test": split(["green birds"], [1])}
+    tokens = tokenise(Held(Texts({"train": train, **judged}, ("a", "b"))), bert_tokenizer, own_cache)
     assert len(tokens.split("train")) == 2
     assert tokens.split("train").labelled.tolist() == [0, 1]
     assert "1 of 1 rows without a label" in tokens.warnings[0]
