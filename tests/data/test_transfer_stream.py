@@ -22,7 +22,7 @@ from kd_lab.data.tokenized import tokenise
 from kd_lab.data.tokenizer import Tokenizer
 from kd_lab.data.transfer_file import with_transfer
 
-GROWTH_MIB = 20  # of the memory, from 5,000 to 50,000 rows: 4 as it is, 50 where all rows are held
+GROWTH_MIB = 10  # of the memory, from 5,000 to 50,000 rows: 6 as it is, 12 where all texts are held
 TRAIN = Split(["one", "two"], np.array([0, 1]))
 LINES = "one\r\ntwo\rthree\n\nvier-ü\x0bx\u2028y\x85\U0001f642 six\r\n\r\nseven\r"
 
