@@ -17,7 +17,7 @@ from kd_lab.core.paths import root
 
 PROJECT: dict[str, Any] = tomllib.loads((root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = sorted((root() / ".github" / "workflows").glob("*.yml"))
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+LINES = 150  # of README: five minutes
 
 
 def read(name: str) -> str:
@@ -37,6 +37,14 @@ def test_python_keeps_its_bytecode_whatever_the_environment_says(monkeypatch: py
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     line = ["make", "--no-print-directory", "--eval", 'told: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"', "told"]
     assert subprocess.run(line, cwd=root(), capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_commands_that_a_page_names_are_targets(page: str) -> None:
+    named = set(re.findall(r"(?:^|`)make (\w+)", read(page), flags=re.MULTILINE))
+    assert {"demo", "test"} <= named
+    for target in named:
+        assert f"\n{target}:" in read("Makefile"), target
 
 
 # GitHub
@@ -108,6 +116,27 @@ def test_the_demo_installs_no_extra_and_the_tests_install_all(given: str, instal
 # what a reader is told
 
 
+def test_readme_is_short_and_shows_the_demos_table_as_it_was_committed() -> None:
+    assert len(read("README.md").splitlines()) <= LINES, "what else is to be said belongs into docs/"
+    table = read("README.md").partition("<!-- demo table")[2].partition("-->")[2].partition("<!-- end")[0]
+    assert table.strip() == read("experiments/demo/table.md").strip()
+
+
+@pytest.mark.parametrize(
+    ("page", "begins"),
+    [
+        ("demo.md", "Made on two cores"),
+        ("guides/answers_to_4_mib.md", "The LSTM's weights"),
+        ("guides/own_csv_to_int8.md", "In the demo"),
+    ],
+)
+def test_pages_quote_the_demos_table_as_it_is(page: str, begins: str) -> None:
+    (quoting,) = (text for text in read(f"docs/{page}").split("\n\n") if text.startswith(begins))
+    figures = re.findall(r"\d+\.\d+", quoting)
+    assert len(figures) > 1
+    assert set(figures) <= set(re.findall(r"\d+\.\d+", read("experiments/demo/table.md")))
+
+
 def test_the_citation_is_of_this_version_and_licence() -> None:
     citation = yaml.safe_load(read("CITATION.cff"))
     assert citation["cff-version"] == "1.2.0"
@@ -124,12 +153,6 @@ def test_the_changelog_begins_with_what_is_not_released_and_names_the_version() 
     assert PROJECT["version"] in text
     kinds = re.findall(r"^### (\w+)", text, flags=re.MULTILINE)
     assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_to_files_that_are_there(name: str) -> None:
-    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", read(name)):
-        assert (root() / link).exists(), link
 
 
 def test_security_names_tests_that_are_there() -> None:
