@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from kd_lab.cli import path_override
+from kd_lab.cli.unknown_option import named_in, not_in_conf
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import default_data, root
 from kd_lab.core.redact import text as without_credentials
@@ -79,8 +80,8 @@ def compose(overrides: Sequence[str] = (), name: str = "config") -> DictConfig:
 def mistake(error: Exception) -> UserError:
     """Hydra's or OmegaConf's complaint as one line."""
     text = " ".join(str(error).split())
-    if unknown := re.search(r"Could not override '([^']+)'", text):
-        return _unknown(unknown[1])
+    if (key := named_in(error)) is not None:
+        return _unknown(key)
     typed = re.search(r"Error merging override (\S+?)=(.*)", text)
     if typed:
         why = str(error.__cause__ or error).splitlines()[0]
@@ -112,16 +113,7 @@ def experiments() -> list[str]:
 
 
 def _unknown(key: str) -> UserError:
-    if key in SEVERAL_DEVICES:
-        return UserError(
-            f"override {key}",
-            expected="one device for each cell",
-            got="several",
-            cure="Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2.",
-        )
-    return UserError(
-        f"override {key}",
-        expected="an option that conf/ has",
-        got="an unknown one",
-        cure="kd-lab --help lists the groups; kd-lab --cfg job prints every option.",
-    )
+    if key not in SEVERAL_DEVICES:
+        return not_in_conf(key)
+    cure = "Use several devices by running cells side by side: -m hydra/launcher=joblib hydra.launcher.n_jobs=2."
+    return UserError(f"override {key}", expected="one device for each cell", got="several", cure=cure)

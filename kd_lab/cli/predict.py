@@ -10,10 +10,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from kd_lab.cli.predict_cascade import measured_on_validation
-from kd_lab.cli.predict_input import InputTexts, of_arguments, of_lines
+from kd_lab.cli.predict_input import CHUNK, InputTexts, of_arguments, of_lines
 from kd_lab.cli.predict_output import AnswerWriter, Writer, answer_columns, answer_file
 from kd_lab.cli.predict_rows import PARQUET, ending
 from kd_lab.cli.predict_screen import Screen, fits
@@ -45,9 +44,9 @@ def predict(arguments: Sequence[str]) -> int:
     table = _table(options, answers) if options.csv else None
     second = TextClassifier(model_folder(options.ask), options.threads) if options.ask else None
     cascade, skipped = Cascade(model, options.abstain, second), 0
-    for one in (model, second):
-        if one is not None:
-            one.need(pairs=bool(options.pair_column))
+    models = [model] if second is None else [model, second]
+    for one in models:
+        one.need(pairs=bool(options.pair_column))
     columns = dict(zip(table.names, table.types, strict=True)) if table else dict.fromkeys([TEXT])
     try:
         with _writer(model, options, columns, answers) as writer:
@@ -62,18 +61,14 @@ def predict(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("kd-lab predict: interrupted", file=sys.stderr)
         return 130
-    for line in _told(options, cascade, skipped, table):
+    for line in _told(options, cascade, skipped, table, models):
         print(line, file=sys.stderr)
-    for one in (model, second):
-        if one is not None and one.cut:
-            print(
-                f"warning: {one.cut} longer than {one.max_tokens} word pieces: their ends were not read",
-                file=sys.stderr,
-            )
     return 0
 
 
-def _told(options: argparse.Namespace, cascade: Cascade, skipped: int, table: Table | None) -> Iterator[str]:
+def _told(
+    options: argparse.Namespace, cascade: Cascade, skipped: int, table: Table | None, models: Sequence[TextClassifier]
+) -> Iterator[str]:
     """What is said of the answers, beside them."""
     for name, new in table.renamed.items() if table else ():
         yield f"{options.csv}: its column {name!r} is written as {new!r}"
@@ -87,41 +82,29 @@ def _told(options: argparse.Namespace, cascade: Cascade, skipped: int, table: Ta
         second = model_folder(options.ask) if options.ask else None
         if (found := measured_on_validation(model_folder(options.model), options.abstain, second)) is not None:
             yield found
+    for one in models:
+        if one.cut:
+            yield f"warning: {one.cut} longer than {one.max_tokens} word pieces: their ends were not read"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("kd-lab predict", description=_DESCRIPTION)
-    parser.add_argument(
-        "texts", nargs="*", metavar="TEXT", help="what to classify; without any, lines of standard input"
-    )
-    parser.add_argument(
-        "--model", type=Path, required=True, metavar="DIR", help="an exported model, or a cell's folder"
-    )
-    parser.add_argument(
-        "--csv",
-        type=Path,
-        metavar="FILE",
-        help="classify the rows of a file instead: CSV in UTF-8, .jsonl, either with .gz behind it, or .parquet",
-    )
-    parser.add_argument("--text-column", default="text", metavar="NAME", help="its column of texts (default text)")
-    parser.add_argument(
-        "--pair-column", metavar="NAME", help="its column of second texts; needed for a model of pairs, and only there"
-    )
-    parser.add_argument(
-        "--skip-empty", action="store_true", help="pass over rows and lines without a text: their label is empty"
-    )
-    parser.add_argument(
-        "--abstain", type=float, metavar="P", help="say no label that is less probable than this, e.g. 0.9"
-    )
-    parser.add_argument(
-        "--ask", type=Path, metavar="DIR", help="another model of the same labels, which answers these rows"
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the answers there: .jsonl, .parquet, .tsv, else CSV; also .gz"
-    )
-    parser.add_argument("--probabilities", action="store_true", help="the probability of every class too")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts in a forward pass (default 32)")
-    parser.add_argument("--threads", type=int, metavar="N", help="that compute (default: all cores)")
+    add = parser.add_argument
+    add("texts", nargs="*", metavar="TEXT", help="what to classify; without any, lines of standard input")
+    add("--model", type=Path, required=True, metavar="DIR", help="an exported model, or a cell's folder")
+    text = "classify the rows of a file instead: CSV in UTF-8, .jsonl, either with .gz behind it, or .parquet"
+    add("--csv", type=Path, metavar="FILE", help=text)
+    add("--text-column", default="text", metavar="NAME", help="its column of texts (default text)")
+    text = "its column of second texts; needed for a model of pairs, and only there"
+    add("--pair-column", metavar="NAME", help=text)
+    add("--skip-empty", action="store_true", help="pass over rows and lines without a text: their label is empty")
+    add("--abstain", type=float, metavar="P", help="say no label that is less probable than this, e.g. 0.9")
+    add("--ask", type=Path, metavar="DIR", help="another model of the same labels, which answers these rows")
+    text = "write the answers there: .jsonl, .parquet, .tsv, else CSV; also .gz"
+    add("--out", type=Path, metavar="FILE", help=text)
+    add("--probabilities", action="store_true", help="the probability of every class too")
+    add("--batch-size", type=int, default=32, metavar="N", help="texts in a forward pass (default 32)")
+    add("--threads", type=int, metavar="N", help="that compute (default: all cores)")
     return parser
 
 
@@ -134,9 +117,8 @@ def _check(options: argparse.Namespace) -> None:
         cure = "Put the pairs into a CSV file, and name it with --csv FILE."
         raise UserError("--pair-column", expected="--csv FILE", got="none", cure=cure)
     if options.batch_size < 1:
-        raise UserError(
-            "--batch-size", expected="at least 1", got=str(options.batch_size), cure="Give a larger number."
-        )
+        got, cure = str(options.batch_size), "Give a larger number."
+        raise UserError("--batch-size", expected="at least 1", got=got, cure=cure)
     if options.abstain is not None:
         check_threshold(options.abstain, "--abstain")
     if options.ask and options.abstain is None:
@@ -163,11 +145,10 @@ def _check_out(out: Path, csv: Path | None) -> None:
 def _asked(options: argparse.Namespace) -> Iterator[InputTexts]:
     if options.texts:
         return of_arguments(options.texts, options.skip_empty)
-    lines: BinaryIO = sys.stdin.buffer
-    if sys.stdin.isatty():
+    typed = sys.stdin.isatty()
+    if typed:
         print("a text a line; Ctrl-D ends", file=sys.stderr)
-        return of_lines(lines, 1, skip_empty=options.skip_empty)
-    return of_lines(lines, skip_empty=options.skip_empty)
+    return of_lines(sys.stdin.buffer, 1 if typed else CHUNK, options.skip_empty)
 
 
 def _table(options: argparse.Namespace, answers: Sequence[str]) -> Table:

@@ -85,10 +85,10 @@ def report(arguments: Sequence[str]) -> int:
 
 def _refuse(options: argparse.Namespace) -> None:
     """Refuses numbers that mean nothing."""
-    for name, least in (("rows", 1), ("rounds", 1), ("threads", 1)):
+    for name in ("rows", "rounds", "threads"):
         given = getattr(options, name)
-        if given is not None and given < least:
-            raise UserError(f"--{name}", expected=f"a whole number from {least}", got=str(given), cure="Give another.")
+        if given is not None and given < 1:
+            raise UserError(f"--{name}", expected="a whole number from 1", got=str(given), cure="Give another.")
     if not 0 < options.margin < 1:
         cure = "Give a fraction: 0.01 is one point."
         raise UserError("--margin", expected="above 0 and below 1", got=str(options.margin), cure=cure)
@@ -166,7 +166,7 @@ def _written(files: Sequence[Path]) -> str:
 
 def _show_check(checked: Check, multirun: Path, experiments: Path) -> None:
     """Prints a check and writes it: beside the report, and, of the checkout's own results, where it is committed."""
-    (Console() if sys.stdout.isatty() else Console(width=180)).print(check_table.to_rich(checked))
+    _say(check_table.to_rich(checked), [])
     path = multirun / checked.name / FOLDER / "check.md"
     with disk_errors(path):
         path.write_text(check_table.to_text(checked, f"kd-lab report {checked.name} --check"), encoding="utf-8")

@@ -31,6 +31,11 @@ def named_in(error: Exception) -> str | None:
     return found[1] if found else None
 
 
+def not_in_conf(key: str, cure: str = _CURE) -> UserError:
+    """The mistake of giving an option where no group is chosen that might have it."""
+    return UserError(f"override {key}", expected="an option that conf/ has", got="an unknown one", cure=cure)
+
+
 def without(overrides: Sequence[str], key: str) -> list[str]:
     """The overrides that do not set the option."""
     parser = OverridesParser.create()
@@ -65,8 +70,7 @@ def unknown_option(key: str, overrides: Sequence[str], load: Callable[[Sequence[
     here = chosen(config, key)
     if here is None:
         near = get_close_matches(key, list(map(str, config)), 1)
-        cure = f"Is {near[0]} meant? {_CURE}" if near else _CURE
-        return UserError(f"override {key}", expected="an option that conf/ has", got="an unknown one", cure=cure)
+        return not_in_conf(key, f"Is {near[0]} meant? {_CURE}" if near else _CURE)
     rest = key.removeprefix(f"{here.place}.")
     group = f"{here.group}{'' if here.place == here.group.replace('/', '.') else '@' + here.place}"
     others = [name for name in _options(here.group) if name != here.option and _has(here.group, name, rest)]
