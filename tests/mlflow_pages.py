@@ -109,14 +109,15 @@ class Pages:
 
     def find(self, selector: str) -> Any:
         """The visible element of a CSS selector."""
-        return self.wait(
-            selector, lambda: next(e for e in [*self.driver.find_elements("css selector", selector), None] if _seen(e))
-        )
+        return self._visible(selector, "css selector", selector)
 
     def text(self, text: str) -> Any:
         """The visible element that says exactly this."""
-        path = f"//*[normalize-space(text())={json.dumps(text)}]"
-        return self.wait(text, lambda: next(e for e in [*self.driver.find_elements("xpath", path), None] if _seen(e)))
+        return self._visible(text, "xpath", f"//*[normalize-space(text())={json.dumps(text)}]")
+
+    def _visible(self, what: str, by: str, value: str) -> Any:
+        found = self.driver.find_elements
+        return self.wait(what, lambda: next((one for one in found(by, value) if one.is_displayed()), None))
 
     def click(self, element: Callable[[], Any], what: str) -> None:
         """Clicks, again where the page was redrawn or something lay over it meanwhile."""
@@ -146,10 +147,6 @@ class Pages:
         seen = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
         path.parent.mkdir(parents=True, exist_ok=True)
         seen.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
-
-
-def _seen(element: Any) -> bool:
-    return element is None or element.is_displayed()
 
 
 def coloured(image: Image.Image) -> NDArray[np.bool_]:
