@@ -12,24 +12,10 @@ NAME = "small"
 KINDS = {"b": "the old {} number {}", "a": "a red {} number {}", "c": "no green {} number {}"}
 NOUNS = ("house", "cat", "river", "song")
 LINE = [
-    "-m",
-    "dataset=csv",
-    "tracking=none",
-    f"name={NAME}",
-    "model=distilbert_mini",
-    "model.init=random",
-    "model.layers=2",
-    "model.keep_layers=null",
-    "model.width=32",
-    "model.heads=4",
-    "model.feed_forward=48",
-    "optimizer.encoder_lr=0.01",
-    "trainer.max_epochs=8",
-    "model@teacher.model=lstm_attention",
-    "teacher.model.hidden=16",
-    "teacher.model.init=random",
-    "teacher.trainer.max_epochs=2",
-    "evaluation=none",
+    *("-m", "dataset=csv", "tracking=none", f"name={NAME}", "evaluation=none", "optimizer.encoder_lr=0.01"),
+    *("model=distilbert_mini", "model.init=random", "model.layers=2", "model.keep_layers=null", "model.width=32"),
+    *("model.heads=4", "model.feed_forward=48", "trainer.max_epochs=8", "model@teacher.model=lstm_attention"),
+    *("teacher.model.hidden=16", "teacher.model.init=random", "teacher.trainer.max_epochs=2"),
     "compression=[],[onnx_int8],[onnx],[trim_vocabulary,prune_heads]",
 ]
 

@@ -169,11 +169,7 @@ def test_the_value_that_a_cure_gives_is_right(target: str) -> None:
         ("seed=null", "seed", "got null"),
         ("seed=", "seed", "got ''"),
         ("seed=true", "seed", "got True"),
-        (
-            "model=lstm_attention model.hidden=7.5",
-            "model.hidden",
-            "to 32768, got 7.5. Use e.g. model.hidden=240",
-        ),
+        ("model=lstm_attention model.hidden=7.5", "model.hidden", "to 32768, got 7.5. Use e.g. model.hidden=240"),
         ("model=lstm_attention model.hidden=1000000000", "model.hidden", "from 1 to 32768"),
         ("model=lstm_attention model.layers=1000000", "model.layers", "from 1 to 256"),
         ("model=lstm_attention model.hidden=480.0", "model.hidden", "Write model.hidden=480."),
