@@ -1,4 +1,4 @@
-"""Options by which a cell takes a second or two: a student, a teacher like it, none, and the tests' own data set."""
+"""Options by which a cell takes a second or two: a student, a teacher like it, none, and the tests' own data sets."""
 
 STUDENT = ("model=lstm_attention", "model.hidden=8", "model.init=random", "trainer.device=cpu", "evaluation=none")
 EPOCH = "trainer.max_epochs=1"
@@ -8,3 +8,5 @@ TEACHER = (
 )
 ALONE = ("teacher=none", "loss=cross_entropy")
 TOY = ("dataset=csv", "dataset.path=toy.csv", "tracking=none")  # beside the process; workers must stand there too
+QUICK = (*STUDENT, "trainer.max_epochs=2", *ALONE, "tracking=none")  # of a program, which gives its own texts
+COLUMNS = {"text": "says", "label": "kind"}  # of the tests' own data frame

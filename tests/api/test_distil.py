@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from quick_cell import COLUMNS, QUICK
+from quick_lines import COLUMNS, QUICK
 
 import kd_lab
 from kd_lab.__main__ import command
@@ -73,11 +73,11 @@ def _judged(small: kd_lab.api.result.Run, more: list[str]) -> int:
 def test_texts_that_are_none_are_one_clear_line(table: pd.DataFrame, unlabelled: object, words: str) -> None:
     with pytest.raises(kd_lab.UserError, match=words):
         kd_lab.distil(train=table, unlabelled=unlabelled, **COLUMNS)
-    with pytest.raises(kd_lab.UserError, match="expected train beside unlabelled"):
-        kd_lab.run(unlabelled=["a text"])
 
 
-def test_a_folder_is_a_ready_teacher_and_a_file_is_one_of_answers(table: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_folder_is_a_ready_teacher_a_file_is_one_of_answers_and_without_one_labels_are_all(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
     first = kd_lab.distil(*TEACHER, *SMALL, train=table, **COLUMNS)
     ready = first.save(tmp_path / "it's ready")
     quick = [one for one in SMALL if not one.startswith("teacher.")]
@@ -88,12 +88,8 @@ def test_a_folder_is_a_ready_teacher_and_a_file_is_one_of_answers(table: pd.Data
     told = kd_lab.distil(*quick, train=table, **COLUMNS, teacher=str(tmp_path / "said.parquet"))
     assert told.result.teacher["answers"]["train"]["agreement"] == 1.0
     Path("none").mkdir()  # an option's name is not taken for a folder
-    alone = [one for one in quick if not one.startswith("loss")]
-    assert kd_lab.distil(*alone, train=table, **COLUMNS, teacher="none").result.teacher == {}
-
-
-def test_without_a_teacher_it_learns_from_the_labels_alone(table: pd.DataFrame) -> None:
-    alone = kd_lab.distil(*QUICK[:5], *QUICK[7:], train=table, **COLUMNS, teacher="none")
+    alone = kd_lab.distil(*quick, train=table, **COLUMNS, teacher="none")
+    assert alone.result.teacher == {}
     assert list(alone.table["method"]) == ["baseline"]
 
 

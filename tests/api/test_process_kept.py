@@ -22,7 +22,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.basecontainer import BaseContainer
-from quick_cell import COLUMNS, QUICK
+from quick_lines import COLUMNS, QUICK
 
 import kd_lab
 

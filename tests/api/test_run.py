@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
-from quick_cell import COLUMNS, QUICK
+from quick_lines import COLUMNS, QUICK
 
 import kd_lab
 from kd_lab.__main__ import command
@@ -21,8 +21,13 @@ from kd_lab.pipeline.cell import Cell
 from kd_lab.training.lightning_module import Distillation
 
 
-def test_a_run_gives_figures_a_model_and_a_table_that_shows_itself(table: pd.DataFrame, workplace: Path) -> None:
+def test_a_run_gives_figures_a_model_and_a_table_that_shows_itself_and_prints_nothing_on_stdout(
+    table: pd.DataFrame, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ran = kd_lab.run(*QUICK, train=table, **COLUMNS)
+    said = capsys.readouterr()
+    assert not said.out
+    assert "runs/" in said.err
     assert ran.folder.is_relative_to(workplace / "multirun" / "runs")
     assert ran.metrics == json.loads((ran.folder / "result.json").read_text())["metrics"] == ran.result.metrics
     labels, probabilities = ran.predict(["the old cat number 3", "no green song number 1"])
@@ -49,13 +54,6 @@ def test_what_has_finished_is_not_run_again_by_whichever_way(
     assert kd_lab.run(*line).result == first.result
     assert command(line) == 0
     assert "lstm_attention" in capsys.readouterr().out
-
-
-def test_nothing_is_printed_on_stdout(table: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
-    kd_lab.run(*QUICK, train=table, **COLUMNS)
-    told = capsys.readouterr()
-    assert not told.out
-    assert "runs/" in told.err
 
 
 def test_splits_that_are_given_are_used_and_pairs_too(table: pd.DataFrame) -> None:
@@ -103,6 +101,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 def test_validation_without_train_and_a_wrong_column_are_mistakes(table: pd.DataFrame) -> None:
     with pytest.raises(kd_lab.UserError, match="expected train beside test, got test alone"):
         kd_lab.run(*QUICK, test=table, **COLUMNS)
+    with pytest.raises(kd_lab.UserError, match="expected train beside unlabelled"):
+        kd_lab.run(unlabelled=["a text"])
     with pytest.raises(kd_lab.UserError, match="train: expected a column 'text', once, got 'says', 'kind'"):
         kd_lab.run(*QUICK, train=table)
 

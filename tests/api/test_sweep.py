@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from quick_cell import COLUMNS, QUICK
+from quick_lines import COLUMNS, QUICK
 
 import kd_lab
 from kd_lab.__main__ import command
@@ -47,7 +47,7 @@ def test_a_sweep_gives_its_cells_a_table_and_a_verdict_and_goes_on_where_it_was(
 
 
 def test_a_file_that_was_changed_meanwhile_is_read_again(toy_csv: Path) -> None:
-    line = [*QUICK, "name=mine", "seed=0,1", "dataset=csv", f"dataset.path={toy_csv}"]
+    line = [*QUICK, "name=mine", "seed=0", "dataset=csv", f"dataset.path={toy_csv}"]
     names = [kd_lab.sweep(*line).cells[0].result.fingerprint["tokens"] for _ in range(2)]
     toy_csv.write_text(toy_csv.read_text() + "one more text of the user's,food\n")
     names.append(kd_lab.sweep(*line).cells[0].result.fingerprint["tokens"])
