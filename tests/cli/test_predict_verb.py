@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from small_study import cell
 
-from kd_lab.__main__ import command
 from kd_lab.serving.text_classifier import TextClassifier
 
 TEXTS = ["the old cat number 3", "a red house number 7", "no green song number 1"]
@@ -39,29 +38,21 @@ def model(request: pytest.FixtureRequest, small_study: Path) -> Path:
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """`kd-lab predict` in this process, which spares the start of one."""
-
-    def ask(*given: str, stdin: bytes = b"", code: int = 0) -> Any:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        assert command(["predict", *given]) == code
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return said
-
-    return ask
+def onnx(small_study: Path) -> Path:
+    """Of what is the same for every model."""
+    return cell(small_study, "[onnx_int8]") / "model"
 
 
 def answers(text: str, delimiter: str = "\t") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
 
 
-def test_texts_as_arguments_and_lines_get_the_models_own_labels(model: Path, ask: Callable[..., Any]) -> None:
+def test_texts_as_arguments_and_lines_get_the_models_own_labels(model: Path, predict: Callable[..., Any]) -> None:
     labels, probabilities = TextClassifier(model).predict(TEXTS)
     line = [sys.executable, "-m", "kd_lab", "predict", "--model", str(model), *TEXTS]
     done = subprocess.run(line, check=False, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
-    lines = ask("--model", str(model.parent), "--batch-size", "1", stdin="\n".join(TEXTS).encode()).out
+    lines = predict(model.parent, "--batch-size", "1", stdin="\n".join(TEXTS).encode()).out
     for rows in (answers(done.stdout.decode()), answers(lines)):
         assert [row["text"] for row in rows] == TEXTS
         assert [row["label"] for row in rows] == labels
@@ -69,42 +60,42 @@ def test_texts_as_arguments_and_lines_get_the_models_own_labels(model: Path, ask
             assert float(row["probability"]) == pytest.approx(odds.max(), abs=0.05)  # INT8 depends on the batch
 
 
-def test_the_probabilities_of_all_classes_sum_to_one(model: Path, ask: Callable[..., Any]) -> None:
-    (row,) = answers(ask("--model", str(model), "--probabilities", TEXTS[0]).out)
+def test_the_probabilities_of_all_classes_sum_to_one(model: Path, predict: Callable[..., Any]) -> None:
+    (row,) = answers(predict(model, "--probabilities", TEXTS[0]).out)
     each = {name: float(row[f"probability.{name}"]) for name in "abc"}
     assert sum(each.values()) == pytest.approx(1, abs=1e-5)
     assert max(each, key=each.__getitem__) == row["label"]
 
 
 def test_what_a_killed_process_left_beside_its_answers_is_cleared_by_the_next(
-    small_study: Path, tmp_path: Path, ask: Callable[..., Any]
+    onnx: Path, tmp_path: Path, predict: Callable[..., Any]
 ) -> None:
     out = tmp_path / "out.csv"
-    given = ["--model", str(cell(small_study, "[onnx_int8]") / "model"), "--out", str(out), *TEXTS]
+    given = ["--out", "out.csv", *TEXTS]
     out.write_text("earlier")
-    killed = subprocess.run([sys.executable, "-c", KILLED, *given], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, "--model", str(onnx), *given], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert out.read_text() == "earlier"
     assert len(os.listdir(tmp_path)) == 2
-    ask(*given)
+    predict(onnx, *given)
     assert os.listdir(tmp_path) == ["out.csv"]
     assert [row["text"] for row in answers(out.read_text(), ",")] == TEXTS
-    ask(*given, "", code=2)
+    predict(onnx, *given, "", code=2)
     assert os.listdir(tmp_path) == ["out.csv"]
     assert len(answers(out.read_text(), ",")) == len(TEXTS)
 
 
-def test_an_onnx_model_answers_without_torch(small_study: Path) -> None:
+def test_an_onnx_model_answers_without_torch(onnx: Path) -> None:
     code = (
         "import sys\nfrom kd_lab.__main__ import command\n"
-        f"code = command(['predict', '--model', {str(cell(small_study, '[onnx_int8]'))!r}, 'a red cat'])\n"
+        f"code = command(['predict', '--model', {str(onnx)!r}, 'a red cat'])\n"
         "assert code == 0 and not {'torch', 'transformers', 'mlflow', 'pytorch_lightning'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_a_text_of_100_000_characters_is_cut_and_said_so(model: Path, ask: Callable[..., Any]) -> None:
-    said = ask("--model", str(model), "word " * 20_000)
+def test_a_text_of_100_000_characters_is_cut_and_said_so(model: Path, predict: Callable[..., Any]) -> None:
+    said = predict(model, "word " * 20_000)
     assert "longer than" in said.err
     assert len(answers(said.out)) == 1
 
@@ -118,38 +109,33 @@ def test_a_text_of_100_000_characters_is_cut_and_said_so(model: Path, ask: Calla
     ],
 )
 def test_what_is_no_text_on_stdin_is_refused_with_its_line(
-    model: Path, stdin: bytes, words: str, ask: Callable[..., Any]
+    onnx: Path, stdin: bytes, words: str, predict: Callable[..., Any]
 ) -> None:
-    said = ask("--model", str(model), stdin=stdin, code=2)
-    assert words in said.err
-    assert said.err.count("\n") == 1
+    assert words in predict(onnx, stdin=stdin, code=2).err
 
 
 @pytest.mark.parametrize(
     ("encoding", "by"), [("utf-16", "stdin"), ("utf-16-be", "stdin"), ("utf-32", "stdin"), ("cp1252", "--csv")]
 )
 def test_the_cure_for_another_encoding_works_as_it_is_typed(
-    encoding: str, by: str, small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+    encoding: str, by: str, onnx: Path, tmp_path: Path, predict: Callable[..., Any]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    model = ["--model", str(cell(small_study, "[onnx_int8]") / "model")]
     text = "the café\u2019s cat"
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     content = f"{mark}text\n{text}\n".encode(encoding)
     (tmp_path / "my in.csv").write_bytes(content)
     given, stdin = (["--csv", "my in.csv"], b"") if by == "--csv" else ([], content)
-    said = ask(*model, *given, stdin=stdin, code=2).err
-    assert said.count("\n") == 1
+    said = predict(onnx, *given, stdin=stdin, code=2).err
     cure = said[said.index("iconv -f") :].strip()
     if by == "--csv":
         subprocess.run(cure, shell=True, check=True)  # noqa: S602 - it is what a user types
         told = said.partition("give --csv ")[2].partition(":")[0]
-        (row,) = answers(ask(*model, "--csv", *shlex.split(told)).out, ",")
+        (row,) = answers(predict(onnx, "--csv", *shlex.split(told)).out, ",")
     else:
         assert cure.endswith(" FILE | kd-lab predict --model DIR")
         line = cure.partition(" | ")[0].replace("FILE", "'my in.csv'")
         converted = subprocess.run(line, shell=True, check=True, capture_output=True)  # noqa: S602
-        row = answers(ask(*model, stdin=converted.stdout).out)[-1]
+        row = answers(predict(onnx, stdin=converted.stdout).out)[-1]
     assert row["text"] == text
 
 
@@ -165,27 +151,16 @@ def test_the_cure_for_another_encoding_works_as_it_is_typed(
     ],
 )
 def test_a_mistake_is_one_line(
-    model: Path,
-    given: list[str],
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    onnx: Path, given: list[str], words: str, tmp_path: Path, predict: Callable[..., Any]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "in.csv").write_text("id,words\n1,a red cat\n")
     os.mkfifo(tmp_path / "pipe")
-    assert command(["predict", "--model", str(model), *given]) == 2
+    assert words in predict(onnx, *given, code=2).err
     assert sorted(os.listdir(tmp_path)) == ["in.csv", "pipe"]
-    said = capsys.readouterr().err
-    assert words in said
-    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "labels", "tokenizer", "no tokenizer", "card"])
-def test_a_damaged_folder_is_refused(
-    model: Path, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_folder_is_refused(model: Path, damage: str, tmp_path: Path, predict: Callable[..., Any]) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(model, folder)
     (weights,) = [path for path in folder.iterdir() if path.suffix in (".onnx", ".safetensors")]
@@ -200,7 +175,4 @@ def test_a_damaged_folder_is_refused(
         (folder / "tokenizer.json").unlink()
     else:
         (folder / "classifier.json").write_text("[]")
-    assert command(["predict", "--model", str(folder), "a red cat"]) == 2
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1
-    assert str(folder) in said.err
+    assert str(folder) in predict(folder, "a red cat", code=2).err

@@ -29,11 +29,9 @@ SMALL = [
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    masked_checkpoints.write(Path("bert"))
-    masked_checkpoints.write_corpus(Path("more.txt"))
-    return tmp_path
+def files(workplace: Path) -> None:
+    masked_checkpoints.write(workplace / "bert")
+    masked_checkpoints.write_corpus(workplace / "more.txt")
 
 
 def test_a_student_is_pre_trained_found_again_and_fine_tuned(toy_csv, capsys):
@@ -95,10 +93,7 @@ def test_a_student_is_pre_trained_found_again_and_fine_tuned(toy_csv, capsys):
         (["model=lstm_attention"], "model: expected an encoder, got lstm_attention"),
         (["teacher=none"], "loss term 'kl': expected a teacher, for its logits, got none"),
         (["loss.weights.kl=-1"], "loss.weights.kl"),
-        (
-            ["tokenizer.max_tokens=600"],
-            "tokenizer.max_tokens: expected at most 66, as bert has positions, got 600",
-        ),
+        (["tokenizer.max_tokens=600"], "tokenizer.max_tokens: expected at most 66, as bert has positions, got 600"),
         (["model=distilbert_mini"], "expected a student that reads the teacher's pieces"),
         (["name=a/b"], "name: expected a name without /"),
         (["name=../a"], "name"),
