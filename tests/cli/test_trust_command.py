@@ -7,20 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick_lines import EPOCH, STUDENT, TOY
 
 from kd_lab.__main__ import command
-from kd_lab.core import trust
+from kd_lab.core import code_hash, results, trust
 
-QUICK = [
-    "model=lstm_attention",
-    "model.init=random",
-    "model.hidden=8",
-    "trainer.max_epochs=1",
-    "tracking=none",
-    "teacher=none",
-    "evaluation=none",
-    "hydra.searchpath=[file://conf]",
-]
+QUICK = [*TOY, *STUDENT, EPOCH, "teacher=none", "hydra.searchpath=[file://conf]"]
 TERM = """\
 from pathlib import Path
 
@@ -35,16 +27,15 @@ class Mine(CrossEntropy):
 
 
 @pytest.fixture
-def line(own_package: Path, toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def line(workplace: Path, own_package: Path, toy_csv: Path) -> list[str]:
     """What runs a cell under a loss of the user's own, but for the trust; conf/ beside it holds the loss."""
-    monkeypatch.chdir(tmp_path)
     (own_package / "term.py").write_text(TERM)
-    (tmp_path / "conf" / "loss").mkdir(parents=True)
-    (tmp_path / "conf" / "loss" / "own.yaml").write_text(
+    Path("conf/loss").mkdir(parents=True)
+    Path("conf/loss/own.yaml").write_text(
         "_target_: kd_lab.losses.weighted_sum.WeightedSum\n"
         f"terms: {{mine: {{_target_: {own_package.name}.term.Mine}}}}\nweights: {{mine: 1.0}}\n"
     )
-    return [*QUICK, "dataset=csv", f"dataset.path={toy_csv}", "loss=own"]
+    return [*QUICK, "loss=own"]
 
 
 def refused(line: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -62,11 +53,13 @@ def refused(line: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def forget(package: Path) -> None:
     """As in a new process."""
     Path("imported").unlink()
+    for kept in (code_hash._closure, code_hash._hash, code_hash._imported, code_hash._read):
+        kept.cache_clear()
     for module in [name for name in sys.modules if name.partition(".")[0] == package.name]:
         del sys.modules[module]
 
 
-def test_a_loss_of_the_users_own_runs_where_the_line_trusts_its_package(
+def test_a_loss_of_the_users_own_runs_where_the_line_trusts_its_package_and_is_renamed_by_an_edit(
     line: list[str], own_package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = refused(line, capsys)
@@ -77,6 +70,12 @@ def test_a_loss_of_the_users_own_runs_where_the_line_trusts_its_package(
     (file,) = Path("multirun").glob("*/*/result.json")
     assert "trust" not in file.parent.name, "who is trusted makes a cell no other one"
     assert trust.names() == ()
+    first = results.read(file.parent).fingerprint
+    (own_package / "term.py").write_text(TERM.replace("pass", "scale = 2"))
+    forget(own_package)
+    assert command([*line, f"trust.packages=[{own_package.name}]"]) == 0
+    now = results.read(file.parent).fingerprint
+    assert {kind for kind in first if first[kind] != now[kind]} == {"fit", "compressed", "result"}
 
 
 def test_a_users_yaml_may_trust_and_a_sweep_trusts_for_all_its_cells(
