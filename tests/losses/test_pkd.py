@@ -49,8 +49,12 @@ def test_embeddings_the_last_layer_and_other_tokens_do_not_count() -> None:
     assert reached.nonzero().tolist() == [[1, 0], [2, 0]]
 
 
-def test_another_width_is_refused_with_the_loss_that_bridges_it() -> None:
+def test_another_width_or_depth_is_refused_with_the_loss_that_bridges_it() -> None:
     shape = ModelShape(frozenset(Outputs._fields), 8, layers=3)
     PKD().check_models("pkd", shape, shape)
     with pytest.raises(UserError, match=r"'pkd': expected a student of the teacher's width 16, got 8.*loss=tinybert"):
         PKD().check_models("pkd", shape, shape._replace(width=16))
+    for layers in (1, 4):
+        told = f"'pkd': expected a student of 2 to 3 layers, as its teacher has, got {layers}"
+        with pytest.raises(UserError, match=told):
+            PKD().check_models("pkd", shape._replace(layers=layers), shape)

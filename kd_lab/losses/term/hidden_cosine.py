@@ -7,12 +7,11 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.base import Term
-from kd_lab.losses.model_checks import check_width
+from kd_lab.core.types import Batch, Outputs
+from kd_lab.losses.token_term import TokenTerm
 
 
-class HiddenCosine(Term):
+class HiddenCosine(TokenTerm):
     """mean over the batch's real tokens of 1 - cos(h_s, h_t), from 0 to 2; padding does not count.
 
     h: last-layer token states (H,). 0 when student equals teacher, or is a positive multiple of it. The teacher must be
@@ -20,12 +19,8 @@ class HiddenCosine(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"hidden"})
-    multi_label: ClassVar[bool] = True
     returns: ClassVar[frozenset[str]] = frozenset({"logits", "hidden"})
-
-    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
-        """See `Term`."""
-        check_width(name, student, teacher)
+    same_width: ClassVar[bool] = True
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two hidden (B, T, H) and the attention mask (B, T) to a scalar.

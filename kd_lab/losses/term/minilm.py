@@ -6,15 +6,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.base import Term
-from kd_lab.losses.model_checks import check_heads
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.relations import divergence, scores
+from kd_lab.losses.token_term import TokenTerm
 
 _CURE = "Give the student the teacher's heads and tokenizer, or choose loss=minilm_v2."
 
 
-class MiniLm(Term):
+class MiniLm(TokenTerm):
     """KL(A_t || A_s) + KL(V_t || V_s) of the last layer, each a mean over real tokens and heads, in nats.
 
     A = softmax(q k' / sqrt(D)), V = softmax(v v' / sqrt(D)), over real tokens; D is each model's own, so the widths may
@@ -23,12 +22,8 @@ class MiniLm(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"attention", "values"})
-    multi_label: ClassVar[bool] = True
     returns: ClassVar[frozenset[str]] = frozenset({"logits", "attention", "values"})
-
-    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
-        """See `Term`."""
-        check_heads(name, student, teacher)
+    same_heads: ClassVar[bool] = True
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two attention (B, A, T, T) and values (B, A, T, D), D of each its own, to a scalar.

@@ -7,13 +7,12 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.base import Term
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.layer_map import Which, check_which, teacher_layers
-from kd_lab.losses.model_checks import check_depth, check_width
+from kd_lab.losses.token_term import TokenTerm
 
 
-class PKD(Term):
+class PKD(TokenTerm):
     """mean over rows and layers but the last of |h_s/|h_s| - h_t/|h_t||^2, from 0 to 4.
 
     h: the first token's state (H,). 0 when student equals teacher, or is a positive multiple of it. The last layer is
@@ -26,17 +25,13 @@ class PKD(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"all_hidden"})
-    multi_label: ClassVar[bool] = True
     returns: ClassVar[frozenset[str]] = frozenset({"logits", "all_hidden"})
+    fewest_layers: ClassVar[int] = 2
+    same_width: ClassVar[bool] = True
 
     def __init__(self, layers: Which = "every") -> None:
         super().__init__()
         self.layers = check_which("loss.terms.pkd.layers", layers)
-
-    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
-        """See `Term`."""
-        check_depth(name, student, teacher, fewest=2)
-        check_width(name, student, teacher)
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two all_hidden (B, L + 1, T, H), L of each its own, to a scalar.

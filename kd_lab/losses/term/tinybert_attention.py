@@ -6,13 +6,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.base import Term
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.layer_map import Which, check_which, teacher_layers
-from kd_lab.losses.model_checks import check_depth, check_heads
+from kd_lab.losses.token_term import TokenTerm
 
 
-class TinyBertAttention(Term):
+class TinyBertAttention(TokenTerm):
     """mean over pairs of real tokens, heads and layers of (s_s - s_t)^2; s = q k' / sqrt(D), padding does not count.
 
     0 when student equals teacher. Scores before softmax, which converge faster (Jiao et al., arXiv:1909.10351, equation
@@ -23,17 +22,13 @@ class TinyBertAttention(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"all_attention"})
-    multi_label: ClassVar[bool] = True
     returns: ClassVar[frozenset[str]] = frozenset({"logits", "all_attention"})
+    fewest_layers: ClassVar[int] = 1
+    same_heads: ClassVar[bool] = True
 
     def __init__(self, layers: Which = "every") -> None:
         super().__init__()
         self.layers = check_which("loss.terms.tinybert_attention.layers", layers)
-
-    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
-        """See `Term`."""
-        check_depth(name, student, teacher)
-        check_heads(name, student, teacher)
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two all_attention (B, L, A, T, T), L of each its own, and the mask (B, T) to a scalar.

@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.base import Term
+from kd_lab.core.types import Batch, Outputs
 from kd_lab.losses.layer_map import Which, check_which, teacher_layers
-from kd_lab.losses.model_checks import check_depth
+from kd_lab.losses.token_term import TokenTerm
 
 
-class TinyBertHidden(Term):
+class TinyBertHidden(TokenTerm):
     """mean over real tokens, units, embeddings and layers of (h_s W + b - h_t)^2; padding does not count.
 
     h: token states (H,) of the embeddings and of each layer, W and b the same for all. They belong to the term: fitted
@@ -29,8 +28,8 @@ class TinyBertHidden(Term):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"all_hidden"})
-    multi_label: ClassVar[bool] = True
     returns: ClassVar[frozenset[str]] = frozenset({"logits", "all_hidden"})
+    fewest_layers: ClassVar[int] = 1
     has_weights: ClassVar[bool] = True
 
     def __init__(self, layers: Which = "every") -> None:
@@ -46,10 +45,6 @@ class TinyBertHidden(Term):
             with torch.no_grad():
                 nn.init.eye_(self.projection.weight)
                 self.projection.bias.zero_()
-
-    def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
-        """See `Term`."""
-        check_depth(name, student, teacher)
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From two all_hidden (B, L + 1, T, H), L and H of each its own, and the mask (B, T) to a scalar.
