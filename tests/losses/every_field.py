@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from kd_lab.core.types import Outputs
+from kd_lab.core.types import Batch, Outputs
 
 ROWS, TOKENS, CLASSES, WIDTH, LAYERS, HEADS = 4, 3, 5, 6, 2, 3
 TOKEN_AXES = {  # field -> where its tokens are
@@ -19,6 +19,7 @@ TOKEN_AXES = {  # field -> where its tokens are
     "all_hidden": (2,),
     "all_attention": (3, 4),
 }
+MASK = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])  # of a batch, the tokens that are no padding
 
 
 def said(
@@ -49,6 +50,11 @@ def said(
         all_hidden=some(rows, layers + 1, tokens, width),
         all_attention=some(rows, layers, heads, tokens, tokens),
     )
+
+
+def batch(teacher: Outputs | None, labels: Sequence[int] = (0, 4, -1, 2)) -> Batch:
+    """The rows of which a teacher says this."""
+    return Batch(torch.arange(ROWS), MASK, MASK, torch.tensor(labels), teacher=teacher)
 
 
 def fields(outputs: Outputs) -> dict[str, Tensor]:

@@ -10,19 +10,15 @@ import torch
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
+from two_models import taught
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 
 
-def batch(labels: list[int]) -> Batch:
-    tokens = torch.ones(len(labels), 2, dtype=torch.int64)
-    return Batch(torch.arange(len(labels)), tokens, tokens, torch.tensor(labels))
-
-
 def size(logits: Tensor, labels: list[int], label_smoothing: float = 0.0) -> Tensor:
-    return CrossEntropy(label_smoothing)(Outputs(logits), batch(labels))
+    return CrossEntropy(label_smoothing)(Outputs(logits), taught(None, labels))
 
 
 def test_worked_value() -> None:
@@ -94,14 +90,14 @@ def test_balanced_rows_count_as_much_as_their_class_is_rare() -> None:
     known = [row for row, label in enumerate(labels) if label >= 0]
     rows = [labels[row] for row in known]
     wanted = log_loss(rows, logits[known].softmax(1).numpy(), sample_weight=weights[rows], labels=[0, 1, 2])
-    assert term(Outputs(logits), batch(labels)).item() == pytest.approx(wanted, rel=1e-5)
-    assert term(Outputs(logits), batch([-1] * 7)).item() == 0
+    assert term(Outputs(logits), taught(None, labels)).item() == pytest.approx(wanted, rel=1e-5)
+    assert term(Outputs(logits), taught(None, [-1] * 7)).item() == 0
 
 
 def test_rows_count_alike_unless_told_otherwise() -> None:
     logits, plain = torch.randn(4, 3), CrossEntropy()
     plain.prepare(torch.tensor([8, 1, 3]), 12)
-    assert torch.equal(plain(Outputs(logits), batch([0, 1, 2, 2])), size(logits, [0, 1, 2, 2]))
+    assert torch.equal(plain(Outputs(logits), taught(None, [0, 1, 2, 2])), size(logits, [0, 1, 2, 2]))
 
 
 def test_balanced_weights_count_rows_whatever_is_smoothed() -> None:
@@ -109,7 +105,7 @@ def test_balanced_weights_count_rows_whatever_is_smoothed() -> None:
     loss = CrossEntropy(label_smoothing=0.1, class_weights="balanced")
     loss.prepare(torch.tensor([40, 1]), 41)
     logits = torch.zeros(2, 2, requires_grad=True)
-    value = loss(Outputs(logits), batch([0, 1]))
+    value = loss(Outputs(logits), taught(None, [0, 1]))
     rows = torch.stack([size(logits[[row]], [row], 0.1) for row in (0, 1)])
     weights = torch.tensor([41 / 80, 41 / 2])
     torch.testing.assert_close(value, (rows * weights).sum() / weights.sum())

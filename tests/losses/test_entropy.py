@@ -8,16 +8,14 @@ import pytest
 import scipy.stats
 import torch
 from torch import Tensor
+from two_models import taught
 
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term.entropy import Entropy
 
 
 def size(logits: Tensor, labels: list[int] | None = None) -> Tensor:
-    rows = len(logits)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    gold = torch.tensor(labels) if labels else torch.full((rows,), -1)
-    return Entropy()(Outputs(logits), Batch(torch.arange(rows), tokens, tokens, gold))
+    return Entropy()(Outputs(logits), taught(None, labels or [-1] * len(logits)))
 
 
 def test_agrees_with_scipy() -> None:

@@ -59,14 +59,6 @@ def test_every_real_token_counts_alike_and_padding_not_at_all() -> None:
     assert size(student, teacher, mask).item() == pytest.approx(0.75)
 
 
-def test_a_batch_of_padding_gives_zero_with_a_live_graph() -> None:
-    student, teacher = states(2, 2, 4, 5)
-    student.requires_grad_()
-    value = size(student, teacher, torch.zeros(2, 4, dtype=torch.int64))
-    value.backward()
-    assert value.item() == 0
-
-
 def test_refuses_a_teacher_of_another_width() -> None:
     with pytest.raises(
         UserError, match=r"'hidden_cosine': expected teacher hidden .*\[2, 4, 5\], got \[2, 4, 8\].*width"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_models import taught
 
 from kd_lab.core.cache import describe, fingerprint
 from kd_lab.core.errors import UserError
@@ -22,9 +23,8 @@ TEACHER = Outputs(torch.tensor([[0.0, 3.0, 1.0], [1.0, 0.0, 2.0]], dtype=torch.f
 fractions = st.floats(0, 1)
 
 
-def batch(labels: list[int] | None = None, teacher: Outputs | None = TEACHER) -> Batch:
-    tokens = torch.ones(2, 2, dtype=torch.int64)
-    return Batch(torch.arange(2), tokens, tokens, torch.tensor(labels or [1, 0]), teacher=teacher)
+def batch(labels: tuple[int, int] = (1, 0), teacher: Outputs | None = TEACHER) -> Batch:
+    return taught(teacher, labels)
 
 
 def total(alpha: float, temperature: float = 4.0, sequence_weight: float = 0.0) -> float:
@@ -38,9 +38,7 @@ def test_worked_value() -> None:
     # Student (0, 0): p_s = (1/2, 1/2). Teacher (2 ln 3, 0): at T = 2 p_t = (3/4, 1/4), at T = 1 p_t = (9/10, 1/10).
     # CE = ln 2; KL = 4 (3/4 ln 3/2 + 1/4 ln 1/2); sequence = 9/10 ln 2.
     # alpha 0.3, sequence_weight 0.25: 0.3 CE + 0.7 (0.75 KL + 0.25 sequence).
-    mask = torch.ones(1, 2, dtype=torch.int64)
-    teacher = Outputs(torch.tensor([[2 * math.log(3), 0.0]]))
-    one = Batch(torch.tensor([0]), mask, mask, torch.tensor([1]), teacher=teacher)
+    one = taught(torch.tensor([[2 * math.log(3), 0.0]]), [1])
     value, _ = Hybrid(0.3, 2.0, 0.25)(Outputs(torch.zeros(1, 2)), one)
     soft = 4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
     expected = 0.3 * math.log(2) + 0.7 * (0.75 * soft + 0.25 * 0.9 * math.log(2))
@@ -89,7 +87,7 @@ def test_the_gradient_comes_from_the_teacher_when_alpha_is_zero() -> None:
 
 
 def test_an_unlabelled_row_is_distilled_but_has_no_cross_entropy() -> None:
-    _, sizes = Hybrid(0.5, 4.0, 0.0)(STUDENT, batch([1, -1]))
+    _, sizes = Hybrid(0.5, 4.0, 0.0)(STUDENT, batch((1, -1)))
     assert float(sizes["kl"]) == pytest.approx(SOFT)
     assert float(sizes["cross_entropy"]) == pytest.approx(-float(STUDENT.logits[0].log_softmax(-1)[1]))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from two_models import taught
 
 from kd_lab.core.cache import describe
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.term.logit_mse import LogitMse
 
 
@@ -36,10 +36,8 @@ def test_a_shift_of_all_logits_counts() -> None:
 
 def test_confidence_weighting_is_the_mean_over_the_teachers_certainty_and_renames_nothing_else() -> None:
     student, teacher = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    rows = torch.ones(9, 2, dtype=torch.int64)
-    batch = Batch(torch.arange(9), rows, rows, torch.full((9,), -1), teacher=Outputs(teacher))
     sure = softmax(teacher.numpy(), axis=-1).max(-1)
     expected = mean_squared_error(teacher.numpy(), student.numpy(), sample_weight=sure)
-    assert LogitMse(confidence_weighting=True)(Outputs(student), batch).item() == pytest.approx(expected)
+    assert LogitMse(confidence_weighting=True)(Outputs(student), taught(teacher)).item() == pytest.approx(expected)
     assert describe(LogitMse()) == {"class": "kd_lab.losses.term.logit_mse.LogitMse"}
     assert describe(LogitMse(True)) == {**describe(LogitMse()), "confidence_weighting": True}

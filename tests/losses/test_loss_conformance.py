@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from every_field import LAYERS, ROWS, TOKEN_AXES, TOKENS, each, fields, said
+from every_field import LAYERS, MASK, ROWS, TOKEN_AXES, TOKENS, batch, each, fields, said
 from torch import Tensor
 
 import kd_lab
@@ -62,11 +62,6 @@ def built() -> None:
     """Weights that terms own, as before a fit."""
     for term in TERMS.values():
         term.build(said(0), batch(said(1)))
-
-
-def batch(teacher: Outputs | None) -> Batch:
-    mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
-    return Batch(torch.arange(ROWS), mask, mask, torch.tensor([0, 4, -1, 2]), teacher=teacher)
 
 
 def doubled(value: Tensor) -> Tensor:
@@ -152,13 +147,12 @@ def test_is_zero_without_a_slope_where_student_equals_teacher_and_above_elsewher
 
 @teacher_terms
 def test_a_batch_without_a_label_teaches_all_the_same(name: str) -> None:
-    unlabelled = batch(said(1))._replace(labels=torch.full((ROWS,), -1))
-    assert TERMS[name](said(0), unlabelled) > 1e-3
+    assert TERMS[name](said(0), batch(said(1), [-1] * ROWS)) > 1e-3
 
 
 @token_terms
 def test_what_stands_in_padding_changes_neither_value_nor_gradient(name: str) -> None:
-    teacher, mask = said(1), batch(None).attention_mask
+    teacher = said(1)
 
     def dirty(outputs: Outputs) -> Outputs:
         spoilt = {}
@@ -167,7 +161,7 @@ def test_what_stands_in_padding_changes_neither_value_nor_gradient(name: str) ->
             for axis in axes:
                 shape = [ROWS, *[1] * (value.ndim - 1)]
                 shape[axis] = TOKENS
-                value = value.masked_fill(mask.view(shape) == 0, float("nan"))
+                value = value.masked_fill(MASK.view(shape) == 0, float("nan"))
             spoilt[field] = value.requires_grad_()
         return outputs._replace(**spoilt)
 
@@ -195,6 +189,26 @@ def test_longer_padding_changes_nothing(name: str) -> None:
     mask = F.pad(short.attention_mask, (0, 4))
     long = short._replace(input_ids=mask, attention_mask=mask, teacher=longer(said(1)))
     torch.testing.assert_close(TERMS[name](longer(said(0)), long), TERMS[name](said(0), short))
+
+
+@pytest.mark.parametrize("name", [name for name, term in TERMS.items() if term.needs - {"logits"} and name != "pkd"])
+def test_a_batch_of_padding_gives_zero_with_a_live_graph(name: str) -> None:  # of PKD's first token none is
+    value = TERMS[name](each(said(0), Tensor.requires_grad_), batch(said(1))._replace(attention_mask=0 * MASK))
+    value.backward()
+    assert value.item() == 0
+
+
+@pytest.mark.parametrize("kind", [KL, DKD, StandardisedKL])
+def test_gradient_keeps_its_size_when_the_temperature_grows(kind: type[KL | DKD | StandardisedKL]) -> None:
+    # Without T^2 it would fall as 1/T^2: 100 times from T = 10 to T = 100 (IntelLabs/distiller #122, keras-io #870).
+    sizes = {}
+    for temperature in (1, 10, 100, 1000):
+        student = each(said(0), Tensor.requires_grad_)
+        kind(temperature)(student, batch(said(1))).backward()
+        sizes[temperature] = student.logits.grad.norm().item()
+    assert sizes[100] == pytest.approx(sizes[10], rel=0.2)
+    assert sizes[1000] == pytest.approx(sizes[100], rel=0.02)
+    assert 0.2 < sizes[10] / sizes[1] < 5
 
 
 @teacher_terms

@@ -7,21 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from every_field import ROWS, said
+from every_field import MASK, batch, said
 from scipy.special import rel_entr, softmax
 
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.core.types import ModelShape, Outputs
 from kd_lab.losses.fitting_losses import RELATION_HEADS
 from kd_lab.losses.term.minilm import MiniLm
 from kd_lab.losses.term.minilm_v2 import MiniLmV2
 
-MASK = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
 LENGTHS = MASK.sum(1).tolist()
-
-
-def batch(teacher: Outputs) -> Batch:
-    return Batch(torch.arange(ROWS), MASK, MASK, torch.full((ROWS,), -1), teacher=teacher)
 
 
 def relation(vectors: np.ndarray) -> np.ndarray:
@@ -78,14 +73,6 @@ def test_no_overflow_where_a_student_is_sure() -> None:
     (grad,) = torch.autograd.grad(value, sure.attention)
     assert value.isfinite()
     assert grad.isfinite().all()
-
-
-def test_a_batch_of_padding_gives_zero_with_a_live_graph() -> None:
-    student = said(0)._replace(values=said(0).values.requires_grad_())
-    nothing = batch(said(1))._replace(attention_mask=torch.zeros_like(MASK))
-    value = MiniLm()(student, nothing)
-    value.backward()
-    assert value.item() == 0
 
 
 def test_other_heads_are_refused_by_the_first_and_taken_by_the_second() -> None:

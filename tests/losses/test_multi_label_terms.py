@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch.distributions import Bernoulli, kl_divergence
+from two_models import taught
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
@@ -24,8 +25,7 @@ Z_T = torch.randn(4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.
 
 
 def batch(teacher: torch.Tensor | None = None, labels: torch.Tensor = LABELS) -> Batch:
-    pieces = torch.ones(len(labels), 2, dtype=torch.int64)
-    return Batch(torch.arange(len(labels)), pieces, pieces, labels, None, None if teacher is None else Outputs(teacher))
+    return taught(teacher, labels)
 
 
 def test_a_batch_knows_its_kind() -> None:

@@ -5,17 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_field import ROWS, said
+from every_field import ROWS, batch, said
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.losses.term.pkd import PKD
-
-MASK = torch.ones(ROWS, 3, dtype=torch.int64)
-
-
-def batch(teacher: Outputs) -> Batch:
-    return Batch(torch.arange(ROWS), MASK, MASK, torch.full((ROWS,), -1), teacher=teacher)
 
 
 @pytest.mark.parametrize(("which", "matched"), [("every", [2, 4]), ("last", [4, 5])])

@@ -5,23 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_field import ROWS, said
+from every_field import MASK, batch, said
 
 from kd_lab.core.cache import describe
 from kd_lab.core.errors import UserError
-from kd_lab.core.types import Batch, ModelShape, Outputs
+from kd_lab.core.types import ModelShape, Outputs
 from kd_lab.losses.term.kl import KL
 from kd_lab.losses.term.tinybert_attention import TinyBertAttention
 from kd_lab.losses.term.tinybert_hidden import TinyBertHidden
 from kd_lab.losses.weighted_sum import WeightedSum
 
-MASK = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
 MATCHED = {"every": [3, 6], "last": [5, 6]}  # of 6 layers, for 2
 both_ways = pytest.mark.parametrize("which", MATCHED)
-
-
-def batch(teacher: Outputs) -> Batch:
-    return Batch(torch.arange(ROWS), MASK, MASK, torch.full((ROWS,), -1), teacher=teacher)
 
 
 @both_ways

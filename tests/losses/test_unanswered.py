@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from two_models import taught
 
-from kd_lab.core.types import Batch, Outputs
+from kd_lab.core.types import Outputs
 from kd_lab.losses.hybrid import Hybrid
 from kd_lab.losses.loss import Loss
 from kd_lab.losses.term.cross_entropy import CrossEntropy
@@ -18,12 +19,6 @@ LOSSES = [
 ]
 
 
-def batch(labels: torch.Tensor, teacher: Outputs) -> Batch:
-    rows = torch.arange(len(labels))
-    tokens = torch.ones(len(labels), 2, dtype=torch.long)
-    return Batch(rows, tokens, tokens, labels, teacher=teacher)
-
-
 @pytest.mark.parametrize("loss", LOSSES, ids=["hybrid", "weighted"])
 def test_the_teachers_part_is_that_of_the_rows_it_answers(loss: Loss) -> None:
     torch.manual_seed(0)
@@ -31,12 +26,12 @@ def test_the_teachers_part_is_that_of_the_rows_it_answers(loss: Loss) -> None:
     answered = torch.tensor([True, False, True, True, False, True])
     given = torch.where(answered[:, None], said, torch.nan)
     asked = student.clone().requires_grad_()
-    total, sizes = loss(Outputs(asked), batch(labels, Outputs(given, answered=answered)))
+    total, sizes = loss(Outputs(asked), taught(Outputs(given, answered=answered), labels))
     total.backward()
     apart = student.clone().requires_grad_()
-    few = batch(labels[answered], Outputs(said[answered]))
+    few = taught(said[answered], labels[answered])
     wanted = dict(loss(Outputs(apart[answered]), few)[1])
-    everything = batch(labels, Outputs(said))
+    everything = taught(said, labels)
     wanted["cross_entropy"] = loss(Outputs(apart), everything)[1]["cross_entropy"]
     for name, size in sizes.items():
         assert torch.allclose(size, wanted[name], atol=1e-6), name
@@ -55,6 +50,6 @@ def test_the_teachers_part_is_that_of_the_rows_it_answers(loss: Loss) -> None:
 def test_a_batch_that_is_not_answered_at_all_learns_from_labels() -> None:
     student, labels = torch.randn(3, 4, requires_grad=True), torch.tensor([0, 1, 2])
     teacher = Outputs(torch.full((3, 4), torch.nan), answered=torch.zeros(3, dtype=torch.bool))
-    total, sizes = LOSSES[0](Outputs(student), batch(labels, teacher))
+    total, sizes = LOSSES[0](Outputs(student), taught(teacher, labels))
     assert sizes["kl"] == 0
     assert torch.isfinite(total)

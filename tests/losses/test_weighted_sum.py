@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from two_models import taught
 
 from kd_lab.core.cache import describe, fingerprint
 from kd_lab.core.errors import UserError
@@ -22,8 +23,7 @@ TEACHER = Outputs(torch.tensor([[0.0, 3.0, 1.0], [1.0, 0.0, 2.0]]))
 
 
 def batch(teacher: Outputs | None = TEACHER) -> Batch:
-    tokens = torch.ones(2, 2, dtype=torch.int64)
-    return Batch(torch.arange(2), tokens, tokens, torch.tensor([1, 2]), teacher=teacher)
+    return taught(teacher, [1, 2])
 
 
 class NeverComputed(Term):

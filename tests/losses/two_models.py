@@ -17,10 +17,9 @@ def pair(seed: int = 0, rows: int = 6, classes: int = 5) -> tuple[Tensor, Tensor
     return student, teacher
 
 
-def taught(teacher: Tensor | Outputs, labels: Sequence[int] | None = None) -> Batch:
-    """Rows of two tokens of which the teacher says this; without labels where none are given."""
-    outputs = teacher if isinstance(teacher, Outputs) else Outputs(teacher)
-    rows = len(outputs.logits)
-    tokens = torch.ones(rows, 2, dtype=torch.int64)
-    named = torch.full((rows,), -1) if labels is None else torch.tensor(labels)
-    return Batch(torch.arange(rows), tokens, tokens, named, teacher=outputs)
+def taught(teacher: Tensor | Outputs | None, labels: Sequence[int] | Tensor | None = None) -> Batch:
+    """Rows of two tokens of which the teacher says this, if there is one; without labels where none are given."""
+    outputs = Outputs(teacher) if isinstance(teacher, Tensor) else teacher
+    named = torch.full((len(outputs.logits),), -1) if labels is None else torch.as_tensor(labels)
+    tokens = torch.ones(len(named), 2, dtype=torch.int64)
+    return Batch(torch.arange(len(named)), tokens, tokens, named, teacher=outputs)
