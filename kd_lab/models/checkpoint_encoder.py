@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import LayerNumbers, Layers, NonEmpty, PathName, Sha256, ShareBelowOne
 from kd_lab.core.types import ModelShape
 from kd_lab.data.checkpoint import Checkpoint
-from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.families import longest_input
 from kd_lab.models.pretrained import (
@@ -50,22 +49,15 @@ class CheckpointEncoder:
     revision: NonEmpty = "main"
     root: PathName | None = None
 
+    kind: ClassVar[type[EncoderClassifier]] = EncoderClassifier
+    starts_from_teacher: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if self.name is None:
             object.__setattr__(self, "name", self.path.rstrip("/").rpartition("/")[2] or "checkpoint")
         if self.layers is not None and self.keep_layers is not None and len(self.keep_layers) != self.layers:
             got = f"layers={self.layers} and keep_layers={list(self.keep_layers)}"
             raise UserError("model.keep_layers", expected="as many as model.layers", got=got, cure="Leave one out.")
-
-    @property
-    def kind(self) -> type[TorchClassifier]:
-        """The class that `build` makes."""
-        return EncoderClassifier
-
-    @property
-    def starts_from_teacher(self) -> bool:
-        """Never."""
-        return False
 
     @property
     def reads_with(self) -> Checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import NonEmpty, ShareBelowOne, Units, WindowWidths
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
 from kd_lab.models.spec import BuildContext
@@ -78,16 +77,13 @@ class Cnn(StartsFromWordVectors):
     maps: Units = 100
     dropout: ShareBelowOne = 0.5
 
+    kind: ClassVar[type[CnnClassifier]] = CnnClassifier
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(set(self.widths)) < len(self.widths):
             cure = "Name each once, e.g. model.widths=[3,4,5]."
             raise UserError("model.widths", expected="each width once", got=str(list(self.widths)), cure=cure)
-
-    @property
-    def kind(self) -> type[TorchClassifier]:
-        """The class that `build` makes."""
-        return CnnClassifier
 
     @property
     def shape(self) -> ModelShape:

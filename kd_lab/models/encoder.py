@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 import transformers
@@ -144,6 +144,8 @@ class Encoder:
     max_positions: Positions = 512
     dropout: ShareBelowOne = 0.1
 
+    kind: ClassVar[type[EncoderClassifier]] = EncoderClassifier
+
     def __post_init__(self) -> None:
         if self.init not in ("pretrained", "teacher", "random"):
             raise UserError(
@@ -160,11 +162,6 @@ class Encoder:
                 got=str(list(self.keep_layers)),
                 cure="Give one source layer for each of the model's layers.",
             )
-
-    @property
-    def kind(self) -> type[TorchClassifier]:
-        """The class that `build` makes."""
-        return EncoderClassifier
 
     @property
     def starts_from_teacher(self) -> bool:

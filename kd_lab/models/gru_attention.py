@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
@@ -33,7 +34,4 @@ class GruAttention(RecurrentAttention):
 
     name: NonEmpty = "gru_attention"
 
-    @property
-    def kind(self) -> type[RecurrentAttentionClassifier]:
-        """The class that `build` makes."""
-        return GruAttentionClassifier
+    kind: ClassVar[type[GruAttentionClassifier]] = GruAttentionClassifier

@@ -46,10 +46,6 @@ class LstmAttention(RecurrentAttention):
     name: NonEmpty = "lstm_attention"
     layers: Layers = 2
 
+    kind: ClassVar[type[LstmAttentionClassifier]] = LstmAttentionClassifier
     centred: ClassVar[bool] = False  # as the seed had them
     spread: ClassVar[float] = 1.0
-
-    @property
-    def kind(self) -> type[RecurrentAttentionClassifier]:
-        """The class that `build` makes."""
-        return LstmAttentionClassifier

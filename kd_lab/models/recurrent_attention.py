@@ -83,10 +83,7 @@ class RecurrentAttention(StartsFromWordVectors):
     dropout: ShareBelowOne = 0.3
     bidirectional: bool = False
 
-    @property
-    def kind(self) -> type[RecurrentAttentionClassifier]:
-        """The class that `build` makes."""
-        raise NotImplementedError
+    kind: ClassVar[type[RecurrentAttentionClassifier]]
 
     @property
     def shape(self) -> ModelShape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Count, NGrams, NonEmpty, ShareBelowOne, Units
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.models.base import TorchClassifier
 from kd_lab.models.embedding_classifier import EmbeddingClassifier
 from kd_lab.models.fused.dropout import QuickDropout
 from kd_lab.models.ngrams import ngram_numbers
@@ -78,10 +77,7 @@ class Static(StartsFromWordVectors):
     buckets: Count = 100_000
     dropout: ShareBelowOne = 0.3
 
-    @property
-    def kind(self) -> type[TorchClassifier]:
-        """The class that `build` makes."""
-        return StaticClassifier
+    kind: ClassVar[type[StaticClassifier]] = StaticClassifier
 
     @property
     def shape(self) -> ModelShape:

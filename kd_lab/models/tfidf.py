@@ -83,17 +83,9 @@ class Tfidf:
     buckets: Count = 262_144
     C: Penalty = 1.0
 
+    kind: ClassVar[type[TfidfClassifier]] = TfidfClassifier
+    starts_from_teacher: ClassVar[bool] = False  # it learns from labels alone
     fits_itself: ClassVar[bool] = True
-
-    @property
-    def kind(self) -> type[TorchClassifier]:
-        """The class that `build` makes."""
-        return TfidfClassifier
-
-    @property
-    def starts_from_teacher(self) -> bool:
-        """Never: it learns from labels alone."""
-        return False
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """Its options but the name."""
