@@ -14,7 +14,6 @@ from torch import nn
 
 from kd_lab.core.errors import UserError
 from kd_lab.models.factorised_embedding import FactorisedEmbedding
-from kd_lab.models.weight_transfer import base_prefix
 
 OURS = "kd_lab"  # the entry of config.json that Hugging Face must not see
 HEADS, RANK = "heads", "embedding_rank"
@@ -126,6 +125,11 @@ def head_size(config: Mapping[str, Any]) -> int:
 def with_ours(config: dict[str, Any], name: str, value: int) -> dict[str, Any]:
     """The config with one more thing said that Hugging Face's cannot say."""
     return {**config, OURS: {**config.get(OURS, {}), name: value}}
+
+
+def base_prefix(architecture: str) -> str:
+    """The name under which a classifier of this family keeps its encoder, e.g. `bert`."""
+    return architecture.replace("-", "_")
 
 
 def layer_stem(config: dict[str, Any], where: str) -> str:

@@ -19,7 +19,7 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import LayerNumbers, Layers, NonEmpty, Positions, ShareBelowOne, Units
 from kd_lab.core.types import Batch, ModelShape, Outputs
 from kd_lab.data.checkpoint import Checkpoint
-from kd_lab.models.architectures import LAYOUTS, OURS, take_shape
+from kd_lab.models.architectures import LAYOUTS, OURS, base_prefix, take_shape
 from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config, take_weights
 from kd_lab.models.families import FAMILIES, entries, longest_input
 from kd_lab.models.fused.bf16_layer import use_bf16_layers
@@ -28,7 +28,7 @@ from kd_lab.models.fused.dropout import use_quick_dropout
 from kd_lab.models.pretrained import tell_of_head
 from kd_lab.models.spec import BuildContext
 from kd_lab.models.token_outputs import HIDDEN, listening, shape_of
-from kd_lab.models.weight_transfer import base_prefix, take_layers
+from kd_lab.models.weight_transfer import take_layers
 from kd_lab.models.weights_file import read_tensors, refuse_giants
 
 _SEGMENTS = "embeddings.token_type_embeddings.weight"

@@ -6,23 +6,13 @@ import re
 
 from torch import Tensor
 
-_PAIRS = {  # within a layer: BERT's name -> DistilBERT's
-    "attention.self.query": "attention.q_lin",
-    "attention.self.key": "attention.k_lin",
-    "attention.self.value": "attention.v_lin",
-    "attention.output.dense": "attention.out_lin",
-    "attention.output.LayerNorm": "sa_layer_norm",
-    "intermediate.dense": "ffn.lin1",
-    "output.dense": "ffn.lin2",
-    "output.LayerNorm": "output_layer_norm",
-}
-_STACK = {"bert": "encoder.layer", "distilbert": "transformer.layer"}  # where a family keeps its layers
+from kd_lab.models.architectures import LAYOUTS, base_prefix
+
+_PARTS = ("query", "key", "value", "merge", "merge_norm", "grow", "shrink", "shrink_norm")
+_BERT, _DISTILBERT = LAYOUTS["bert"], LAYOUTS["distilbert"]
+_PAIRS = {getattr(_BERT, part): getattr(_DISTILBERT, part) for part in _PARTS}  # within a layer
+_STACK = {"bert": _BERT.layers, "distilbert": _DISTILBERT.layers}  # where a family keeps its layers
 _LAYER = re.compile(r"^(?:encoder|transformer)\.layer\.(\d+)\.(.+)\.(weight|bias)$")
-
-
-def base_prefix(architecture: str) -> str:
-    """The name under which a classifier of this family keeps its encoder, e.g. `bert`."""
-    return architecture.replace("-", "_")
 
 
 def take_layers(source: dict[str, Tensor], architecture: str, keep: tuple[int, ...] | None) -> dict[str, Tensor]:

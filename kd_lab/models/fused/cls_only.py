@@ -23,8 +23,8 @@ def narrow_last_layer(net: Any, architecture: str) -> None:
     """
     if architecture in LAYOUTS:
         layer = _last(net, architecture)
-        layer.first_token_alone = True
-        layer.forward = MethodType(_of_distilbert if architecture == "distilbert" else _of_bert, layer)
+        layer.first_token_alone, layer.layout = True, LAYOUTS[architecture]
+        layer.forward = MethodType(_first_token, layer)
 
 
 def all_tokens(net: Any, architecture: str, asked: bool) -> None:
@@ -37,27 +37,18 @@ def _last(net: Any, architecture: str) -> Any:
     return net.base_model.get_submodule(LAYOUTS[architecture].layers)[-1]
 
 
-def _of_bert(
+def _first_token(
     layer: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, *rest: Any, **options: Any
-) -> Tensor:
+) -> Any:
     """(B, T, H) -> (B, 1, H), or (B, T, H) where the layer is asked for all tokens."""
-    heard = _attended(layer, LAYOUTS["bert"], hidden_states, attention_mask)
+    heard = _attended(layer, layer.layout, hidden_states, attention_mask)
     if heard is None:
-        return type(layer).forward(layer, hidden_states, attention_mask, *rest, **options)  # type: ignore[no-any-return]
-    found: Tensor = layer.feed_forward_chunk(layer.attention.output(heard, hidden_states[:, :1]))
-    return found
-
-
-def _of_distilbert(
-    layer: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, *rest: Any, **options: Any
-) -> Tensor:
-    """As `_of_bert`."""
-    heard = _attended(layer, LAYOUTS["distilbert"], hidden_states, attention_mask)
-    if heard is None:
-        return type(layer).forward(layer, hidden_states, attention_mask, *rest, **options)  # type: ignore[no-any-return]
-    merged = layer.sa_layer_norm(layer.attention.out_lin(heard) + hidden_states[:, :1])
-    found: Tensor = layer.output_layer_norm(layer.ffn(merged) + merged)
-    return found
+        return type(layer).forward(layer, hidden_states, attention_mask, *rest, **options)
+    first = hidden_states[:, :1]
+    if hasattr(layer, "feed_forward_chunk"):
+        return layer.feed_forward_chunk(layer.attention.output(heard, first))
+    merged = layer.sa_layer_norm(layer.attention.out_lin(heard) + first)  # a DistilBERT's
+    return layer.output_layer_norm(layer.ffn(merged) + merged)
 
 
 def _attended(layer: Any, layout: Layout, hidden_states: Tensor, mask: Tensor | None) -> Tensor | None:
