@@ -90,11 +90,35 @@ def train(
         loss.prepare(*_class_counts(tokens, settings))
         if loss.has_weights:
             loss.build(*_one_row(model, loss, tokens, teacher_outputs))
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
+    split = tokens.split("train")
+    learned = learned_from(split, loss, teacher_outputs.get("train"))
+    balanced = settings.sampling == "balanced"
+    rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned, balanced=balanced)
+    validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
+    total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
+    history, freed = History(advance, observe), FreedMemory()
+    bounded = LambdaCallback(on_train_batch_end=lambda *batch: freed.bound())
+    callbacks = [EpochSeed(seed), history, bounded, *(_best(settings, scratch) if keep == "best" else [])]
+    if earlier := checkpoint(scratch, best=keep == "best"):
+        rows.epoch = earlier["kd_lab"]["epochs"]
+        advance(rows.epoch * len(rows.rows))
     seen = [tokens.split(name).token_ids for name in ("train", "validation")]
     with nullcontext() if constraint else only_active_rows(model, seen, tokens.pad_id):
-        history = _run(
-            model, loss, optimizer, settings, seed, tokens, teacher_outputs, scratch, keep, constraint, advance, observe
+        module = Distillation(
+            model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint
         )
+        if earlier and earlier["kd_lab"]["ended"]:
+            history.load_state_dict(earlier["callbacks"][history.state_key])
+        else:
+            with _quiet(), _interruptible():
+                trainer = _trainer(settings, [*callbacks, LastCheckpoint(scratch)], scratch)
+                before = scratch / LAST if earlier else None
+                trainer.fit(module, rows, validation, ckpt_path=before, weights_only=True)
+        end = scratch / (BEST if keep == "best" else LAST)
+        module.load_state_dict(torch.load(end, weights_only=True)["state_dict"])
+        if constraint:
+            constraint.before_forward()
     model.cpu().eval()
     return {"history": history.epochs, "seconds": history.seconds, "device": device, "precision": precision}
 
@@ -139,63 +163,23 @@ def learned_from(train: TokenSplit, loss: Loss, teacher: TeacherOutputs | None =
     return np.flatnonzero(answered)
 
 
-def _run(
-    model: TorchClassifier,
-    loss: Loss,
-    optimizer: AdamW,
-    settings: Trainer,
-    seed: int,
-    tokens: Tokens,
-    teacher_outputs: Mapping[str, TeacherOutputs],
-    scratch: Path,
-    keep: Literal["best", "last"],
-    constraint: WeightConstraint | None,
-    advance: Advance,
-    observe: Observe,
-) -> History:
-    """As `train`; the model is left on the CPU or where it was trained."""
+def _trainer(settings: Trainer, callbacks: list[Callback], scratch: Path) -> pl.Trainer:
     device, precision = settings.resolve_device_and_precision()
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nobody reads it
-    split = tokens.split("train")
-    learned = learned_from(split, loss, teacher_outputs.get("train"))
-    balanced = settings.sampling == "balanced"
-    rows = BatchLoader(split, settings.batch_size, tokens.pad_id, seed=seed, rows=learned, balanced=balanced)
-    validation = BatchLoader(tokens.split("validation"), 4 * settings.batch_size, tokens.pad_id)
-    total_steps = math.ceil(len(rows) / settings.accumulate) * settings.max_epochs
-    module = Distillation(model.train(), loss, optimizer, total_steps, settings.clip_norm, teacher_outputs, constraint)
-    history = History(advance, observe)
-    freed = FreedMemory()
-    bounded = LambdaCallback(on_train_batch_end=lambda *batch: freed.bound())
-    callbacks: list[Callback] = [EpochSeed(seed), history, bounded]
-    if keep == "best":
-        callbacks += _best(settings, scratch)
-    if earlier := checkpoint(scratch, best=keep == "best"):
-        rows.epoch = earlier["kd_lab"]["epochs"]
-        advance(rows.epoch * len(rows.rows))
-    if earlier and earlier["kd_lab"]["ended"]:
-        history.load_state_dict(earlier["callbacks"][history.state_key])
-    else:
-        with _quiet(), _interruptible():
-            pl.Trainer(
-                accelerator={"cuda": "gpu"}.get(device, device),
-                devices=1,
-                precision=precision,
-                max_epochs=settings.max_epochs,
-                accumulate_grad_batches=settings.accumulate,
-                callbacks=[*callbacks, LastCheckpoint(scratch)],
-                plugins=[StraightToDisk()],
-                default_root_dir=scratch,
-                deterministic=True,
-                logger=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-            ).fit(module, rows, validation, ckpt_path=scratch / LAST if earlier else None, weights_only=True)
-    end = scratch / (BEST if keep == "best" else LAST)
-    module.load_state_dict(torch.load(end, weights_only=True)["state_dict"])
-    if constraint:
-        constraint.before_forward()
-    return history
+    return pl.Trainer(
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices=1,
+        precision=precision,
+        max_epochs=settings.max_epochs,
+        accumulate_grad_batches=settings.accumulate,
+        callbacks=callbacks,
+        plugins=[StraightToDisk()],
+        default_root_dir=scratch,
+        deterministic=True,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
 
 
 def _best(settings: Trainer, scratch: Path) -> list[Callback]:
