@@ -289,11 +289,9 @@ def test_parameters_are_counted_and_zeros_apart(context: BuildContext) -> None:
     assert nonzero < counted  # biases start at zero
 
 
-def test_a_bert_starts_from_a_distilbert_which_has_no_segments(tmp_path: Path) -> None:
-    shape = {"layers": 2, "width": 16, "heads": 2, "feed_forward": 24}
-    context = BuildContext(3, VOCABULARY, 0, "tokens", list, Cache(tmp_path / "cache"))
-    teacher = Encoder("t", "distilbert", **shape, init="random").build(context)
-    student = Encoder("s", "bert", **shape, init="teacher").build(context._replace(teacher=teacher))
+def test_a_bert_starts_from_a_distilbert_which_has_no_segments(context: BuildContext) -> None:
+    teacher = FAMILIES["distilbert"].build(context)
+    student = replace(BERT, init="teacher").build(context._replace(teacher=teacher))
     embeddings = student.net.base_model.embeddings
     assert not embeddings.token_type_embeddings.weight.any()
     assert torch.equal(embeddings.word_embeddings.weight, teacher.net.base_model.embeddings.word_embeddings.weight)

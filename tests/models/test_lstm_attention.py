@@ -14,7 +14,7 @@ import torch
 from gensim.models import Word2Vec
 from safetensors.torch import load_file
 
-from kd_lab.core.cache import Cache, fingerprint
+from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
 from kd_lab.data.tokenized import Tokens
@@ -58,12 +58,6 @@ def test_in_training_it_computes_the_same_with_dropout_before_each_layer_and_the
     torch.testing.assert_close(said, model.eval()(batch(5, 3)).logits)
 
 
-def test_the_order_of_words_counts(own_cache: Cache) -> None:
-    model = SMALL.build(context(own_cache)).eval()
-    given = batch(6)
-    assert not torch.allclose(model(given._replace(input_ids=given.input_ids.flip(1))).logits, model(given).logits)
-
-
 def test_attention_gives_padding_no_weight() -> None:
     scores = torch.tensor([[0.0, 0.0, 5.0], [1.0, 2.0, 3.0], [7.0, 9.0, 9.0]])
     weights = masked_softmax(scores, torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0]]))
@@ -95,16 +89,6 @@ def vectors(cache: Cache, seed: int = 0, word2vec_seed: int = 0) -> torch.Tensor
     return spec.build(context(cache)).embedding.weight.detach()
 
 
-def test_word_vectors_are_the_same_in_two_caches(tmp_path: Path) -> None:
-    """With sentences enough for several threads, which gensim would not keep in order."""
-    found = []
-    for name in ("one", "two"):
-        torch.manual_seed(0)
-        spec = replace(SMALL, init="word2vec")
-        found.append(spec.build(context(Cache(tmp_path / name), SENTENCES * 200)).embedding.weight)
-    assert torch.equal(*found)
-
-
 def test_word_vectors_are_the_same_in_another_process(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
@@ -122,6 +106,7 @@ LstmAttention(embedding=8, hidden=10, layers=2, dropout=0.5).build(around)
 
 
 def test_sentences_that_are_read_anew_in_each_pass_give_the_vectors_of_a_list(tmp_path: Path) -> None:
+    """With sentences enough for several threads, which gensim would not keep in order."""
     spec, many = replace(SMALL, init="word2vec"), SENTENCES * 200
     spec.build(context(Cache(tmp_path))._replace(sentences=lambda: (list(one) for one in many)))
     found = load_file(next(tmp_path.rglob("*.safetensors")))
@@ -195,9 +180,3 @@ def test_an_unknown_start_is_refused() -> None:
         UserError, match=r"model\.init: expected word2vec, random, teacher, .* or file, got 'pretrained'"
     ):
         LstmAttention(init="pretrained")  # type: ignore[arg-type]
-
-
-def test_its_name_does_not_hold_what_results_call_it() -> None:
-    assert fingerprint(replace(SMALL, name="other")) == fingerprint(SMALL)
-    assert fingerprint(replace(SMALL, word2vec_seed=1)) != fingerprint(SMALL)
-    assert not SMALL.starts_from_teacher

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,16 +13,13 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from kd_lab.__main__ import command
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
-from kd_lab.core import results
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.types import Batch
 from kd_lab.models import saved_model
 from kd_lab.models.spec import BuildContext
 from kd_lab.models.tfidf import Tfidf, TfidfClassifier
-from kd_lab.serving.text_classifier import TextClassifier
 
 VOCABULARY, CLASSES = 40, 3
 
@@ -92,19 +90,7 @@ def test_its_name_is_its_options() -> None:
     assert fingerprint(Tfidf(name="other")) == fingerprint(Tfidf()) != fingerprint(Tfidf(C=2.0))
 
 
-LINE = ["model=tfidf", "evaluation=none", "tracking=none", "name=toy", "trainer.device=cpu"]
 LABELS = ["teacher=none", "loss=cross_entropy"]
-
-
-def test_the_command_fits_it_without_an_epoch_exports_it_and_predicts(
-    toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert command(["dataset=csv", f"dataset.path={toy_csv}", *LINE, *LABELS, "compression=[onnx_int8]"]) == 0
-    (cell,) = [path.parent for path in Path("multirun/toy").glob("*/result.json")]
-    assert results.read(cell).metrics["validation"]["accuracy"] > 0.75
-    labels, _ = TextClassifier(cell / "model").predict(["tell me more about the goat near the old house"])
-    assert labels == ["animals"]
 
 
 @pytest.mark.parametrize(
@@ -118,15 +104,8 @@ def test_the_command_fits_it_without_an_epoch_exports_it_and_predicts(
     ],
 )
 def test_what_it_does_not_take_is_said_before_any_fit(
-    options: list[str],
-    words: str,
-    toy_csv: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    options: list[str], words: str, refusal: Callable[..., str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert command(["dataset=csv", f"dataset.path={toy_csv}", *LINE, *options]) == 2
-    told = capsys.readouterr().err
+    told = refusal("model=tfidf", *options)
     assert words in told
     assert "done" not in told

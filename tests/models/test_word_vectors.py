@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,15 +148,9 @@ def test_what_a_teacher_says_is_asked_once_for_all_seeds(own_cache: Cache, monke
 
 
 @pytest.mark.parametrize("init", ["teacher", "teacher_outputs"])
-def test_without_a_teacher_it_is_refused_before_training(
-    init: str, toy_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    line = ["dataset=csv", f"dataset.path={toy_csv}", "model=static", f"model.init={init}", "tracking=none"]
-    assert command([*line, "teacher=none", "loss=cross_entropy", "evaluation=none"]) == 2
-    told = capsys.readouterr().err
+def test_without_a_teacher_it_is_refused_before_training(init: str, refusal: Callable[..., str]) -> None:
+    told = refusal("model=static", f"model.init={init}", "teacher=none", "loss=cross_entropy")
     assert "model.init: expected a teacher that is a model, for its word vectors, got none" in told
-    assert "done fit" not in told
 
 
 def test_the_command_starts_from_a_small_teacher(
@@ -164,14 +159,8 @@ def test_the_command_starts_from_a_small_teacher(
     monkeypatch.chdir(tmp_path)
     line = f"dataset=csv dataset.path={toy_csv} model=static model.init=teacher_outputs model.embedding=8".split()
     line += ["model@teacher.model=lstm_attention", "teacher.model.init=random", "teacher.model.hidden=8"]
-    line += [
-        "teacher.trainer.max_epochs=1",
-        "trainer.max_epochs=1",
-        "evaluation=none",
-        "tracking=none",
-        "trainer.device=cpu",
-    ]
-    assert command(line) == 0
+    line += [f"{whose}trainer.max_epochs=1" for whose in ("teacher.", "")]
+    assert command([*line, "evaluation=none", "tracking=none", "trainer.device=cpu"]) == 0
     assert "teacher on each word piece alone" in capsys.readouterr().err
 
 
@@ -204,15 +193,8 @@ def test_each_piece_gets_its_words_vector_and_others_stay_random(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = written[name]
-    there = BuildContext(
-        3,
-        toy_tokens.vocab_size,
-        0,
-        toy_tokens.fingerprint,
-        toy_tokens.sentences,
-        own_cache,
-        tokenizer=bert_tokenizer.path,
-    )
+    sizes = (3, toy_tokens.vocab_size, 0, toy_tokens.fingerprint, toy_tokens.sentences)
+    there = BuildContext(*sizes, own_cache, tokenizer=bert_tokenizer.path)
     found = table(Static(embedding=WIDTH, init="file", vectors=str(path)), there)
     start = table(Static(embedding=WIDTH, init="random"), there)
     source = KeyedVectors.load_word2vec_format(str(path), binary=name == "binary.bin", no_header=name == "glove.txt")
@@ -269,16 +251,11 @@ def test_a_file_with_no_piece_in_it_is_refused(tmp_path: Path, bert_tokenizer: T
     ],
 )
 def test_a_file_that_will_not_do_is_one_line_before_training(
-    options: str, words: str, toy_csv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    options: str, words: str, refusal: Callable[..., str]
 ) -> None:
-    monkeypatch.chdir(toy_csv.parent)
     Path("narrow.txt").write_text("cat 1 2\ndog 3 4\n", encoding="utf-8")
-    line = ["dataset=csv", f"dataset.path={toy_csv}", "model=static", "tracking=none", "teacher=none"]
-    line += ["loss=cross_entropy", "evaluation=none", "model.init=file", *options.split()]
-    if "model.init=random" in line:
-        line.remove("model.init=file")
-    assert command(line) == 2
-    told = capsys.readouterr().err
+    init = [] if "model.init" in options else ["model.init=file"]
+    told = refusal("model=static", "teacher=none", "loss=cross_entropy", *init, *options.split())
     assert words in told
     assert "done" not in told
 

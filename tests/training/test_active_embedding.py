@@ -9,7 +9,6 @@ import torch
 from kd_lab.core.cache import Cache
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
-from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
 from kd_lab.models.word_embedding import word_embedding
@@ -51,28 +50,24 @@ def test_a_fit_ends_with_the_weights_that_it_has_with_all_rows(model, toy_tokens
     torch.testing.assert_close(word_embedding(few).weight[at], word_embedding(all_rows).weight[at], rtol=1e-5, atol=0)
 
 
-def embedded(model: TorchClassifier) -> torch.nn.Embedding:
-    return word_embedding(model)
-
-
 def test_meanwhile_it_has_the_rows_of_the_texts_and_of_padding_alone(toy_tokens, own_cache):
     from kd_lab.models.spec import BuildContext
 
     context = BuildContext(3, toy_tokens.vocab_size, toy_tokens.pad_id, "tokens", toy_tokens.sentences, own_cache)
     model = MODELS["distilbert"].build(context)
-    before, config = embedded(model).weight.detach().clone(), dict(model.config)
+    before, config = word_embedding(model).weight.detach().clone(), dict(model.config)
     pieces = np.array([5, 9, 9, 7], np.int32)
     with only_active_rows(model, [pieces], toy_tokens.pad_id):
-        table = embedded(model)
+        table = word_embedding(model)
         assert isinstance(table, ActiveEmbedding)
         assert table.weight.shape[0] == 4
         assert torch.equal(table(torch.tensor([[9, 5]])), before[torch.tensor([[9, 5]])])
         with torch.no_grad():
             table.weight.add_(1.0)
-    assert type(embedded(model)) is torch.nn.Embedding
+    assert type(word_embedding(model)) is torch.nn.Embedding
     assert model.config == config
-    assert torch.equal(embedded(model).weight[7], before[7] + 1.0)
-    assert torch.equal(embedded(model).weight[8], before[8])
+    assert torch.equal(word_embedding(model).weight[7], before[7] + 1.0)
+    assert torch.equal(word_embedding(model).weight[8], before[8])
 
 
 def test_a_checkpoint_keeps_how_far_the_rest_has_shrunk():

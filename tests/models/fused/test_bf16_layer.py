@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from test_cls_only import BERT, DISTILBERT, batch
+from test_cls_only import batch, each_family
 from torch import Tensor, nn
 
 from kd_lab.core.types import Batch
@@ -16,7 +16,6 @@ from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.fused import bf16_layer
 
 WIDE = {"hidden_size": 96, "intermediate_size": 160, "dim": 96, "hidden_dim": 160}  # rounding evens out
-each_family = pytest.mark.parametrize("config", [BERT, {**BERT, "model_type": "roberta"}, DISTILBERT])
 
 
 def model(config: dict[str, Any], **more: Any) -> EncoderClassifier:
