@@ -124,8 +124,13 @@ def fit(
 
     def make(draft: Path) -> None:
         scratch = cache.unfinished("fit", named)
+        fits_itself = getattr(spec.model, "fits_itself", False)
+        settings = replace(spec.trainer, max_epochs=0) if fits_itself else spec.trainer
+        given = (spec.loss, spec.optimizer, settings, spec.seed, tokens, _outputs(spec, teacher), scratch)
         try:
-            model, about = _train(spec, tokens, teacher, cache, scratch, extras.get(TOKENIZER), advance, observe)
+            with process_settings_kept():
+                model = _built(spec, tokens, teacher, cache, extras.get(TOKENIZER))
+                about = train(model, *given, advance=advance, observe=observe)
         except (Diverged, GivenUp):  # it would end so again; after anything else the next run goes on from here
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -137,17 +142,10 @@ def fit(
     return Fitted(cache.build("fit", named, make))
 
 
-@process_settings_kept()
-def _train(
-    spec: FitSpec,
-    tokens: Tokens,
-    teacher: Teacher | None,
-    cache: Cache,
-    scratch: Path,
-    tokenizer: Path | None,
-    advance: Advance,
-    observe: Observe,
-) -> tuple[TorchClassifier, dict[str, Any]]:
+def _built(
+    spec: FitSpec, tokens: Tokens, teacher: Teacher | None, cache: Cache, tokenizer: Path | None
+) -> TorchClassifier:
+    """The model as it starts; every generator begins at the seed."""
     pl.seed_everything(spec.seed, verbose=False)
     source = teacher if teacher and teacher.fitted and spec.model.starts_from_teacher else None
     context = BuildContext(
@@ -164,20 +162,7 @@ def _train(
     )
     model = spec.model.build(context)
     check_saved(type(model), "model")
-    fits_itself = getattr(spec.model, "fits_itself", False)
-    about = train(
-        model,
-        spec.loss,
-        spec.optimizer,
-        replace(spec.trainer, max_epochs=0) if fits_itself else spec.trainer,
-        spec.seed,
-        tokens,
-        _outputs(spec, teacher),
-        scratch,
-        advance=advance,
-        observe=observe,
-    )
-    return model, about
+    return model
 
 
 @process_settings_kept()
@@ -211,20 +196,8 @@ def recover(
     """
     pl.seed_everything(spec.seed, verbose=False)
     settings = replace(spec.trainer, max_epochs=epochs)
-    outputs = _outputs(spec, teacher)
-    return train(
-        model,
-        spec.loss,
-        spec.optimizer.scaled(lr_scale),
-        settings,
-        spec.seed,
-        tokens,
-        outputs,
-        scratch,
-        keep="last",
-        constraint=constraint,
-        advance=advance,
-    )
+    given = (spec.loss, spec.optimizer.scaled(lr_scale), settings, spec.seed, tokens, _outputs(spec, teacher), scratch)
+    return train(model, *given, keep="last", constraint=constraint, advance=advance)
 
 
 def _outputs(spec: FitSpec, teacher: Teacher | None) -> Mapping[str, TeacherOutputs]:
