@@ -43,7 +43,7 @@ def asked(path: Path, data: Any, cache: Cache, of: str = "train", **options: Any
 
 def keep(table: pd.DataFrame, path: Path) -> None:
     if ".jsonl" in path.name:
-        table.to_json(path, orient="records", lines=True)
+        table.to_json(path, orient="records", lines=True, double_precision=15)
     elif path.suffix == ".parquet":
         table.to_parquet(path)
     else:

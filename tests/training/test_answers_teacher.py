@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from test_answers_by_id import keep
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
@@ -48,12 +49,7 @@ def test_probabilities_of_each_class_are_what_it_says(
     table = table.sample(frac=1, random_state=0)  # rows are joined by their text
     table["text"] = table["text"].str.replace(" ", "  ") + " "  # but for blanks
     path = tmp_path / f"said.{ending}"
-    if "jsonl" in ending:
-        table.to_json(path, orient="records", lines=True, double_precision=15)
-    elif ending == "parquet":
-        table.to_parquet(path)
-    else:
-        table.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    keep(table, path)
     odds, about = asked(path, toy_csv, own_cache)
     assert np.abs(odds - wanted).max() < 1e-4
     assert about["answered"] == about["rows"] == len(wanted)

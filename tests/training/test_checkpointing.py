@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 import toy_texts
-from safetensors.torch import load_file
+from cut_fits import Cut, assert_same
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import Diverged, FitError, UserError
@@ -55,10 +54,6 @@ def whole(tokens, tmp_path_factory) -> Callable[[str], Fitted]:
     return functools.cache(lambda model: fitted(tokens, tmp_path_factory.mktemp(model), model))
 
 
-class Cut(BaseException):
-    """What ends a fit here in the place of a kill."""
-
-
 def fitted(tokens: Tokens, root: Path, model: str, **changes) -> Fitted:
     settings = {"max_epochs": 4, "batch_size": 16, "patience": 9, "accumulate": 3, "precision": "32-true"}
     trainer = Trainer(**{**settings, "device": "cpu", **changes.pop("trainer", {})})
@@ -72,13 +67,6 @@ def cut_after(epoch: int):
             raise Cut
 
     return observe
-
-
-def assert_same(one: Fitted, two: Fitted) -> None:
-    first, second = (load_file(each.model / "model.safetensors") for each in (one, two))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert one.about()["history"] == two.about()["history"]
 
 
 def test_a_fit_on_balanced_rows_that_was_cut_off_ends_alike(toy_csv, bert_tokenizer, own_cache, tmp_path):

@@ -1,10 +1,12 @@
 """A fit is deterministic, keeps its best epoch, stops on NaN, and learns the same from a cached and a live teacher."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from cut_fits import assert_same
 from half_labelled import HalfLabelled
 from safetensors.torch import load_file
 
@@ -45,8 +47,14 @@ def encoder():
     return Encoder("tiny", "bert", layers=1, width=16, heads=2, feed_forward=16, init="random")
 
 
-def fitted(toy_tokens, root, teacher=None, **changes):
+def fitted(toy_tokens, root, teacher=None, trainer=None, **changes):
+    if trainer is not None:
+        changes["trainer"] = replace(spec().trainer, **trainer)
     return fit(spec(**changes), toy_tokens, teacher, Cache(root / "cache"), {"labels": toy_tokens.classes}, {})
+
+
+def head(fitted):
+    return load_file(fitted.model / "model.safetensors")["classifier.weight"]
 
 
 @pytest.fixture
@@ -57,8 +65,8 @@ def teacher(toy_tokens, tmp_path):
 @pytest.fixture
 def sure(toy_tokens, tmp_path):
     """A teacher that says something else of each row, so that a loss tells the rows apart."""
-    trainer = Trainer(max_epochs=8, batch_size=16, precision="32-true", device="cpu")
-    return fitted(toy_tokens, tmp_path / "sure", optimizer=AdamW(encoder_lr=0.02, head_lr=0.02), trainer=trainer)
+    optimizer = AdamW(encoder_lr=0.02, head_lr=0.02)
+    return fitted(toy_tokens, tmp_path / "sure", optimizer=optimizer, trainer={"max_epochs": 8})
 
 
 def cached(teacher, toy_tokens, root):
@@ -79,11 +87,13 @@ def test_cached_logits_lie_near_where_they_are_learned_from_unless_they_are_larg
     assert cached.to_device("meta") is cached
 
 
-def test_the_same_fit_gives_the_same_weights(toy_tokens, tmp_path):
+def test_the_same_fit_gives_the_same_weights_and_another_seed_others_under_another_name(toy_tokens, tmp_path):
     first, second = (fitted(toy_tokens, tmp_path / name) for name in ("a", "b"))
     assert first.fingerprint == second.fingerprint
-    one, two = (load_file(each.model / "model.safetensors") for each in (first, second))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert_same(first, second)
+    third = fitted(toy_tokens, tmp_path / "a", seed=1)
+    assert first.fingerprint != third.fingerprint
+    assert not torch.equal(head(first), head(third))
 
 
 def test_rows_without_a_label_are_learned_from_only_where_a_teacher_judges_them(
@@ -112,16 +122,8 @@ def test_rows_without_a_label_are_learned_from_only_where_a_teacher_judges_them(
     assert seen == {"labels": 2 * labelled, "labels of hybrid": 2 * labelled, "both": 2 * rows}
 
 
-def test_another_seed_gives_other_weights_under_another_name(toy_tokens, tmp_path):
-    first, second = fitted(toy_tokens, tmp_path), fitted(toy_tokens, tmp_path, seed=1)
-    assert first.fingerprint != second.fingerprint
-    one, two = (load_file(each.model / "model.safetensors")["classifier.weight"] for each in (first, second))
-    assert not torch.equal(one, two)
-
-
 def test_a_fit_learns_what_can_be_learned(toy_tokens, tmp_path):
-    trainer = Trainer(max_epochs=20, batch_size=16, patience=20, precision="32-true", device="cpu")
-    history = fitted(toy_tokens, tmp_path, trainer=trainer).about()["history"]
+    history = fitted(toy_tokens, tmp_path, trainer={"max_epochs": 20, "patience": 20}).about()["history"]
     assert history[-1]["validation/accuracy"] > 0.8
     assert history[-1]["train/loss"] < history[0]["train/loss"]
 
@@ -133,18 +135,15 @@ def test_the_second_call_trains_nothing(toy_tokens, tmp_path, monkeypatch):
 
 
 def test_without_epochs_the_model_is_as_it_starts(toy_tokens, tmp_path):
-    untouched = fitted(toy_tokens, tmp_path, trainer=Trainer(max_epochs=0, precision="32-true", device="cpu"))
-    once = fitted(toy_tokens, tmp_path, trainer=Trainer(max_epochs=1, precision="32-true", device="cpu"))
+    untouched, once = (fitted(toy_tokens, tmp_path, trainer={"max_epochs": epochs}) for epochs in (0, 1))
     assert untouched.about()["history"] == []
     assert not untouched.load().training
-    one, two = (load_file(each.model / "model.safetensors")["classifier.weight"] for each in (untouched, once))
-    assert not torch.equal(one, two)
+    assert not torch.equal(head(untouched), head(once))
 
 
 def test_the_best_epoch_is_kept_not_the_last(toy_tokens, tmp_path):
     ruin = AdamW(head_lr=3.0, warmup=1.0, weight_decay=0.0)  # the rate grows until it destroys what was learned
-    trainer = Trainer(max_epochs=6, batch_size=16, patience=6, precision="32-true", device="cpu")
-    done = fitted(toy_tokens, tmp_path, optimizer=ruin, trainer=trainer)
+    done = fitted(toy_tokens, tmp_path, optimizer=ruin, trainer={"max_epochs": 6, "patience": 6})
     reached = [epoch["validation/accuracy"] for epoch in done.about()["history"]]
     assert reached[-1] < max(reached)
     logits = logits_of(done.fingerprint, done.load, toy_tokens, "validation", EXACT, Cache(tmp_path / "cache"))
@@ -154,8 +153,8 @@ def test_the_best_epoch_is_kept_not_the_last(toy_tokens, tmp_path):
 
 def test_patience_stops_a_fit_that_no_longer_gets_better(toy_tokens, tmp_path):
     still = AdamW(head_lr=0.0, encoder_lr=0.0)
-    trainer = Trainer(max_epochs=9, batch_size=16, patience=2, precision="32-true", device="cpu")
-    assert len(fitted(toy_tokens, tmp_path, optimizer=still, trainer=trainer).about()["history"]) == 3
+    done = fitted(toy_tokens, tmp_path, optimizer=still, trainer={"max_epochs": 9, "patience": 2})
+    assert len(done.about()["history"]) == 3
 
 
 class Poison(Term):
@@ -269,39 +268,30 @@ def test_a_loss_that_needs_a_teacher_is_refused_before_anything_is_fitted(toy_to
         fitted(toy_tokens, tmp_path, loss=Hybrid(0.5, 2.0, 0.0))
 
 
-def test_accumulated_batches_update_less_often(toy_tokens, tmp_path):
-    trainer = Trainer(max_epochs=1, batch_size=8, accumulate=4, precision="32-true", device="cpu")
-    seen = []
-    original = Distillation.on_before_optimizer_step
-
-    def count(self, optimizer):
-        seen.append(1)
-        original(self, optimizer)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Distillation, "on_before_optimizer_step", count)
-        fitted(toy_tokens, tmp_path, trainer=trainer)
-    assert len(seen) == -(-len(BatchLoader(toy_tokens.split("train"), 8, 0)) // 4)
-
-
-def test_the_last_update_of_an_epoch_weighs_its_rows_as_the_others_do(toy_tokens, tmp_path):
+def test_batches_are_added_up_and_an_epochs_last_update_weighs_its_rows_as_the_others_do(
+    toy_tokens, tmp_path, monkeypatch
+):
     """Lightning divides by the batches of a whole update, however few there are."""
-    shares = []
-    original = Distillation._share_of_update
+    shares, updates = [], []
+    share, before_update = Distillation._share_of_update, Distillation.on_before_optimizer_step
 
     def look(self, number):
-        shares.append(original(self, number))
+        shares.append(share(self, number))
         return shares[-1]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Distillation, "_share_of_update", look)
-        trainer = Trainer(max_epochs=1, batch_size=8, accumulate=4, precision="32-true", device="cpu")
-        fitted(toy_tokens, tmp_path, trainer=trainer)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Distillation, "_share_of_update", lambda *_: 1.0)
-        plain = fitted(toy_tokens, tmp_path / "plain", trainer=trainer).load().state_dict()
-    ours = fitted(toy_tokens, tmp_path, trainer=trainer).load().state_dict()
-    assert not all(torch.equal(weight, plain[name]) for name, weight in ours.items()), "it has its say"
+    def count(self, optimizer):
+        updates.append(1)
+        before_update(self, optimizer)
+
+    several = {"max_epochs": 1, "batch_size": 8, "accumulate": 4}
+    monkeypatch.setattr(Distillation, "on_before_optimizer_step", count)
+    monkeypatch.setattr(Distillation, "_share_of_update", look)
+    ours = fitted(toy_tokens, tmp_path, trainer=several)
+    assert len(shares) == len(BatchLoader(toy_tokens.split("train"), 8, 0))
+    assert len(updates) == -(-len(shares) // 4)
+    monkeypatch.setattr(Distillation, "_share_of_update", lambda *_: 1.0)
+    plain = fitted(toy_tokens, tmp_path / "plain", trainer=several)
+    assert not torch.equal(head(ours), head(plain)), "it has its say"
     left = len(shares) % 4
     assert left, "the toy rows make no whole number of updates"
     assert shares == [1.0] * (len(shares) - left) + [4 / left] * left

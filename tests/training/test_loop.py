@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cut_fits import cut_in_second_epoch
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.training.checkpointing import History
 from kd_lab.training.fit import FitSpec, fit, recover
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
@@ -79,23 +79,10 @@ def test_the_weights_are_held_in_each_forward_pass_and_free_in_each_update(fitte
     assert about["history"][0].keys() == about["history"][1].keys()
 
 
-def test_one_that_was_cut_off_ends_alike(fitted, toy_tokens, tmp_path, monkeypatch):
+def test_one_that_was_cut_off_ends_alike(fitted, toy_tokens, tmp_path):
     whole, _, _ = go_on(fitted, toy_tokens, tmp_path / "whole", Watch)
-
-    class Killed(BaseException):
-        pass
-
-    after = History.on_train_batch_end
-
-    def kill(self, trainer, module, outputs, batch, index):
-        if trainer.current_epoch == 1:
-            raise Killed
-        after(self, trainer, module, outputs, batch, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "on_train_batch_end", kill)
-        with pytest.raises(Killed):
-            go_on(fitted, toy_tokens, tmp_path / "cut", Watch)
+    with cut_in_second_epoch():
+        go_on(fitted, toy_tokens, tmp_path / "cut", Watch)
     resumed, _, _ = go_on(fitted, toy_tokens, tmp_path / "cut", Watch)
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), resumed.parameters(), strict=True))
 

@@ -10,6 +10,7 @@ from typing import Any
 import masked_checkpoints
 import pytest
 import torch
+from cut_fits import Cut, assert_same
 from safetensors.torch import load_file
 
 from kd_lab.core.cache import Cache, fingerprint
@@ -33,10 +34,6 @@ from kd_lab.training.step_trainer import StepTrainer
 
 TRAINER = StepTrainer(max_steps=12, batch_size=4, precision="32-true", device="cpu", checkpoint_every=4)
 CROSS_ENTROPY = WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0})
-
-
-class Cut(BaseException):
-    """What ends a training here in the place of a kill."""
 
 
 class Place:
@@ -84,14 +81,6 @@ def cut_after(updates: int):
             raise Cut
 
     return advance
-
-
-def assert_same(one: PretrainedMaskedLM, two: PretrainedMaskedLM) -> None:
-    first, second = (load_file(each.model / "model.safetensors") for each in (one, two))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert one.about()["history"] == two.about()["history"]
-    assert one.about()["after"] == two.about()["after"]
 
 
 def test_a_head_is_fitted_to_an_encoder_that_stays_and_a_student_learns_from_both(place):

@@ -10,6 +10,7 @@ import torch
 
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
+from kd_lab.core.types import Batch
 from kd_lab.data.csv import Csv
 from kd_lab.data.loader import BatchLoader
 from kd_lab.data.tokenized import Tokens, tokenise
@@ -27,11 +28,11 @@ def read(teacher: ReadyTeacher, toy_csv: Path, cache: Cache) -> Tokens:
     return tokenise(Csv(str(toy_csv)), teacher.tokenizer, cache)
 
 
-def answers(teacher: ReadyTeacher, tokens: Tokens, cache: Cache) -> tuple[torch.Tensor, torch.Tensor]:
-    """Its logits for some rows, and the pieces of these."""
+def answers(teacher: ReadyTeacher, tokens: Tokens, cache: Cache) -> tuple[torch.Tensor, Batch]:
+    """Its logits for some rows, and these."""
     asked = BatchLoader(tokens.split("test"), 16, tokens.pad_id).batch(range(16))  # type: ignore[arg-type]
     with torch.no_grad():
-        return teacher.prepared(tokens, cache).load()(asked).logits, asked.input_ids
+        return teacher.prepared(tokens, cache).load()(asked).logits, asked
 
 
 @pytest.mark.parametrize("family", ["roberta", "distilbert", "mpnet", "deberta-v2"])
@@ -40,9 +41,9 @@ def test_shuffled_labels_are_matched_by_name(family: str, toy_csv: Path, own_cac
     teacher = ReadyTeacher(str(tmp_path / "ready"), max_tokens=32)
     tokens = read(teacher, toy_csv, own_cache)
     assert tokens.classes == OURS
-    logits, ids = answers(teacher, tokens, own_cache)
+    logits, asked = answers(teacher, tokens, own_cache)
     with torch.no_grad():
-        said = theirs(input_ids=ids, attention_mask=(ids != 0).long()).logits
+        said = theirs(input_ids=asked.input_ids, attention_mask=asked.attention_mask).logits
     assert torch.allclose(logits, said[:, [1, 2, 0]], atol=1e-4)
     assert said.std(0).min() > 0.01, "rows are told apart"
     assert teacher.prepared(tokens, own_cache).about()["labels"] == "by name"
@@ -53,13 +54,15 @@ def test_classes_that_the_data_lacks_are_dropped_and_the_rest_renormalised(
 ) -> None:
     theirs = tiny.write(tmp_path / "ready", "bert", ("sports", "a", "w", "f"))
     teacher = ReadyTeacher(str(tmp_path / "ready"), labels={"a": "animals", "f": "food", "w": "weather"}, max_tokens=32)
-    logits, ids = answers(teacher, read(teacher, toy_csv, own_cache), own_cache)
+    logits, asked = answers(teacher, read(teacher, toy_csv, own_cache), own_cache)
     with torch.no_grad():
-        kept = theirs(input_ids=ids, attention_mask=(ids != 0).long()).logits.softmax(1)[:, [1, 3, 2]]
+        kept = theirs(input_ids=asked.input_ids, attention_mask=asked.attention_mask).logits.softmax(1)[:, [1, 3, 2]]
     assert torch.allclose(logits.softmax(1), kept / kept.sum(1, keepdim=True), atol=1e-5)
 
 
-def test_what_kd_lab_saved_is_ready_too(toy_tokens: Tokens, own_cache: Cache, tmp_path: Path, toy_csv: Path) -> None:
+def test_what_kd_lab_saved_is_ready_too(
+    toy_tokens: Tokens, own_cache: Cache, tmp_path: Path, toy_csv: Path, bert_tokenizer: Tokenizer
+) -> None:
     shape = {
         "vocabulary": toy_tokens.vocab_size,
         "embedding": 4,
@@ -71,19 +74,15 @@ def test_what_kd_lab_saved_is_ready_too(toy_tokens: Tokens, own_cache: Cache, tm
     model = LstmAttentionClassifier({**shape, "pad_id": toy_tokens.pad_id}).eval()
     card = {"labels": SHUFFLED, "max_tokens": 32, "pad_id": toy_tokens.pad_id}
     saved_model.save(model, tmp_path / "lstm", card)
-    from kd_lab.cli.compose import compose
-    from kd_lab.core.instantiate import build
-
-    pieces = build(compose().tokenizer, "tokenizer").path
-    (tmp_path / "lstm" / "tokenizer.json").write_bytes(pieces.read_bytes())
+    (tmp_path / "lstm" / "tokenizer.json").write_bytes(bert_tokenizer.path.read_bytes())
     teacher = ReadyTeacher(str(tmp_path / "lstm"), max_tokens=32)
     tokens = read(teacher, toy_csv, own_cache)
-    asked = BatchLoader(tokens.split("test"), 16, tokens.pad_id).batch(range(16))  # type: ignore[arg-type]
+    said, asked = answers(teacher, tokens, own_cache)
     with torch.no_grad():
-        assert torch.equal(answers(teacher, tokens, own_cache)[0], model(asked).logits[:, [1, 2, 0]])
+        assert torch.equal(said, model(asked).logits[:, [1, 2, 0]])
 
     saved_model.save(model, tmp_path / "pairs", {**card, "pairs": True})
-    (tmp_path / "pairs" / "tokenizer.json").write_bytes(pieces.read_bytes())
+    (tmp_path / "pairs" / "tokenizer.json").write_bytes(bert_tokenizer.path.read_bytes())
     of_pairs = ReadyTeacher(str(tmp_path / "pairs"), max_tokens=32)
     with pytest.raises(UserError, match="expected a classifier of single texts, got one of pairs"):
         of_pairs.prepared(tokens, own_cache)
@@ -99,8 +98,7 @@ def test_a_saved_row_of_tf_idf_teaches_too(
     (folder / "tokenizer.json").write_bytes(bert_tokenizer.path.read_bytes())
     teacher = ReadyTeacher(str(folder), labels={name: name for name in OURS}, max_tokens=32)
     tokens = read(teacher, toy_csv, own_cache)
-    asked = BatchLoader(tokens.split("test"), 16, tokens.pad_id).batch(range(16))  # type: ignore[arg-type]
-    said, _ = answers(teacher, tokens, own_cache)
+    said, asked = answers(teacher, tokens, own_cache)
     with torch.no_grad():
         assert torch.allclose(said, model(asked).logits[:, [3, 2, 0]], atol=1e-6)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from cut_fits import cut_in_second_epoch
 from half_labelled import HalfLabelled
 from safetensors.torch import load_file
 
@@ -27,7 +28,6 @@ from kd_lab.losses.term.tinybert_hidden import TinyBertHidden
 from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.training.checkpointing import History
 from kd_lab.training.fit import FitSpec, Fitted, Teacher, fit
 from kd_lab.training.optimizer import AdamW
 from kd_lab.training.settings import Trainer
@@ -111,21 +111,9 @@ def test_the_projection_is_fitted_resumed_and_no_part_of_the_student(
     assert not [name for name in saved if "projection" in name]
     assert all(weight.shape[-1] != 24 for weight in saved.values())
 
-    class Killed(BaseException):
-        pass
-
-    end = History.on_train_batch_end
-
-    def kill(self: Any, trainer: Any, *given: Any) -> None:
-        if trainer.current_epoch == 1:
-            raise Killed
-        end(self, trainer, *given)
-
     again = loss()
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "on_train_batch_end", kill)
-        with pytest.raises(Killed):
-            fitted(toy_tokens, tmp_path / "cut", NARROW, loss(), teacher)
+    with cut_in_second_epoch():
+        fitted(toy_tokens, tmp_path / "cut", NARROW, loss(), teacher)
     resumed = load_file(fitted(toy_tokens, tmp_path / "cut", NARROW, again, teacher).model / "model.safetensors")
     assert all(torch.equal(saved[name], resumed[name]) for name in saved)
     assert torch.equal(again.terms["h"].projection.weight, after)
