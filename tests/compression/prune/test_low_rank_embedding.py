@@ -153,11 +153,6 @@ def test_a_rank_that_saves_nothing_is_refused_before_training(name):
     LowRankEmbedding(WIDTHS[name] - 1).check(KINDS[name], SPECS[name])
 
 
-def test_an_unknown_weight_is_refused():
-    with pytest.raises(UserError, match=r"low_rank_embedding\.weigh: expected root or alike, got 'count'"):
-        LowRankEmbedding(weigh="count")
-
-
 def test_a_table_of_zeros_has_no_error(context):
     model = built("lstm")
     with torch.no_grad():

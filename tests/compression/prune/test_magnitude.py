@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from kd_lab.compression.prune.magnitude import PruneL1, matrices
-from kd_lab.core.errors import UserError
 
 
 def values(model: nn.Module) -> list[torch.Tensor]:
@@ -76,14 +75,3 @@ def test_a_pruned_model_is_saved_and_loaded_like_any_other(build, make_batch, fo
     zeros = sum(int((value == 0).sum()) for value in values(pruned))
     assert loaded.count_parameters()[0] == model.count_parameters()[0]
     assert model.count_parameters()[1] - loaded.count_parameters()[1] == zeros
-
-
-@pytest.mark.parametrize("amount", [1, 1.5, -0.1, "half"])
-def test_an_amount_outside_of_0_to_1_is_refused(amount):
-    with pytest.raises(UserError, match=r"prune_l1\.amount"):
-        PruneL1(amount)
-
-
-def test_an_unknown_scope_is_refused():
-    with pytest.raises(UserError, match="global or layer"):
-        PruneL1(0.5, "model")

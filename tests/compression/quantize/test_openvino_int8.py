@@ -15,7 +15,6 @@ from kd_lab.compression.prune.magnitude import PruneL1, matrices
 from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier
 from kd_lab.compression.quantize.openvino_int8 import OpenVinoInt8
 from kd_lab.compression.step import apply_all
-from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
 from kd_lab.models import saved_model
 
@@ -145,9 +144,3 @@ def test_the_quantizer_says_nothing_and_the_given_model_stays_as_it_was(build, c
     eight, total = sum(weight.size for weight in integers(made)), made.count_parameters()[0]
     scales = 4 * 1000
     assert (folder / "model.bin").stat().st_size < eight + 4 * (total - eight) + 4 * scales
-
-
-@pytest.mark.parametrize("count", [0, -3, 1.5, "many", True])
-def test_rows_that_are_no_count_are_refused(count):
-    with pytest.raises(UserError, match=r"^compression\.openvino_int8\.rows: expected a whole number"):
-        OpenVinoInt8(count)
