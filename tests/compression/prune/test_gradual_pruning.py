@@ -6,32 +6,19 @@ from itertools import pairwise
 
 import pytest
 import torch
+from readable import fresh, training_of
 from torch import nn
 
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.prune import magnitude
 from kd_lab.compression.prune.magnitude import GradualPruning, PruneL1
 from kd_lab.compression.zeros import matrices, share_of_zeros, tensors
-from kd_lab.core.cache import Cache
-from kd_lab.core.errors import UserError
-from kd_lab.core.misfit import short_repr
-from kd_lab.losses.term.cross_entropy import CrossEntropy
-from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import BuildContext
 from kd_lab.training.checkpointing import History
-from kd_lab.training.fit import FitSpec, recover
-from kd_lab.training.optimizer import AdamW
-from kd_lab.training.settings import Trainer
 
 SHARES = [0.0625, 0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0]  # of all updates; a ramp of half has 4 stages
-SPEC = FitSpec(
-    LstmAttention(embedding=8, hidden=8, layers=1, init="random"),
-    WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0}),
-    AdamW(encoder_lr=0.01, head_lr=0.02),
-    Trainer(batch_size=16, precision="32-true", device="cpu"),
-)
+SPEC = LstmAttention(embedding=8, hidden=8, layers=1, init="random")
 
 
 def layer(zeros: int = 0) -> nn.Linear:
@@ -95,18 +82,13 @@ class Killed(BaseException):
 @pytest.fixture
 def trained(context: CompressionContext) -> CompressionContext:
     """A context whose training is that of a run."""
-
-    def train(model, here, epochs, rate, constraint) -> None:
-        recover(SPEC, None, here.scratch, model, here.tokens, epochs=epochs, lr_scale=rate, constraint=constraint)
-
-    context.training = train
+    context.training = training_of(SPEC)
     return context
 
 
 @pytest.fixture
-def model(toy_tokens, own_cache: Cache) -> TorchClassifier:
-    torch.manual_seed(3)
-    return SPEC.model.build(BuildContext(3, toy_tokens.vocab_size, toy_tokens.pad_id, "t", list, own_cache)).eval()
+def model() -> TorchClassifier:
+    return fresh(SPEC).eval()
 
 
 @pytest.fixture
@@ -160,21 +142,3 @@ def test_one_that_was_cut_off_ends_alike(model, trained, tmp_path, monkeypatch: 
 def test_without_epochs_nothing_is_trained(model, trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(magnitude, "GradualPruning", lambda *_: pytest.fail("it is at once"))
     assert share_of_zeros(matrices(PruneL1(0.6).apply(model, trained))) == pytest.approx(0.6, abs=1e-3)
-
-
-# options
-
-WRONG = {
-    "amount": [1, -0.1, "half", True, None, float("nan")],
-    "scope": ["model", None, 1],
-    "epochs": [-1, 0.5, True, None, "two"],
-    "rate": [0, -0.1, "slow", True, None, float("nan"), float("inf")],
-    "ramp": [0, 1.1, "half", True, None, float("nan")],
-    "stages": [0, -1, 1.5, True, None],
-}
-
-
-@pytest.mark.parametrize(("option", "value"), [(name, value) for name, values in WRONG.items() for value in values])
-def test_an_option_of_a_wrong_kind_or_size_is_refused_by_its_name(option: str, value: object) -> None:
-    with pytest.raises(UserError, match=rf"^compression\.prune_l1\.{option}: expected .*got {short_repr(value)}"):
-        PruneL1(**{option: value})

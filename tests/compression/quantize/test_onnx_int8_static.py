@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from readable import fresh
 
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import OnnxExport
@@ -14,7 +15,6 @@ from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
 from kd_lab.models.encoder import Encoder, EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttention, LstmAttentionClassifier
-from kd_lab.models.spec import BuildContext
 
 SHAPE = {"layers": 1, "width": 32, "heads": 2, "feed_forward": 48, "init": "random"}
 
@@ -26,12 +26,10 @@ def made():
 
 
 @pytest.fixture(params=["bert", "distilbert"])
-def three(request, context, own_cache, made):
+def three(request, context, made):
     """A model, the same in static INT8, and as ONNX."""
     if request.param not in made:
-        torch.manual_seed(5)
-        surroundings = BuildContext(3, context.tokens.vocab_size, context.tokens.pad_id, "t", list, own_cache)
-        model = Encoder("e", request.param, **SHAPE).build(surroundings).eval()
+        model = fresh(Encoder("e", request.param, **SHAPE), 5).eval()
         with torch.no_grad():
             for weight in model.parameters():
                 weight.add_(torch.randn_like(weight), alpha=0.1)
@@ -78,9 +76,3 @@ def test_what_it_cannot_take_is_refused_before_any_training():
     ):
         with pytest.raises(UserError, match=r"^compression\.onnx_int8_static: "):
             OnnxInt8Static().check(kind, model)
-
-
-@pytest.mark.parametrize("options", [{"rows": 0}, {"per_channel": "yes"}])
-def test_an_impossible_option_is_named(options):
-    with pytest.raises(UserError, match=rf"compression\.onnx_int8_static\.{next(iter(options))}"):
-        OnnxInt8Static(**options)

@@ -9,9 +9,8 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
+from readable import fresh, training_of
 
-from kd_lab.compression.context import CompressionContext
-from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.quantize.quantization_aware import (
     QuantizationAware,
@@ -20,15 +19,8 @@ from kd_lab.compression.quantize.quantization_aware import (
     rounded_weights,
     symmetric,
 )
-from kd_lab.core.errors import UserError
-from kd_lab.losses.term.cross_entropy import CrossEntropy
-from kd_lab.losses.weighted_sum import WeightedSum
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
-from kd_lab.models.spec import BuildContext
-from kd_lab.training.fit import FitSpec, recover
-from kd_lab.training.optimizer import AdamW
-from kd_lab.training.settings import Trainer
 
 SPECS = {
     "encoder": Encoder("e", "distilbert", layers=1, width=32, heads=2, feed_forward=48, init="random"),
@@ -37,19 +29,11 @@ SPECS = {
 
 
 @pytest.fixture(params=SPECS)
-def trained(request, toy_tokens, context, own_cache):
+def trained(request, context):
     """A small model that reads the toy data, and surroundings in which it is really trained on."""
-    torch.manual_seed(3)
-    model = SPECS[request.param].build(BuildContext(3, toy_tokens.vocab_size, toy_tokens.pad_id, "t", list, own_cache))
-    loss = WeightedSum({"cross_entropy": CrossEntropy()}, {"cross_entropy": 1.0})
-    settings = Trainer(max_epochs=1, batch_size=16, precision="32-true", device="cpu")
-    spec = FitSpec(SPECS[request.param], loss, AdamW(encoder_lr=0.01, head_lr=0.01), settings)
-
-    def train(model, here: CompressionContext, epochs, rate, constraint) -> None:
-        recover(spec, None, here.scratch, model, here.tokens, epochs=epochs, lr_scale=rate, constraint=constraint)
-
-    context.training = train
-    return model.eval(), context
+    spec = SPECS[request.param]
+    context.training = training_of(spec)
+    return fresh(spec).eval(), context
 
 
 @pytest.mark.parametrize("rounding", [symmetric, partial(symmetric, by_row=True), asymmetric])
@@ -126,14 +110,3 @@ def test_onnx_int8_stores_the_very_numbers(trained, per_channel):
             for mine in ours
         )
     assert found >= len(ours) - 1  # position vectors may have been folded away
-
-
-def test_what_is_no_torch_model_is_refused_with_the_right_order():
-    with pytest.raises(UserError, match=r"compression\.quantization_aware: .*\[quantization_aware,onnx_int8\]"):
-        QuantizationAware().check(OnnxClassifier)
-
-
-@pytest.mark.parametrize("options", [{"epochs": -1}, {"rate": 0}, {"per_channel": 1}])
-def test_an_impossible_option_is_named(options):
-    with pytest.raises(UserError, match=rf"compression\.quantization_aware\.{next(iter(options))}"):
-        QuantizationAware(**options)
