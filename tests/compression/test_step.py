@@ -34,23 +34,6 @@ def chosen(*names: str):
 
 
 @pytest.mark.parametrize(
-    "names",
-    [
-        ("onnx_int8", "prune_l1"),
-        ("onnx", "prune_l1"),
-        ("torch_int8", "prune_l1"),
-        ("onnx", "torch_int8"),
-        ("torch_int8", "onnx"),
-        ("torch_int8", "onnx_int8"),
-        ("onnx_int8", "onnx"),
-    ],
-)
-def test_a_wrong_order_is_refused_naming_the_step_and_the_cure(names):
-    with pytest.raises(UserError, match=rf"^compression\.{names[1]}: .*(Put|Leave)"):
-        check_all(chosen(*names), EncoderClassifier)
-
-
-@pytest.mark.parametrize(
     ("names", "kind"),
     [
         ((), EncoderClassifier),

@@ -83,12 +83,6 @@ def test_the_units_that_stay_are_those_of_the_highest_score(context):
     }
 
 
-def test_a_pruned_student_learns(context):
-    pruned, batch = PruneLstm(0.3, rows=4).apply(built("lstm"), context).train(), some(context)
-    torch.nn.functional.cross_entropy(pruned(batch).logits, batch.labels).backward()
-    assert all(int(weight.grad.count_nonzero()) > 0 for weight in pruned.parameters())
-
-
 def test_an_encoder_is_refused_with_the_steps_that_take_it():
     with pytest.raises(UserError, match=r"^compression\.prune_lstm: .*prune_heads and prune_width"):
         PruneLstm().check(EncoderClassifier, SPECS["bert"])

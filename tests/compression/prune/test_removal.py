@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 import torch
+import transformers
 import yaml
-from readable import SPECS, built, logits, sizes, some
+from readable import ENCODERS, SPECS, built, logits, sizes, some
 
 from kd_lab.compression.prune.feed_forward import PruneWidth
 from kd_lab.compression.prune.heads import PruneHeads
 from kd_lab.compression.prune.layers import DropLayers
 from kd_lab.compression.prune.low_rank_embedding import LowRankEmbedding
 from kd_lab.compression.prune.lstm_units import PruneLstm
-from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.quantize.torch_int8 import TorchInt8
-from kd_lab.compression.quantize.torch_int8_classifier import TorchInt8Classifier
 from kd_lab.compression.step import apply_all
 from kd_lab.core.errors import UserError
 from kd_lab.models import saved_model
@@ -70,6 +70,26 @@ def test_it_trains_on_at_the_rate_asked_for_says_what_it_did_and_its_class_was_k
     assert trained == [(small, 3, 0.7, None)]
     assert yaml.safe_load(yaml.safe_dump(context.notes))[step] == context.notes[step]  # plain data
     assert STEPS[step].check(KINDS.get(name, EncoderClassifier), SPECS[name]) is type(small)
+
+
+@pytest.mark.parametrize(("step", "name"), PAIRS)
+def test_all_that_is_left_learns(step, name, context):
+    small, batch = STEPS[step].apply(built(name), context).train(), some(context)
+    torch.nn.functional.cross_entropy(small(batch).logits, batch.labels).backward()
+    assert all(int(weight.grad.count_nonzero()) > 0 for weight in small.parameters())
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize("step", ["prune_width", "drop_layers"])
+def test_transformers_reads_the_result_unchanged(step, family, context, folder):
+    small, batch = STEPS[step].apply(built(family), context), some(context)
+    assert small.portable
+    small.save(folder)
+    theirs, about = transformers.AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    assert not any(about[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    with torch.no_grad():
+        said = theirs.eval()(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+    torch.testing.assert_close(said, logits(small, batch), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("order", list(permutations(OF_ENCODERS)), ids=",".join)
@@ -125,14 +145,9 @@ def test_what_is_left_goes_on_to_onnx_and_int8(names, model, context, folder):
     assert torch.equal(saved_model.load(folder)(batch).logits, in_torch(batch).logits)
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("kind", [OnnxClassifier, TorchInt8Classifier])
-def test_a_quantized_model_is_refused_with_the_right_order(step, kind):
-    with pytest.raises(UserError, match=rf"^compression\.{step}: .*Put {step} before torch_int8, onnx and onnx_int8"):
-        STEPS[step].check(kind)
-
-
 @pytest.mark.parametrize("step", ["prune_heads", "prune_width", "drop_layers"])
-def test_the_lstm_is_told_of_its_own_step(step):
+def test_the_lstm_is_told_of_its_own_step_and_an_unknown_family_of_those_there_are(step):
     with pytest.raises(UserError, match=rf"^compression\.{step}: .*for the LSTM there is prune_lstm"):
         STEPS[step].check(LstmAttentionClassifier, SPECS["lstm"])
+    with pytest.raises(UserError, match=rf"^compression\.{step}: expected .*families.*got albert"):
+        STEPS[step].check(EncoderClassifier, replace(ENCODERS["bert"], architecture="albert"))

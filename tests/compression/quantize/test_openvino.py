@@ -13,11 +13,9 @@ from compression.conftest import SHAPE
 from torch import nn
 
 from kd_lab.compression.quantize import openvino_package
-from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.openvino import OpenVino
 from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier
 from kd_lab.compression.quantize.openvino_int8 import OpenVinoInt8
-from kd_lab.compression.step import check_all
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch
 from kd_lab.models import saved_model
@@ -146,13 +144,6 @@ def test_another_model_is_refused():
     given = openvino.opset13.parameter([1, 2], openvino.Type.f32, name="x")
     with pytest.raises(UserError, match="attention_mask"):
         OpenVinoClassifier(openvino.Model([openvino.opset13.relu(given)], [given]), "f32")
-
-
-@pytest.mark.parametrize("step", [OpenVino(), OpenVinoInt8()])
-@pytest.mark.parametrize("kind", [OnnxClassifier, OpenVinoClassifier])
-def test_a_model_that_is_no_torch_model_is_refused_before_anything_is_fitted(step, kind):
-    with pytest.raises(UserError, match=r"^compression\.openvino.*torch model.*Put openvino"):
-        check_all({"step": step}, kind)
 
 
 @pytest.mark.parametrize("step", [OpenVino(), OpenVino("bf16"), OpenVinoInt8()])
