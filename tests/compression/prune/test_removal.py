@@ -124,10 +124,8 @@ def test_steps_of_the_lstm_may_come_in_any_order(order, context, folder):
     ("names", "model"),
     [
         (("drop_layers", "prune_heads", "prune_width"), "distilbert"),
-        (("drop_layers", "prune_heads", "prune_width"), "bert"),
-        (("prune_lstm",), "lstm"),
-        (("low_rank_embedding",), "lstm"),
-        (("drop_layers", "low_rank_embedding"), "bert"),
+        (("drop_layers", "prune_heads", "prune_width", "low_rank_embedding"), "bert"),
+        (("prune_lstm", "low_rank_embedding"), "lstm"),
     ],
 )
 def test_what_is_left_goes_on_to_onnx_and_int8(names, model, context, folder):
