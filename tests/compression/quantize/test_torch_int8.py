@@ -92,23 +92,20 @@ def test_an_unknown_engine_is_refused():
         TorchInt8("cuda9")
 
 
+OTHERS = ("os.PathLike", "kd_lab.core.cache.Cache", "kd_lab.nowhere.Model", "kd_lab.models.encoder.json", "Model", None)
+
+
 @pytest.mark.parametrize(
-    "source",
-    ["os.PathLike", "kd_lab.core.cache.Cache", "kd_lab.nowhere.Model", "kd_lab.models.encoder.json", "Model", None],
+    ("entry", "value", "words"),
+    [*(("source", other, "a torch classifier of kd_lab") for other in OTHERS), ("engine", "riscv", "riscv")],
 )
-def test_a_class_that_is_not_a_classifier_of_kd_lab_is_not_built(build, folder, source):
+def test_what_is_no_classifier_of_kd_lab_is_not_built_and_an_engine_that_is_not_here_is_named(
+    build, folder, entry, value, words
+):
     TorchInt8().apply(build("lstm")).save(folder)
     about = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**about, "source": source}))
-    with pytest.raises(UserError, match="a torch classifier of kd_lab"):
-        TorchInt8Classifier.load(folder)
-
-
-def test_an_engine_that_this_machine_lacks_is_named(build, folder):
-    TorchInt8().apply(build("lstm")).save(folder)
-    about = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**about, "engine": "riscv"}))
-    with pytest.raises(UserError, match="riscv"):
+    (folder / "config.json").write_text(json.dumps({**about, entry: value}))
+    with pytest.raises(UserError, match=words):
         TorchInt8Classifier.load(folder)
 
 
