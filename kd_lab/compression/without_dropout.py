@@ -15,17 +15,13 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
     Under dropout a model is less sure than in use. One that is trained to repeat its own answers of before, which were
     given without, becomes surer in use than it was: it no longer says of a text out of scope that it is.
     """
-    drops = [module for module in model.modules() if isinstance(module, nn.Dropout)]
-    stacks = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
-    before = [module.p for module in drops], [module.dropout for module in stacks]
-    for module in drops:
-        module.p = 0.0
-    for stack in stacks:
-        stack.dropout = 0.0
+    found: list[tuple[nn.Module, str]] = [(module, "p") for module in model.modules() if isinstance(module, nn.Dropout)]
+    found += [(module, "dropout") for module in model.modules() if isinstance(module, nn.RNNBase)]
+    before = [getattr(module, name) for module, name in found]
+    for module, name in found:
+        setattr(module, name, 0.0)
     try:
         yield
     finally:
-        for module, p in zip(drops, before[0], strict=True):
-            module.p = p
-        for stack, p in zip(stacks, before[1], strict=True):
-            stack.dropout = p
+        for (module, name), share in zip(found, before, strict=True):
+            setattr(module, name, share)
