@@ -77,17 +77,11 @@ def export(classifier: TorchClassifier, *, fused: bool = False) -> bytes:
             verbose=False,
         )
     assert program is not None  # None is what the exporter gives when it writes a file
-    proto = program.model_proto
-    for part in (
-        proto,
-        proto.graph,
-        *proto.graph.node,
-        *proto.graph.value_info,
-        *proto.graph.input,
-        *proto.graph.output,
-    ):
+    proto = program.model_proto  # each time another copy
+    graph = proto.graph
+    for part in (proto, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("metadata_props")  # stack traces, with the paths of this machine
-    _keep_residuals(proto.graph)
+    _keep_residuals(graph)
     serialized: bytes = proto.SerializeToString()
     return serialized
 

@@ -26,9 +26,8 @@ class OnnxRecurrent(nn.Module):
         self.takes_lengths = layers.bidirectional
         self.weights = nn.ParameterList()
         for layer in range(layers.num_layers):
-            found = [_weights(layers, self.kind, f"l{layer}")]
-            if layers.bidirectional:
-                found.append(_weights(layers, self.kind, f"l{layer}_reverse"))
+            ways = ("", "_reverse") if layers.bidirectional else ("",)
+            found = [_weights(layers, self.kind, f"l{layer}{way}") for way in ways]
             self.weights.extend(torch.stack(part) for part in zip(*found, strict=True))  # in front: the directions
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, None]:
