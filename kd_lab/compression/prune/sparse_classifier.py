@@ -42,7 +42,7 @@ class SparseClassifier(TorchWrapper):
 
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
-        write_source(self.net, folder)
+        write_source(type(self.net), self.net.config, folder)
         save_file(self.packed(), folder / WEIGHTS)
 
     @classmethod

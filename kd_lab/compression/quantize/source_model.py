@@ -34,9 +34,9 @@ class TorchWrapper:
         return self.net.count_parameters()
 
 
-def write_source(model: TorchClassifier, folder: Path) -> None:
-    """Writes config.json: the format and the config of `model`."""
-    about = {"source": format_of(type(model)), "config": model.config}
+def write_source(source: type[TorchClassifier], config: Mapping[str, Any], folder: Path, **more: str) -> None:
+    """Writes config.json: the format and the config of the torch classifier, and what else is to stand there."""
+    about = {"source": format_of(source), "config": config, **more}
     (folder / CONFIG).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 

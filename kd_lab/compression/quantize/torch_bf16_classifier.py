@@ -36,7 +36,7 @@ class TorchBf16Classifier(TorchWrapper):
 
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
-        write_source(self.net, folder)
+        write_source(type(self.net), self.net.config, folder)
         save_file({name: tensor.contiguous() for name, tensor in self._state().items()}, folder / WEIGHTS)
 
     @classmethod

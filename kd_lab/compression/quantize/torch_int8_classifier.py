@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +15,8 @@ from torch import Tensor, nn
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import quantize_dynamic
 
-from kd_lab.compression.quantize.source_model import TorchWrapper, build_of, read_weights, source_class
+from kd_lab.compression.quantize.source_model import TorchWrapper, build_of, read_weights, source_class, write_source
 from kd_lab.core.errors import UserError
-from kd_lab.core.formats import format_of
 from kd_lab.models.base import CONFIG, WEIGHTS, TorchClassifier, read_config
 
 _CURE = "Compress the fitted model again, with compression=[torch_int8]."
@@ -54,8 +52,7 @@ class TorchInt8Classifier(TorchWrapper):
 
     def save(self, folder: Path) -> None:
         """Writes config.json and model.safetensors."""
-        about = {"source": format_of(self.source), "config": self.config, "engine": self.engine}
-        (folder / CONFIG).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        write_source(self.source, self.config, folder, engine=self.engine)
         save_file({name: tensor.contiguous() for name, tensor in self.state().items()}, folder / WEIGHTS)
 
     @classmethod
