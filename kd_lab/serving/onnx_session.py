@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kd_lab.core import cores
 from kd_lab.core.errors import UserError
 from kd_lab.core.reading import in_one_line
+from kd_lab.core.types import Batch
 
 MODEL = "model.onnx"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # each (B, T) int64; the last only where segments matter
@@ -61,6 +62,13 @@ class OnnxSession:
             feed[INPUTS[2]] = np.zeros_like(pieces) if segments is None else segments
         logits: NDArray[np.float32] = self._session.run(_OUTPUTS, feed)[0]
         return logits
+
+
+def feed(batch: Batch, inputs: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
+    """The batch as a graph with these inputs takes it: name of an input -> (B, T) int64."""
+    segments = batch.input_ids * 0 if batch.token_type_ids is None else batch.token_type_ids
+    given = zip(INPUTS, (batch.input_ids, batch.attention_mask, segments), strict=True)
+    return {name: tensor.cpu().numpy() for name, tensor in given if name in inputs}
 
 
 def _threads() -> int:

@@ -19,7 +19,7 @@ from kd_lab.core.types import Batch
 from kd_lab.models.recurrent_attention import RecurrentAttentionClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
-from kd_lab.serving.onnx_session import INPUTS
+from kd_lab.serving.onnx_session import feed
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,8 @@ class _Rows(CalibrationDataReader):
     """Rows one by one, as the quantizer asks for them."""
 
     def __init__(self, batches: Iterable[Batch], inputs: tuple[str, ...]) -> None:
-        self._batches, self._inputs = iter(batches), inputs
+        self._rows = (feed(batch, inputs) for batch in batches)
 
     def get_next(self) -> dict[str, Any] | None:
         """Input name -> (1, T) int64, or None at the end."""
-        for batch in self._batches:
-            segments = batch.attention_mask * 0 if batch.token_type_ids is None else batch.token_type_ids
-            given = dict(zip(INPUTS, (batch.input_ids, batch.attention_mask, segments), strict=True))
-            return {name: given[name].numpy() for name in self._inputs}
-        return None
+        return next(self._rows, None)

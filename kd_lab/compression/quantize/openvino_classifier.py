@@ -13,12 +13,11 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from kd_lab.compression.quantize.openvino_package import package
 from kd_lab.core.errors import UserError
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.serving.onnx_session import INPUTS, LOGITS
+from kd_lab.serving.onnx_session import INPUTS, LOGITS, feed
 
 MODEL, WEIGHTS, ABOUT = "model.xml", "model.bin", "openvino.json"
 Precision = Literal["f32", "bf16"]
@@ -131,13 +130,6 @@ class OpenVinoClassifier:
         """
         weights = [node.data for node in self.model.get_ops() if _is_weight(node)]
         return sum(values.size for values in weights), sum(int(np.count_nonzero(values)) for values in weights)
-
-
-def feed(batch: Batch, inputs: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
-    """The batch as a model with these inputs takes it: name of an input -> (B, T) int64."""
-    segments = torch.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
-    given = zip(INPUTS, (batch.input_ids, batch.attention_mask, segments), strict=True)
-    return {name: tensor.cpu().numpy() for name, tensor in given if name in inputs}
 
 
 def _is_weight(node: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kd_lab.compression.context import CompressionContext
 from kd_lab.compression.quantize.openvino import convert
-from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier, feed
+from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier
 from kd_lab.compression.quantize.openvino_package import need_package, package
 from kd_lab.compression.step import need_torch
 from kd_lab.core.misfit import check_fields
@@ -18,6 +18,7 @@ from kd_lab.core.option_types import Count
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
+from kd_lab.serving.onnx_session import feed
 
 _KEPT_FLOAT = (
     "LSTMSequence",  # NNCF 3.4 quantizes half of its weights, and that cost 18 points on CLINC150
