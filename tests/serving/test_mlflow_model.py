@@ -98,6 +98,14 @@ def served(logged: tuple[Path, Path]) -> Any:
     return mlflow.pyfunc.load_model(str(logged[1]))
 
 
+@pytest.fixture
+def model(logged: tuple[Path, Path]) -> ServedModel:
+    """As MLflow loads it, without the checks that MLflow makes of a request beforehand."""
+    model = ServedModel()
+    model.load_context(SimpleNamespace(artifacts={"model": str(logged[0])}))
+    return model
+
+
 @pytest.mark.parametrize("shape", list(SHAPES))
 def test_each_json_shape_that_mlflow_documents_is_answered(shape: str, served: Any, logged: tuple[Path, Path]) -> None:
     schema = served.metadata.get_input_schema()
@@ -124,16 +132,12 @@ def test_each_json_shape_that_mlflow_documents_is_answered(shape: str, served: A
         Series(TEXTS),
     ],
 )
-def test_the_model_itself_takes_texts_in_any_form(given: Any, logged: tuple[Path, Path]) -> None:
-    model = ServedModel()
-    model.load_context(SimpleNamespace(artifacts={"model": str(logged[0])}))
+def test_the_model_itself_takes_texts_in_any_form(given: Any, model: ServedModel, logged: tuple[Path, Path]) -> None:
     assert model.predict(None, given)["label"].tolist() == TextClassifier(logged[0]).predict(TEXTS)[0]
 
 
 @pytest.mark.parametrize("one", ["a cat", {"text": "a cat"}, np.array("a cat")])
-def test_one_text_is_one_row(one: Any, logged: tuple[Path, Path]) -> None:
-    model = ServedModel()
-    model.load_context(SimpleNamespace(artifacts={"model": str(logged[0])}))
+def test_one_text_is_one_row(one: Any, model: ServedModel) -> None:
     assert len(model.predict(None, one)) == 1
 
 
@@ -147,9 +151,7 @@ def test_one_text_is_one_row(one: Any, logged: tuple[Path, Path]) -> None:
         ({"text": [5]}, r"texts\[0\]: expected a text, got int 5"),
     ],
 )
-def test_what_is_no_text_is_a_request_that_is_refused(given: Any, words: str, logged: tuple[Path, Path]) -> None:
-    model = ServedModel()
-    model.load_context(SimpleNamespace(artifacts={"model": str(logged[0])}))
+def test_what_is_no_text_is_a_request_that_is_refused(given: Any, words: str, model: ServedModel) -> None:
     with pytest.raises(MlflowException, match=words) as refused:
         model.predict(None, given)
     assert refused.value.get_http_status_code() == 400

@@ -29,17 +29,22 @@ def own_store(folder: Path) -> str:
     return f"tracking.uri=sqlite:///{folder}/multirun/mlflow.db"
 
 
+def study(folder: Path, *line: str) -> Path:
+    """The folder, with a cell that this line made."""
+    data = toy_texts.write_csv(folder / "toy.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
+        assert command([*LINE, f"dataset.path={data}", *line]) == 0
+    return folder
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Callable[[Path], Path]) -> Path:
     """Where a cell was mirrored into a store of its own; not to be changed."""
     folder = tmp_path_factory.mktemp("place")
     empty_store(folder / "multirun" / "mlflow.db")
-    data = toy_texts.write_csv(folder / "toy.csv")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
-        assert command([*LINE, f"dataset.path={data}", "name=served", own_store(folder)]) == 0
-    return folder
+    return study(folder, "name=served", own_store(folder))
 
 
 @pytest.fixture
@@ -54,13 +59,7 @@ def cell(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def untold(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study with a cell that no store has; not to be changed."""
-    folder = tmp_path_factory.mktemp("untold")
-    data = toy_texts.write_csv(folder / "toy.csv")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("KD_LAB_CACHE", str(folder / "cache"))
-        assert command([*LINE, f"dataset.path={data}", "name=late", "tracking=none"]) == 0
-    return folder / "multirun" / "late"
+    return study(tmp_path_factory.mktemp("untold"), "name=late", "tracking=none") / "multirun" / "late"
 
 
 @pytest.fixture
