@@ -80,6 +80,14 @@ def some(context: CompressionContext, rows: int = 24) -> Batch:
     return next(context.sample(rows, rows, seed=1))
 
 
+def each_alone(batch: Batch) -> list[Batch]:
+    """Every row in a batch of its own, without padding."""
+    return [
+        Batch(batch.row_ids[row], batch.input_ids[row, :length], batch.attention_mask[row, :length], batch.labels[row])
+        for row, length in zip(torch.arange(len(batch.labels)).split(1), batch.attention_mask.sum(1), strict=True)
+    ]
+
+
 def logits(model: TorchClassifier, batch: Batch) -> torch.Tensor:
     """(B, C) without dropout."""
     with torch.no_grad():

@@ -17,7 +17,7 @@ from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.quantize.quantization_aware import QuantizationAware, rounded_weights
 from kd_lab.compression.step import apply_all, check_all
-from kd_lab.compression.zeros import KeepZeros, matrices, share_of_zeros
+from kd_lab.compression.zeros import matrices, share_of_zeros
 from kd_lab.core.errors import UserError
 from kd_lab.core.paths import root
 from kd_lab.models.architectures import heads_in
@@ -202,18 +202,6 @@ def test_real_training_after_pruning_keeps_the_zeros_and_moves_the_rest(model, c
     assert share_of_zeros(matrices(after)) == pytest.approx(0.6, abs=1e-3)
     moved = [not torch.equal(weight, before[name]) for name, weight in after.state_dict().items() if weight.ndim == 2]
     assert sum(moved) >= len(moved) - 2  # all but tables of rows that no text reaches
-
-
-def test_kept_zeros_are_set_back_and_the_rest_moves():
-    layer = torch.nn.Linear(3, 2)
-    with torch.no_grad():
-        layer.weight[0] = 0.0
-    zeros = KeepZeros(layer)
-    with torch.no_grad():
-        layer.weight.add_(1.0)
-    zeros.after_update(0.5)
-    assert layer.weight[0].tolist() == [0, 0, 0]
-    assert layer.weight[1].all()
 
 
 AWARE = "quantization_aware"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from readable import built, some
+from readable import built, each_alone, some
 
 from kd_lab.compression.importance import (
     labelled,
@@ -23,12 +23,6 @@ from kd_lab.data.tokenized import TokenSplit
 STEP = 1e-5  # of the finite differences, in float64
 
 
-def one_a_batch(batch: Batch) -> list[Batch]:
-    return [
-        Batch(*(None if field is None else field[row : row + 1] for field in batch)) for row in range(len(batch.labels))
-    ]
-
-
 def loss(model, row: Batch) -> float:
     with torch.no_grad():
         logits = model.net(input_ids=row.input_ids, attention_mask=row.attention_mask).logits
@@ -38,7 +32,7 @@ def loss(model, row: Batch) -> float:
 @pytest.mark.parametrize("size", [1, 5])
 def test_the_score_of_an_input_is_the_loss_s_slope_by_a_gate_on_it(context, size):
     """Worked out by finite differences of a gate, row by row; batches of any size say the same."""
-    model, rows, units = built("distilbert").eval().double(), one_a_batch(some(context, 5)), 4
+    model, rows, units = built("distilbert").eval().double(), each_alone(some(context, 5)), 4
     merges = [layer.attention.out_lin for layer in model.net.distilbert.transformer.layer]
     model.forward = lambda batch: model.net(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
     batches = rows if size == 1 else [some(context, 5)]
@@ -61,7 +55,7 @@ def test_the_score_of_an_input_is_the_loss_s_slope_by_a_gate_on_it(context, size
 
 
 def test_the_score_of_columns_is_the_loss_s_slope_by_a_gate_on_all_of_them(context):
-    model, rows = built("lstm").eval(), one_a_batch(some(context, 3))
+    model, rows = built("lstm").eval(), each_alone(some(context, 3))
     groups = readers(2)
     scores = taylor_of_columns(model, iter(rows), groups)
     weights, step = dict(model.named_parameters()), 1e-2  # float32

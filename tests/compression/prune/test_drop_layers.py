@@ -7,7 +7,6 @@ import torch
 from readable import ENCODERS, built, layers_of, logits, sizes, some
 
 from kd_lab.compression.prune.layers import DropLayers, keep_layers, spread
-from kd_lab.core.cache import describe
 from kd_lab.core.errors import UserError
 from kd_lab.models.encoder import EncoderClassifier
 
@@ -77,8 +76,3 @@ def test_what_is_no_list_of_layers_is_refused(keep):
 def test_one_of_two_ways_to_say_it():
     with pytest.raises(UserError, match=r"drop_layers\.layers: expected null beside keep.*Give one of the two"):
         DropLayers(keep=[0, 1], layers=2)
-
-
-def test_the_choice_is_part_of_what_a_result_is_made_from():
-    said = {"class": "kd_lab.compression.prune.layers.DropLayers", "keep": [0, 2], "layers": None}
-    assert describe(DropLayers(keep=[0, 2])) == {**said, "epochs": 2, "rate": 1.0}
