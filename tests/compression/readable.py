@@ -13,10 +13,12 @@ from kd_lab.core.cache import Cache
 from kd_lab.core.types import Batch
 from kd_lab.losses.term.cross_entropy import CrossEntropy
 from kd_lab.losses.weighted_sum import WeightedSum
+from kd_lab.models import saved_model
 from kd_lab.models.architectures import layer_stem, layout_of
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.encoder import Encoder
 from kd_lab.models.lstm_attention import LstmAttention
+from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import BuildContext, ModelSpec
 from kd_lab.training.fit import FitSpec, recover
 from kd_lab.training.optimizer import AdamW
@@ -86,6 +88,12 @@ def each_alone(batch: Batch) -> list[Batch]:
         Batch(batch.row_ids[row], batch.input_ids[row, :length], batch.attention_mask[row, :length], batch.labels[row])
         for row, length in zip(torch.arange(len(batch.labels)).split(1), batch.attention_mask.sum(1), strict=True)
     ]
+
+
+def reloaded(model: Classifier, folder: Path) -> Classifier:
+    """The model after it was saved and loaded again."""
+    saved_model.save(model, folder, {})
+    return saved_model.load(folder)
 
 
 def logits(model: TorchClassifier, batch: Batch) -> torch.Tensor:

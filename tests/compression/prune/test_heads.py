@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import transformers
-from readable import ENCODERS, built, logits, parts_of, sizes, some
+from readable import ENCODERS, built, logits, parts_of, reloaded, sizes, some
 
 from kd_lab.compression.importance import labelled, taylor_of_inputs
 from kd_lab.compression.prune.heads import PruneHeads, keep_heads
 from kd_lab.core.errors import UserError
-from kd_lab.models import saved_model
 from kd_lab.models.architectures import heads_in
 from kd_lab.models.encoder import EncoderClassifier
 
@@ -64,8 +63,7 @@ def test_the_heads_that_stay_are_those_of_the_highest_score(family, context):
 def test_a_pruned_encoder_is_saved_loaded_and_pruned_again(family, context, folder):
     model, batch = built(family), some(context)
     once = PruneHeads(heads=3, rows=8, epochs=0).apply(model, context)
-    saved_model.save(once, folder, {})
-    loaded = saved_model.load(folder)
+    loaded = reloaded(once, folder)
     assert isinstance(loaded, EncoderClassifier)
     assert torch.equal(logits(loaded, batch), logits(once, batch))
     kept = [torch.tensor([0, 2])] * LAYERS

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from readable import PIECES, SPECS, built, logits, sizes, some
+from readable import PIECES, SPECS, built, logits, reloaded, sizes, some
 
 from kd_lab.compression.prune.low_rank_embedding import LowRankEmbedding, truncated
 from kd_lab.compression.prune.vocabulary import TrimVocabulary
 from kd_lab.compression.step import apply_all
 from kd_lab.core.cache import Cache
 from kd_lab.core.errors import UserError
-from kd_lab.models import saved_model
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 from kd_lab.models.spec import BuildContext
@@ -112,16 +111,14 @@ def test_it_goes_with_trim_vocabulary_in_either_order(name, order, context, fold
     torch.testing.assert_close(logits(small, some(context)), expected, atol=1e-4, rtol=0)
     assert word_embedding(small).weight.shape == (context.tokens.vocab_size, 3)
     assert context.tokens.vocab_size < whole.vocab_size
-    saved_model.save(small, folder, {})
-    assert torch.equal(logits(saved_model.load(folder), some(context)), logits(small, some(context)))
+    assert torch.equal(logits(reloaded(small, folder), some(context)), logits(small, some(context)))
 
 
 @each_model
 def test_a_factorised_model_is_saved_loaded_and_factorised_again(name, context, folder):
     model, batch = built(name), some(context)
     once = LowRankEmbedding(6, epochs=0).apply(model, context)
-    saved_model.save(once, folder, {})
-    loaded = saved_model.load(folder)
+    loaded = reloaded(once, folder)
     assert type(loaded) is KINDS[name]
     assert torch.equal(logits(loaded, batch), logits(once, batch))
     again = LowRankEmbedding(2, epochs=0).apply(loaded, context)

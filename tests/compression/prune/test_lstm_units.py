@@ -6,12 +6,11 @@ import copy
 
 import pytest
 import torch
-from readable import CLASSES, PIECES, SPECS, built, logits, sizes, some
+from readable import CLASSES, PIECES, SPECS, built, logits, reloaded, sizes, some
 
 from kd_lab.compression.importance import labelled, taylor_of_columns
 from kd_lab.compression.prune.lstm_units import PruneLstm, keep_units, readers
 from kd_lab.core.errors import UserError
-from kd_lab.models import saved_model
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 
@@ -53,8 +52,7 @@ def test_the_result_is_an_ordinary_student_with_a_smaller_hidden(keep, left, con
     lstm = 4 * left * (EMBEDDING + left + 2) + 4 * left * (left + left + 2)
     rest = left * left + left + left + CLASSES * left + CLASSES
     assert sizes(pruned) == PIECES * EMBEDDING + lstm + rest
-    saved_model.save(pruned, folder, {})
-    loaded = saved_model.load(folder)
+    loaded = reloaded(pruned, folder)
     assert type(loaded) is LstmAttentionClassifier
     assert torch.equal(logits(loaded, some(context)), logits(pruned, some(context)))
     assert loaded.lstm.hidden_size == left

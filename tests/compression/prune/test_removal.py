@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 import yaml
-from readable import ENCODERS, SPECS, built, logits, sizes, some
+from readable import ENCODERS, SPECS, built, logits, reloaded, sizes, some
 
 from kd_lab.compression.prune.feed_forward import PruneWidth
 from kd_lab.compression.prune.heads import PruneHeads
@@ -22,7 +22,6 @@ from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.quantize.torch_int8 import TorchInt8
 from kd_lab.compression.step import apply_all
 from kd_lab.core.errors import UserError
-from kd_lab.models import saved_model
 from kd_lab.models.encoder import EncoderClassifier
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 
@@ -103,9 +102,7 @@ def test_steps_may_come_in_any_order(order, context, folder):
         "hidden_dim": 6,
         "kd_lab": {"heads": 2, "embedding_rank": 5},
     }
-    saved_model.save(small, folder, {})
-    loaded = saved_model.load(folder)
-    assert torch.equal(logits(loaded, batch), logits(small, batch))
+    assert torch.equal(logits(reloaded(small, folder), batch), logits(small, batch))
     vectors = 30_522 * 5 + 5 * 16 + 40 * 16 + 2 * 16
     layer = 3 * (16 * 8 + 8) + (8 * 16 + 16) + (16 * 6 + 6) + (6 * 16 + 16) + 2 * 2 * 16
     assert sizes(small) == vectors + 2 * layer + (16 * 16 + 16) + (16 * 3 + 3)
@@ -116,8 +113,7 @@ def test_steps_of_the_lstm_may_come_in_any_order(order, context, folder):
     model = built("lstm")
     small = apply_all(chosen(*order), model, context)
     assert small.config == {**model.config, "hidden": 5, "embedding_rank": 5}
-    saved_model.save(small, folder, {})
-    assert torch.equal(logits(saved_model.load(folder), some(context)), logits(small, some(context)))
+    assert torch.equal(logits(reloaded(small, folder), some(context)), logits(small, some(context)))
 
 
 @pytest.mark.parametrize(
@@ -139,8 +135,7 @@ def test_what_is_left_goes_on_to_onnx_and_int8(names, model, context, folder):
     in_torch = TorchInt8().apply(small)
     for rough in (quantized(batch).logits, in_torch(batch).logits):
         assert 0 < (rough - exact).abs().max() < 0.2 * exact.abs().max()
-    saved_model.save(in_torch, folder, {})
-    assert torch.equal(saved_model.load(folder)(batch).logits, in_torch(batch).logits)
+    assert torch.equal(reloaded(in_torch, folder)(batch).logits, in_torch(batch).logits)
 
 
 @pytest.mark.parametrize("step", ["prune_heads", "prune_width", "drop_layers"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from readable import reloaded
 from torch import nn
 
 from kd_lab.compression.quantize import onnx_export
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import OnnxExport
 from kd_lab.core.errors import UserError
-from kd_lab.models import saved_model
 from kd_lab.models.lstm_attention import LstmAttentionClassifier
 
 
@@ -41,9 +41,8 @@ def test_the_second_text_of_a_pair_matters_where_the_model_has_segments(make_bat
 @pytest.mark.usefixtures("no_pickle")
 def test_loading_gives_the_same_logits_to_the_last_bit(pair, make_batch, folder):
     _, exported = pair
-    saved_model.save(exported, folder, {})
     batch = make_batch(3, 7)
-    assert torch.equal(saved_model.load(folder)(batch).logits, exported(batch).logits)
+    assert torch.equal(reloaded(exported, folder)(batch).logits, exported(batch).logits)
 
 
 def test_it_counts_the_weights_that_torch_counts(pair):

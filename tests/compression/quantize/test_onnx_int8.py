@@ -7,13 +7,13 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, numpy_helper
+from readable import reloaded
 
 from kd_lab.compression.prune.magnitude import PruneL1, matrices
 from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.step import apply_all
 from kd_lab.core.errors import UserError
-from kd_lab.models import saved_model
 
 EIGHT_BITS = (TensorProto.INT8, TensorProto.UINT8)
 
@@ -76,9 +76,8 @@ def test_a_torch_encoders_attention_becomes_one_operation_and_means_the_same(nam
 @pytest.mark.usefixtures("no_pickle")
 def test_loading_gives_the_same_logits_to_the_last_bit(pair, make_batch, folder):
     _, small = pair
-    saved_model.save(small, folder, {})
     batch = make_batch(3, 7)
-    assert torch.equal(saved_model.load(folder)(batch).logits, small(batch).logits)
+    assert torch.equal(reloaded(small, folder)(batch).logits, small(batch).logits)
 
 
 def test_an_exported_model_gives_the_same_as_the_torch_model(build, exported):

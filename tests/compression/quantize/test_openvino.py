@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from compression.conftest import SHAPE
-from readable import each_alone
+from readable import each_alone, reloaded
 from torch import nn
 
 from kd_lab.compression.quantize import openvino_package
@@ -83,8 +83,7 @@ def test_logits_of_a_row_depend_on_the_rows_beside_it_and_on_padding_by_rounding
 @pytest.mark.usefixtures("no_pickle")
 def test_the_precision_is_kept_when_saved_and_loaded(build, make_batch, folder):
     made = OpenVino("bf16").apply(build("distilbert"))
-    saved_model.save(made, folder, {})
-    loaded = saved_model.load(folder)
+    loaded = reloaded(made, folder)
     assert (loaded.precision, loaded.precisions) == ("bf16", made.precisions)
     assert torch.equal(loaded(make_batch(3, 7)).logits, made(make_batch(3, 7)).logits)
 
@@ -92,9 +91,8 @@ def test_the_precision_is_kept_when_saved_and_loaded(build, make_batch, folder):
 @pytest.mark.usefixtures("no_pickle")
 def test_loading_gives_the_same_logits_to_the_last_bit(pair, make_batch, folder):
     _, made = pair
-    saved_model.save(made, folder, {})
     batch = make_batch(3, 7)
-    loaded = saved_model.load(folder)
+    loaded = reloaded(made, folder)
     assert torch.equal(loaded(batch).logits, made(batch).logits)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["classifier.json", "model.bin", "model.xml", "openvino.json"]

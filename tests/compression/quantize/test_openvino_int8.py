@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from compression.conftest import SHAPE
-from readable import each_alone
+from readable import each_alone, reloaded
 from torch import nn
 
 from kd_lab.compression.context import CompressionContext
@@ -17,7 +17,6 @@ from kd_lab.compression.quantize.openvino_classifier import OpenVinoClassifier
 from kd_lab.compression.quantize.openvino_int8 import OpenVinoInt8
 from kd_lab.compression.step import apply_all
 from kd_lab.core.types import Batch
-from kd_lab.models import saved_model
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("openvino") and find_spec("nncf")), reason="pip install 'kd_lab[openvino]'"
@@ -101,8 +100,7 @@ def test_every_weight_is_counted_and_no_scale(pair):
 @pytest.mark.usefixtures("no_pickle")
 def test_loading_gives_the_same_logits_and_counts(pair, make_batch, folder):
     _, made = pair
-    saved_model.save(made, folder, {})
-    loaded = saved_model.load(folder)
+    loaded = reloaded(made, folder)
     assert torch.equal(loaded(make_batch(3, 7)).logits, made(make_batch(3, 7)).logits)
     assert loaded.count_parameters() == made.count_parameters()
     assert loaded.precisions == made.precisions
