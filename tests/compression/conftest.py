@@ -50,9 +50,16 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TorchClas
 
 
 @pytest.fixture(scope="session", autouse=True)
-def forget_exports() -> Callable[[], None]:
-    """An export that takes a second is made once for each model; `forget_exports()` has it made anew."""
+def exports() -> dict[str, bytes]:
+    """An export that takes a second is made once for each model."""
     return exported_once.keep()
+
+
+@pytest.fixture
+def anew(exports: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this test each export is made anew; those that were made before are there again afterwards."""
+    for name in list(exports):
+        monkeypatch.delitem(exports, name)
 
 
 @pytest.fixture(scope="session")

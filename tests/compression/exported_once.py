@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 from kd_lab.compression.quantize import onnx_export, onnx_int8, openvino
@@ -13,11 +12,11 @@ from kd_lab.models.base import TorchClassifier
 EXPORT = onnx_export.export
 
 
-def keep() -> Callable[[], None]:
+def keep() -> dict[str, bytes]:
     """From now on in this process.
 
     Returns:
-        what forgets all that was exported.
+        all that was exported; what is taken out is made anew.
     """
     kept: dict[str, bytes] = {}
 
@@ -33,4 +32,4 @@ def keep() -> Callable[[], None]:
 
     for module in (onnx_export, onnx_int8, openvino):
         module.export = export  # type: ignore[attr-defined]
-    return kept.clear
+    return kept

@@ -59,8 +59,8 @@ def test_a_model_in_training_mode_is_exported_without_dropout_and_left_in_it(bui
     assert (exported(batch).logits - model.eval()(batch).logits).abs().max() < 1e-4
 
 
-def test_the_exporter_says_nothing(build, capfd, caplog, recwarn, forget_exports):
-    forget_exports()
+@pytest.mark.usefixtures("anew")
+def test_the_exporter_says_nothing(build, capfd, caplog, recwarn):
     caplog.set_level("INFO")  # as under Hydra
     OnnxExport().apply(build("distilbert"))
     assert capfd.readouterr() == ("", "")
@@ -72,8 +72,8 @@ def test_no_path_of_this_machine_is_in_the_file(pair):
     assert b".py" not in pair[1].model
 
 
-def test_a_model_that_can_only_be_traced_for_one_length_is_refused(build, monkeypatch, forget_exports):
-    forget_exports()
+@pytest.mark.usefixtures("anew")
+def test_a_model_that_can_only_be_traced_for_one_length_is_refused(build, monkeypatch):
     monkeypatch.setattr(onnx_export, "can_replace", lambda _: False)  # torch's own LSTM fixes T without a word
     with pytest.raises(UserError, match="any number of examples and tokens"):
         OnnxExport().apply(build("lstm"))

@@ -124,9 +124,9 @@ def test_the_ranges_come_from_as_many_rows_of_train_as_there_are(build, context,
     assert sum(context.notes["openvino_int8"]["matrix_layers"].values()) >= 4
 
 
-def test_the_quantizer_says_nothing_and_the_given_model_stays_as_it_was(build, capfd, caplog, folder, forget_exports):
+@pytest.mark.usefixtures("anew")
+def test_the_quantizer_says_nothing_and_the_given_model_stays_as_it_was(build, capfd, caplog, folder):
     """And the file holds one byte a weight."""
-    forget_exports()
     model = build("distilbert")
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     caplog.set_level("INFO")  # as under Hydra
