@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from kd_lab.core.errors import UserError
 
+_SET_THE_CACHE = ("experiments=", "paths.cache=")  # which overrides may say where it lies
+
 
 class GivenTexts(NamedTuple):
     """What a caller gave; nothing where `train` is None, and the data set is that of `dataset=`."""
@@ -40,7 +42,7 @@ class GivenTexts(NamedTuple):
         from kd_lab.data import frame
 
         rows = {name: frame.rows(one, name, self.text, self.label, self.pair, self.id) for name, one in given.items()}
-        place = compose([one for one in beside if one.startswith("paths.cache=")]).paths.cache
+        place = compose([one for one in beside if one.lstrip("+").startswith(_SET_THE_CACHE)]).paths.cache
         if self.unlabelled is not None:
             rows["unlabelled"] = frame.unlabelled(self.unlabelled, "unlabelled", self.text, self.pair)
         folder = frame.keep(rows, Cache(Path(place).expanduser()))

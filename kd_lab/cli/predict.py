@@ -184,7 +184,7 @@ def _writer(
             yield writer
         return
     width = shutil.get_terminal_size().columns
-    if sys.stdout.isatty() and fits(model.labels, options.probabilities, width):
+    if sys.stdout.isatty() and fits(model.labels, options.probabilities, width, model.multi_label):
         yield Screen(sys.stdout, model.labels, options.probabilities, width, model.multi_label)
     else:
         yield Writer(sys.stdout, list(columns), answers, "," if options.csv else "\t")

@@ -25,9 +25,7 @@ class Screen:
     """
 
     def __init__(self, file: TextIO, labels: Sequence[str], whole: bool, width: int, multi_label: bool = False) -> None:
-        self._file, self._widths = file, _widths(labels, whole)
-        if multi_label:
-            self._widths[0] = min(sum(map(len, labels)) + 2 * len(labels), _SEVERAL)
+        self._file, self._widths = file, _widths(labels, whole, multi_label)
         self._left = max(_LEAST, width - sum(self._widths) - 2 * len(self._widths) - 1)
         self._print(["labels" if multi_label else "label", "probability", *(labels if whole else ())], "text")
 
@@ -61,12 +59,13 @@ def _within(field: str, width: int) -> str:
     return field if len(field) <= width else f"{field[: width - 1]}…"
 
 
-def fits(labels: Sequence[str], whole: bool, width: int) -> bool:
+def fits(labels: Sequence[str], whole: bool, width: int, multi_label: bool = False) -> bool:
     """Whether a terminal of so many letters a line has room for the columns of `Screen`."""
-    widths = _widths(labels, whole)
-    return sum(widths) + 2 * len(widths) + _LEAST <= width
+    widths = _widths(labels, whole, multi_label)
+    return sum(widths) + 2 * len(widths) + _LEAST < width
 
 
-def _widths(labels: Sequence[str], whole: bool) -> list[int]:
-    first = [max(len("label"), *map(len, labels)), len("probability")]
+def _widths(labels: Sequence[str], whole: bool, multi_label: bool) -> list[int]:
+    several = min(sum(map(len, labels)) + 2 * len(labels), _SEVERAL)
+    first = [several if multi_label else max(len("label"), *map(len, labels)), len("probability")]
     return [*first, *(max(6, len(label)) for label in labels)] if whole else first

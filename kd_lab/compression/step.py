@@ -162,6 +162,5 @@ def need_torch(name: str, kind: type, cure: str) -> None:
         UserError: `kind` is not a TorchClassifier.
     """
     if not issubclass(kind, TorchClassifier):
-        raise UserError(
-            f"compression.{name}", expected="a torch model with float weights", got=f"an {kind.__name__}", cure=cure
-        )
+        expected = "a torch model with float weights"
+        raise UserError(f"compression.{name}", expected=expected, got=kind.__name__, cure=cure)

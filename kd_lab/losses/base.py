@@ -152,6 +152,16 @@ def checked(where: str, value: object, expected: str, holds: Callable[[float], b
     return float(value)
 
 
+def whole_of(where: str, value: object) -> int:
+    """`value` when it is a whole number from 1.
+
+    Raises:
+        UserError: it is not.
+    """
+    whole = isinstance(value, int)
+    return int(checked(where, value, "a whole number above 0", lambda n: whole and n > 0, f"Choose e.g. {where}=1."))
+
+
 def temperature_of(where: str, value: object) -> float:
     """`value` when it can divide logits: finite and above 0.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from kd_lab.core.progress import say
@@ -82,6 +82,20 @@ class StraightToDisk(TorchCheckpointIO):
         draft.parent.mkdir(parents=True, exist_ok=True)
         torch.save(checkpoint, draft)
         os.replace(draft, path)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's, which knows the best epoch also where the folder has been moved since: else a worse one follows."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over what an earlier run noted, as of the folder where it lies now."""
+
+        def here(path: str) -> str:
+            return path and str(Path(str(self.dirpath)) / Path(path).name)
+
+        paths = {name: here(path) for name, path in state_dict.items() if name.endswith("_path")}
+        scores = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": scores, "dirpath": self.dirpath})
 
 
 class LastCheckpoint(Checkpoint):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, LambdaCallback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LambdaCallback
 
 from kd_lab.core.process_settings import process_settings_kept
 from kd_lab.core.process_tuning import FreedMemory
@@ -29,6 +29,7 @@ from kd_lab.training.active_embedding import only_active_rows
 from kd_lab.training.checkpointing import (
     BEST,
     LAST,
+    BestCheckpoint,
     EpochSeed,
     History,
     LastCheckpoint,
@@ -188,7 +189,7 @@ def _best(settings: Trainer, scratch: Path) -> list[Callback]:
         "monitor": f"validation/{settings.monitor}",
         "mode": "min" if settings.monitor in ("nll", "loss") else "max",
     }
-    best = ModelCheckpoint(
+    best = BestCheckpoint(
         scratch, filename=Path(BEST).stem, save_weights_only=True, enable_version_counter=False, **monitor
     )
     return [EarlyStopping(patience=settings.patience, **monitor), best]

@@ -11,6 +11,7 @@ from quick_lines import COLUMNS, QUICK
 
 import kd_lab
 from kd_lab.__main__ import command
+from kd_lab.api.texts import GivenTexts
 
 TEXTS = ["the old house number 3", "no green cat number 1"]
 TEACHER = ("model@teacher.model=lstm_attention", "teacher.model.init=random", "teacher.model.hidden=8")
@@ -34,6 +35,12 @@ def test_a_data_frame_becomes_a_small_classifier_that_is_saved_and_loaded(
     assert labels[0] in capsys.readouterr().out
     with pytest.raises(kd_lab.UserError, match="expected an empty folder or an earlier export"):
         small.save(tmp_path)
+
+
+@pytest.mark.parametrize("plus", ["", "++"])
+def test_a_frame_is_kept_in_the_cache_that_the_run_reads_from(table: pd.DataFrame, tmp_path: Path, plus: str) -> None:
+    GivenTexts(table, **COLUMNS).overrides([f"{plus}paths.cache={tmp_path / 'other'}"])
+    assert list((tmp_path / "other").rglob("*.parquet"))
 
 
 def test_texts_without_labels_are_judged_by_the_teacher_and_learned_from(table: pd.DataFrame) -> None:

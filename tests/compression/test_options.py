@@ -17,6 +17,7 @@ from kd_lab.compression.prune.low_rank_embedding import LowRankEmbedding
 from kd_lab.compression.prune.lstm_units import PruneLstm
 from kd_lab.compression.prune.magnitude import PruneL1
 from kd_lab.compression.prune.vocabulary import TrimVocabulary
+from kd_lab.compression.quantize.onnx_int8 import OnnxInt8
 from kd_lab.compression.quantize.onnx_int8_static import OnnxInt8Static
 from kd_lab.compression.quantize.openvino import OpenVino
 from kd_lab.compression.quantize.openvino_int8 import OpenVinoInt8
@@ -34,6 +35,7 @@ STEPS = {
     "trim_vocabulary": TrimVocabulary,
     "out_of_scope": partial(OutOfScope, "a class"),
     "quantization_aware": QuantizationAware,
+    "onnx_int8": OnnxInt8,
     "onnx_int8_static": OnnxInt8Static,
     "openvino": OpenVino,
     "openvino_int8": OpenVinoInt8,
@@ -67,6 +69,7 @@ OPTIONS = {
     "trim_vocabulary": ("min_count", "first"),
     "out_of_scope": ("cost",),
     "quantization_aware": ("per_channel", "epochs", "rate"),
+    "onnx_int8": ("per_channel",),
     "onnx_int8_static": ("rows", "per_channel"),
     "openvino": ("precision",),
     "openvino_int8": ("rows",),

@@ -96,5 +96,11 @@ def test_relation_heads_that_do_not_divide_a_width_are_refused_with_the_most_tha
         MiniLmV2()(said(0), batch(said(1)))
 
 
+@pytest.mark.parametrize("number", [0, -1, 1.5, True])
+def test_no_number_of_relation_heads_is_refused(number: object) -> None:
+    with pytest.raises(UserError, match=r"loss\.terms\.minilm_v2\.relation_heads: expected a whole number above 0"):
+        MiniLmV2(number)
+
+
 def test_the_default_number_of_relation_heads_is_that_by_which_cures_go() -> None:
     assert MiniLmV2().relation_heads == RELATION_HEADS

@@ -95,6 +95,18 @@ def test_a_fit_cut_off_in_an_epoch_goes_on_from_the_last_whole_one(tokens, whole
     assert seen == [0, 1, 2, 3]
 
 
+def test_the_best_epoch_is_known_also_where_the_cache_has_moved_since(tokens, tmp_path):
+    gets_worse = {"max_epochs": 6, "monitor": "loss"}
+    whole = fitted(tokens, tmp_path / "whole", "lstm", trainer=gets_worse)
+    losses = [epoch["validation/loss"] for epoch in whole.about()["history"]]
+    best = losses.index(min(losses))
+    assert best < 5, "else no later epoch can take its place"
+    with pytest.raises(Cut):
+        fitted(tokens, tmp_path / "then", "lstm", trainer=gets_worse, observe=cut_after(best + 1))
+    (tmp_path / "then").rename(tmp_path / "now")
+    assert_same(whole, fitted(tokens, tmp_path / "now", "lstm", trainer=gets_worse))
+
+
 def test_a_fit_that_had_ended_is_not_gone_on_with(tokens, tmp_path, monkeypatch):
     """Killed between its last epoch and its saved model; Lightning alone would fit one epoch too many."""
     stops_early = {"max_epochs": 9, "patience": 1}

@@ -79,9 +79,9 @@ def test_it_is_zero_where_nobody_can_be_asked_again_or_nothing_is_learned() -> N
     assert VirtualAdversarial(epsilon=0)(linear(vectors), BATCH) == 0
 
 
-@pytest.mark.parametrize("options", [{"epsilon": -1}, {"xi": 0}, {"xi": float("nan")}])
-def test_lengths_that_are_none_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=rf"virtual_adversarial\.{next(iter(options))}"):
+@pytest.mark.parametrize("options", [{"epsilon": -1}, {"xi": 0}, {"xi": float("nan")}, {"iterations": 0}])
+def test_lengths_and_numbers_that_are_none_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=rf"^loss\.terms\.virtual_adversarial\.{next(iter(options))}: expected"):
         VirtualAdversarial(**options)  # type: ignore[arg-type]
 
 

@@ -19,6 +19,7 @@ from kd_lab.compression.quantize.onnx_classifier import OnnxClassifier
 from kd_lab.compression.quantize.onnx_export import export
 from kd_lab.compression.step import need_torch
 from kd_lab.core.errors import UserError
+from kd_lab.core.misfit import check_fields
 from kd_lab.models.base import TorchClassifier
 from kd_lab.models.saved_model import Classifier
 from kd_lab.models.spec import ModelSpec
@@ -39,10 +40,14 @@ class OnnxInt8:
     int8: ClassVar[bool] = True
     per_channel: bool = True
 
+    def __post_init__(self) -> None:
+        check_fields(self, "compression.onnx_int8")
+
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
         if not issubclass(kind, OnnxClassifier):
-            need_torch("onnx_int8", kind, "Leave the other quantization out, e.g. compression=[prune_l1,onnx_int8].")
+            name = "onnx_int8" if self.per_channel else "onnx_int8_per_tensor"
+            need_torch(name, kind, f"Leave the other quantization out, e.g. compression=[prune_l1,{name}].")
         return OnnxClassifier
 
     def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> OnnxClassifier:

@@ -22,7 +22,8 @@ class TorchBf16:
 
     def check(self, kind: type, model: ModelSpec | None = None) -> type:
         """The class that `apply` makes, or a UserError where it cannot take `kind`."""
-        need_torch("torch_bf16", kind, "Put torch_bf16 last and leave other quantization out: [prune_l1,torch_bf16].")
+        cure = "Put torch_bf16 last and leave other quantization out: compression=[prune_l1,torch_bf16]."
+        need_torch("torch_bf16", kind, cure)
         return TorchBf16Classifier
 
     def apply(self, classifier: Classifier, context: CompressionContext | None = None) -> TorchBf16Classifier:

@@ -10,7 +10,7 @@ from torch import Tensor
 from kd_lab.core.errors import UserError
 from kd_lab.core.option_types import Units
 from kd_lab.core.types import Batch, ModelShape, Outputs
-from kd_lab.losses.base import Term
+from kd_lab.losses.base import Term, whole_of
 from kd_lab.losses.fitting_losses import RELATION_HEADS
 from kd_lab.losses.relations import divergence, scores
 
@@ -35,7 +35,7 @@ class MiniLmV2(Term):
 
     def __init__(self, relation_heads: Units = 48) -> None:
         super().__init__()
-        self.relation_heads = relation_heads
+        self.relation_heads = whole_of("loss.terms.minilm_v2.relation_heads", relation_heads)
 
     def check_models(self, name: str, student: ModelShape, teacher: ModelShape) -> None:
         """See `Term`."""

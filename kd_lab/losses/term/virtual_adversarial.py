@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_lab.core.option_types import Count, Weight
 from kd_lab.core.types import Batch, Outputs
-from kd_lab.losses.base import Term, checked, require, wide
+from kd_lab.losses.base import Term, checked, require, whole_of, wide
 
 _SCALE = 1024.0  # of what gives a direction alone: float16 holds no smaller slopes
 
@@ -36,11 +36,10 @@ class VirtualAdversarial(Term):
 
     def __init__(self, epsilon: Weight = 0.1, xi: Weight = 0.1, iterations: Count = 1) -> None:
         super().__init__()
-        self.epsilon = checked(
-            "virtual_adversarial.epsilon", epsilon, "a finite number, at least 0", lambda e: e >= 0, "Choose e.g. 0.1."
-        )
-        self.xi = checked("virtual_adversarial.xi", xi, "a finite number above 0", lambda x: x > 0, "Choose e.g. 0.1.")
-        self.iterations = iterations
+        where, cure = "loss.terms.virtual_adversarial", "Choose e.g. 0.1."
+        self.epsilon = checked(f"{where}.epsilon", epsilon, "a finite number, at least 0", lambda e: e >= 0, cure)
+        self.xi = checked(f"{where}.xi", xi, "a finite number above 0", lambda x: x > 0, cure)
+        self.iterations = whole_of(f"{where}.iterations", iterations)
 
     def forward(self, student: Outputs, batch: Batch) -> Tensor:
         """From logits (B, C), and what the student says of moved word vectors, to a scalar."""
