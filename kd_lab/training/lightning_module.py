@@ -223,7 +223,7 @@ class Distillation(pl.LightningModule):
     def _log(self, split: str) -> None:
         assert self._sums is not None  # an epoch has a batch
         means = dict(zip(("loss", *self._parts), self._sums / self._rows, strict=True))
-        self.log_dict({f"{split}/{name}": mean for name, mean in means.items()}, on_epoch=True)
+        self.log_dict({f"{split}/{name}": mean for name, mean in means.items()}, on_step=False, on_epoch=True)
         self._sums, self._rows = None, 0
 
 

@@ -126,6 +126,9 @@ def test_a_fit_learns_what_can_be_learned(toy_tokens, tmp_path):
     history = fitted(toy_tokens, tmp_path, trainer={"max_epochs": 20, "patience": 20}).about()["history"]
     assert history[-1]["validation/accuracy"] > 0.8
     assert history[-1]["train/loss"] < history[0]["train/loss"]
+    assert [name for name in history[0] if name.startswith("train/")] == ["train/cross_entropy", "train/loss"], (
+        "each figure once"
+    )
 
 
 def test_the_second_call_trains_nothing(toy_tokens, tmp_path, monkeypatch):
