@@ -20,7 +20,15 @@ from kd_lab.evaluation import scoring
 from kd_lab.losses.loss import Loss
 from kd_lab.models.base import TorchClassifier
 from kd_lab.pipeline.plan import Plan
-from kd_lab.pipeline.teacher import CellTeacher, FileTeacher, ModelTeacher, SeveralTeachers, TeacherSpec, name_of
+from kd_lab.pipeline.teacher import (
+    CellTeacher,
+    FileTeacher,
+    ModelTeacher,
+    SeveralTeachers,
+    TeacherSpec,
+    as_member,
+    name_of,
+)
 from kd_lab.pipeline.timed_steps import TimedSteps
 from kd_lab.training import fit, teacher_outputs
 from kd_lab.training.answers_teacher import AnswersTeacher
@@ -116,7 +124,10 @@ class FittingCell(TimedSteps, Plan):
             tokens, taught: the data set, and what the student learns from, as the student reads them.
         """
         if isinstance(spec, EnsembleTeacher):
-            members = [self._prepared(f"{role} {name}", one, tokens, taught) for name, one in spec.members.items()]
+            members = []
+            for name, one in spec.members.items():
+                with as_member(name):
+                    members.append(self._prepared(f"{role} {name}", one, tokens, taught))
             return SeveralTeachers(spec, members, self.teacher_fingerprint(spec))
         if isinstance(spec, AnswersTeacher):
             named = self.teacher_fingerprint(spec)

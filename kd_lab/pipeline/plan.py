@@ -23,7 +23,7 @@ from kd_lab.data.tokenized import fingerprint_parts as tokens_parts
 from kd_lab.data.tokenizer import Tokenizer, TokenizerBase
 from kd_lab.evaluation.scoring import Evaluation
 from kd_lab.pipeline.refusals import check_recovery, check_task, check_teacher, check_words
-from kd_lab.pipeline.teacher import TeacherSpec, members, reads_with, teacher_fingerprint
+from kd_lab.pipeline.teacher import TeacherSpec, as_member, members, reads_with, teacher_fingerprint
 from kd_lab.training import fit
 from kd_lab.training.answers_teacher import AnswersTeacher
 from kd_lab.training.ensemble_teacher import EnsembleTeacher
@@ -102,7 +102,10 @@ class Plan:
                 raise UserError(f"{where}._target_", expected="a teacher", got=got, cure=cure)
             return found
         plain = {name: value for name, value in resolved_config(settings).items() if name not in (TARGET, "members")}
-        inner = {str(name): self._teacher(f"{where}.members.{name}") for name in settings.members}
+        inner = {}
+        for name in map(str, settings.members):
+            with as_member(name):
+                inner[name] = self._teacher(f"{where}.members.{name}")
         return EnsembleTeacher(members=inner, **plain)
 
     def reader(self, spec: TeacherSpec) -> TokenizerBase:

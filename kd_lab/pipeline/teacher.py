@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 
 from kd_lab.core.cache import Cache, fingerprint
 from kd_lab.core.code_hash import code_hash
+from kd_lab.core.errors import UserError
 from kd_lab.core.progress import say
 from kd_lab.data.dataset import Dataset
 from kd_lab.data.tokenized import Tokens
@@ -38,6 +41,20 @@ def members(spec: TeacherSpec) -> Mapping[str, TeacherSpec]:
         for name, member in spec.members.items()
         for place, one in members(member).items()
     }
+
+
+@contextmanager
+def as_member(name: str) -> Iterator[None]:
+    """Mistakes within name the options where they stand: those of `teacher` are those of its member."""
+
+    def placed(text: str) -> str:
+        return re.sub(rf"\bteacher\.(?!members\.{re.escape(name)}\.)", lambda _: f"teacher.members.{name}.", text)
+
+    try:
+        yield
+    except UserError as error:
+        where, cure = placed(error.where), placed(error.cure)
+        raise UserError(where, expected=error.expected, got=error.got, cure=cure) from error
 
 
 def teacher_fingerprint(spec: TeacherSpec, tokens_of: Callable[[TeacherSpec], str], dataset: Dataset) -> str:
@@ -146,7 +163,10 @@ class SeveralTeachers:
 
     def logits(self, split: str, precision: str) -> torch.Tensor:
         """See `ModelTeacher`."""
-        asked = [one.logits(split, precision) for one in self.members]
+        asked = []
+        for name, one in zip(self.spec.members, self.members, strict=True):
+            with as_member(name):
+                asked.append(one.logits(split, precision))
         return combined(asked, list(self.spec.shares.values()), self.spec.mean_of, self.tokens.multi_label)
 
     def about(self) -> dict[str, Any]:

@@ -150,6 +150,23 @@ def test_several_teach_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert "teacher one on train" in told(capsys)
 
 
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("text_column=none", "by teacher.members.two.text_column=NAME"),  # when it is asked
+        ("confidence=2", "teacher.members.two.confidence: expected"),  # when it is made
+    ],
+)
+def test_a_members_mistake_names_the_members_option(
+    option: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer("said.csv")
+    members = [f"+teacher@teacher.members.{one}=answers" for one in ("one", "two")]
+    members += [f"teacher.members.{one}.path=said.csv" for one in ("one", "two")]
+    assert command([*QUICK, "teacher=ensemble", *members, f"teacher.members.two.{option}"]) == 2
+    assert named in told(capsys)
+
+
 def test_a_fit_may_be_a_member(capsys: pytest.CaptureFixture[str]) -> None:
     answer("said.csv")
     first = "+teacher@teacher.members.one=minilm"
