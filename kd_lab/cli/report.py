@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kd_lab.cli.report_options import read
+from kd_lab.cli.report_options import cures_as_typed, read
 from kd_lab.core import cores, redact, trust
 from kd_lab.core.errors import UserError, disk_errors
 from kd_lab.core.paths import root
@@ -44,6 +44,11 @@ def report(arguments: Sequence[str]) -> int:
         UserError: no name, no such study, nothing published to check it against, or a stray option.
     """
     options = read(arguments)
+    with cures_as_typed(options):
+        return _report(options)
+
+
+def _report(options: argparse.Namespace) -> int:
     trust.trust_packages(options.trust, "--trust")  # what the results themselves say of trust counts for nothing
     if options.list:
         print("\n".join(studies(options.multirun)))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from kd_lab.core.errors import UserError
@@ -15,6 +18,7 @@ _ALONE = {  # what no study is asked for -> the options that it follows
 }
 _MEASURED = {"frontier": {"threads", "rounds"}, "gate": {"margin", "rows"}}
 _OF_A_STUDY = {"name", "multirun", "trust"}
+_MULTIRUN = Path("multirun")  # where results lie, unless another folder is named
 _OF_ITS_REPORT = {"experiments", "sync", "check", "keep", "restore", "markdown", "classes", "against"}
 
 
@@ -49,6 +53,20 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+@contextmanager
+def cures_as_typed(options: argparse.Namespace) -> Iterator[None]:
+    """Cures of mistakes within look into the folders that this line named, not into the usual ones."""
+    try:
+        yield
+    except UserError as error:
+        folders = {"--multirun": options.multirun} if options.multirun != _MULTIRUN else {}
+        if options.experiments and re.search("--(check|keep|restore)", error.cure):
+            folders["--experiments"] = options.experiments
+        told = "".join(f" {flag} {shlex.quote(str(folder))}" for flag, folder in folders.items())
+        cure = re.sub(r"\bkd-lab report\b", lambda _: f"kd-lab report{told}", error.cure)
+        raise UserError(error.where, expected=error.expected, got=error.got, cure=cure) from error
+
+
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
@@ -70,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("--classes", nargs="?", const="", metavar="CELL", help=text)
     text = "hold all settings of a data set against this one: its label, such as change=none; a table and a picture"
     found.add_argument("--against", metavar="SETTING", help=text)
-    found.add_argument("--multirun", type=Path, default=Path("multirun"), help="where results lie")
+    found.add_argument("--multirun", type=Path, default=_MULTIRUN, help="where results lie")
     found.add_argument("--gate", action="store_true", help="ask whether each compressed model may ship; 1 if one not")
     found.add_argument("--margin", type=float, default=0.01, help="loss of accuracy that may be borne, a fraction")
     found.add_argument("--rows", type=int, default=2000, help="test rows that the gate asks at most")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -137,9 +138,12 @@ def test_rows_of_cells_that_are_gone_are_not_written_over_and_come_back(
     monkeypatch.chdir(place)
     line = ["report", NAME, "--keep", "--experiments", "experiments"]
     assert command(line) == 2
-    assert f"got 2 that have not, such as {gone[0].name}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"got 2 that have not, such as {gone[0].name}" in told
     assert rows.read_text(encoding="utf-8") == before
-    assert command([*line, "--restore"]) == 0
+    cure = re.search(r"kd-lab (report \S+ \S+ \S+ --restore)", told)
+    assert cure, "which looks into the folder that the line named"
+    assert command(cure[1].split()) == 0
     assert stayed.stat().st_mtime_ns == own, "a cell that has run stays as it is"
     again = [cell.cell for cell in study(place / "multirun", NAME)]
     assert sorted(again) == sorted(one["cell"] for one in json.loads(before)["cells"])
