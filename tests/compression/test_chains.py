@@ -219,7 +219,7 @@ NOT_ITS_INT8 = ("onnx", "onnx_int8_static", "openvino_int8", "out_of_scope", *WR
         ("encoder", ("prune_width", AWARE, "prune_heads"), AWARE, ("prune_width", "prune_heads", AWARE, "onnx_int8")),
         ("lstm", (AWARE, "onnx_int8", "onnx_int8_per_tensor"), "onnx_int8_per_tensor", (AWARE, "onnx_int8")),
         ("lstm", ("openvino", "onnx_int8_static"), "onnx_int8_static", ("onnx_int8",)),
-        ("tfidf", ("onnx", "prune_l1"), "onnx", ("onnx",)),
+        ("tfidf", ("onnx", "prune_l1"), "prune_l1", ("onnx",)),
     ],
     ids=str,
 )
