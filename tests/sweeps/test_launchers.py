@@ -34,7 +34,8 @@ LAUNCHERS = {  # overrides; what the command line of a process that runs a cell 
     "ray": (["hydra/launcher=ray", "hydra.launcher.cluster_cpus=2"], "ray::kd_lab_cell", 1),
     "slurm_local": (["hydra/launcher=slurm_local"], "submitit.core._submit", CORES),
 }
-
+# After a kill submitit waits 15 seconds for a file that nobody writes.
+SOON = "from submitit.core.core import Job\nJob._results_timeout_s = 1"
 
 PROGRAM = """
 import json
@@ -48,16 +49,16 @@ if __name__ == "__main__":
         sys.stdout.flush()
         with open("codes", "a") as file:
             print(code, file=file)
-    sys.exit(code)
 """
 
 
 class Program:
-    """A process that runs one line after another, each as `kd-lab` does, and ends with the code of the last."""
+    """A process that runs one line after another, each as `kd-lab` does."""
 
     def __init__(self, folder: Path, before: str = "") -> None:
         (folder / "program.py").write_text(PROGRAM.format(before=before))
         self.folder, self.given, self.said_before = folder, 0, {"out": 0, "err": 0}
+        self.met: list[psutil.Process] = []  # that were seen under it
         environment = {**os.environ, "KD_LAB_CACHE": str(folder / "cache")}
         environment.pop("OMP_NUM_THREADS", None)
         words = [sys.executable, "program.py"]
@@ -66,15 +67,13 @@ class Program:
                 words, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=err, text=True
             )
 
-    def give(self, *words: str, last: bool = False) -> None:
+    def give(self, *words: str) -> None:
         """Has it run the line."""
         self.said_before = {name: (self.folder / name).stat().st_size for name in self.said_before}
         self.given += 1
         assert self.process.stdin
         self.process.stdin.write(json.dumps(words) + "\n")
         self.process.stdin.flush()
-        if last:
-            self.process.stdin.close()
 
     def code(self) -> int:
         """That of the line that was given last, once it has run."""
@@ -90,24 +89,39 @@ class Program:
         """What it and its workers wrote on "out" or "err" since the last line was given."""
         return (self.folder / name).read_bytes()[self.said_before[name] :].decode()
 
+    def workers(self, kind: str = "") -> list[psutil.Process]:
+        """The processes under it whose command line holds `kind`."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if kind in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
     def end(self) -> None:
-        """Kills it and what is left of its workers."""
-        with suppress(psutil.NoSuchProcess):
-            left = psutil.Process(self.process.pid)
-            for one in [*reversed(left.children(recursive=True)), left]:
+        """Gives it no more lines; it ends by itself, and so do all of its workers."""
+        left = [*self.met, *self.workers()] if self.process.poll() is None else self.met
+        try:
+            self.process.communicate(timeout=60)
+            assert not psutil.wait_procs(left, timeout=20)[1], "a process outlived the command"
+        finally:
+            self.process.kill()
+            for one in left:
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
-        self.process.communicate()
 
 
-def workers(of: psutil.Process, kind: str = "") -> list[psutil.Process]:
-    """The processes under the command whose command line holds `kind`."""
-    found = []
-    for process in of.children(recursive=True):
-        with suppress(psutil.Error):
-            if kind in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A process for one launcher after the other; in its folder there is a data set."""
+    folder = tmp_path_factory.mktemp("program")
+    rows = "".join(
+        f"the {word} {label} number {n},{label}\n" for n in range(40) for word, label in (("red", "a"), ("old", "b"))
+    )
+    (folder / "toy.csv").write_text("text,label\n" + rows)
+    program = Program(folder, SOON)
+    yield program
+    program.end()
 
 
 # a sweep that goes well
@@ -118,39 +132,28 @@ class Sweep:
     launcher: str
     cells: int
     fits: int  # in the cache
-    program: Program
+    line: list[str]  # but for the study's name and what is swept
+    study: Path
     code: int
     out: str
     err: str  # of the cells too
 
-    @property
-    def study(self) -> Path:
-        return self.program.folder / "multirun" / "study"
-
 
 @pytest.fixture(scope="module", params=LAUNCHERS)
-def sweep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    """Run once a launcher; its process waits for another line."""
-    launcher, folder = request.param, tmp_path_factory.mktemp("sweep")
-    rows = "".join(
-        f"the {word} {label} number {n},{label}\n" for n in range(40) for word, label in (("red", "a"), ("old", "b"))
-    )
-    (folder / "toy.csv").write_text("text,label\n" + rows)
+def sweep(request: pytest.FixtureRequest, program: Program) -> Sweep:
+    """Run once a launcher, with a cache of its own."""
+    launcher = request.param
+    cache, study = program.folder / f"cache_{launcher}", program.folder / "multirun" / launcher
     # A third cell comes to a process that has run one; slurm_local starts a process for each.
     temperatures = (1, 2) if launcher == "slurm_local" else (1, 2, 4)
-    # After a kill submitit waits 15 seconds for a file that nobody writes.
-    soon = "from submitit.core.core import Job\nJob._results_timeout_s = 1" if launcher == "slurm_local" else ""
-    program = Program(folder, soon)
-    try:
-        axis = f"loss.temperature={','.join(map(str, temperatures))}"
-        program.give("-m", *QUICK, *LAUNCHERS[launcher][0], "name=study", "trainer.max_epochs=1", axis)
-        code = program.code()
-        logs = (folder / "multirun" / "study").glob(".submitit/*/*_log.err")
-        err = "".join([program.said("err"), *(path.read_text() for path in logs)])
-        fits = len(list((folder / "cache" / "fit").glob("*/manifest.json")))
-        yield Sweep(launcher, len(temperatures), fits, program, code, program.said("out"), err)
-    finally:
-        program.end()
+    line = ["-m", *QUICK, *LAUNCHERS[launcher][0], f"paths.cache={cache}"]
+    axis = f"loss.temperature={','.join(map(str, temperatures))}"
+    program.give(*line, f"name={launcher}", "trainer.max_epochs=1", axis)
+    code = program.code()
+    logs = study.glob(".submitit/*/*_log.err")
+    err = "".join([program.said("err"), *(path.read_text() for path in logs)])
+    fits = len(list((cache / "fit").glob("*/manifest.json")))
+    return Sweep(launcher, len(temperatures), fits, line, study, code, program.said("out"), err)
 
 
 @pytest.mark.integration
@@ -186,31 +189,25 @@ def test_nobody_says_more_than_the_cells(sweep: Sweep) -> None:
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_a_worker_that_is_killed_fails_its_cell_alone(sweep: Sweep) -> None:
+def test_a_worker_that_is_killed_fails_its_cell_alone(sweep: Sweep, program: Program) -> None:
     """Submitit's own launchers raise at once, while other cells still run."""
-    launcher, program = sweep.launcher, sweep.program
-    study, running = program.folder / "multirun" / "killed", psutil.Process(program.process.pid)
-    line = ["name=killed", "trainer.patience=100000", "trainer.max_epochs=1,100000"]
+    launcher = sweep.launcher
+    study = sweep.study.with_name(f"{launcher}_killed")
+    line = [f"name={study.name}", "trainer.patience=100000", "trainer.max_epochs=1,100000"]
     if launcher == "ray":
         line.append("hydra.launcher.cluster_cpus=1")  # one worker after another: it was in `sweep` that two met
-    program.give("-m", *QUICK, *LAUNCHERS[launcher][0], *line, last=True)
-    there = [running]
-    try:
-        give_up = time.monotonic() + LONGEST_S
-        while program.process.poll() is None and not list(study.glob("*/result.json")) and time.monotonic() < give_up:
-            time.sleep(0.2)
-        time.sleep(0.5)  # the first cell's job ends, and its process is idle
-        there += workers(running)
-        listening = [port for one in there for port in one.net_connections() if port.status == psutil.CONN_LISTEN]
-        for worker in workers(running, LAUNCHERS[launcher][1]):
-            with suppress(psutil.NoSuchProcess):
-                worker.kill()
-        assert program.process.wait(LONGEST_S) == 1
-        assert not psutil.wait_procs(there, timeout=20)[1], "a process outlived the command"
-    finally:
-        for one in reversed(there):
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
+    program.give(*sweep.line, *line)
+    give_up = time.monotonic() + LONGEST_S
+    while program.process.poll() is None and not list(study.glob("*/result.json")) and time.monotonic() < give_up:
+        time.sleep(0.2)
+    time.sleep(0.5)  # the first cell's job ends, and its process is idle
+    there = [psutil.Process(program.process.pid), *program.workers()]
+    program.met += there[1:]
+    listening = [port for one in there for port in one.net_connections() if port.status == psutil.CONN_LISTEN]
+    for worker in program.workers(LAUNCHERS[launcher][1]):
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
+    assert program.code() == 1
     assert listening or launcher != "ray"
     assert {port.laddr.ip.removeprefix("::ffff:") for port in listening} <= {"127.0.0.1", "::1"}
     cells = {cell.config["trainer"]["max_epochs"]: cell for cell in results.collect(study)}
@@ -263,25 +260,12 @@ def test_a_launcher_that_is_not_installed_names_its_cure(launcher: str, extra: s
     assert not (bare.folder / "multirun").exists()
 
 
-@pytest.fixture(scope="module")
-def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A process in whose folder there is a data set without rows."""
-    folder = tmp_path_factory.mktemp("caller")
-    (folder / "toy.csv").write_text("text,label\n")
-    program = Program(folder)
-    yield program
-    program.end()
-
-
 @pytest.mark.parametrize(
     ("wrong", "why"),
-    [
-        ("hydra.launcher.num_cpus=0", "above 0"),
-        ("hydra.launcher.address=127.0.0.1:1", "a Ray cluster that answers"),
-    ],
+    [("hydra.launcher.num_cpus=0", "above 0"), ("hydra.launcher.address=127.0.0.1:1", "a Ray cluster that answers")],
 )
-def test_a_ray_cluster_that_cannot_run_a_cell_is_told_in_one_line(wrong: str, why: str, caller: Program) -> None:
-    line = told(caller, "-m", *QUICK, "hydra/launcher=ray", "name=study", "seed=1,2", wrong)
+def test_a_ray_cluster_that_cannot_run_a_cell_is_told_in_one_line(wrong: str, why: str, program: Program) -> None:
+    line = told(program, "-m", *QUICK, "hydra/launcher=ray", "name=refused", "seed=1,2", wrong)
     assert line.startswith("kd-lab: hydra.launcher.")
     assert why in line
 
