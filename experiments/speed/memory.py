@@ -10,11 +10,10 @@ from __future__ import annotations
 import gc
 import importlib
 import json
-import pickle
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,9 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(name)
         saved_model.save(prepared.start, folder / "student", {})
         np.save(folder / "logits.npy", prepared.logits.numpy())
-        spec = prepared.spec
-        given = prepared.tokens, prepared.loss, spec.optimizer, spec.trainer, spec.seed
-        (folder / "bare.pickle").write_bytes(pickle.dumps((type(prepared.start).__module__, given)))
+        told = {
+            "tokens": {**vars(prepared.tokens), "folder": str(prepared.tokens.folder)},
+            "optimizer": asdict(prepared.spec.optimizer),
+            "trainer": asdict(prepared.spec.trainer),
+            "loss": prepared.loss,
+            "seed": prepared.spec.seed,
+            "module": type(prepared.start).__module__,
+        }
+        (folder / "bare.json").write_text(json.dumps(told))
         jobs = {
             "ours": partial(child.answer, __spec__.name, "ours", *SAME_LOSS, *overrides),
             "bare": partial(child.answer, __spec__.name, "bare", name),
@@ -78,16 +83,20 @@ def bare(folder: Path) -> Figures:
     import torch
 
     from experiments.speed.bare import train
+    from kd_lab.data.tokenized import Tokens
     from kd_lab.models import saved_model
+    from kd_lab.training.optimizer import AdamW
+    from kd_lab.training.settings import Trainer
 
-    module, given = pickle.loads((folder / "bare.pickle").read_bytes())  # noqa: S301 - written by `main`
-    tokens, loss, optimizer, settings, seed = given
-    importlib.import_module(module)  # as `cell` has done for ours by then
+    told = json.loads((folder / "bare.json").read_text())
+    optimizer, settings = AdamW(**told["optimizer"]), Trainer(**told["trainer"])
+    tokens = Tokens(**{**told["tokens"], "folder": Path(told["tokens"]["folder"])})
+    importlib.import_module(told["module"])  # as `cell` has done for ours by then
     libraries = now_mib()
     model = saved_model.load(folder / "student")
     logits = torch.from_numpy(np.load(folder / "logits.npy", mmap_mode="c"))
     seen = _Count()
-    train(model, tokens, logits, loss, optimizer, settings, seed, seen)
+    train(model, tokens, logits, told["loss"], optimizer, settings, told["seed"], seen)  # type: ignore[arg-type]
     return seen.figures(libraries)
 
 
